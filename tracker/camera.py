@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import yaml
 
+from tracker.errors import InputError
 from tracker.types import Array
 
 
@@ -74,3 +78,79 @@ class Camera:
             raise ValueError(f"crop box: expected x1 > x0 and y1 > y0, got {(x0, y0, x1, y1)}")
         sx, sy = width / (x1 - x0), height / (y1 - y0)
         return Camera(self.fx * sx, self.fy * sy, (self.cx - x0) * sx, (self.cy - y0) * sy, width, height)
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """What the user knows of the camera; at most one of the three."""
+
+    focal: float | None = None
+    """px of the picture as it comes."""
+    fov: float | None = None
+    """Diagonal field of view, degrees."""
+    intrinsics: Path | None = None
+    """A file with K: JSON or YAML {fx, fy, cx, cy, width, height}, or an .npz/.npy with a 3×3 `camera_matrix`."""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("focal", "fov", "intrinsics") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(f"camera: give one of --focal, --fov and --intrinsics, not {' and '.join(given)}")
+        if self.focal is not None and not (math.isfinite(self.focal) and self.focal > 0):
+            raise InputError(f"--focal {self.focal}: expected a positive number of pixels, such as 1500")
+        if self.fov is not None and not 0 < self.fov < 180:
+            raise InputError(f"--fov {self.fov}: expected degrees between 0 and 180, such as 75")
+
+    def for_size(self, width: int, height: int) -> Camera:
+        """The camera of a picture of this size. Raises InputError when the intrinsics file does not fit."""
+        if self.focal is not None:
+            return Camera.from_focal(self.focal, width, height)
+        if self.fov is not None:
+            return Camera.from_fov(self.fov, width, height)
+        if self.intrinsics is not None:
+            return _scaled(read_intrinsics(self.intrinsics), width, height)
+        return Camera.default(width, height)
+
+
+@lru_cache(maxsize=8)
+def read_intrinsics(path: Path) -> Camera:
+    """The camera that a file describes; without a size in the file, its principal point is taken as the middle.
+
+    Raises InputError naming the file and what is wrong in it.
+    """
+    try:
+        if path.suffix in (".npz", ".npy"):
+            loaded = np.load(path, allow_pickle=False)
+            values = dict(loaded) if path.suffix == ".npz" else {"camera_matrix": loaded}
+        else:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _camera_from_values(values)
+    except FileNotFoundError:
+        raise InputError(f"--intrinsics {path}: no such file") from None
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise InputError(
+            f"--intrinsics {path}: expected fx, fy, cx, cy (and width, height) in JSON or YAML, "
+            f"or an .npz with a 3×3 camera_matrix: {type(error).__name__} {error}"
+        ) from error
+
+
+def _camera_from_values(values: dict) -> Camera:
+    if "camera_matrix" in values:
+        k = np.asarray(values["camera_matrix"], dtype=float).reshape(3, 3)
+        fx, fy, cx, cy = k[0, 0], k[1, 1], k[0, 2], k[1, 2]
+        width, height = np.asarray(values.get("image_size", (round(2 * cx), round(2 * cy)))).reshape(2)
+    else:
+        fx, fy, cx, cy = (float(values[name]) for name in ("fx", "fy", "cx", "cy"))
+        width, height = values.get("width", round(2 * cx)), values.get("height", round(2 * cy))
+    return Camera(float(fx), float(fy), float(cx), float(cy), int(width), int(height))
+
+
+def _scaled(camera: Camera, width: int, height: int) -> Camera:
+    """The same camera at another resolution of the same shape."""
+    if (camera.width, camera.height) == (width, height):
+        return camera
+    if abs(camera.width / camera.height - width / height) > 0.01 * width / height:
+        raise InputError(
+            f"--intrinsics: they are for pictures of {camera.width}×{camera.height}, these are {width}×{height}, "
+            "of another shape; give the intrinsics of these pictures"
+        )
+    return camera.crop(np.array([0, 0, camera.width, camera.height]), width, height)

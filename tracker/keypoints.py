@@ -1,0 +1,177 @@
+"""Joint conventions and the maps between them: SMPL's 24 joints, MediaPipe's 33 landmarks, and where the
+landmarks sit on a body.
+
+MediaPipe's points are not SMPL's joints. Twelve of them are close to a joint centre and are carried rigidly by a bone at an
+offset from that joint; the others (face, knuckles, heels, toes) are points on the skin, which every body model
+names (`BodyModel.landmark_regressor`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracker.types import Array
+
+SMPL_JOINTS = (
+    "pelvis",
+    "left_hip",
+    "right_hip",
+    "spine1",
+    "left_knee",
+    "right_knee",
+    "spine2",
+    "left_ankle",
+    "right_ankle",
+    "spine3",
+    "left_foot",
+    "right_foot",
+    "neck",
+    "left_collar",
+    "right_collar",
+    "head",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hand",
+    "right_hand",
+)
+SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+MEDIAPIPE_LANDMARKS = (
+    "nose",
+    "left_eye_inner",
+    "left_eye",
+    "left_eye_outer",
+    "right_eye_inner",
+    "right_eye",
+    "right_eye_outer",
+    "left_ear",
+    "right_ear",
+    "mouth_left",
+    "mouth_right",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_pinky",
+    "right_pinky",
+    "left_index",
+    "right_index",
+    "left_thumb",
+    "right_thumb",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+    "left_heel",
+    "right_heel",
+    "left_foot_index",
+    "right_foot_index",
+)
+
+LIMB_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+"""The six pairs that both conventions share and that 2D pose is usually judged by."""
+
+
+def smpl_index(name: str) -> int:
+    """Position of a joint in SMPL's order."""
+    return SMPL_JOINTS.index(name)
+
+
+def landmark_index(name: str) -> int:
+    """Position of a landmark in MediaPipe's order."""
+    return MEDIAPIPE_LANDMARKS.index(name)
+
+
+def _sided(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{side}_{name}" for name in names for side in ("left", "right"))
+
+
+LIMB_SMPL = np.array([smpl_index(name) for name in _sided(LIMB_JOINTS)])
+LIMB_LANDMARKS = np.array([landmark_index(name) for name in _sided(LIMB_JOINTS)])
+"""(12,) the same joints, in the same order, in either convention."""
+
+
+def _mirrored(name: str) -> str:
+    if "left" in name:
+        return name.replace("left", "right")
+    return name.replace("right", "left")
+
+
+LANDMARK_MIRROR = np.array([landmark_index(_mirrored(name)) for name in MEDIAPIPE_LANDMARKS])
+"""(33,) for each landmark the one on the other side of the body."""
+
+
+@dataclass(frozen=True)
+class BonePoint:
+    """A landmark near a joint centre: carried by `bone`, at `offset` from `joint` in the T-pose."""
+
+    bone: str
+    joint: str
+    offset: tuple[float, float, float]
+    """m on a body of 1.7 m, axes of SMPL's rest pose (x to the body's left, y up, z forward)."""
+
+
+# Offsets were measured: see `benchmarks/landmark_map.py`, which renders the free body in many poses and finds where on it the
+# detector's points lie. Written for the left side; the right side is its mirror image.
+_LEFT_BONE_POINTS = {
+    "shoulder": BonePoint("collar", "shoulder", (0.0, 0.0, 0.0)),
+    "elbow": BonePoint("shoulder", "elbow", (0.0, 0.0, 0.0)),
+    "wrist": BonePoint("elbow", "wrist", (0.0, 0.0, 0.0)),
+    "hip": BonePoint("pelvis", "hip", (0.0, 0.0, 0.0)),
+    "knee": BonePoint("hip", "knee", (0.0, 0.0, 0.0)),
+    "ankle": BonePoint("knee", "ankle", (0.0, 0.0, 0.0)),
+}
+
+
+def _on_side(side: str, name: str) -> str:
+    return name if name == "pelvis" else f"{side}_{name}"
+
+
+def bone_points() -> dict[str, BonePoint]:
+    """The twelve landmarks that are carried by a bone, by MediaPipe's name."""
+    points = {}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        for name, point in _LEFT_BONE_POINTS.items():
+            x, y, z = point.offset
+            points[f"{side}_{name}"] = BonePoint(
+                _on_side(side, point.bone), _on_side(side, point.joint), (sign * x, y, z)
+            )
+    return points
+
+
+# How a landmark's visibility speaks for SMPL's joints: those between landmarks take the mean of their neighbours.
+_JOINT_EVIDENCE: dict[str, tuple[str, ...]] = {
+    "pelvis": ("left_hip", "right_hip"),
+    "spine1": ("left_hip", "right_hip", "left_shoulder", "right_shoulder"),
+    "spine2": ("left_hip", "right_hip", "left_shoulder", "right_shoulder"),
+    "spine3": ("left_shoulder", "right_shoulder"),
+    "neck": ("left_shoulder", "right_shoulder"),
+    "head": ("nose", "left_ear", "right_ear"),
+    **{f"{s}_collar": (f"{s}_shoulder",) for s in ("left", "right")},
+    **{f"{s}_hand": (f"{s}_index", f"{s}_pinky") for s in ("left", "right")},
+    **{f"{s}_foot": (f"{s}_foot_index", f"{s}_heel") for s in ("left", "right")},
+}
+
+
+def landmark_to_joint_matrix() -> Array:
+    """(24, 33) rows summing to 1: the mean over the landmarks that speak for each SMPL joint."""
+    matrix = np.zeros((len(SMPL_JOINTS), len(MEDIAPIPE_LANDMARKS)))
+    for row, joint in enumerate(SMPL_JOINTS):
+        evidence = _JOINT_EVIDENCE.get(joint, (joint,))
+        for name in evidence:
+            matrix[row, landmark_index(name)] = 1 / len(evidence)
+    return matrix
+
+
+SKELETON_EDGES = tuple((parent, joint) for joint, parent in enumerate(SMPL_PARENTS) if parent >= 0)
+"""Bones as (parent, child) pairs in SMPL's order."""

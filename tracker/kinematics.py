@@ -1,0 +1,135 @@
+"""Points that a posed body carries, with their derivatives: what fitting to landmarks needs of a body, without its mesh.
+
+Linear blend skinning is linear in the rest vertices, so a landmark that is a weighted mean of vertices needs only, for each
+bone, the weighted sum of the vertices that the bone moves. With bone i's world rotation R_i, rest joint J_i and posed
+joint P_i:
+
+    p_k = Σ_i R_i (A_ki − w_ki J_i) + w_ki P_i,     A_ki = Σ_v ρ_kv W_vi x_v(β),     w_ki = Σ_v ρ_kv W_vi
+
+where ρ is the landmark's regressor, W the blend weights and x_v(β) the rest vertices. Pose-dependent offsets
+(SMPL's posedirs, millimetres at landmarks) are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracker.body import BodyModel
+from tracker.geometry import matrix_from_axis_angle, skew
+from tracker.keypoints import MEDIAPIPE_LANDMARKS, bone_points, smpl_index
+from tracker.types import NUM_BETAS, NUM_JOINTS, Array
+
+_REFERENCE_HEIGHT = 1.7
+"""m, the body height for which the landmarks' offsets are written."""
+
+
+@dataclass(frozen=True)
+class PosedPoints:
+    """Landmarks and joints of one pose, before `transl` is added, and their derivatives where asked for."""
+
+    points: Array
+    """(n, 3) m."""
+    joints: Array
+    """(24, 3) m."""
+    world_rotations: Array
+    """(24, 3, 3)"""
+    d_rotation: Array
+    """(n, 3, 24, 3): by a small rotation δ of each joint in its own frame, R_j ← R_j exp(δ)."""
+    d_betas: Array
+    """(n, 3, 10)."""
+
+
+@dataclass(frozen=True)
+class LandmarkRig:
+    """The MediaPipe landmarks of one body model as functions of its pose and shape."""
+
+    rest: Array
+    """(n, 24, 3) m: A_ki at β = 0."""
+    rest_betas: Array
+    """(n, 24, 3, 10): dA_ki/dβ."""
+    weights: Array
+    """(n, 24): w_ki; rows sum to 1."""
+    joints: Array
+    """(24, 3) m: the rest joints at β = 0."""
+    joints_betas: Array
+    """(24, 3, 10)."""
+    parents: tuple[int, ...]
+    descends: Array
+    """(24, 24): 1 where joint j (row) is bone i (column) or an ancestor of it."""
+
+    @classmethod
+    def from_body(cls, body: BodyModel) -> LandmarkRig:
+        """The 33 landmarks in MediaPipe's order on this body."""
+        vertices = body.v_template.double().numpy()
+        shapedirs = body.shapedirs.double().numpy()
+        regressor = body.joint_regressor.double().numpy()
+        joints, joints_betas = regressor @ vertices, np.einsum("jv,vcb->jcb", regressor, shapedirs)
+        height = float(np.ptp(vertices[:, 1]))
+
+        count = len(MEDIAPIPE_LANDMARKS)
+        rest, rest_betas = np.zeros((count, NUM_JOINTS, 3)), np.zeros((count, NUM_JOINTS, 3, NUM_BETAS))
+        weights = np.zeros((count, NUM_JOINTS))
+        carried = bone_points()
+        for k, name in enumerate(MEDIAPIPE_LANDMARKS):
+            if name not in carried:
+                continue
+            bone, joint = smpl_index(carried[name].bone), smpl_index(carried[name].joint)
+            rest[k, bone] = joints[joint] + np.array(carried[name].offset) * height / _REFERENCE_HEIGHT
+            rest_betas[k, bone] = joints_betas[joint]
+            weights[k, bone] = 1.0
+
+        skin = [name for name in MEDIAPIPE_LANDMARKS if name not in carried]
+        rows = [MEDIAPIPE_LANDMARKS.index(name) for name in skin]
+        blend = body.weights.double().numpy()
+        rho = body.landmark_regressor(skin).double().numpy()
+        rest[rows] = np.einsum("kv,vi,vc->kic", rho, blend, vertices, optimize=True)
+        rest_betas[rows] = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs, optimize=True)
+        weights[rows] = rho @ blend
+        parents = tuple(int(p) for p in body.parents)
+        return cls(rest, rest_betas, weights, joints, joints_betas, parents, _descends(parents))
+
+    def pose(self, rotations: Array, betas: Array) -> PosedPoints:
+        """rotations: (24, 3, 3) of each joint relative to its parent; betas: (10,)."""
+        rest_joints = self.joints + self.joints_betas @ betas
+        world, posed, d_posed = self._chain(rotations, rest_joints)
+        arms = self.rest + self.rest_betas @ betas - self.weights[:, :, None] * rest_joints
+        moved = np.einsum("icd,kid->kic", world, arms) + self.weights[:, :, None] * posed
+
+        lever = np.einsum("ji,kic->kjc", self.descends, moved)
+        lever -= (self.weights @ self.descends.T)[:, :, None] * posed
+        d_rotation = -np.einsum("kjcd,jde->kcje", skew(lever), world)
+
+        d_arms = self.rest_betas - self.weights[:, :, None, None] * self.joints_betas
+        d_betas = np.einsum("icd,kidb->kcb", world, d_arms, optimize=True) + np.einsum(
+            "ki,icb->kcb", self.weights, d_posed
+        )
+        return PosedPoints(moved.sum(axis=1), posed, world, d_rotation, d_betas)
+
+    def _chain(self, rotations: Array, rest_joints: Array) -> tuple[Array, Array, Array]:
+        """World rotations (24, 3, 3), posed joints (24, 3) and their derivatives by β (24, 3, 10)."""
+        world = np.empty((NUM_JOINTS, 3, 3))
+        posed = np.empty((NUM_JOINTS, 3))
+        d_posed = np.empty((NUM_JOINTS, 3, NUM_BETAS))
+        world[0], posed[0], d_posed[0] = rotations[0], rest_joints[0], self.joints_betas[0]
+        for joint in range(1, NUM_JOINTS):
+            parent = self.parents[joint]
+            world[joint] = world[parent] @ rotations[joint]
+            posed[joint] = posed[parent] + world[parent] @ (rest_joints[joint] - rest_joints[parent])
+            d_posed[joint] = d_posed[parent] + world[parent] @ (self.joints_betas[joint] - self.joints_betas[parent])
+        return world, posed, d_posed
+
+    def pose_from_theta(self, theta: Array, betas: Array) -> PosedPoints:
+        """theta: (24, 3) axis-angle."""
+        return self.pose(matrix_from_axis_angle(theta), betas)
+
+
+def _descends(parents: tuple[int, ...]) -> Array:
+    matrix = np.eye(NUM_JOINTS)
+    for bone in range(NUM_JOINTS):
+        ancestor = parents[bone]
+        while ancestor >= 0:
+            matrix[ancestor, bone] = 1.0
+            ancestor = parents[ancestor]
+    return matrix

@@ -1,0 +1,142 @@
+"""Filters over time: a causal one for live pictures, a zero-phase one for files.
+
+Both work on rotations as rotations (no Euler angles, no wrap) and on timestamps (no assumed frame rate), and both trust
+what the image supports more than what was guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.types import NUM_JOINTS, Array, Pose
+
+
+@dataclass(frozen=True)
+class OneEuroConfig:
+    """Casiez et al. 2012: a low-pass whose cutoff rises with speed, so that slow motion is calm and fast motion not late."""
+
+    rotation_cutoff: float = 2.0
+    """Hz at rest."""
+    rotation_beta: float = 1.0
+    """Hz per rad/s."""
+    position_cutoff: float = 1.5
+    position_beta: float = 4.0
+    """Hz per m/s."""
+    depth_cutoff: float = 0.6
+    """Hz; depth is the noisiest of all, one picture says little about it."""
+    speed_cutoff: float = 1.5
+    """Hz, of the speed estimate."""
+    hidden_factor: float = 0.4
+    """The cutoff of a joint that the image does not support, against that of one that it does."""
+
+
+@dataclass(frozen=True)
+class SavitzkyConfig:
+    """The zero-phase filter: a local parabola through each window, weighted by time and confidence."""
+
+    seconds: float = 0.10
+    """Standard deviation of the window's weight."""
+    depth_seconds: float = 0.30
+    hidden_weight: float = 0.15
+
+
+def _alpha(cutoff: Array, dt: float) -> Array:
+    return 1 / (1 + 1 / (2 * np.pi * cutoff * dt))
+
+
+class CausalFilter:
+    """One-Euro over one person's poses. β passes through: the track already shares it."""
+
+    def __init__(self, config: OneEuroConfig) -> None:
+        self.config = config
+        self._time: float | None = None
+        self._rotations = np.zeros((NUM_JOINTS, 3, 3))
+        self._transl = np.zeros(3)
+        self._turning = np.zeros((NUM_JOINTS, 3))
+        self._moving = np.zeros(3)
+
+    def __call__(self, time: float, pose: Pose, confidence: Array) -> Pose:
+        """time: s, later than the call before; confidence: (24,) 0..1."""
+        rotations, transl = matrix_from_axis_angle(pose.theta), np.asarray(pose.transl, float)
+        if self._time is None or time <= self._time:
+            self._time, self._rotations, self._transl = time, rotations, transl
+            return pose
+        dt, self._time = time - self._time, time
+        trust = self.config.hidden_factor + (1 - self.config.hidden_factor) * confidence
+        self._turn(rotations, dt, trust)
+        self._move(transl, dt)
+        theta = axis_angle_from_matrix(self._rotations)
+        return replace(pose, global_orient=theta[0], body_pose=theta[1:].reshape(-1), transl=self._transl.copy())
+
+    def _turn(self, rotations: Array, dt: float, trust: Array) -> None:
+        step = axis_angle_from_matrix(np.swapaxes(self._rotations, 1, 2) @ rotations)
+        self._turning += _alpha(np.array(self.config.speed_cutoff), dt) * (step / dt - self._turning)
+        speed = np.linalg.norm(self._turning, axis=1)
+        cutoff = trust * (self.config.rotation_cutoff + self.config.rotation_beta * speed)
+        self._rotations = self._rotations @ matrix_from_axis_angle(_alpha(cutoff, dt)[:, None] * step)
+
+    def _move(self, transl: Array, dt: float) -> None:
+        ray = _ray_and_depth(self._transl)
+        step = _ray_and_depth(transl) - ray
+        # in metres at this depth, so that the speeds are those of a body
+        self._moving += _alpha(np.array(self.config.speed_cutoff), dt) * (step * self._transl[2] / dt - self._moving)
+        rest = np.array([self.config.position_cutoff] * 2 + [self.config.depth_cutoff])
+        cutoff = rest * (1 + self.config.position_beta / self.config.position_cutoff * np.abs(self._moving))
+        self._transl = _from_ray_and_depth(ray + _alpha(cutoff, dt) * step)
+
+
+def _ray_and_depth(transl: Array) -> Array:
+    """(..., 3) m → (x/z, y/z, log z): where the picture shows the body, and how far it is, told apart.
+
+    Depth is by far the noisier; smoothing it on its own must not shift the body in the picture.
+    """
+    z = np.maximum(transl[..., 2:], 1e-3)
+    return np.concatenate([transl[..., :2] / z, np.log(z)], axis=-1)
+
+
+def _from_ray_and_depth(value: Array) -> Array:
+    z = np.exp(value[..., 2:])
+    return np.concatenate([value[..., :2] * z, z], axis=-1)
+
+
+def smooth_zero_phase(times: Array, poses: list[Pose], confidence: Array, config: SavitzkyConfig) -> list[Pose]:
+    """times: (T,) s ascending; confidence: (T, 24) 0..1. Every pose is replaced by the value at its time of a parabola fitted
+    to its neighbours, in the tangent space of its own rotations; a Savitzky–Golay filter that knows of uneven frames.
+    """
+    rotations = np.stack([matrix_from_axis_angle(pose.theta) for pose in poses])
+    place = _ray_and_depth(np.stack([np.asarray(pose.transl, float) for pose in poses]))
+    trust = config.hidden_weight + (1 - config.hidden_weight) * confidence
+    smoothed = []
+    for i, pose in enumerate(poses):
+        offset, near = _window(times, i, config.seconds)
+        weight = np.exp(-0.5 * (offset / config.seconds) ** 2)
+        tangent = axis_angle_from_matrix(rotations[i].swapaxes(1, 2) @ rotations[near])
+        turned = np.stack(
+            [_parabola_at_zero(offset, tangent[:, j], weight * trust[near, j]) for j in range(NUM_JOINTS)]
+        )
+        theta = axis_angle_from_matrix(rotations[i] @ matrix_from_axis_angle(turned))
+        ray = _parabola_at_zero(offset, place[near, :2], weight)
+        offset, near = _window(times, i, config.depth_seconds)
+        depth = _parabola_at_zero(offset, place[near, 2:], np.exp(-0.5 * (offset / config.depth_seconds) ** 2))
+        moved = _from_ray_and_depth(np.concatenate([ray, depth]))
+        smoothed.append(replace(pose, global_orient=theta[0], body_pose=theta[1:].reshape(-1), transl=moved))
+    return smoothed
+
+
+def _window(times: Array, middle: int, spread: float) -> tuple[Array, NDArray[np.intp]]:
+    """Offsets (n,) s and indices (n,) of the frames within three spreads of the middle one."""
+    near = np.flatnonzero(np.abs(times - times[middle]) <= 3 * spread)
+    return times[near] - times[middle], near
+
+
+def _parabola_at_zero(offset: Array, values: Array, weight: Array) -> Array:
+    """offset: (n,) s; values: (n, c); weight: (n,). The value at 0 of the weighted least-squares parabola."""
+    degree = min(2, len(offset) - 1)
+    scale = max(float(np.abs(offset).max()), 1e-9)
+    basis = np.vander(offset / scale, degree + 1, increasing=True)
+    normal = basis.T @ (weight[:, None] * basis) + 1e-9 * np.eye(degree + 1)
+    return np.linalg.solve(normal, basis.T @ (weight[:, None] * values))[0]

@@ -1,0 +1,154 @@
+"""One person over time: prediction, warm-started fit, recovery, and the shape that all frames share."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tracker.fit import Belief, BodyState, FitResult, LandmarkFitter, Observation
+from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.initialise import initial_state, mirrored
+from tracker.types import NUM_BETAS, NUM_JOINTS, Array
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """How long a motion is believed, and when a fit is not."""
+
+    velocity_seconds: float = 0.08
+    """A velocity dies out with this time constant when it is carried forward."""
+    forget_seconds: float = 1.5
+    """After so long an absence the pose starts anew; the shape is kept."""
+    surprise: float = 2.5
+    """A fit this many times worse than the track's median is tried again from scratch."""
+    better: float = 0.7
+    """Another start or reading must cost less than this part of the present one to be taken."""
+    swap_seconds: float = 0.6
+    """How long the detector may have left and right exchanged before it is believed."""
+    shape_seconds: float = 1.0
+    """Frames closer in time than this tell the same about the shape, so they count as one."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The last pose and how it was moving."""
+
+    time: float
+    state: BodyState
+    turning: Array
+    """(24, 3) rad/s, in each joint's own frame."""
+    moving: Array
+    """(3,) m/s."""
+
+    def at(self, time: float, fade: float) -> BodyState:
+        """The state carried forward to `time`; the velocity fades with time constant `fade` (s)."""
+        seconds = fade * (1 - np.exp(-max(time - self.time, 0.0) / fade))
+        turn = matrix_from_axis_angle(self.turning * seconds)
+        return BodyState(self.state.rotations @ turn, self.state.betas, self.state.transl + self.moving * seconds)
+
+    def then(self, time: float, state: BodyState) -> Motion:
+        """The motion after the next fitted state."""
+        dt = max(time - self.time, 1e-3)
+        turn = axis_angle_from_matrix(np.swapaxes(self.state.rotations, 1, 2) @ state.rotations) / dt
+        move = (state.transl - self.state.transl) / dt
+        return Motion(time, state, 0.5 * self.turning + 0.5 * turn, 0.5 * self.moving + 0.5 * move)
+
+
+@dataclass
+class ShapeMemory:
+    """β over the whole track: information summed frame by frame, on top of β ~ N(0, I)."""
+
+    precision: Array = field(default_factory=lambda: np.eye(NUM_BETAS))
+    weighted: Array = field(default_factory=lambda: np.zeros(NUM_BETAS))
+
+    @property
+    def betas(self) -> Array:
+        return np.linalg.solve(self.precision, self.weighted)
+
+    def learn(self, betas: Array, information: Array, share: float) -> None:
+        """betas: fitted under this memory as the prior; information: (10, 10) of the frame alone.
+
+        share: how much of a whole independent observation this frame is, 0..1.
+        """
+        values, vectors = np.linalg.eigh(0.5 * (information + information.T))
+        positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        # the fitted β is a compromise with the memory; what the frame said by itself is what the memory did not say
+        alone = (positive + self.precision) @ betas - self.weighted
+        self.precision = self.precision + share * positive
+        self.weighted = self.weighted + share * alone
+
+
+class PersonTrack:
+    """Fits one person frame after frame."""
+
+    def __init__(self, fitter: LandmarkFitter, config: TrackConfig) -> None:
+        self.fitter, self.config = fitter, config
+        self.motion: Motion | None = None
+        self._shape = ShapeMemory()
+        self._costs: deque[float] = deque(maxlen=60)
+        self._swapped_since: float | None = None
+
+    def update(self, time: float, seen: Observation) -> FitResult:
+        """time: s, later than the call before."""
+        belief = self._belief(time)
+        seen = self._unswapped(time, seen, belief)
+        if belief.state is None:
+            result = self._fit_anew(seen, belief)
+        else:
+            result = self.fitter.fit(seen, belief, belief.state, self.fitter.config.iterations)
+            if self._costs and result.cost > self.config.surprise * float(np.median(self._costs)):
+                result = self._recover(seen, belief, result)
+        self._remember(time, result)
+        return result
+
+    def coast(self, time: float) -> BodyState:
+        """Where the motion was heading, for a frame in which nobody was found."""
+        if self.motion is None:
+            raise RuntimeError("PersonTrack.coast: the track has no pose yet; call update first")
+        return self.motion.at(time, self.config.velocity_seconds)
+
+    def _belief(self, time: float) -> Belief:
+        betas, precision = self._shape.betas, self._shape.precision
+        if self.motion is None or time - self.motion.time > self.config.forget_seconds:
+            return Belief(betas, precision)
+        state = self.motion.at(time, self.config.velocity_seconds)
+        state = BodyState(state.rotations, betas, state.transl)
+        return Belief(betas, precision, state, time - self.motion.time)
+
+    def _fit_anew(self, seen: Observation, belief: Belief) -> FitResult:
+        start = initial_state(self.fitter.rig, seen, belief.betas)
+        return self.fitter.fit(seen, belief, start, self.fitter.config.first_iterations)
+
+    def _recover(self, seen: Observation, belief: Belief, result: FitResult) -> FitResult:
+        """The better of the warm fit and one from scratch, both judged without regard to the motion."""
+        free = Belief(belief.betas, belief.betas_precision)
+        fresh = self._fit_anew(seen, free)
+        warm = self.fitter.score(seen, free, result.state)
+        return fresh if fresh.cost < self.config.better * warm else result
+
+    def _unswapped(self, time: float, seen: Observation, belief: Belief) -> Observation:
+        """The observation, its sides exchanged back if for a moment the detector has mistaken left for right."""
+        if belief.state is None or not self._costs:
+            return seen
+        as_said = self.fitter.score(seen, belief, belief.state)
+        if as_said < self.config.surprise * float(np.median(self._costs)):
+            self._swapped_since = None
+            return seen
+        other = mirrored(seen)
+        if self.fitter.score(other, belief, belief.state) > self.config.better * as_said:
+            self._swapped_since = None
+            return seen
+        self._swapped_since = time if self._swapped_since is None else self._swapped_since
+        return other if time - self._swapped_since < self.config.swap_seconds else seen
+
+    def _remember(self, time: float, result: FitResult) -> None:
+        self._costs.append(result.cost)
+        share = 1.0
+        if self.motion is None:
+            self.motion = Motion(time, result.state, np.zeros((NUM_JOINTS, 3)), np.zeros(3))
+        else:
+            share = min((time - self.motion.time) / self.config.shape_seconds, 1.0)
+            self.motion = self.motion.then(time, result.state)
+        self._shape.learn(result.state.betas, result.betas_information, share)
