@@ -1,0 +1,101 @@
+"""person_NNN.bvh: SMPL's skeleton in motion, metres, y up, for Blender and other animation tools.
+
+The rest pose is SMPL's T-pose of the track's own shape. A BVH has one frame time and no way to leave a frame out: the
+motion is resampled to the nominal rate from the person's first frame to the last, and moments without the person are
+interpolated.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from tracker.body.model import BodyModel
+from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
+from tracker.keypoints import SMPL_JOINTS
+from tracker.types import Array
+
+_EULER = "ZXY"
+_CHANNELS = " ".join(f"{axis}rotation" for axis in _EULER)
+
+
+def write(stream: BinaryIO, person: TrackedPerson, body: BodyModel) -> None:
+    """HIERARCHY with offsets in metres; MOTION with the pelvis' place, then intrinsic Z-X-Y degrees of every joint."""
+    motion = SkeletonMotion.of(person).at_rate(person.timeline.frame_rate)
+    skeleton = _Skeleton.of(body, person.betas)
+    degrees = continuous_euler(motion.quaternions[:, skeleton.order])
+    rows = np.concatenate([motion.pelvis, degrees.reshape(len(degrees), -1)], axis=1)
+    text = io.TextIOWrapper(stream, encoding="ascii", newline="\n")
+    text.write("HIERARCHY\n" + "\n".join(skeleton.lines) + "\n")
+    text.write(f"MOTION\nFrames: {len(rows)}\nFrame Time: {1 / person.timeline.frame_rate:.8f}\n")
+    np.savetxt(text, rows, fmt="%.5f")
+    text.flush()
+    text.detach()
+
+
+def continuous_euler(quaternions: Array) -> Array:
+    """(T, n, 4) xyzw → (T, n, 3) degrees Z, X, Y; of the two equivalent triples, and of the turns of 360°, always those
+    nearest to the frame before, so that a curve editor shows no jumps."""
+    frames, joints = quaternions.shape[:2]
+    rotations = Rotation.from_quat(quaternions.reshape(-1, 4))
+    first = rotations.as_euler(_EULER, degrees=True).reshape(frames, joints, 3)
+    other = first * [1, -1, 1] + [180, 180, 180]
+    chosen = np.empty_like(first)
+    previous = np.zeros((joints, 3))
+    for t in range(frames):
+        candidates = np.stack([first[t], other[t]])
+        candidates += 360 * np.round((previous - candidates) / 360)
+        best = np.abs(candidates - previous).sum(axis=-1).argmin(axis=0)
+        previous = chosen[t] = candidates[best, np.arange(joints)]
+    return chosen
+
+
+class _Skeleton:
+    """The HIERARCHY section and the order in which it visits the joints (depth first, as the MOTION section must)."""
+
+    def __init__(self, parents: Array, offsets: Array, tips: Array) -> None:
+        self._parents, self._offsets, self._tips = parents, offsets, tips
+        self.order: list[int] = []
+        self.lines: list[str] = []
+        self._add(0, "")
+
+    @classmethod
+    def of(cls, body: BodyModel, betas: Array) -> _Skeleton:
+        shaped = shape_body(body, betas)
+        joints, vertices = to_numpy(shaped.rest_joints), to_numpy(shaped.rest_vertices)
+        parents = np.asarray(body.parents)
+        offsets = joints - joints[np.maximum(parents, 0)]
+        return cls(parents, offsets, _tips(joints, vertices, to_numpy(body.weights)))
+
+    def _add(self, joint: int, indent: str) -> None:
+        self.order.append(joint)
+        children = [child for child, parent in enumerate(self._parents) if parent == joint]
+        channels = f"3 {_CHANNELS}" if indent else f"6 Xposition Yposition Zposition {_CHANNELS}"
+        kind = "JOINT" if indent else "ROOT"
+        self.lines += [f"{indent}{kind} {SMPL_JOINTS[joint]}", f"{indent}{{"]
+        self.lines += [f"{indent}\t{_offset(self._offsets[joint])}", f"{indent}\tCHANNELS {channels}"]
+        for child in children:
+            self._add(child, indent + "\t")
+        if not children:
+            end = _offset(self._tips[joint])
+            self.lines += [f"{indent}\tEnd Site", f"{indent}\t{{", f"{indent}\t\t{end}", f"{indent}\t}}"]
+        self.lines.append(f"{indent}}}")
+
+
+def _offset(xyz: Array) -> str:
+    return "OFFSET " + " ".join(f"{v:.6f}" for v in xyz)
+
+
+def _tips(joints: Array, vertices: Array, weights: Array) -> Array:
+    """(24, 3) m: from each joint to the farthest point of the skin that it moves most: crown, fingertip, toe."""
+    owner = weights.argmax(axis=1)
+    reach = vertices - joints[owner]
+    distance = np.linalg.norm(reach, axis=1)
+    tips = np.zeros_like(joints)
+    for joint in np.unique(owner):
+        mine = np.flatnonzero(owner == joint)
+        tips[joint] = reach[mine[distance[mine].argmax()]]
+    return tips

@@ -1,0 +1,142 @@
+"""Output folders and files: what has its final name is whole, and nothing foreign is touched.
+
+Every file of a run is known here by name, so that an old result can be recognised, refused, or removed as one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from tracker.errors import InputError, RunError
+
+OVERLAY_NAME = "overlay.mp4"
+FRAMES_NAME = "frames.jsonl"
+RUN_NAME = "run.json"
+
+_RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
+_PART = re.compile(r"\.(overlay|frames|run|person_\d{3,})\.part\.\w+")
+_BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def person_path(folder: Path, person_id: int, suffix: str) -> Path:
+    """`person_NNN.<suffix>` in the folder."""
+    return folder / f"person_{person_id:03d}.{suffix}"
+
+
+def part_path(path: Path) -> Path:
+    """Where a file grows until it is whole: hidden, beside its final name, with the same suffix."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A binary stream whose content appears at `path` when the block ends well; otherwise `path` stays as it was.
+
+    Raises RunError, naming the path, when the file cannot be written.
+    """
+    part = part_path(path)
+    try:
+        with part.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise write_error(path, error) from error
+        raise
+
+
+def append_whole(file: FileIO, data: bytes, path: Path) -> None:
+    """Appends all of the data to an unbuffered file or, raising RunError that names `path`, nothing of it."""
+    start = file.seek(0, os.SEEK_END)
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except BaseException as error:
+        file.truncate(start)
+        if isinstance(error, OSError):
+            raise write_error(path, error) from error
+        raise
+
+
+def write_error(path: Path, error: OSError) -> RunError:
+    """The one line that a user gets when the system refuses to write `path`."""
+    remedy = "free some space" if error.errno in _NO_SPACE else "make the folder writable"
+    return RunError(
+        f"{path}: cannot be written ({error.strerror or error}); {remedy} or give another --out; "
+        "what was finished before is kept"
+    )
+
+
+def prepare_folder(folder: Path, overwrite: bool) -> None:
+    """Makes the folder of one result and leaves no file of an earlier result in it; foreign files stay.
+
+    Raises InputError when the folder cannot be made or written, or holds a result and `overwrite` is false.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir(follow_symlinks=False))
+        results = [name for name in names if _RESULT.fullmatch(name)]
+        if results and not overwrite:
+            raise InputError(
+                f"{folder}: holds a result already ({results[0]}); pass --overwrite to replace it, or another --out"
+            )
+        for name in results + [name for name in names if _PART.fullmatch(name)]:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise _folder_error(folder, error) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{folder}: expected a folder that can be written; change its permissions or give another --out"
+        )
+
+
+def _folder_error(folder: Path, error: OSError) -> InputError | RunError:
+    if error.errno in _BAD_PLACE:
+        return InputError(f"{folder}: expected a folder that can be written ({error.strerror}); give another --out")
+    return write_error(folder, error)
+
+
+def output_folders(inputs: Sequence[str | Path], out: Path) -> list[Path]:
+    """The folder of each input's result: `out/<stem>`, with -2, -3, … where an earlier input has taken the name."""
+    taken: set[str] = set()
+    folders = []
+    for source in inputs:
+        stem = _stem(str(source))
+        name, count = stem, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{stem}-{count}"
+        taken.add(name.casefold())
+        folders.append(out / name)
+    return folders
+
+
+def _stem(source: str) -> str:
+    if source.isdecimal():
+        return f"camera{source}"
+    if "://" in source:
+        return _url_stem(source)
+    path = Path(source)
+    name = path.resolve().name if path.is_dir() else path.stem
+    return name or "input"
+
+
+def _url_stem(url: str) -> str:
+    """The last part of the URL's path, else its host; user names, passwords and queries never reach a file name."""
+    parts = urlsplit(url)
+    last = Path(parts.path.rstrip("/")).stem
+    return re.sub(r"[^\w.-]+", "_", last or parts.hostname or "").strip("._") or "stream"

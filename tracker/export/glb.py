@@ -1,0 +1,149 @@
+"""person_NNN.glb: the body as a skinned, animated glTF 2.0 mesh, for Blender, three.js and game engines.
+
+glTF is y-up, in metres and seconds. Key frames carry the source's real times, counted from the run's first frame, so
+that the files of several people play together; viewers blend linearly between key frames, across absences too. Skinning
+in glTF is linear blend skinning: offsets that depend on the pose (SMPL's posedirs) have no place in it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.body.model import BodyModel, ShapedBody, vertex_normals
+from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
+from tracker.keypoints import SMPL_JOINTS
+from tracker.types import NUM_JOINTS, Array
+
+_FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
+_COMPONENTS = {np.dtype(np.float32): _FLOAT, np.dtype(np.uint8): _UINT8, np.dtype(np.uint32): _UINT32}
+_ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
+_TYPES = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
+_SET = 4
+"""Joints in one attribute set; a viewer that reads only the first set gets each vertex' strongest joints."""
+_COLOUR = (0.55, 0.65, 0.80, 1.0)
+
+
+class _Binary:
+    """The binary chunk as it grows, with the accessors that describe it."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.views: list[dict[str, Any]] = []
+        self.accessors: list[dict[str, Any]] = []
+
+    def add(self, values: NDArray[Any], target: int | None = None) -> int:
+        """Appends an array and returns the index of its accessor."""
+        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": values.nbytes})
+        if target is not None:
+            self.views[-1]["target"] = target
+        self.data += values.tobytes()
+        self.data += bytes(-len(self.data) % 4)
+        accessor = {
+            "bufferView": len(self.views) - 1,
+            "componentType": _COMPONENTS[values.dtype],
+            "count": len(values),
+            "type": _TYPES[values.shape[1:]],
+        }
+        if values.ndim <= 2 and values.dtype == np.float32:
+            accessor |= {
+                "min": np.atleast_1d(values.min(axis=0)).tolist(),
+                "max": np.atleast_1d(values.max(axis=0)).tolist(),
+            }
+        self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+
+def write(stream: BinaryIO, person: TrackedPerson, body: BodyModel) -> None:
+    """One binary glTF with the mesh in its T-pose, 24 joints named as SMPL's, and one animation."""
+    shaped = shape_body(body, person.betas)
+    joints = to_numpy(shaped.rest_joints)
+    binary = _Binary()
+    name = f"person_{person.person_id:03d}"
+    document = {
+        "asset": {"version": "2.0", "generator": "body-tracker"},
+        "scene": 0,
+        "scenes": [{"nodes": [0, NUM_JOINTS]}],
+        "nodes": [*_joint_nodes(joints, body.parents), {"name": name, "mesh": 0, "skin": 0}],
+        "materials": [{"name": "body", "pbrMetallicRoughness": _MATERIAL}],
+        "meshes": [{"name": name, "primitives": [_primitive(binary, shaped)]}],
+        "skins": [{"skeleton": 0, "joints": list(range(NUM_JOINTS)), "inverseBindMatrices": _bind(binary, joints)}],
+        "animations": [{"name": name, **_animation(binary, SkeletonMotion.of(person), person.timeline.start)}],
+    }
+    document |= {
+        "buffers": [{"byteLength": len(binary.data)}],
+        "bufferViews": binary.views,
+        "accessors": binary.accessors,
+    }
+    _write_container(stream, document, bytes(binary.data))
+
+
+_MATERIAL = {"baseColorFactor": _COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.8}
+
+
+def _joint_nodes(joints: Array, parents: Sequence[int]) -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = []
+    for joint, parent in enumerate(parents):
+        offset = joints[joint] - (joints[parent] if parent >= 0 else 0)
+        node: dict[str, Any] = {"name": SMPL_JOINTS[joint], "translation": [float(v) for v in offset]}
+        children = [child for child, its_parent in enumerate(parents) if its_parent == joint]
+        nodes.append(node | ({"children": children} if children else {}))
+    return nodes
+
+
+def _primitive(binary: _Binary, shaped: ShapedBody) -> dict[str, Any]:
+    faces = shaped.model.faces
+    normals = vertex_normals(shaped.rest_vertices, faces)
+    attributes = {
+        "POSITION": binary.add(to_numpy(shaped.rest_vertices).astype(np.float32), _ARRAY_BUFFER),
+        "NORMAL": binary.add(to_numpy(normals).astype(np.float32), _ARRAY_BUFFER),
+    }
+    for number, (influences, shares) in enumerate(_influence_sets(to_numpy(shaped.model.weights))):
+        attributes[f"JOINTS_{number}"] = binary.add(influences.astype(np.uint8), _ARRAY_BUFFER)
+        attributes[f"WEIGHTS_{number}"] = binary.add(shares.astype(np.float32), _ARRAY_BUFFER)
+    indices = binary.add(faces.cpu().numpy().astype(np.uint32).reshape(-1), _ELEMENT_BUFFER)
+    return {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
+
+
+def _influence_sets(weights: Array) -> list[tuple[NDArray[np.int64], Array]]:
+    """(V, 24) blend weights → as many sets of 4 joints (V, 4) and weights (V, 4) as there are any, strongest first."""
+    order = np.argsort(-weights, axis=1, kind="stable")
+    ranked = np.take_along_axis(weights, order, axis=1)
+    most = int((ranked > 0).sum(axis=1).max())
+    joints = np.where(ranked > 0, order, 0)
+    return [(joints[:, i : i + _SET], ranked[:, i : i + _SET]) for i in range(0, most, _SET)]
+
+
+def _bind(binary: _Binary, joints: Array) -> int:
+    """Inverse bind matrices, column-major: the T-pose's joints carry no rotation, so each is a shift."""
+    matrices = np.tile(np.eye(4, dtype=np.float32), (NUM_JOINTS, 1, 1))
+    matrices[:, 3, :3] = -joints
+    return binary.add(matrices)
+
+
+def _animation(binary: _Binary, motion: SkeletonMotion, start: float) -> dict[str, Any]:
+    times = (motion.times - start).astype(np.float32)
+    keep = np.concatenate([[True], np.diff(times) > 0])
+    clock = binary.add(times[keep])
+    outputs = [(0, "translation", motion.pelvis)]
+    outputs += [(joint, "rotation", motion.quaternions[:, joint]) for joint in range(NUM_JOINTS)]
+    samplers, channels = [], []
+    for number, (node, path, values) in enumerate(outputs):
+        output = binary.add(values[keep].astype(np.float32))
+        samplers.append({"input": clock, "output": output, "interpolation": "LINEAR"})
+        channels.append({"sampler": number, "target": {"node": node, "path": path}})
+    return {"samplers": samplers, "channels": channels}
+
+
+def _write_container(stream: BinaryIO, document: dict[str, Any], binary: bytes) -> None:
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    binary += bytes(-len(binary) % 4)
+    stream.write(struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(binary)))
+    stream.write(struct.pack("<I4s", len(text), b"JSON") + text)
+    stream.write(struct.pack("<I4s", len(binary), b"BIN\0") + binary)

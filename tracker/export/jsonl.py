@@ -1,0 +1,87 @@
+"""frames.jsonl: a line a frame, written as the run goes, so that a killed run leaves every finished line.
+
+The values are the tracker's own of that moment, before β has settled for the whole track (see `sequence.py`), rounded
+to what a camera can tell: hundredths of a pixel, hundredths of a millimetre, microradians.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracker.errors import InputError
+from tracker.export.files import append_whole, write_error
+from tracker.types import Array, Person
+
+_METRES, _RADIANS, _PIXELS, _SHAPE, _CONFIDENCE, _SECONDS = 5, 6, 2, 5, 3, 6
+
+
+def encode_frame(index: int, time: float, people: Sequence[Person]) -> bytes:
+    """One line of strict JSON with its newline; a value that is not finite becomes null."""
+    line = {"frame": int(index), "time": round(float(time), _SECONDS), "people": [_encode_person(p) for p in people]}
+    return json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _encode_person(person: Person) -> dict[str, Any]:
+    return {
+        "id": int(person.person_id),
+        "bbox": _numbers(person.bbox, _PIXELS),
+        "poses": _numbers(person.pose.theta.reshape(-1), _RADIANS),
+        "betas": _numbers(person.pose.betas, _SHAPE),
+        "trans": _numbers(person.pose.transl, _METRES),
+        "joints2d": _numbers(person.joints2d, _PIXELS),
+        "joints3d": _numbers(person.joints3d, _METRES),
+        "joint_confidence": _numbers(person.joint_confidence, _CONFIDENCE),
+    }
+
+
+def _numbers(values: Array, decimals: int) -> list[Any]:
+    rounded = np.round(np.asarray(values, np.float64), decimals)
+    if np.isfinite(rounded).all():
+        return rounded.tolist()
+    holes = rounded.astype(object)
+    holes[~np.isfinite(rounded)] = None
+    return holes.tolist()
+
+
+class FrameStream:
+    """Appends whole lines to a file under its final name; each line has left the process when `append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = path.open("wb", buffering=0)
+        except OSError as error:
+            raise write_error(path, error) from error
+
+    def append(self, line: bytes) -> None:
+        """Raises RunError when the line cannot be written whole; the file then ends with the line before it."""
+        append_whole(self._file, line, self._path)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def load_frames(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The finished lines of a frames.jsonl; a last line that a killed run left unfinished is passed over.
+
+    Raises InputError, naming file and line, where a finished line is not JSON.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    yield _decode_line(path, number, line)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a frames.jsonl") from error
+
+
+def _decode_line(path: str | Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{path}, line {number}: expected one JSON object, got {line[:40]!r}") from error

@@ -1,0 +1,122 @@
+"""run.json: what made the results beside it, and how it went."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracker.export.files import atomic_file
+
+_PACKAGES = (
+    "body-tracker",
+    "numpy",
+    "scipy",
+    "torch",
+    "av",
+    "mediapipe",
+    "opencv-contrib-python",
+    "pyrender",
+    "onnxruntime",
+    "openvino",
+)
+_CREDENTIALS = re.compile(r"(\w+://)[^/@\s]+@")
+
+
+@dataclass(frozen=True)
+class RunHeader:
+    """What is known when a run starts."""
+
+    config: Any
+    """A mapping or a dataclass, nested as it likes."""
+    device: str
+    engine: str
+    source: Any
+    """The source's metadata, a mapping or a dataclass; passwords in URLs are left out of the file."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What is known when a run ends."""
+
+    stage_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Milliseconds of every call of each stage."""
+    warnings: Sequence[str] = ()
+    wall_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """What the writer itself has seen."""
+
+    frames_read: int
+    frames_with_people: int
+    people: Mapping[int, int]
+    """Frames of each identity."""
+    interrupted: bool
+
+
+def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts) -> None:
+    """Strict JSON, indented. Raises RunError when it cannot be written."""
+    rate = counts.frames_read / summary.wall_seconds if summary.wall_seconds else None
+    document = {
+        "versions": versions(),
+        "config": header.config,
+        "device": header.device,
+        "engine": header.engine,
+        "source": header.source,
+        "stages": {name: _percentiles(values) for name, values in summary.stage_ms.items()},
+        "frames_read": counts.frames_read,
+        "frames_with_people": counts.frames_with_people,
+        "people": counts.people,
+        "wall_seconds": summary.wall_seconds,
+        "frames_per_second": rate,
+        "interrupted": counts.interrupted,
+        "warnings": summary.warnings,
+    }
+    text = json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_file(path) as stream:
+        stream.write(text.encode() + b"\n")
+
+
+def versions() -> dict[str, str]:
+    """Of Python, the platform and the packages that decide the numbers, as far as they are installed."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _percentiles(milliseconds: Sequence[float]) -> dict[str, Any]:
+    if not len(milliseconds):
+        return {"calls": 0, "p50_ms": None, "p95_ms": None}
+    p50, p95 = np.percentile(np.asarray(milliseconds, np.float64), [50, 95])
+    return {"calls": len(milliseconds), "p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3)}
+
+
+def jsonable(value: Any) -> Any:
+    """Plain JSON values from configs: dataclasses, mappings, arrays, paths; what is not finite becomes null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if value is None or isinstance(value, bool | int):
+        return value
+    return _CREDENTIALS.sub(r"\1", str(value))

@@ -1,0 +1,156 @@
+"""The folder of one run: frames.jsonl grows while the tracker works, the rest is written from the recording at the end.
+
+Whatever stops a run, what it had finished stays: leaving the `with` block without `finish` saves the people so far and
+says `interrupted` in run.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from tracker.errors import RunError
+from tracker.export import run_json
+from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
+from tracker.export.formats import JSONL, PERSON_WRITERS
+from tracker.export.jsonl import FrameStream, encode_frame
+from tracker.export.recording import FrameRecord, Recording
+from tracker.export.run_json import RunCounts, RunHeader, RunSummary
+from tracker.export.sequence import RunContext, Timeline, TrackedPerson, assemble
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Which files a run leaves."""
+
+    formats: tuple[str, ...] = ("npz", "jsonl")
+    """Among FORMATS; run.json is always written."""
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left, for the summary line."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    frames: int
+    frames_with_people: int
+    people: int
+
+
+class RunWriter:
+    """Writes one run's folder; use as a context manager, from one thread.
+
+    Raises InputError where the folder cannot be used or holds a result already, RunError where the disk gives out.
+    """
+
+    def __init__(self, folder: Path, config: ExportConfig, context: RunContext, header: RunHeader) -> None:
+        prepare_folder(folder, config.overwrite)
+        self._folder, self._config, self._context, self._header = folder, config, context, header
+        self._recording = Recording(folder)
+        self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
+        self._open = True
+        self._result: RunResult | None = None
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        with suppress(RunError):  # a full disk has usually raised the error that is under way already
+            self.close()
+
+    def write(self, frame: FrameRecord) -> None:
+        """Records one frame. When it returns, the frame's line in frames.jsonl survives the process."""
+        if not self._open:
+            raise RuntimeError(f"{self._folder}: a frame was written after the run's frames were complete")
+        if self._stream is not None:
+            self._stream.append(encode_frame(frame.index, frame.time, frame.people))
+        self._recording.append(frame)
+
+    def frames(self) -> Iterator[FrameRecord]:
+        """The frames written so far, for filters that look both ways in time."""
+        return self._recording.frames()
+
+    def replace_people(self, frames: Iterable[FrameRecord]) -> None:
+        """Puts these frames in the place of all written so far (`frames()` may be their source) and ends the writing.
+
+        frames.jsonl changes in one step, when the last frame has come; until then the old one stays.
+        """
+        self._end_stream()
+        recording = Recording(self._folder)
+        if JSONL in self._config.formats:
+            with atomic_file(self._folder / FRAMES_NAME) as stream:
+                for frame in frames:
+                    stream.write(encode_frame(frame.index, frame.time, frame.people))
+                    recording.append(frame)
+        else:
+            for frame in frames:
+                recording.append(frame)
+        self._recording.close()
+        self._recording = recording
+
+    def finish(self, summary: RunSummary) -> RunResult:
+        """Writes every identity's files and run.json. Raises RunError, after writing what it could, if one failed."""
+        return self._save(summary, interrupted=False)
+
+    def close(self, summary: RunSummary | None = None) -> RunResult:
+        """As `finish` for a run that ended early, marked so in run.json; after `finish` it only returns its result."""
+        if self._result is not None:
+            return self._result
+        return self._save(summary or RunSummary(), interrupted=True)
+
+    def _save(self, summary: RunSummary, interrupted: bool) -> RunResult:
+        self._end_stream()
+        files = [self._folder / FRAMES_NAME] if JSONL in self._config.formats else []
+        failures: list[RunError] = []
+        lengths: dict[int, int] = {}
+        for person in self._people():
+            lengths[person.person_id] = len(person.timestamps)
+            for path in self._person_files(person, failures):
+                files.append(path)
+        warnings = [*summary.warnings, *map(str, failures)]
+        counts = RunCounts(len(self._recording), self._recording.frames_with_people, lengths, interrupted)
+        self._result = RunResult(
+            self._folder, (*files, self._folder / RUN_NAME), counts.frames_read, counts.frames_with_people, len(lengths)
+        )
+        run_json.write(self._folder / RUN_NAME, self._header, replace(summary, warnings=warnings), counts)
+        self._recording.close()
+        if failures:
+            raise failures[0]
+        return self._result
+
+    def _people(self) -> Iterator[TrackedPerson]:
+        timeline = Timeline.of(self._recording.times, self._context.frame_rate)
+        observations = self._recording.observations()
+        for person_id in np.unique(observations["person_id"]):
+            yield assemble(observations[observations["person_id"] == person_id], self._context, timeline)
+
+    def _person_files(self, person: TrackedPerson, failures: list[RunError]) -> Iterator[Path]:
+        for name in self._config.formats:
+            if name not in PERSON_WRITERS:
+                continue
+            path = person_path(self._folder, person.person_id, name)
+            try:
+                with atomic_file(path) as stream:
+                    PERSON_WRITERS[name](stream, person, self._context.body)
+            except RunError as error:
+                failures.append(error)
+            else:
+                yield path
+
+    def _end_stream(self) -> None:
+        self._open = False
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None

@@ -1,0 +1,262 @@
+"""One identity over a whole run: what the per-person files hold, assembled from the tracker's frames.
+
+The tracker lets a track's β settle slowly, frame by frame; a file has one β per person. The last one, which has seen
+the most, is taken for the whole track. Exchanging β under an unchanged `transl` would move the body off its picture (a
+taller body at the same distance covers more of it), so every frame is placed anew: the translation is the one that
+brings the joints of the final body closest to the viewing rays of the joints that the tracker gave out. For a frame
+that already had the final β this is the tracker's own translation. `joints3d` and `joints2d` then follow from what the
+file says: SMPL(poses, betas) + trans, and its projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation, Slerp
+
+from tracker.body.model import BodyModel, ShapedBody
+from tracker.camera import Camera
+from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Person, Pose, require_shape
+
+FALLBACK_FRAME_RATE = 30.0
+"""Hz, for a run of a single picture, which has no rate of its own."""
+
+_NEAREST_Z = 1e-2
+"""m: joints behind this depth have no pixel of their own and are projected from it."""
+
+R_YUP_CAMERA = np.diag([1.0, -1.0, -1.0])
+"""Half a turn about x: from the camera's frame to x right, y up, z towards the viewer, the same origin."""
+
+OBSERVATION = np.dtype(
+    [
+        ("frame_index", "<i8"),
+        ("time", "<f8"),
+        ("person_id", "<i8"),
+        ("poses", "<f4", (3 * NUM_JOINTS,)),
+        ("betas", "<f4", (NUM_BETAS,)),
+        ("trans", "<f4", (3,)),
+        ("joints3d", "<f4", (NUM_JOINTS, 3)),
+        ("joints2d", "<f4", (NUM_JOINTS, 2)),
+        ("joint_confidence", "<f4", (NUM_JOINTS,)),
+        ("bbox", "<f4", (4,)),
+        ("nll", "<f4"),
+    ]
+)
+"""One person in one frame as one flat record, so that hours of them can wait on disk instead of in memory."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What all people of a run share."""
+
+    camera: Camera
+    body: BodyModel
+    frame_rate: float | None
+    """Hz: the source's nominal rate; None where it is unknown or varies, then the median interval counts."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The clock of a run, which the files of all its people share."""
+
+    start: float
+    """s: the timestamp of the run's first frame."""
+    frame_rate: float
+    """Hz, nominal."""
+
+    @classmethod
+    def of(cls, timestamps: Sequence[float], nominal: float | None) -> Timeline:
+        """From the timestamps of all frames of the run, with or without people."""
+        times = np.asarray(timestamps, dtype=np.float64)
+        intervals = np.diff(times)
+        intervals = intervals[intervals > 0]
+        if nominal is None:
+            nominal = float(1 / np.median(intervals)) if len(intervals) else FALLBACK_FRAME_RATE
+        return cls(float(times[0]) if len(times) else 0.0, nominal)
+
+
+@dataclass(frozen=True)
+class TrackedPerson:
+    """One identity over the T frames in which it was tracked; vertices = SMPL(poses, betas) + trans."""
+
+    person_id: int
+    poses: Array
+    """(T, 72) float32 rad, axis-angle in SMPL's order."""
+    betas: Array
+    """(10,) float32, one for the whole track."""
+    trans: Array
+    """(T, 3) float32 m, camera frame."""
+    timestamps: Array
+    """(T,) float64 s."""
+    frame_index: NDArray[np.int64]
+    """(T,)"""
+    joints3d: Array
+    """(T, 24, 3) float32 m, camera frame."""
+    joints2d: Array
+    """(T, 24, 2) float32 px."""
+    joint_confidence: Array
+    """(T, 24) float32 in 0..1."""
+    bbox: Array
+    """(T, 4) float32 xyxy px."""
+    nll: Array
+    """(T,) float32."""
+    camera: Camera
+    timeline: Timeline
+    body_model: str
+
+    def __post_init__(self) -> None:
+        shapes: dict[str, tuple[int, ...]] = {
+            "poses": (3 * NUM_JOINTS,),
+            "trans": (3,),
+            "timestamps": (),
+            "frame_index": (),
+            "joints3d": (NUM_JOINTS, 3),
+            "joints2d": (NUM_JOINTS, 2),
+            "joint_confidence": (NUM_JOINTS,),
+            "bbox": (4,),
+            "nll": (),
+        }
+        require_shape("TrackedPerson.betas", self.betas, (NUM_BETAS,))
+        for name, shape in shapes.items():
+            require_shape(f"TrackedPerson.{name}", getattr(self, name), (len(self.timestamps), *shape))
+        if len(self.timestamps) == 0:
+            raise ValueError("TrackedPerson: expected at least one frame, got none")
+
+    @property
+    def theta(self) -> Array:
+        """(T, 24, 3) rad, axis-angle."""
+        return self.poses.reshape(-1, NUM_JOINTS, 3)
+
+    @property
+    def joints_y_up(self) -> Array:
+        """(T, 24, 3) m in the y-up frame."""
+        return self.joints3d @ R_YUP_CAMERA.T
+
+
+def shape_body(body: BodyModel, betas: Array) -> ShapedBody:
+    """The body with shape coefficients (10,) of numpy, on the body's own device."""
+    return body.with_shape(body.v_template.new_tensor(betas))
+
+
+def to_numpy(tensor: torch.Tensor) -> Array:
+    """float64, off whatever device."""
+    return tensor.detach().cpu().numpy().astype(np.float64)
+
+
+def observe(frame_index: int, time: float, person: Person) -> NDArray[np.void]:
+    """(1,) OBSERVATION."""
+    record = np.zeros(1, OBSERVATION)
+    record["frame_index"], record["time"], record["person_id"] = frame_index, time, person.person_id
+    record["poses"] = person.pose.theta.reshape(-1)
+    record["betas"], record["trans"] = person.pose.betas, person.pose.transl
+    record["joints3d"], record["joints2d"] = person.joints3d, person.joints2d
+    record["joint_confidence"], record["bbox"], record["nll"] = person.joint_confidence, person.bbox, person.nll
+    return record
+
+
+def person_of(observation: np.void) -> Person:
+    """What `observe` took down, in float32."""
+    poses = observation["poses"]
+    return Person(
+        person_id=int(observation["person_id"]),
+        pose=Pose(poses[:3].copy(), poses[3:].copy(), observation["betas"].copy(), observation["trans"].copy()),
+        joints3d=observation["joints3d"].copy(),
+        joints2d=observation["joints2d"].copy(),
+        joint_confidence=observation["joint_confidence"].copy(),
+        bbox=observation["bbox"].copy(),
+        nll=float(observation["nll"]),
+    )
+
+
+def assemble(observations: NDArray[np.void], context: RunContext, timeline: Timeline) -> TrackedPerson:
+    """(T,) OBSERVATION of one identity, in order of time → its sequence under the track's last β."""
+    betas = observations["betas"][-1]
+    theta = observations["poses"].reshape(-1, NUM_JOINTS, 3)
+    posed = shape_body(context.body, betas).with_pose(context.body.v_template.new_tensor(theta))
+    joints = to_numpy(posed.joints)
+    trans = place_on_rays(joints, observations["joints3d"].astype(np.float64))
+    joints3d = joints + trans[:, None]
+    in_front = np.concatenate([joints3d[..., :2], np.maximum(joints3d[..., 2:], _NEAREST_Z)], axis=-1)
+    return TrackedPerson(
+        person_id=int(observations["person_id"][0]),
+        poses=observations["poses"].copy(),
+        betas=betas.copy(),
+        trans=trans.astype(np.float32),
+        timestamps=observations["time"].copy(),
+        frame_index=observations["frame_index"].copy(),
+        joints3d=joints3d.astype(np.float32),
+        joints2d=context.camera.project(in_front).astype(np.float32),
+        joint_confidence=observations["joint_confidence"].copy(),
+        bbox=observations["bbox"].copy(),
+        nll=observations["nll"].copy(),
+        camera=context.camera,
+        timeline=timeline,
+        body_model=context.body.name,
+    )
+
+
+def place_on_rays(points: Array, targets: Array) -> Array:
+    """The translations (T, 3) that bring points (T, n, 3) closest, in metres, to the rays through targets (T, n, 3).
+
+    Distances are measured across the rays, so this is a linear least-squares problem, and what the picture shows stays
+    where it was while the depth follows the size of the body.
+    """
+    rays = targets / np.linalg.norm(targets, axis=-1, keepdims=True)
+    across = np.eye(3) - rays[..., :, None] * rays[..., None, :]
+    normal = across.sum(axis=1)
+    moment = np.einsum("tnij,tnj->ti", across, points)
+    return -np.linalg.solve(normal, moment[..., None])[..., 0]
+
+
+def increasing(times: Array) -> NDArray[np.bool_]:
+    """(T,) True where a timestamp is later than all before it: what interpolation and animation formats require."""
+    latest = np.maximum.accumulate(times)
+    return np.concatenate([[True], times[1:] > latest[:-1]])
+
+
+def uniform_times(times: Array, frame_rate: float) -> Array:
+    """A grid of constant rate (Hz) from the first of the increasing times to the nearest grid point to the last."""
+    count = round((times[-1] - times[0]) * frame_rate) + 1
+    return times[0] + np.arange(count) / frame_rate
+
+
+@dataclass(frozen=True)
+class SkeletonMotion:
+    """A skeleton in motion in the y-up frame, as animation formats want it."""
+
+    times: Array
+    """(T,) s, strictly increasing."""
+    quaternions: Array
+    """(T, 24, 4) xyzw: each joint relative to its parent, the pelvis to the y-up frame; the sign never flips."""
+    pelvis: Array
+    """(T, 3) m."""
+
+    @classmethod
+    def of(cls, person: TrackedPerson) -> SkeletonMotion:
+        keep = increasing(person.timestamps)
+        theta = person.theta[keep].astype(np.float64)
+        quaternions = Rotation.from_rotvec(theta.reshape(-1, 3)).as_quat().reshape(-1, NUM_JOINTS, 4)
+        root = Rotation.from_matrix(R_YUP_CAMERA) * Rotation.from_rotvec(theta[:, 0])
+        quaternions[:, 0] = root.as_quat()
+        return cls(person.timestamps[keep], _same_sign(quaternions), person.joints_y_up[keep, 0].astype(np.float64))
+
+    def at_rate(self, frame_rate: float) -> SkeletonMotion:
+        """Resampled to a constant rate: rotations spherically, positions linearly, across gaps too."""
+        if len(self.times) == 1:
+            return self
+        grid = uniform_times(self.times, frame_rate)
+        inside = np.clip(grid, self.times[0], self.times[-1])
+        joints = [Slerp(self.times, Rotation.from_quat(q))(inside).as_quat() for q in self.quaternions.swapaxes(0, 1)]
+        pelvis = np.stack([np.interp(inside, self.times, column) for column in self.pelvis.T], axis=-1)
+        return SkeletonMotion(grid, _same_sign(np.stack(joints, axis=1)), pelvis)
+
+
+def _same_sign(quaternions: Array) -> Array:
+    """(T, n, 4) with each quaternion in its predecessor's half-space, so that linear blending takes the short way."""
+    agreement = np.sign(np.sum(quaternions[1:] * quaternions[:-1], axis=-1, keepdims=True))
+    flips = np.cumprod(np.where(agreement == 0, 1.0, agreement), axis=0)
+    return np.concatenate([quaternions[:1], quaternions[1:] * flips])
