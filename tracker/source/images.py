@@ -1,0 +1,107 @@
+"""Photos and numbered frames: single images and folders of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from tracker.errors import InputError
+from tracker.source.base import Clip, Source, SourceInfo, natural_key, no_frame_message
+from tracker.source.container import NO_PERMISSION
+from tracker.types import Frame
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+FOLDER_RATE = Fraction(30)
+"""Images carry no time of their own: a folder plays at this rate."""
+
+
+def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """The folder's files of these kinds in natural order; hidden files and subfolders are left alone."""
+    try:
+        listed = list(folder.iterdir())
+    except PermissionError:
+        raise InputError(f"{folder}: {NO_PERMISSION}") from None
+    found = [path for path in listed if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    return sorted((path for path in found if path.is_file()), key=natural_key)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Reads (height, width, 3) RGB, upright by the EXIF tag; transparency is dropped.
+
+    Raises InputError, naming the path, when the file cannot be read as an image.
+    """
+    try:
+        with Image.open(path) as stored:
+            image = ImageOps.exif_transpose(stored)
+            if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
+                grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+                return np.repeat(grey[:, :, None], 3, axis=2)
+            return np.array(image.convert("RGB"))
+    except PermissionError:
+        raise InputError(f"{path}: {NO_PERMISSION}") from None
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        raise InputError(f"{path}: not a readable image ({reason}); check that it opens in a viewer") from None
+
+
+class ImageSource(Source):
+    """One image, or a folder's images in natural order at FOLDER_RATE.
+
+    An unreadable image in a folder is left out with a warning; its place in the count and its time stay empty.
+    """
+
+    def __init__(self, path: Path, clip: Clip) -> None:
+        paths = files_in(path, IMAGE_SUFFIXES) if path.is_dir() else [path]
+        if not paths:
+            raise InputError(f"{path}: no images in this folder (expected {', '.join(sorted(IMAGE_SUFFIXES))})")
+        timed = [(index, float(index / FOLDER_RATE), each) for index, each in enumerate(paths)]
+        self._wanted = [(i, time, each) for i, time, each in timed if not clip.before(time) and not clip.over(time)]
+        duration = float(len(paths) / FOLDER_RATE)
+        if not self._wanted:
+            raise InputError(no_frame_message(str(path), clip, duration))
+        height, width = _first_readable(path, [each for _, _, each in self._wanted]).shape[:2]
+        info = SourceInfo(
+            name=path.resolve().name if path.is_dir() else path.stem,
+            kind="folder" if path.is_dir() else "image",
+            width=width,
+            height=height,
+            rate=FOLDER_RATE,
+            frame_count=len(paths),
+            duration=duration,
+            has_audio=False,
+            location=str(path),
+            live=False,
+        )
+        super().__init__(info, clip)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, time, path in self._wanted:
+            if self._stopped.is_set():
+                return
+            try:
+                image = read_image(path)
+            except InputError as error:
+                self.warnings.append(str(error))
+                continue
+            yield Frame(index=index, time=time, image=image)
+
+    def _release(self) -> None:
+        """Nothing is held between images."""
+
+
+def _first_readable(path: Path, candidates: list[Path]) -> NDArray[np.uint8]:
+    reasons = []
+    for candidate in candidates:
+        try:
+            return read_image(candidate)
+        except InputError as error:
+            reasons.append(str(error))
+    if not path.is_dir():
+        raise InputError(reasons[0])
+    raise InputError(f"{path}: none of its {len(candidates)} images can be read; the first: {reasons[0]}")

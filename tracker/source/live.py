@@ -1,0 +1,70 @@
+"""What cameras and streams share: pictures that come at their own pace from something that may go away."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.errors import RunError
+from tracker.source.base import Clip, LiveConfig, Source, SourceInfo
+from tracker.types import Frame
+
+RETRY_SECONDS = 0.5
+"""Between two attempts to reach a lost camera or stream."""
+
+
+class Lost(Exception):
+    """The camera or stream cannot be reached or has stopped; the text says how."""
+
+
+class LiveSource(Source):
+    """Iterates over connection after connection, with a bounded wait between them.
+
+    The clip's times count from the first picture. Frames that nobody takes in time are lost, or kept for a moment by
+    the driver: read in a thread of its own and keep only the newest.
+    """
+
+    def __init__(self, info: SourceInfo, clip: Clip, config: LiveConfig) -> None:
+        super().__init__(info, clip)
+        self._config = config
+        self._lost_since: float | None = None
+
+    @abstractmethod
+    def _pictures(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Connects if need be and gives (monotonic seconds, RGB) until `Lost` is raised."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, first, last = 0, None, float("-inf")
+        while not self._stopped.is_set():
+            try:
+                for moment, image in self._pictures():
+                    self._lost_since = None
+                    first = moment if first is None else first
+                    if self.clip.over(moment - first):
+                        return
+                    if moment > last and not self.clip.before(moment - first):
+                        yield Frame(index=index, time=moment, image=image)
+                        last = moment
+                    index += 1
+                    if self._stopped.is_set():
+                        return
+            except Lost as lost:
+                self._wait(lost)
+
+    def _wait(self, lost: Lost) -> None:
+        """Lets go of the connection and waits for the next attempt. Raises RunError when it is time to give up."""
+        self._release()
+        if self._stopped.is_set():
+            return
+        now = time.monotonic()
+        if self._lost_since is None:
+            self._lost_since = now
+            self.warnings.append(f"{self.info.location}: {lost}")
+        gone = now - self._lost_since
+        if gone >= self._config.reconnect_seconds:
+            raise RunError(f"{self.info.location}: {lost}; it did not come back within {gone:.0f} s")
+        self._stopped.wait(min(RETRY_SECONDS, self._config.reconnect_seconds - gone))

@@ -1,0 +1,267 @@
+"""Recorded video: files, and addresses of files, with the container's own timestamps."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from tracker.errors import InputError
+from tracker.source.base import Clip, Source, SourceInfo, no_frame_message
+from tracker.source.container import decode, open_container, without_password
+from tracker.source.picture import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
+from tracker.types import Frame
+
+DEFAULT_RATE = Fraction(30)
+"""For pictures that carry no time in a container that names no rate."""
+
+JUMP_SECONDS = 1.0
+"""A timestamp that falls back this far starts a new timeline (joined recordings); less is a duplicate."""
+
+EARLY_SECONDS = 0.5
+"""A file whose pictures end this long before its header says was cut off."""
+
+RATE_TOLERANCE = Fraction(105, 100)
+"""How far the guessed rate may lie above the mean one, for a webcam that missed a few frames, and still be the same."""
+
+SEEK_MARGINS = (0.0, 2.0, 20.0, float("inf"))
+"""Seconds before the start to seek to, one after the other, until a picture at or before the start is met."""
+
+
+class Timeline:
+    """Seconds from the first picture for each picture, strictly increasing.
+
+    The container's presentation time is taken where it has one; its decoding time where it has only that (AVI). A
+    picture without either follows its predecessor by one period. One that is not later than its predecessor is left
+    out, unless time falls back by JUMP_SECONDS: then it goes on one period after it.
+    """
+
+    def __init__(self, first: av.VideoFrame, time_base: Fraction, period: Fraction) -> None:
+        self.period = period
+        self.left_out = 0
+        self._time_base = time_base
+        self._uses_dts = first.pts is None
+        self._origin = (self.ticks(first) or 0) * time_base
+        self._last: Fraction | None = None
+
+    def ticks(self, stamped: av.VideoFrame | av.Packet) -> int | None:
+        """The timestamp of a picture or packet in the stream's time base."""
+        return stamped.dts if self._uses_dts else stamped.pts
+
+    def ticks_at(self, seconds: float) -> int:
+        """The timestamp of a time in seconds from the first picture."""
+        return int((Fraction(seconds) + self._origin) / self._time_base)
+
+    def rewind(self) -> None:
+        """Forgets the last picture: the next one may lie anywhere."""
+        self._last = None
+        self.left_out = 0
+
+    def place(self, picture: av.VideoFrame) -> float | None:
+        """The picture's time in seconds, or None when it is to be left out."""
+        following = Fraction(0) if self._last is None else self._last + self.period
+        ticks = self.ticks(picture)
+        time = following if ticks is None else ticks * self._time_base - self._origin
+        if self._last is not None and time <= self._last:
+            if self._last - time < JUMP_SECONDS:
+                self.left_out += 1
+                return None
+            self._origin += time - following
+            time = following
+        self._last = time
+        return float(time)
+
+    def shown_for(self, picture: av.VideoFrame) -> float:
+        """Seconds until the next picture is due."""
+        return float(picture.duration * self._time_base if picture.duration else self.period)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A decoded picture with its time."""
+
+    picture: av.VideoFrame
+    time: float
+
+
+class VideoSource(Source):
+    """A video file, or the address of one. Raises InputError when opened if the clip has no picture to decode.
+
+    `Frame.time` counts from the file's first picture, also when `clip.start` skips that one; `Frame.index` counts all
+    of the file's pictures (those before a start by their packets, without decoding them).
+    """
+
+    def __init__(self, location: str, clip: Clip, timeout: float | None = None) -> None:
+        self._location = location
+        self._timeout = timeout
+        self._problems: list[str] = []
+        self._container = self._open()
+        try:
+            super().__init__(self._prepare(), clip)
+            if self._hdr:
+                self.warnings.append("high dynamic range without tone mapping: colours look flat")
+            self._first, self._first_index = self._find_start()
+        except BaseException:
+            self._container.close()
+            raise
+        self._frames = self._run()
+
+    def _open(self) -> InputContainer:
+        container = open_container(self._location, self._timeout)
+        container.streams.video[0].thread_type = "AUTO"
+        return container
+
+    def _prepare(self) -> SourceInfo:
+        """Decodes the first picture: only that tells the upright size, where time begins, and that it can be done."""
+        stream = self._container.streams.video[0]
+        rate = nominal_rate(stream)
+        shown = without_password(self._location)
+        pictures = decode(self._container, self._problems)
+        first = next(pictures, None)
+        if first is None:
+            why = f" ({self._problems[0]})" if self._problems else ""
+            raise InputError(f"{shown}: not one frame can be decoded{why}; expected a whole video file")
+        self._timeline = Timeline(first, Fraction(stream.time_base or 1), 1 / (rate or DEFAULT_RATE))
+        self._placed = self._place(chain([first], pictures))
+        self._convert = PictureConverter(stream.sample_aspect_ratio)
+        self._hdr = stream.codec_context.color_trc in (TRANSFER_PQ, TRANSFER_HLG)
+        height, width = self._convert(first).shape[:2]
+        duration = duration_of(self._container)
+        estimate = None if duration is None or rate is None else max(1, round(duration * rate))
+        return SourceInfo(
+            name=Path(shown.split("?")[0]).stem,
+            kind="file",
+            width=width,
+            height=height,
+            rate=rate,
+            frame_count=stream.frames or estimate,
+            duration=duration,
+            has_audio=bool(self._container.streams.audio),
+            location=shown,
+            live=False,
+        )
+
+    def _place(self, pictures: Iterable[av.VideoFrame]) -> Iterator[_Placed | None]:
+        """Each picture with its time; None for one that is left out."""
+        for picture in pictures:
+            time = self._timeline.place(picture)
+            yield None if time is None else _Placed(picture, time)
+
+    def _find_start(self) -> tuple[_Placed, int]:
+        """Moves to the clip's first picture and counts those before it. Raises InputError when the clip is empty."""
+        start = self.clip.start or 0.0
+        for margin in SEEK_MARGINS if start else ():
+            self._seek(start - margin)
+            landed = next(self._timed(), None)
+            if landed is not None and landed.time <= start:
+                self._placed = chain([landed], self._placed)
+                break
+        first = next((placed for placed in self._timed() if not self.clip.before(placed.time)), None)
+        if first is None or self.clip.over(first.time):
+            raise InputError(no_frame_message(self.info.location, self.clip, self.info.duration))
+        return first, self._count_before(first) if start else 0
+
+    def _timed(self) -> Iterator[_Placed]:
+        """The pictures from here on, without those that are left out."""
+        return (placed for placed in self._placed if placed is not None)
+
+    def _seek(self, seconds: float) -> None:
+        """Goes to a key frame near this time; to the beginning for times before it."""
+        self._problems.clear()
+        if seconds <= 0:
+            self._container.close()
+            self._container = self._open()
+        else:
+            stream = self._container.streams.video[0]
+            # Where a format cannot seek, the next picture lies past the start and a larger margin is tried.
+            with suppress(FFmpegError, OSError):
+                self._container.seek(self._timeline.ticks_at(seconds), stream=stream)
+        self._timeline.rewind()
+        self._placed = self._place(decode(self._container, self._problems))
+
+    def _count_before(self, first: _Placed) -> int:
+        """How many pictures the file has before this one, by the timestamps of their packets."""
+        ticks = self._timeline.ticks(first.picture)
+        if ticks is None:
+            return round(first.time / self._timeline.period)
+        count = 0
+        with self._open() as container, suppress(FFmpegError, OSError):
+            for packet in container.demux(container.streams.video[0]):
+                if packet.dts is not None and packet.dts >= ticks:
+                    break
+                stamp = self._timeline.ticks(packet)
+                count += packet.size > 0 and not packet.is_discard and stamp is not None and stamp < ticks
+        return count
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._frames
+
+    def _run(self) -> Iterator[Frame]:
+        end = 0.0
+        for index, placed in enumerate(chain([self._first], self._placed), self._first_index):
+            if placed is None:
+                continue
+            if self.clip.over(placed.time):
+                self._note_problems()
+                return
+            yield Frame(index=index, time=placed.time, image=self._convert(placed.picture))
+            if self._stopped.is_set():
+                return
+            end = placed.time + self._timeline.shown_for(placed.picture)
+        self._note_early_end(end)
+        self._note_problems()
+
+    def _note_early_end(self, end: float) -> None:
+        promised = self.info.duration
+        if promised is not None and promised - end > max(EARLY_SECONDS, 2 * float(self._timeline.period)):
+            self.warnings.append(
+                f"{self.info.location}: ends early: {promised:.2f} s promised, pictures until {end:.2f} s (truncated?)"
+            )
+
+    def _note_problems(self) -> None:
+        for problem, times in Counter(self._problems).items():
+            self.warnings.append(f"{self.info.location}: {problem}" + (f", {times} times" if times > 1 else ""))
+        if self._timeline.left_out:
+            self.warnings.append(
+                f"{self.info.location}: {self._timeline.left_out} frames without a time of their own left out"
+            )
+
+    def _release(self) -> None:
+        self._container.close()
+
+
+def nominal_rate(stream: VideoStream) -> Fraction | None:
+    """Frames per second: the tidy guess (30000/1001) where it agrees with the mean, else the mean.
+
+    The two disagree for variable rates, where the guess is the finest interval met, and for formats that count
+    fields or have no timestamps, where the mean is made up.
+    """
+    mean, guess = stream.average_rate, stream.guessed_rate
+    if not mean or not guess:
+        return mean or guess or None
+    return guess if stream.start_time is None or guess <= mean * RATE_TOLERANCE else mean
+
+
+def duration_of(container: InputContainer) -> float | None:
+    """Seconds of the video: the shortest that the headers promise (a stream's may count what an edit list hides)."""
+    stream = container.streams.video[0]
+    promised = []
+    if stream.duration is not None and stream.time_base is not None:
+        promised.append(float(stream.duration * stream.time_base))
+    if container.duration is not None:
+        promised.append(container.duration / av.time_base)
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))  # Matroska, per stream
+    if tag is not None:
+        hours, minutes, seconds = map(float, tag.groups())
+        promised.append(3600 * hours + 60 * minutes + seconds)
+    return min(promised, default=None)
