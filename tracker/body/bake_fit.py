@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 from tracker.types import Array
 
 _PER_OCTANT = 25
-"""Vertices that may be used in each of the eight octants around a point: near, and on all sides in the wide trunk too."""
+"""Vertices used at most in each of the eight octants around a point: near, and on all sides in a wide trunk too."""
 _SUM_WEIGHT = 100.0
 """How hard the sum of the weights is held at 1, against residuals in metres."""
 

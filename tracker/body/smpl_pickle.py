@@ -71,11 +71,13 @@ class _FromBuffer(metaclass=_Sealed):
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    ("builtins", "object"): object,
-    ("builtins", "set"): set,  # chumpy keeps its list of changed terms in one
     ("_codecs", "encode"): _Latin1,
     ("copyreg", "_reconstructor"): _Reconstructor,
+    ("copy_reg", "_reconstructor"): _Reconstructor,
 }
+for _builtins in ("builtins", "__builtin__"):
+    _ALLOWED[_builtins, "object"] = object
+    _ALLOWED[_builtins, "set"] = set  # chumpy lists the terms that have changed in one
 for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = np.empty(0).__reduce__()[0]
     _ALLOWED[f"{_core}.multiarray", "scalar"] = np.float64(0).__reduce__()[0]
@@ -97,7 +99,7 @@ def read_pickle(file: BinaryIO) -> Any:
 
     Raises RefusedGlobal, or whatever broken data makes the pickle module raise.
     """
-    return _Reader(file, fix_imports=True, encoding="latin1").load()
+    return _Reader(file, encoding="latin1").load()
 
 
 def as_array(value: Any) -> NDArray:
