@@ -147,9 +147,9 @@ class _System:
         squared = (residual**2).sum(axis=1)
         shrink = 1 / (1 + squared / scale**2)
         self.cost += 0.5 * float((squared * shrink).sum())
-        weighted = jacobian * (shrink**2)[:, None, None]
-        self.gradient += np.einsum("ncp,nc->p", weighted, residual)
-        self.matrix += np.tensordot(weighted, jacobian, axes=((0, 1), (0, 1)))
+        scaled = (jacobian * shrink[:, None, None]).reshape(-1, _SIZE)
+        self.gradient += scaled.T @ (residual * shrink[:, None]).reshape(-1)
+        self.matrix += scaled.T @ scaled
 
     def add_joints(self, residual: Array, slope: Array, log_slope: Array, first: int) -> None:
         """Residuals of single joints' rotation vectors: residual, slope (j, 3); log_slope (j, 3, 3); from joint `first`."""
@@ -222,7 +222,7 @@ class LandmarkFitter:
         projection = np.zeros((len(points), 2, 3))
         projection[:, 0, 0], projection[:, 1, 1] = focal[0] / z, focal[1] / z
         projection[:, :, 2] = -focal * points[:, :2] / z[:, None] ** 2
-        jacobian = np.einsum("ncd,ndp->ncp", projection, self._point_jacobian(posed), optimize=True)
+        jacobian = projection @ self._point_jacobian(posed)
         weight = seen.visibility * in_front / (self.config.pixel_spread * seen.size)
         system.add_robust(residual, jacobian * weight[:, None, None], self.config.outlier)
 

@@ -33,8 +33,19 @@ def matrix_from_axis_angle(axis_angle: Array) -> Array:
 
 def axis_angle_from_matrix(matrix: Array) -> Array:
     """(..., 3, 3) → (..., 3) rad with angle in [0, π]."""
-    flat = Rotation.from_matrix(np.asarray(matrix).reshape(-1, 3, 3)).as_rotvec()
-    return flat.reshape(*matrix.shape[:-2], 3)
+    flat = np.asarray(matrix).reshape(-1, 3, 3)
+    sine_axis = 0.5 * np.stack(
+        [flat[:, 2, 1] - flat[:, 1, 2], flat[:, 0, 2] - flat[:, 2, 0], flat[:, 1, 0] - flat[:, 0, 1]], axis=-1
+    )
+    sine = np.sqrt((sine_axis**2).sum(axis=-1))
+    cosine = 0.5 * (np.trace(flat, axis1=1, axis2=2) - 1)
+    factor = np.where(sine > _SMALL, np.arctan2(sine, cosine) / np.maximum(sine, _SMALL), 1.0)
+    rotvec = factor[:, None] * sine_axis
+    # near half a turn the antisymmetric part vanishes and with it the axis; quaternions keep it
+    turned = cosine < -0.9
+    if turned.any():
+        rotvec[turned] = Rotation.from_matrix(flat[turned]).as_rotvec()
+    return rotvec.reshape(*np.shape(matrix)[:-2], 3)
 
 
 def rotation_between(src: Array, dst: Array) -> Array:

@@ -15,14 +15,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.body import BodyModel
 from tracker.geometry import matrix_from_axis_angle, skew
-from tracker.keypoints import MEDIAPIPE_LANDMARKS, bone_points, smpl_index
+from tracker.keypoints import MEDIAPIPE_LANDMARKS, bone_points, landmark_index, smpl_index
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array
 
 _REFERENCE_HEIGHT = 1.7
 """m, the body height for which the landmarks' offsets are written."""
+_LEAST_WEIGHT = 1e-6
+"""A bone that moves less than this part of a landmark is left out."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,21 @@ class PosedPoints:
 
 @dataclass(frozen=True)
 class LandmarkRig:
-    """The MediaPipe landmarks of one body model as functions of its pose and shape."""
+    """The MediaPipe landmarks of one body model as functions of its pose and shape.
+
+    Most landmarks hang on one bone and a few on two or three, so A and w are kept as their non-zero (landmark, bone) pairs.
+    """
 
     rest: Array
-    """(n, 24, 3) m: A_ki at β = 0."""
+    """(pairs, 3) m: A_ki − w_ki J_i at β = 0."""
     rest_betas: Array
-    """(n, 24, 3, 10): dA_ki/dβ."""
+    """(pairs, 3, 10): its derivative by β."""
     weights: Array
-    """(n, 24): w_ki; rows sum to 1."""
+    """(pairs,): w_ki; they sum to 1 for each landmark."""
+    bones: NDArray[np.intp]
+    """(pairs,): i."""
+    gather: Array
+    """(n, pairs): 1 where a pair belongs to a landmark; sums over pairs into landmarks."""
     joints: Array
     """(24, 3) m: the rest joints at β = 0."""
     joints_betas: Array
@@ -66,46 +76,52 @@ class LandmarkRig:
         shapedirs = body.shapedirs.double().numpy()
         regressor = body.joint_regressor.double().numpy()
         joints, joints_betas = regressor @ vertices, np.einsum("jv,vcb->jcb", regressor, shapedirs)
-        height = float(np.ptp(vertices[:, 1]))
+        rest, rest_betas, weights = _carried_by_bones(joints, joints_betas, float(np.ptp(vertices[:, 1])))
 
-        count = len(MEDIAPIPE_LANDMARKS)
-        rest, rest_betas = np.zeros((count, NUM_JOINTS, 3)), np.zeros((count, NUM_JOINTS, 3, NUM_BETAS))
-        weights = np.zeros((count, NUM_JOINTS))
-        carried = bone_points()
-        for k, name in enumerate(MEDIAPIPE_LANDMARKS):
-            if name not in carried:
-                continue
-            bone, joint = smpl_index(carried[name].bone), smpl_index(carried[name].joint)
-            rest[k, bone] = joints[joint] + np.array(carried[name].offset) * height / _REFERENCE_HEIGHT
-            rest_betas[k, bone] = joints_betas[joint]
-            weights[k, bone] = 1.0
-
-        skin = [name for name in MEDIAPIPE_LANDMARKS if name not in carried]
+        skin = [name for name in MEDIAPIPE_LANDMARKS if name not in bone_points()]
         rows = [MEDIAPIPE_LANDMARKS.index(name) for name in skin]
         blend = body.weights.double().numpy()
         rho = body.landmark_regressor(skin).double().numpy()
         rest[rows] = np.einsum("kv,vi,vc->kic", rho, blend, vertices, optimize=True)
         rest_betas[rows] = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs, optimize=True)
         weights[rows] = rho @ blend
+
+        points, bones = np.nonzero(weights > _LEAST_WEIGHT)
+        kept = weights[points, bones]
+        gather = (points == np.arange(len(weights))[:, None]).astype(float)
         parents = tuple(int(p) for p in body.parents)
-        return cls(rest, rest_betas, weights, joints, joints_betas, parents, _descends(parents))
+        return cls(
+            rest[points, bones] - kept[:, None] * joints[bones],
+            rest_betas[points, bones] - kept[:, None, None] * joints_betas[bones],
+            kept,
+            bones,
+            gather,
+            joints,
+            joints_betas,
+            parents,
+            _descends(parents),
+        )
 
     def pose(self, rotations: Array, betas: Array) -> PosedPoints:
         """rotations: (24, 3, 3) of each joint relative to its parent; betas: (10,)."""
         rest_joints = self.joints + self.joints_betas @ betas
         world, posed, d_posed = self._chain(rotations, rest_joints)
-        arms = self.rest + self.rest_betas @ betas - self.weights[:, :, None] * rest_joints
-        moved = np.einsum("icd,kid->kic", world, arms) + self.weights[:, :, None] * posed
+        arms = self.rest + self.rest_betas @ betas
+        turned = world[self.bones]
+        moved = (turned @ arms[:, :, None])[:, :, 0] + self.weights[:, None] * posed[self.bones]
+        d_moved = turned @ self.rest_betas + self.weights[:, None, None] * d_posed[self.bones]
+        points = self.gather @ moved
+        d_betas = (self.gather @ d_moved.reshape(len(moved), -1)).reshape(-1, 3, NUM_BETAS)
+        return PosedPoints(points, posed, world, self._by_rotation(moved, posed, world), d_betas)
 
-        lever = np.einsum("ji,kic->kjc", self.descends, moved)
-        lever -= (self.weights @ self.descends.T)[:, :, None] * posed
-        d_rotation = -np.einsum("kjcd,jde->kcje", skew(lever), world)
-
-        d_arms = self.rest_betas - self.weights[:, :, None, None] * self.joints_betas
-        d_betas = np.einsum("icd,kidb->kcb", world, d_arms, optimize=True) + np.einsum(
-            "ki,icb->kcb", self.weights, d_posed
+    def _by_rotation(self, moved: Array, posed: Array, world: Array) -> Array:
+        """(n, 3, 24, 3): turning joint j by δ in its own frame moves what hangs below it by (R_j δ) × lever."""
+        below = self.descends[:, self.bones].T
+        lever = (self.gather @ (below[:, :, None] * moved[:, None, :]).reshape(len(moved), -1)).reshape(
+            -1, NUM_JOINTS, 3
         )
-        return PosedPoints(moved.sum(axis=1), posed, world, d_rotation, d_betas)
+        lever -= (self.gather @ (below * self.weights[:, None]))[:, :, None] * posed
+        return np.swapaxes(-(skew(lever) @ world), 1, 2)
 
     def _chain(self, rotations: Array, rest_joints: Array) -> tuple[Array, Array, Array]:
         """World rotations (24, 3, 3), posed joints (24, 3) and their derivatives by β (24, 3, 10)."""
@@ -123,6 +139,19 @@ class LandmarkRig:
     def pose_from_theta(self, theta: Array, betas: Array) -> PosedPoints:
         """theta: (24, 3) axis-angle."""
         return self.pose(matrix_from_axis_angle(theta), betas)
+
+
+def _carried_by_bones(joints: Array, joints_betas: Array, height: float) -> tuple[Array, Array, Array]:
+    """A (33, 24, 3), its derivative (33, 24, 3, 10) and w (33, 24) of the landmarks near joints; zero for the others."""
+    count = len(MEDIAPIPE_LANDMARKS)
+    rest, rest_betas = np.zeros((count, NUM_JOINTS, 3)), np.zeros((count, NUM_JOINTS, 3, NUM_BETAS))
+    weights = np.zeros((count, NUM_JOINTS))
+    for name, point in bone_points().items():
+        k, bone, joint = landmark_index(name), smpl_index(point.bone), smpl_index(point.joint)
+        rest[k, bone] = joints[joint] + np.array(point.offset) * height / _REFERENCE_HEIGHT
+        rest_betas[k, bone] = joints_betas[joint]
+        weights[k, bone] = 1.0
+    return rest, rest_betas, weights
 
 
 def _descends(parents: tuple[int, ...]) -> Array:

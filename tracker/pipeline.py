@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Protocol
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from tracker.body import BodyModel, load_body
 from tracker.camera import Camera, CameraConfig
@@ -19,7 +21,7 @@ from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig
 from tracker.prior import JointPrior
-from tracker.smooth import CausalFilter, OneEuroConfig
+from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
 from tracker.types import Array, Detection, Frame, Person, Pose
@@ -35,12 +37,20 @@ class TrackerConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     smooth: OneEuroConfig = field(default_factory=OneEuroConfig)
+    zero_phase: SavitzkyConfig = field(default_factory=SavitzkyConfig)
     causal_filter: bool = True
     """False gives out the fits as they are (for the zero-phase filter of files, or for measuring)."""
     coast_seconds: float = 0.4
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None
     """A user's SMPL file; None is the built-in free body."""
+
+STAGES = ("detect", "identify", "fit", "smooth")
+_TIMED_FRAMES = 100_000
+"""Calls of each stage whose times are kept, so that a camera that runs for days does not fill the memory."""
+_FORGET_SECONDS = 60.0
+_NEAREST_Z = 0.01
+"""m: joints behind the camera are projected as if they were this far in front of it."""
 
 
 class Detector(Protocol):
@@ -62,12 +72,19 @@ class Tracker:
         self.config, self.body, self.detector = config, body, detector
         self.rig = LandmarkRig.from_body(body)
         self.identity = IdentityTracker(config.identity, config.detect.max_people)
-        self.stage_seconds: dict[str, list[float]] = {"detect": [], "identify": [], "fit": [], "smooth": []}
+        self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit)
         self._tracks: dict[int, PersonTrack] = {}
         self._filters: dict[int, CausalFilter] = {}
         self._last: dict[int, tuple[float, Array]] = {}
         self._evidence = landmark_to_joint_matrix()
+        # the fit's matrices are small: more threads only wait for each other
+        self._blas = ThreadpoolController()
+
+    @property
+    def engine(self) -> str:
+        """What finds the landmarks, for the record."""
+        return type(self.detector).__name__
 
     @classmethod
     def open(cls, config: TrackerConfig | None = None) -> Tracker:
@@ -104,22 +121,33 @@ class Tracker:
         tracked = self.identity.assign(frame, detections)
         clock.lap("identify")
         camera = self.config.camera.for_size(*frame.size)
-        found = {t.person_id: self._fit(frame.time, camera, t.person_id, t.detection) for t in tracked}
+        with self._blas.limit(limits=1, user_api="blas"):
+            found = {t.person_id: self._fit(frame.time, camera, t.person_id, t.detection) for t in tracked}
         clock.lap("fit")
         people = {key: self._smoothed(key, frame.time, camera, *fit) for key, fit in found.items()}
         people |= self._coasting(frame.time, camera, set(found))
         clock.lap("smooth")
+        self._forget(frame.time)
         return [people[key] for key in sorted(people)]
 
-    def person_from_pose(self, person_id: int, camera: Camera, pose: Pose, confidence: Array, nll: float) -> Person:
-        """Joints and box of a pose, in this tracker's body. camera: of the frame; confidence: (24,)."""
+    def person_at(self, pose: Pose, camera: Camera, like: Person) -> Person:
+        """`like` in another pose: its joints and box anew, its identity, confidence and score kept."""
+        return self._person(like.person_id, pose, camera, like.joint_confidence, like.nll)
+
+    def reshaped(self, pose: Pose, betas: Array) -> Pose:
+        """The pose with another shape (10,), moved so that the joints stay where the picture shows them."""
+        before = self.rig.pose_from_theta(pose.theta, pose.betas).joints + pose.transl
+        after = self.rig.pose_from_theta(pose.theta, betas).joints
+        return replace(pose, betas=betas, transl=place_on_rays(after[None], before[None])[0])
+
+    def _person(self, person_id: int, pose: Pose, camera: Camera, confidence: Array, nll: float) -> Person:
         posed = self.rig.pose_from_theta(pose.theta, pose.betas)
         joints3d = posed.joints + pose.transl
         points = np.concatenate([joints3d, posed.points + pose.transl])
-        in_front = points[points[:, 2] > 1e-2]
+        in_front = points[points[:, 2] > _NEAREST_Z]
         pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
-        safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], 1e-2)], axis=1)
         bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
+        safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
         return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
 
     def _fit(self, time: float, camera: Camera, person_id: int, detection: Detection) -> tuple[BodyState, Array, float]:
@@ -143,7 +171,13 @@ class Tracker:
         if self.config.causal_filter:
             causal = self._filters.setdefault(person_id, CausalFilter(self.config.smooth))
             pose = causal(time, pose, confidence)
-        return self.person_from_pose(person_id, camera, pose, confidence, nll)
+        return self._person(person_id, pose, camera, confidence, nll)
+
+    def _forget(self, time: float) -> None:
+        """Drops what is kept of people who have been away for so long that they would get a new identity."""
+        for key in [key for key, (last, _) in self._last.items() if time - last > _FORGET_SECONDS]:
+            for store in (self._last, self._tracks, self._filters):
+                store.pop(key, None)
 
     def _coasting(self, time: float, camera: Camera, found: set[int]) -> dict[int, Person]:
         """The people whom the detector has just lost, where their motion was taking them, less and less sure."""
@@ -161,7 +195,7 @@ class Tracker:
 class _StageClock:
     """Times the stages of one step; it measures, nothing depends on it."""
 
-    def __init__(self, seconds: dict[str, list[float]]) -> None:
+    def __init__(self, seconds: Mapping[str, deque[float]]) -> None:
         self._seconds, self._last = seconds, perf_counter()
 
     def lap(self, stage: str) -> None:

@@ -1,0 +1,263 @@
+#!/usr/bin/env python
+"""The command line: `python run.py COMMAND --help` says what each command does.
+
+Exit status: 0 done, 2 the input is at fault, 1 a failure while running, 130 interrupted (everything so far is saved).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tracker.errors import InputError, RunError
+
+log = logging.getLogger("tracker")
+
+Options = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def options(*decorators: Options) -> Options:
+    """Several click options as one decorator."""
+    return lambda command: reduce(lambda done, option: option(done), reversed(decorators), command)
+
+
+COMMON = options(
+    click.option("--config", default="live", show_default=True, help="A name in configs/ or a YAML file."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+)
+CAMERA = options(
+    click.option("--focal", type=float, help="Focal length in pixels. Default: the picture's diagonal."),
+    click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
+    click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
+)
+PEOPLE = options(
+    click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
+    click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body."),
+)
+FORMAT = click.option(
+    "--format",
+    "formats",
+    default="npz,jsonl",
+    show_default=True,
+    help="What to write, separated by commas: npz, jsonl, bvh, glb, csv, trc.",
+)
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Tracks people in video: SMPL pose, shape and place for every frame and person, and a mesh over the picture."""
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Results go to OUT/<name of the input>/.")
+@FORMAT
+@click.option("--no-overlay", is_flag=True, help="Do not draw overlay.mp4; about twice as fast.")
+@click.option("--start", type=float, help="Seconds into the input to start at.")
+@click.option("--end", type=float, help="Seconds into the input to stop at.")
+@click.option(
+    "--smooth",
+    type=click.Choice(["none", "causal", "offline"]),
+    default="offline",
+    show_default=True,
+    help="offline looks both ways in time (files only), causal only back, as live does.",
+)
+@OVERWRITE
+@PEOPLE
+@CAMERA
+@COMMON
+def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> None:
+    """Track people in INPUTs: video files, pictures, folders of either, stream addresses.
+
+    \b
+    Writes for each INPUT, in OUT/<name>/:
+      overlay.mp4       the picture with the meshes over it
+      person_NNN.npz    SMPL parameters of each identity, as AMASS names them
+      frames.jsonl      one line a frame, readable while the run goes on
+      run.json          versions, settings, timings, warnings
+    """
+    from tracker.export import ExportConfig, output_folders, parse_formats
+    from tracker.interrupt import deferred_interrupt
+    from tracker.offline import TrackJob
+    from tracker.offline import track as run_track
+    from tracker.source import Clip, expand_inputs
+
+    smooth = given["smooth"]
+    config = configured(given, {"causal_filter": smooth == "causal"})
+    clip, export = Clip(given["start"], given["end"]), ExportConfig(parse_formats(formats), given["overwrite"])
+    specs = expand_inputs(inputs)
+    with deferred_interrupt() as interrupt:
+        for spec, folder in zip(specs, output_folders(specs, out), strict=True):
+            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], smooth)
+            with opened_tracker(config) as tracker:
+                result = run_track(job, tracker, interrupt)
+            click.echo(summary_line(spec, result))
+
+
+@cli.command()
+@click.option("--source", default="0", show_default=True, help="Camera number or device, stream address, or a file.")
+@click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
+@click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
+@click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
+@FORMAT
+@PEOPLE
+@CAMERA
+@COMMON
+def live(source: str, record: Path | None, headless: bool, web: int | None, formats: str, **given: Any) -> None:
+    """Track a webcam live and draw the meshes over its picture.
+
+    Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
+    A recording holds the same files as `track` writes.
+    """
+    from tracker.export import ExportConfig, parse_formats
+    from tracker.interrupt import deferred_interrupt
+    from tracker.live import LiveJob, LiveSession, open_screen
+    from tracker.source import open_live_source
+
+    job = LiveJob(record or Path("out"), record is not None, ExportConfig(parse_formats(formats)))
+    config = configured(given, {})
+    with (
+        deferred_interrupt() as interrupt,
+        open_live_source(source) as opened,
+        opened_tracker(config) as tracker,
+        open_screen(headless, web) as screen,
+    ):
+        result = LiveSession(job, tracker, screen).run(opened, interrupt)
+    for recording in result.recordings:
+        click.echo(summary_line(source, recording))
+    click.echo(
+        f"{source}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
+        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)"
+    )
+    interrupt.check()
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=12.0, show_default=True, help="Length of the clip.")
+@OVERWRITE
+@COMMON
+def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
+    """Make a clip with known truth, track it like any video, print the errors.
+
+    The clip is the built-in body, dressed and lit, walking, waving and squatting, with a pillar in front for a while.
+    """
+    from tracker.demo import DemoJob, run_demo
+    from tracker.interrupt import deferred_interrupt
+
+    config = configured(given, {"causal_filter": False})
+    with deferred_interrupt() as interrupt:
+        click.echo(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
+
+
+@cli.group()
+def body() -> None:
+    """Body models."""
+
+
+@body.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write; default: FILE with the suffix .npz.")
+@OVERWRITE
+def body_import(file: Path, out: Path | None, overwrite: bool) -> None:
+    """Turn an SMPL FILE (.pkl or .npz from its makers' site) into a safe .npz for --body.
+
+    The file is read without running anything that is in it.
+    """
+    from tracker.body import import_body
+
+    target = out or file.with_suffix(".safe.npz" if file.suffix == ".npz" else ".npz")
+    import_body(file, target, overwrite)
+    click.echo(f"{target}: use it with --body {target}")
+
+
+@cli.command()
+@COMMON
+def info(**given: Any) -> None:
+    """Versions, device, body model and settings, for looking into problems."""
+    from tracker.body import load_body
+    from tracker.export.run_json import versions
+
+    config = configured(given, {})
+    model = load_body(config.body)
+    for name, version in versions().items():
+        click.echo(f"{name:24} {version}")
+    click.echo(f"{'body':24} {model.name}: {len(model.v_template)} vertices, {len(model.faces)} triangles")
+    click.echo(f"{'config':24} {config}")
+
+
+def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
+    """The configuration that a command's options ask for."""
+    from tracker.config import load_config
+
+    check_device(given["device"])
+    camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
+    detect = {"max_people": given["max_people"]} if given.get("max_people") is not None else {}
+    chosen = {"body": given["body"]} if given.get("body") is not None else {}
+    return load_config(given["config"], {"camera": camera, "detect": detect, **chosen, **changes})
+
+
+def check_device(name: str) -> None:
+    """Raises InputError for a device that does not exist here. Tracking runs on the CPU; a GPU is not used yet."""
+    import re
+
+    import torch
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise InputError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: torch finds no CUDA device here; use --device cpu")
+
+
+def opened_tracker(config: Any) -> Any:
+    """A fresh tracker."""
+    from tracker.pipeline import Tracker
+
+    return Tracker.open(config)
+
+
+def summary_line(spec: str, result: Any) -> str:
+    """One line on what a run has left."""
+    people = "1 person" if result.people == 1 else f"{result.people} people"
+    share = f"{result.frames_with_people} of {result.frames} frames"
+    return f"{spec}: {people} in {share} → {result.folder}{'' if result.people else ' (nobody was found)'}"
+
+
+def main() -> int:
+    """Runs the command line and turns every failure into one line and its exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else str(error))
+        return 2
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        return 2
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        return 2
+    except RunError as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("interrupted; everything so far is saved", err=True)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        log.debug("traceback", exc_info=True)
+        click.echo(f"error: {type(error).__name__}: {error}", err=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

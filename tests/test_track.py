@@ -1,0 +1,131 @@
+"""One person over time: carried through hidden frames, swapped sides and detector failures; one shape for the track."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.test_fit import CAMERA, Truth, mpjpe, observe, upright
+from tracker.body import load_body
+from tracker.fit import FitConfig, LandmarkFitter, Observation
+from tracker.initialise import mirrored
+from tracker.keypoints import smpl_index
+from tracker.kinematics import LandmarkRig
+from tracker.prior import JointPrior
+from tracker.track import Motion, PersonTrack, ShapeMemory, TrackConfig
+
+
+@pytest.fixture(scope="module")
+def fitter() -> LandmarkFitter:
+    return LandmarkFitter(LandmarkRig.from_body(load_body(None)), JointPrior.anatomical(), FitConfig())
+
+
+def waving(fitter: LandmarkFitter, time: float, noise: float = 0.004) -> Truth:
+    """Somebody who waves with the right arm and shifts a little."""
+    theta = np.zeros((24, 3))
+    theta[smpl_index("left_shoulder"), 2] = -1.2
+    theta[smpl_index("right_shoulder"), 2] = -0.6
+    theta[smpl_index("right_elbow"), 1] = 1.2 + 0.5 * np.sin(4 * time)
+    betas = np.zeros(10)
+    betas[0] = 1.0
+    transl = np.array([0.3 * np.sin(time), 0.0, 3.5 + 0.2 * np.sin(0.7 * time)])
+    return observe(fitter, upright(theta, 0.2), betas, transl, noise)
+
+
+def run(track: PersonTrack, fitter: LandmarkFitter, times: np.ndarray) -> list[float]:
+    errors = []
+    for time in times:
+        truth = waving(fitter, float(time))
+        result = track.update(float(time), truth.seen)
+        errors.append(mpjpe(result.posed.joints, truth.joints))
+    return errors
+
+
+@pytest.mark.parametrize("rate", [5.0, 30.0])
+def test_follows_a_motion_at_any_frame_rate(fitter: LandmarkFitter, rate: float) -> None:
+    errors = run(PersonTrack(fitter, TrackConfig()), fitter, np.arange(0, 2, 1 / rate))
+    assert max(errors) < 60.0
+    assert np.median(errors[len(errors) // 2 :]) < 35.0
+
+
+def test_swapped_sides_for_a_moment_are_swapped_back(fitter: LandmarkFitter) -> None:
+    track = PersonTrack(fitter, TrackConfig())
+    run(track, fitter, np.arange(0, 1, 1 / 30))
+    for time in np.arange(1.0, 1.3, 1 / 30):
+        truth = waving(fitter, float(time))
+        result = track.update(float(time), mirrored(truth.seen))
+        assert mpjpe(result.posed.joints, truth.joints) < 60.0
+
+
+def test_sides_that_stay_exchanged_are_believed_in_the_end(fitter: LandmarkFitter) -> None:
+    track = PersonTrack(fitter, TrackConfig())
+    run(track, fitter, np.arange(0, 0.5, 1 / 30))
+    for time in np.arange(0.5, 2.0, 1 / 30):
+        result = track.update(float(time), mirrored(waving(fitter, float(time)).seen))
+    left, right = (result.posed.joints[smpl_index(f"{side}_shoulder"), 0] for side in ("left", "right"))
+    assert left < right, "the landmarks have said so for longer than any slip lasts"
+
+
+def test_recovers_after_a_jump(fitter: LandmarkFitter) -> None:
+    """A cut in the film: the same person elsewhere, facing the other way."""
+    track = PersonTrack(fitter, TrackConfig())
+    run(track, fitter, np.arange(0, 1, 1 / 30))
+    after = observe(fitter, upright(np.zeros((24, 3)), 3.0), np.zeros(10), np.array([-0.8, 0.0, 5.0]), 0.004)
+    for i in range(3):
+        result = track.update(1.0 + i / 30, after.seen)
+    assert mpjpe(result.posed.joints, after.joints) < 60.0
+    assert result.state.transl[2] == pytest.approx(5.0, abs=0.5)
+
+
+def test_a_hidden_lower_body_is_carried(fitter: LandmarkFitter) -> None:
+    track = PersonTrack(fitter, TrackConfig())
+    run(track, fitter, np.arange(0, 1, 1 / 30))
+    rng = np.random.default_rng(0)
+    for time in np.arange(1.0, 2.0, 1 / 30):
+        truth = waving(fitter, float(time))
+        pixels, visibility = truth.seen.pixels.copy(), np.ones(33)
+        pixels[25:] += rng.normal(size=(8, 2)) * 60
+        visibility[25:] = 0.05
+        seen = Observation(CAMERA, pixels, truth.seen.metric, visibility)
+        result = track.update(float(time), seen)
+        assert mpjpe(result.posed.joints, truth.joints) < 60.0
+
+
+def test_betas_settle_and_depth_does_not_drift(fitter: LandmarkFitter) -> None:
+    track = PersonTrack(fitter, TrackConfig())
+    depths, betas = [], []
+    for time in np.arange(0, 6, 1 / 10):
+        truth = waving(fitter, float(time))
+        result = track.update(float(time), truth.seen)
+        depths.append(result.state.transl[2] / truth.transl[2])
+        betas.append(result.state.betas)
+    assert np.ptp(depths[30:]) < 0.06, "the ratio to the true depth stays what it is"
+    assert np.abs(betas[-1] - betas[-11]).max() < 0.15
+
+
+def test_shape_memory_is_the_sum_of_what_frames_say() -> None:
+    """Two frames that each measure β₀ = 2 with precision 4, on top of a prior of precision 1 at 0: 16 / 9."""
+    memory = ShapeMemory()
+    information = np.zeros((10, 10))
+    information[0, 0] = 4.0
+    for _ in range(2):
+        fitted = np.linalg.solve(memory.precision + information, memory.weighted + information @ np.full(10, 2.0))
+        memory.learn(fitted, information, share=1.0)
+    assert memory.betas[0] == pytest.approx(16 / 9)
+    np.testing.assert_allclose(memory.betas[1:], 0.0, atol=1e-12)
+
+
+def test_a_predicted_velocity_fades(fitter: LandmarkFitter) -> None:
+    truth = waving(fitter, 0.0)
+    first = PersonTrack(fitter, TrackConfig()).update(0.0, truth.seen).state
+    motion = Motion(0.0, first, np.zeros((24, 3)), np.array([1.0, 0.0, 0.0]))
+    near, far = motion.at(0.01, 0.08).transl[0], motion.at(10.0, 0.08).transl[0]
+    assert near - first.transl[0] == pytest.approx(0.01, rel=0.1)
+    assert far - first.transl[0] == pytest.approx(0.08)
+
+
+def test_coasting_before_any_pose_is_our_own_bug(fitter: LandmarkFitter) -> None:
+    with pytest.raises(RuntimeError, match="no pose yet"):
+        PersonTrack(fitter, replace(TrackConfig())).coast(0.0)

@@ -1,0 +1,244 @@
+"""The `live` job: a camera (or a file played as one) tracked as it comes, shown in a window, recorded on request."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.capture import Captured, LatestFrames
+from tracker.errors import InputError
+from tracker.export import ExportConfig, FrameRecord, RunContext, RunHeader, RunResult, RunSummary, RunWriter
+from tracker.export.files import OVERLAY_NAME
+from tracker.interrupt import Interrupt
+from tracker.overlay import MeshOverlay, draw_hud, draw_skeleton
+from tracker.pipeline import Tracker
+from tracker.source import Source
+from tracker.types import Frame, Person
+from tracker.video_writer import VideoWriter
+
+Picture = NDArray[np.uint8]
+DrawMode = Literal["mesh", "skeleton", "off"]
+DRAW_MODES: tuple[DrawMode, ...] = ("mesh", "skeleton", "off")
+
+KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/off   h help"
+WINDOW = "body-tracker"
+_RECENT = 300
+"""Frames that the shown rate and latencies are taken over."""
+
+
+class Screen(Protocol):
+    """Where pictures go and keys come from."""
+
+    def show(self, picture: Picture) -> None: ...
+
+    def key(self) -> str:
+        """The key pressed since the last call, 'q' if the window was closed, '' for none."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Window:
+    """A window on the desktop."""
+
+    def __init__(self) -> None:
+        if os.name == "posix" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise InputError("live: there is no display to open a window on; pass --headless (with --record or --web)")
+        cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
+        self._sized = False
+
+    def show(self, picture: Picture) -> None:
+        if not self._sized:
+            cv2.resizeWindow(WINDOW, picture.shape[1], picture.shape[0])
+            self._sized = True
+        cv2.imshow(WINDOW, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+    def key(self) -> str:
+        pressed = cv2.waitKey(1)
+        if self._sized and cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
+            return "q"
+        return chr(pressed & 0xFF).lower() if pressed >= 0 else ""
+
+    def close(self) -> None:
+        cv2.destroyAllWindows()
+
+
+class Headless:
+    """No window and no keys."""
+
+    def show(self, picture: Picture) -> None:
+        """Nobody looks."""
+
+    def key(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+@dataclass(frozen=True)
+class LiveJob:
+    """What to do with the camera's pictures besides showing them."""
+
+    folder: Path
+    """Recordings and snapshots go below it."""
+    record: bool = False
+    """Record from the first frame on; the window's r key starts and ends recordings too."""
+    export: ExportConfig = ExportConfig()
+
+
+@dataclass
+class Meter:
+    """Rates and latencies as they are now, and over the whole run."""
+
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    """s from a frame's arrival to its drawn picture."""
+    frames: int = 0
+
+    def add(self, captured: Captured) -> None:
+        now = perf_counter()
+        self.arrivals.append(now)
+        self.latencies.append(now - captured.arrival)
+        self.frames += 1
+
+    @property
+    def rate(self) -> float:
+        """Frames per second, over the intervals between the recent frames."""
+        span = self.arrivals[-1] - self.arrivals[0] if len(self.arrivals) > 1 else 0.0
+        return (len(self.arrivals) - 1) / span if span > 0 else 0.0
+
+    def latency_ms(self, percentile: float) -> float:
+        return 1e3 * float(np.percentile(self.latencies, percentile)) if self.latencies else 0.0
+
+
+class Recorder:
+    """One recording: the same files as `track` leaves."""
+
+    def __init__(self, job: LiveJob, tracker: Tracker, source: Source, frame: Frame) -> None:
+        self.folder = job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}"
+        camera = tracker.config.camera.for_size(*frame.size)
+        rate = float(source.info.rate) if source.info.rate else None
+        header = RunHeader(tracker.config, "cpu", tracker.engine, source.info)
+        self._started, self._start = perf_counter(), frame.time
+        self._size = frame.size
+        self._writer = RunWriter(self.folder, job.export, RunContext(camera, tracker.body, rate), header)
+        self._video = VideoWriter(self.folder / OVERLAY_NAME, frame.size, source.info.rate)
+        self._latency_ms: list[float] = []
+
+    def write(self, captured: Captured, people: list[Person], picture: Picture) -> None:
+        frame = captured.frame
+        self._writer.write(FrameRecord(frame.index, frame.time - self._start, people))
+        if frame.size != self._size:
+            picture = np.ascontiguousarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA))
+        self._video.write(frame.time - self._start, picture)
+        self._latency_ms.append(1e3 * (perf_counter() - captured.arrival))
+
+    def finish(self, tracker: Tracker, warnings: list[str]) -> RunResult:
+        """Closes the video and writes every file of the run."""
+        self._video.close()
+        stages = {name: [1e3 * s for s in times] for name, times in tracker.stage_seconds.items()}
+        stages["capture_to_drawn"] = self._latency_ms
+        return self._writer.finish(RunSummary(stages, warnings, perf_counter() - self._started))
+
+
+@dataclass(frozen=True)
+class LiveResult:
+    frames: int
+    dropped: int
+    rate: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    recordings: list[RunResult]
+
+
+class LiveSession:
+    """The loop between camera and screen."""
+
+    def __init__(self, job: LiveJob, tracker: Tracker, screen: Screen) -> None:
+        self._job, self._tracker, self._screen = job, tracker, screen
+        self._mode: DrawMode = "mesh"
+        self._help = True
+        self._meter = Meter()
+        self._recorder: Recorder | None = None
+        self._recordings: list[RunResult] = []
+
+    def run(self, source: Source, interrupt: Interrupt) -> LiveResult:
+        """Until the source ends, q is pressed or the user interrupts; a recording under way is finished in any case.
+
+        Raises what the capturing thread raised (a camera unplugged for good), after saving.
+        """
+        with ExitStack() as stack:
+            overlay = stack.enter_context(MeshOverlay())
+            frames = stack.enter_context(LatestFrames(source))
+            stack.callback(self._end_recording, source)
+            for captured in frames:
+                if captured is not None:
+                    self._show(captured, source, overlay)
+                if interrupt.requested or not self._obey(self._screen.key(), captured, source):
+                    break
+        meter = self._meter
+        return LiveResult(
+            meter.frames, frames.dropped, meter.rate, meter.latency_ms(50), meter.latency_ms(95), self._recordings
+        )
+
+    def _show(self, captured: Captured, source: Source, overlay: MeshOverlay) -> None:
+        frame = captured.frame
+        people = self._tracker.step(frame)
+        self._picture = self._draw(frame, people, overlay)
+        self._meter.add(captured)
+        if self._job.record and self._recorder is None and not self._recordings:
+            self._recorder = Recorder(self._job, self._tracker, source, frame)
+        if self._recorder is not None:
+            self._recorder.write(captured, people, self._picture)
+        self._screen.show(draw_hud(self._picture, self._hud_lines()))
+
+    def _draw(self, frame: Frame, people: list[Person], overlay: MeshOverlay) -> Picture:
+        if self._mode == "mesh":
+            camera = self._tracker.config.camera.for_size(*frame.size)
+            return overlay.draw(frame.image, camera, people, self._tracker.body)
+        return draw_skeleton(frame.image, people) if self._mode == "skeleton" else frame.image
+
+    def _hud_lines(self) -> list[str]:
+        meter = self._meter
+        state = "  REC" if self._recorder is not None else ""
+        first = f"{meter.rate:.1f} fps   latency {meter.latency_ms(50):.0f} ms (p95 {meter.latency_ms(95):.0f}){state}"
+        return [first, KEY_HELP] if self._help else [first]
+
+    def _obey(self, key: str, captured: Captured | None, source: Source) -> bool:
+        """Does what a key asks for; False to quit."""
+        if key == "q":
+            return False
+        if key == "m":
+            self._mode = DRAW_MODES[(DRAW_MODES.index(self._mode) + 1) % len(DRAW_MODES)]
+        elif key == "h":
+            self._help = not self._help
+        elif key == "s" and captured is not None:
+            self._snapshot()
+        elif key == "r":
+            if self._recorder is not None:
+                self._end_recording(source)
+            elif captured is not None:
+                self._recorder = Recorder(self._job, self._tracker, source, captured.frame)
+        return True
+
+    def _snapshot(self) -> None:
+        self._job.folder.mkdir(parents=True, exist_ok=True)
+        path = self._job.folder / f"snapshot-{datetime.now():%Y%m%d-%H%M%S-%f}.png"
+        cv2.imwrite(str(path), cv2.cvtColor(self._picture, cv2.COLOR_RGB2BGR))
+
+    def _end_recording(self, source: Source) -> None:
+        if self._recorder is None:
+            return
+        recorder, self._recorder = self._recorder, None
+        self._recordings.append(recorder.finish(self._tracker, source.warnings))
