@@ -150,6 +150,7 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
     The clip is the built-in body, dressed and lit, walking, waving and squatting, with a pillar in front for a while.
     """
     from tracker.demo import DemoJob, run_demo
+
     from tracker.interrupt import deferred_interrupt
 
     config = configured(given, {"causal_filter": False})

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_scene import CAMERA, REST_JOINTS, person_at, small_body, vertices_of
 from scipy.spatial.transform import Rotation, Slerp
 
+from tests.export_scene import CAMERA, REST_JOINTS, person_at, small_body, vertices_of
 from tracker.errors import InputError
 from tracker.export import FORMATS, PERSON_WRITERS, RunContext, load_person, parse_formats
 from tracker.export.bvh import continuous_euler

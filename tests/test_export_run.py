@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_scene import CAMERA, frames_of, person_at, small_body
 
+from tests.export_scene import CAMERA, frames_of, person_at, small_body
 from tracker.errors import InputError, RunError
 from tracker.export import (
     ExportConfig,
@@ -164,7 +164,7 @@ class TestFramesJsonl:
     def test_a_killed_run_leaves_its_finished_lines(self, tmp_path):
         script = f"""
 import os, signal
-from export_scene import small_body, frames_of, CAMERA
+from tests.export_scene import small_body, frames_of, CAMERA
 from tracker.export import RunWriter, ExportConfig, RunContext, RunHeader
 body = small_body()
 out = RunWriter(__import__("pathlib").Path({str(tmp_path / "clip")!r}), ExportConfig(), RunContext(CAMERA, body, 25.0),
@@ -173,8 +173,7 @@ for frame in frames_of(body, [0.0, 0.1, 0.2]):
     out.write(frame)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-        here = Path(__file__).parent
-        path = os.pathsep.join([str(here), str(here.parent)])
+        path = str(Path(__file__).parents[1])
         ended = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path}, check=False)
         assert ended.returncode == -signal.SIGKILL
         assert names(tmp_path / "clip") == ["frames.jsonl"]

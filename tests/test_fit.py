@@ -85,9 +85,7 @@ def test_knees_bend_the_right_way_and_sides_are_kept(fitter: LandmarkFitter) -> 
         theta[smpl_index(f"{side}_hip"), 0] = -1.6
         theta[smpl_index(f"{side}_knee"), 0] = 2.0
     truth = observe(fitter, upright(theta, 0.0), np.zeros(10), np.array([0.0, 0.0, 3.0]), noise=0.01)
-    result = fitter.fit(
-        truth.seen, Belief.stranger(), initial_state(fitter.rig, truth.seen, np.zeros(10)), 30
-    )
+    result = fitter.fit(truth.seen, Belief.stranger(), initial_state(fitter.rig, truth.seen, np.zeros(10)), 30)
     pose = result.state.to_pose()
     for side in ("left", "right"):
         assert pose.theta[smpl_index(f"{side}_knee"), 0] == pytest.approx(2.0, abs=0.35)
@@ -120,8 +118,8 @@ def test_hidden_landmarks_do_not_pull(fitter: LandmarkFitter) -> None:
 
 
 def test_the_gradient_of_the_whole_cost_matches_finite_differences(fitter: LandmarkFitter) -> None:
-    """At a state that is off on purpose, so that every term has a slope. The metric term's alignment is held per step by
-    Gauss–Newton; the pixel, prior and belief terms are exact, which is what is compared here."""
+    """At a state that is off on purpose, so that every term has a slope. The metric term's alignment is held per step
+    by Gauss–Newton; the pixel, prior and belief terms are exact, which is what is compared here."""
     rng = np.random.default_rng(5)
     quiet = LandmarkFitter(fitter.rig, fitter.prior, replace(fitter.config, metric_spread=1e6))
     theta = upright(JointPrior.anatomical().sample(rng), 0.5)
@@ -141,7 +139,9 @@ def test_the_gradient_of_the_whole_cost_matches_finite_differences(fitter: Landm
 
 def test_the_cost_never_rises(fitter: LandmarkFitter) -> None:
     rng = np.random.default_rng(8)
-    truth = observe(fitter, upright(JointPrior.anatomical().sample(rng), 1.0), np.zeros(10), np.array([0, 0, 4.0]), 0.05)
+    truth = observe(
+        fitter, upright(JointPrior.anatomical().sample(rng), 1.0), np.zeros(10), np.array([0, 0, 4.0]), 0.05
+    )
     start = BodyState(np.tile(np.eye(3), (24, 1, 1)), np.zeros(10), np.array([0.0, 0.0, 2.0]))
     belief = Belief.stranger()
     costs = [fitter.fit(truth.seen, belief, start, n).cost for n in (0, 1, 3, 10, 30)]

@@ -44,7 +44,9 @@ def test_points_on_the_skin_follow_the_skinned_mesh(rig: LandmarkRig, theta: np.
     posed = body.to(torch.float64).with_shape(torch.from_numpy(BETAS)).with_pose(torch.from_numpy(theta))
     rows = [landmark_index(name) for name in skin]
     got = rig.pose_from_theta(theta, BETAS)
-    np.testing.assert_allclose(got.points[rows], posed.landmarks(skin).numpy(), atol=5e-3 if body.posedirs is not None else 1e-6)
+    np.testing.assert_allclose(
+        got.points[rows], posed.landmarks(skin).numpy(), atol=5e-3 if body.posedirs is not None else 1e-6
+    )
     np.testing.assert_allclose(got.joints, posed.joints.numpy(), atol=1e-6)
 
 

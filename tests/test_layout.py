@@ -16,7 +16,14 @@ LEVELS = (
     ("kernels", "engines", "tracker.errors", "tracker.types", "tracker.geometry", "tracker.interrupt"),
     ("tracker.camera", "tracker.keypoints", "tracker.body", "tracker.networks"),
     ("tracker.kinematics", "tracker.prior", "tracker.source", "tracker.crop", "tracker.volume", "tracker.smooth"),
-    ("tracker.video_writer", "tracker.renderer", "tracker.fit", "tracker.initialise", "tracker.extract", "tracker.track"),
+    (
+        "tracker.video_writer",
+        "tracker.renderer",
+        "tracker.fit",
+        "tracker.initialise",
+        "tracker.extract",
+        "tracker.track",
+    ),
     ("tracker.detect", "tracker.identity", "tracker.overlay", "tracker.export", "tracker.synth"),
     ("tracker.pipeline",),
     ("tracker.capture", "tracker.web", "tracker.offline", "tracker.live", "tracker.training", "tracker.evaluation"),
@@ -60,7 +67,7 @@ def test_imports_go_one_way(module: str, path: Path) -> None:
         if imported in ("tracker.__version__",) or (module.startswith("kernels") and imported.startswith("kernels")):
             continue
         assert level_of(imported) <= level_of(module), f"{module} imports {imported}, which stands above it"
-        own_package = module.split(".")[0]
+        own_package = module.split(".", maxsplit=1)[0]
         if own_package in ("kernels", "engines"):
             assert imported.split(".")[0] == own_package, f"{module} imports {imported}; {own_package} stands alone"
 

@@ -25,7 +25,8 @@ class Captured:
 
 
 class LatestFrames:
-    """Iterates over a source's frames as they are now; an error in the reading thread is raised where they are taken."""
+    """Iterates over a source's frames as they are now; an error in the reading thread is raised where they are
+    taken."""
 
     def __init__(self, source: Source) -> None:
         self.dropped = 0

@@ -30,7 +30,8 @@ def config_path(name: str) -> Path:
 def load_config(name: str = DEFAULT_CONFIG, changes: dict[str, Any] | None = None) -> TrackerConfig:
     """The configuration `name`, with `changes` (nested like the YAML) on top.
 
-    Raises InputError for a file that is not YAML, an unknown key (naming it and the known ones) or a value of the wrong type.
+    Raises InputError for a file that is not YAML, an unknown key (naming it and the known ones) or a value of the
+    wrong type.
     """
     path = config_path(name)
     try:

@@ -3,7 +3,8 @@
 The unknowns are the 24 joint rotations, β and transl. They explain, in the full picture's perspective and all at once,
 
 - the landmarks in pixels, by confidence;
-- the landmarks in metres, up to scale and position (the detector's axes are those of a camera that looks straight at the
+- the landmarks in metres, up to scale and position (the detector's axes are those of a camera that looks straight at
+the
   person, so they are turned by the angle at which this camera sees the person);
 - what joints can do (`prior.py`), what the track knows of the shape, and where the motion was heading.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.camera import Camera
 from tracker.geometry import axis_angle_from_matrix, log_derivative, matrix_from_axis_angle, rotation_between
@@ -152,7 +154,8 @@ class _System:
         self.matrix += scaled.T @ scaled
 
     def add_joints(self, residual: Array, slope: Array, log_slope: Array, first: int) -> None:
-        """Residuals of single joints' rotation vectors: residual, slope (j, 3); log_slope (j, 3, 3); from joint `first`."""
+        """Residuals of single joints' rotation vectors: residual, slope (j, 3); log_slope (j, 3, 3); from joint
+        `first`."""
         jacobian = slope[:, :, None] * log_slope
         self.cost += 0.5 * float((residual**2).sum())
         count = len(residual)
@@ -226,7 +229,9 @@ class LandmarkFitter:
         weight = seen.visibility * in_front / (self.config.pixel_spread * seen.size)
         system.add_robust(residual, jacobian * weight[:, None, None], self.config.outlier)
 
-    def _pixel_residual(self, seen: Observation, state: BodyState, posed: PosedPoints) -> tuple[Array, Array]:
+    def _pixel_residual(
+        self, seen: Observation, state: BodyState, posed: PosedPoints
+    ) -> tuple[Array, NDArray[np.bool_]]:
         """(33, 2) in standard deviations, weighted by visibility; (33,) whether the point is before the camera."""
         points = posed.points + state.transl
         in_front = points[:, 2] > _NEAREST_Z

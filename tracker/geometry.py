@@ -39,7 +39,7 @@ def axis_angle_from_matrix(matrix: Array) -> Array:
     )
     sine = np.sqrt((sine_axis**2).sum(axis=-1))
     cosine = 0.5 * (np.trace(flat, axis1=1, axis2=2) - 1)
-    factor = np.where(sine > _SMALL, np.arctan2(sine, cosine) / np.maximum(sine, _SMALL), 1.0)
+    factor: Array = np.where(sine > _SMALL, np.arctan2(sine, cosine) / np.maximum(sine, _SMALL), 1.0)
     rotvec = factor[:, None] * sine_axis
     # near half a turn the antisymmetric part vanishes and with it the axis; quaternions keep it
     turned = cosine < -0.9
@@ -81,5 +81,5 @@ def log_derivative(rotvec: Array) -> Array:
     angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
     safe = np.maximum(angle, 1e-4)
     k = skew(rotvec)
-    coefficient = np.where(angle > 1e-4, 1 / safe**2 - 1 / (2 * safe * np.tan(safe / 2)), 1 / 12)
+    coefficient: Array = np.where(angle > 1e-4, 1 / safe**2 - 1 / (2 * safe * np.tan(safe / 2)), 1 / 12)
     return np.eye(3) + 0.5 * k + coefficient * (k @ k)

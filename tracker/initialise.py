@@ -1,4 +1,5 @@
-"""Where a fit starts when there is no previous frame: landmarks → pose by aligning the trunk, then each limb's bones."""
+"""Where a fit starts when there is no previous frame: landmarks → pose by aligning the trunk, then each limb's
+bones."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def initial_state(rig: LandmarkRig, seen: Observation, betas: Array) -> BodyStat
 def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
     """The translation (3,) m that projects points (n, 3) nearest to pixels (n, 2), by weighted linear least squares.
 
-    For each point, (x + t_x) = u (z + t_z) with u the pixel's ray at z = 1, and the same for y. At least 0.3 m in front.
+    For each point, (x + t_x) = u (z + t_z) with u the pixel's ray at z = 1, and the same for y. At least 0.3 m in
+    front.
     """
     rays = camera.rays(pixels)[:, :2]
     count = len(points)
@@ -59,6 +61,7 @@ def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
 
 
 def mirrored(seen: Observation) -> Observation:
-    """The observation with left and right landmarks exchanged: what a detector says that has mistaken back for front."""
+    """The observation with left and right landmarks exchanged: what a detector says that has mistaken back for
+    front."""
     order = LANDMARK_MIRROR
     return Observation(seen.camera, seen.pixels[order], seen.metric[order], seen.visibility[order])

@@ -1,4 +1,5 @@
-"""Ctrl-C at a safe point: asked for at any moment, it takes effect between two frames, when every file can be closed."""
+"""Ctrl-C at a safe point: asked for at any moment, it takes effect between two frames, when every file can be
+closed."""
 
 from __future__ import annotations
 

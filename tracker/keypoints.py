@@ -1,8 +1,8 @@
 """Joint conventions and the maps between them: SMPL's 24 joints, MediaPipe's 33 landmarks, and where the
 landmarks sit on a body.
 
-MediaPipe's points are not SMPL's joints. Twelve of them are close to a joint centre and are carried rigidly by a bone at an
-offset from that joint; the others (face, knuckles, heels, toes) are points on the skin, which every body model
+MediaPipe's points are not SMPL's joints. Twelve of them are close to a joint centre and are carried rigidly by a bone
+at an offset from that joint; the others (face, knuckles, heels, toes) are points on the skin, which every body model
 names (`BodyModel.landmark_regressor`).
 """
 
@@ -121,7 +121,8 @@ class BonePoint:
     """m on a body of 1.7 m, axes of SMPL's rest pose (x to the body's left, y up, z forward)."""
 
 
-# Offsets were measured: see `benchmarks/landmark_map.py`, which renders the free body in many poses and finds where on it the
+# Offsets were measured: see `benchmarks/landmark_map.py`, which renders the free body in many poses and finds where
+# on it the
 # detector's points lie. Written for the left side; the right side is its mirror image.
 _LEFT_BONE_POINTS = {
     "shoulder": BonePoint("collar", "shoulder", (0.0, 0.0, 0.0)),

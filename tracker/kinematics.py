@@ -1,8 +1,9 @@
-"""Points that a posed body carries, with their derivatives: what fitting to landmarks needs of a body, without its mesh.
+"""Points that a posed body carries, with their derivatives: what fitting to landmarks needs of a body, without its
+mesh.
 
-Linear blend skinning is linear in the rest vertices, so a landmark that is a weighted mean of vertices needs only, for each
-bone, the weighted sum of the vertices that the bone moves. With bone i's world rotation R_i, rest joint J_i and posed
-joint P_i:
+Linear blend skinning is linear in the rest vertices, so a landmark that is a weighted mean of vertices needs only,
+for each bone, the weighted sum of the vertices that the bone moves. With bone i's world rotation R_i, rest joint J_i
+and posed joint P_i:
 
     p_k = Σ_i R_i (A_ki − w_ki J_i) + w_ki P_i,     A_ki = Σ_v ρ_kv W_vi x_v(β),     w_ki = Σ_v ρ_kv W_vi
 
@@ -48,7 +49,8 @@ class PosedPoints:
 class LandmarkRig:
     """The MediaPipe landmarks of one body model as functions of its pose and shape.
 
-    Most landmarks hang on one bone and a few on two or three, so A and w are kept as their non-zero (landmark, bone) pairs.
+    Most landmarks hang on one bone and a few on two or three, so A and w are kept as their non-zero (landmark, bone)
+    pairs.
     """
 
     rest: Array
@@ -108,7 +110,7 @@ class LandmarkRig:
         world, posed, d_posed = self._chain(rotations, rest_joints)
         arms = self.rest + self.rest_betas @ betas
         turned = world[self.bones]
-        moved = (turned @ arms[:, :, None])[:, :, 0] + self.weights[:, None] * posed[self.bones]
+        moved = np.einsum("pcd,pd->pc", turned, arms) + self.weights[:, None] * posed[self.bones]
         d_moved = turned @ self.rest_betas + self.weights[:, None, None] * d_posed[self.bones]
         points = self.gather @ moved
         d_betas = (self.gather @ d_moved.reshape(len(moved), -1)).reshape(-1, 3, NUM_BETAS)
@@ -142,7 +144,8 @@ class LandmarkRig:
 
 
 def _carried_by_bones(joints: Array, joints_betas: Array, height: float) -> tuple[Array, Array, Array]:
-    """A (33, 24, 3), its derivative (33, 24, 3, 10) and w (33, 24) of the landmarks near joints; zero for the others."""
+    """A (33, 24, 3), its derivative (33, 24, 3, 10) and w (33, 24) of the landmarks near joints; zero for the
+    others."""
     count = len(MEDIAPIPE_LANDMARKS)
     rest, rest_betas = np.zeros((count, NUM_JOINTS, 3)), np.zeros((count, NUM_JOINTS, 3, NUM_BETAS))
     weights = np.zeros((count, NUM_JOINTS))

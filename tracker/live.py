@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +27,9 @@ from tracker.pipeline import Tracker
 from tracker.source import Source
 from tracker.types import Frame, Person
 from tracker.video_writer import VideoWriter
+from tracker.web import WebScreen
+
+log = logging.getLogger("tracker")
 
 Picture = NDArray[np.uint8]
 DrawMode = Literal["mesh", "skeleton", "off"]
@@ -73,17 +78,38 @@ class Window:
         cv2.destroyAllWindows()
 
 
-class Headless:
-    """No window and no keys."""
+class Screens:
+    """Several at once, or none: then nobody looks, and Ctrl-C is the only key."""
+
+    def __init__(self, screens: Sequence[Screen]) -> None:
+        self._screens = screens
 
     def show(self, picture: Picture) -> None:
-        """Nobody looks."""
+        for screen in self._screens:
+            screen.show(picture)
 
     def key(self) -> str:
-        return ""
+        return "".join(screen.key() for screen in self._screens)[:1]
 
     def close(self) -> None:
-        """Nothing was opened."""
+        for screen in self._screens:
+            screen.close()
+
+
+@contextmanager
+def open_screen(headless: bool, web: int | None) -> Iterator[Screen]:
+    """A window unless `headless`, and a page for browsers on port `web`. Raises InputError where one cannot be had."""
+    screens: list[Screen] = []
+    try:
+        if web is not None:
+            page = WebScreen(web)
+            screens.append(page)
+            log.info("the live picture is at %s", page.address)
+        if not headless:
+            screens.append(Window())
+        yield Screens(screens)
+    finally:
+        Screens(screens).close()
 
 
 @dataclass(frozen=True)
@@ -94,7 +120,7 @@ class LiveJob:
     """Recordings and snapshots go below it."""
     record: bool = False
     """Record from the first frame on; the window's r key starts and ends recordings too."""
-    export: ExportConfig = ExportConfig()
+    export: ExportConfig = field(default_factory=ExportConfig)
 
 
 @dataclass

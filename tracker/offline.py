@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -36,8 +36,8 @@ class TrackJob:
 
     spec: str
     folder: Path
-    clip: Clip = Clip()
-    export: ExportConfig = ExportConfig()
+    clip: Clip = field(default_factory=Clip)
+    export: ExportConfig = field(default_factory=ExportConfig)
     overlay: bool = True
     smooth: Smoothing = "offline"
 
@@ -118,7 +118,7 @@ class _Run:
         info = source.info
         path = self._job.folder / OVERLAY_NAME
         audio = info.path if info.has_audio else None
-        return VideoWriter(path, (info.width, info.height), info.rate, audio_from=audio, clip=self._job.clip)
+        return VideoWriter(path, (info.width, info.height), info.rate, audio_from=audio)
 
     def _draw(self, frame: Frame, people: Iterable[Person], overlay: MeshOverlay, video: VideoWriter) -> None:
         start = perf_counter()

@@ -16,6 +16,7 @@ from threadpoolctl import ThreadpoolController
 from tracker.body import BodyModel, load_body
 from tracker.camera import Camera, CameraConfig
 from tracker.detect import DetectConfig, LandmarkDetector
+from tracker.export.sequence import place_on_rays
 from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.keypoints import landmark_to_joint_matrix
@@ -44,6 +45,7 @@ class TrackerConfig:
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None
     """A user's SMPL file; None is the built-in free body."""
+
 
 STAGES = ("detect", "identify", "fit", "smooth")
 _TIMED_FRAMES = 100_000

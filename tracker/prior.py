@@ -1,7 +1,7 @@
 """What joints can do: a simple anatomical prior, one Gaussian and one box of limits per joint axis.
 
-Rotation vectors are taken in SMPL's T-pose axes (x to the body's left, y up, z forward). The figures are round values from
-anatomy (ranges of motion of an adult) written for the left side; the right side is the mirror image.
+Rotation vectors are taken in SMPL's T-pose axes (x to the body's left, y up, z forward). The figures are round values
+from anatomy (ranges of motion of an adult) written for the left side; the right side is the mirror image.
 """
 
 from __future__ import annotations
@@ -81,8 +81,10 @@ class JointPrior:
     def anatomical(cls) -> JointPrior:
         """The built-in ranges."""
         ranges = [_range_of(name) for name in SMPL_JOINTS[1:]]
-        columns = [np.array([getattr(r, key) for r in ranges]) for key in ("mean", "spread", "lower", "upper")]
-        return cls(*columns)
+        mean, spread, lower, upper = (
+            np.array([getattr(r, key) for r in ranges]) for key in ("mean", "spread", "lower", "upper")
+        )
+        return cls(mean, spread, lower, upper)
 
     def residuals(self, rotvec: Array) -> tuple[Array, Array]:
         """rotvec: (23, 3) rad → residuals and their slopes by rotvec, (2, 23, 3) each: Gaussian, then limits."""

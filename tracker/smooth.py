@@ -17,7 +17,8 @@ from tracker.types import NUM_JOINTS, Array, Pose
 
 @dataclass(frozen=True)
 class OneEuroConfig:
-    """Casiez et al. 2012: a low-pass whose cutoff rises with speed, so that slow motion is calm and fast motion not late."""
+    """Casiez et al. 2012: a low-pass whose cutoff rises with speed, so that slow motion is calm and fast motion not
+    late."""
 
     rotation_cutoff: float = 2.0
     """Hz at rest."""
@@ -104,8 +105,9 @@ def _from_ray_and_depth(value: Array) -> Array:
 
 
 def smooth_zero_phase(times: Array, poses: list[Pose], confidence: Array, config: SavitzkyConfig) -> list[Pose]:
-    """times: (T,) s ascending; confidence: (T, 24) 0..1. Every pose is replaced by the value at its time of a parabola fitted
-    to its neighbours, in the tangent space of its own rotations; a Savitzky–Golay filter that knows of uneven frames.
+    """times: (T,) s ascending; confidence: (T, 24) 0..1. Every pose is replaced by the value at its time of a
+    parabola fitted to its neighbours, in the tangent space of its own rotations; a Savitzky–Golay filter that knows
+    of uneven frames.
     """
     rotations = np.stack([matrix_from_axis_angle(pose.theta) for pose in poses])
     place = _ray_and_depth(np.stack([np.asarray(pose.transl, float) for pose in poses]))
