@@ -14,6 +14,7 @@ import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
 from tests.export_scene import CAMERA, REST_JOINTS, person_at, small_body, vertices_of
+from tracker.body import load_body
 from tracker.errors import InputError
 from tracker.export import FORMATS, PERSON_WRITERS, RunContext, load_person, parse_formats
 from tracker.export.bvh import continuous_euler
@@ -347,6 +348,13 @@ class TestGlb:
         truth = vertices_of(body, person.poses, person.betas, person.trans) @ FLIP
         for key in (0, 17, 39):
             np.testing.assert_allclose(glb.vertices(key, sets), truth[key], atol=2e-5)
+
+    def test_the_built_in_body(self):
+        body = load_body(None)
+        person = sequence(TIMES[:3], betas=lambda t: np.full(10, 0.5), body=body)
+        glb = Glb(written("glb", person, body))
+        truth = vertices_of(body, person.poses, person.betas, person.trans) @ FLIP
+        np.testing.assert_allclose(glb.vertices(2, sets=2), truth[2], atol=1e-4)
 
     def test_weights_sum_to_one_and_the_first_set_holds_the_strongest(self):
         glb = Glb(written("glb", sequence(TIMES)))

@@ -89,8 +89,9 @@ class PyrenderRenderer:
                 "or go without the overlay (--no-overlay)"
             ) from error
         except Exception as error:  # a dozen kinds, from ctypes' to pyrender's assertions: all mean no OpenGL
+            cause = next(map(str, error.args), type(error).__name__)
             raise RunError(
-                f"no OpenGL for drawing meshes ({error or type(error).__name__}); on Debian: apt install "
+                f"no OpenGL for drawing meshes ({cause}); on Debian: apt install "
                 f"{_DEBIAN_PACKAGES}; or go without the overlay (--no-overlay)"
             ) from error
         from OpenGL import GL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
@@ -33,8 +34,9 @@ def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
     """The keys are the file's contract: `poses betas trans mocap_framerate gender` as AMASS, then ours."""
     arrays = {name: np.asarray(getattr(person, name), dtype) for name, dtype in _ARRAYS.items()}
     camera = person.camera
+    whole = io.BytesIO()  # numpy leaves a zip file behind that complains, out of reach, when the disk is full
     np.savez(
-        stream,
+        whole,
         **arrays,
         mocap_framerate=np.float64(person.timeline.frame_rate),
         gender=np.array("neutral"),
@@ -43,6 +45,7 @@ def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
         body_model=np.array(person.body_model),
         coordinate_system=np.array(COORDINATE_SYSTEM),
     )
+    stream.write(whole.getbuffer())
 
 
 def load_person(path: str | Path) -> TrackedPerson:

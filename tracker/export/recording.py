@@ -36,6 +36,7 @@ class Recording:
         """Raises RunError when the folder cannot hold the file."""
         self._folder = folder
         self._indices, self._times, self._counts = array("q"), array("d"), array("i")
+        self._in_memory: NDArray[np.void] | None = None
         try:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
         except OSError as error:
@@ -62,7 +63,9 @@ class Recording:
         self._counts.append(len(rows))
 
     def observations(self) -> NDArray[np.void]:
-        """(n,) OBSERVATION of everybody, mapped from disk."""
+        """(n,) OBSERVATION of everybody, mapped from disk as long as they are there."""
+        if self._in_memory is not None:
+            return self._in_memory
         count = sum(self._counts)
         if count == 0:
             return np.zeros(0, OBSERVATION)
@@ -76,6 +79,12 @@ class Recording:
             yield FrameRecord(index, time, people)
             start += count
 
+    def free_disk(self) -> None:
+        """Takes everything into memory and gives its disk space to the files to come; nothing can be appended then."""
+        if self._in_memory is None:
+            self._in_memory = np.array(self.observations())
+            self._file.close()
+
     def close(self) -> None:
-        """Gives the disk space back; mapped observations that are still in use stay valid."""
+        """Gives the disk space back; what is in memory stays."""
         self._file.close()

@@ -89,16 +89,23 @@ class RunWriter:
         """
         self._end_stream()
         recording = Recording(self._folder)
-        if JSONL in self._config.formats:
-            with atomic_file(self._folder / FRAMES_NAME) as stream:
-                for frame in frames:
-                    stream.write(encode_frame(frame.index, frame.time, frame.people))
-                    recording.append(frame)
-        else:
-            for frame in frames:
-                recording.append(frame)
+        try:
+            self._record_anew(frames, recording)
+        except BaseException:
+            recording.close()
+            raise
         self._recording.close()
         self._recording = recording
+
+    def _record_anew(self, frames: Iterable[FrameRecord], recording: Recording) -> None:
+        if JSONL not in self._config.formats:
+            for frame in frames:
+                recording.append(frame)
+            return
+        with atomic_file(self._folder / FRAMES_NAME) as stream:
+            for frame in frames:
+                stream.write(encode_frame(frame.index, frame.time, frame.people))
+                recording.append(frame)
 
     def finish(self, summary: RunSummary) -> RunResult:
         """Writes every identity's files and run.json. Raises RunError, after writing what it could, if one failed."""
@@ -112,6 +119,7 @@ class RunWriter:
 
     def _save(self, summary: RunSummary, interrupted: bool) -> RunResult:
         self._end_stream()
+        self._recording.free_disk()
         files = [self._folder / FRAMES_NAME] if JSONL in self._config.formats else []
         failures: list[RunError] = []
         lengths: dict[int, int] = {}
@@ -125,7 +133,6 @@ class RunWriter:
             self._folder, (*files, self._folder / RUN_NAME), counts.frames_read, counts.frames_with_people, len(lengths)
         )
         run_json.write(self._folder / RUN_NAME, self._header, replace(summary, warnings=warnings), counts)
-        self._recording.close()
         if failures:
             raise failures[0]
         return self._result
