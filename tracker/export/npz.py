@@ -52,11 +52,11 @@ def load_person(path: str | Path) -> TrackedPerson:
     """Reads person_NNN.npz back; its clock starts at its own first frame. Raises InputError naming what is wrong."""
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return _person(_person_id(path), {name: file[name] for name in file.files})
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; expected a person_NNN.npz that the tracker wrote") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected a person_NNN.npz that the tracker wrote: {error}") from error
 
 
