@@ -10,16 +10,29 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from source_clips import NTSC, ClipSpec, grey_level, level_of, make_clip, make_flat_clip, make_picture_clip
 
+from tests.source_clips import (
+    NTSC,
+    ClipSpec,
+    grey_level,
+    level_of,
+    make_clip,
+    make_flat_clip,
+    make_picture_clip,
+    tone_packets,
+)
 from tracker.errors import InputError
 from tracker.source import Clip, open_source
 from tracker.source.video import Timeline
+from tracker.types import Frame
 
 LONG_GOP = (("g", "100"), ("bf", "2"), ("sc_threshold", "0"))
 
 
-def read(path: Path | str, clip: Clip = Clip()) -> list:
+WHOLE = Clip()
+
+
+def read(path: Path | str, clip: Clip = WHOLE) -> list[Frame]:
     with open_source(str(path), clip) as source:
         return list(source)
 
@@ -41,13 +54,20 @@ def test_ntsc_rate_and_times_stay_exact(tmp_path):
     assert source.warnings == []
 
 
-def test_variable_rate_keeps_every_time(tmp_path):
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_variable_rate_keeps_every_time(tmp_path, b_frames):
     times = [0.0, 0.04, 0.05, 0.2, 0.21, 0.5, 0.75]
-    path = make_clip(tmp_path / "clip.mp4", ClipSpec(times=times))
+    path = make_clip(tmp_path / "clip.mp4", ClipSpec(times=times, options=(("bf", b_frames),)))
+    frames = read(path)
+    assert [frame.time for frame in frames] == pytest.approx(times, abs=1e-4)
+    assert [level_of(frame.image) for frame in frames] == list(range(7))
+
+
+def test_a_variable_rate_is_told_as_its_mean(tmp_path):
+    times = np.cumsum([0.0] + [0.03, 0.07] * 10).tolist()
+    path = make_clip(tmp_path / "clip.mp4", ClipSpec(times=times, options=(("bf", "0"),)))
     with open_source(str(path)) as source:
-        assert [frame.time for frame in source] == pytest.approx(times, abs=1e-4)
-        assert source.info.rate is not None
-        assert 7 < source.info.rate < 12  # the mean: 7 frames in about 0.8 s
+        assert float(source.info.rate) == pytest.approx(20, rel=0.05)
 
 
 def test_time_counts_from_the_first_picture(tmp_path):
@@ -94,12 +114,13 @@ def test_joined_recordings_go_on_after_the_seam():
 
 def test_left_out_frames_are_a_warning_and_keep_their_index(tmp_path, monkeypatch):
     path = make_clip(tmp_path / "clip.mp4", ClipSpec(count=6))
-    place = Timeline.place
-    monkeypatch.setattr(
-        Timeline, "place", lambda self, picture: None if picture.pts == 2 * 512 else place(self, picture)
-    )
+    ticks = Timeline.ticks
+    # The third picture claims the time of the second.
+    monkeypatch.setattr(Timeline, "ticks", lambda self, stamped: min(ticks(self, stamped), 512) if stamped.pts == 1024
+                        else ticks(self, stamped))  # fmt: skip
     with open_source(str(path)) as source:
         assert [frame.index for frame in source] == [0, 1, 3, 4, 5]
+    assert source.warnings == [f"{path}: 1 frames without a time of their own left out"]
 
 
 # ---------------------------------------------------------------- sizes, orientation
@@ -224,10 +245,19 @@ def test_matrix_and_range(tmp_path, pix_fmt, matrix, tags, size):
 
 
 @pytest.mark.parametrize(
-    ("pix_fmt", "value", "level"), [("gray", 16, 0), ("gray", 235, 255), ("gray10le", 64, 0), ("gray10le", 940, 255)]
+    ("pix_fmt", "value", "color_range", "level"),
+    [
+        ("gray", 16, LIMITED, 0),
+        ("gray", 235, LIMITED, 255),
+        ("gray", 16, FULL, 16),
+        ("gray", 255, FULL, 255),
+        ("gray10le", 64, LIMITED, 0),
+        ("gray10le", 940, LIMITED, 255),
+        ("gray10le", 400, FULL, 100),
+    ],
 )
-def test_grey_video_spans_black_to_white(tmp_path, pix_fmt, value, level):
-    path = make_flat_clip(tmp_path / "clip.mkv", [value], pix_fmt, (64, 48), (UNTAGGED, LIMITED))
+def test_grey_video_spans_black_to_white(tmp_path, pix_fmt, value, color_range, level):
+    path = make_flat_clip(tmp_path / "clip.mkv", [value], pix_fmt, (64, 48), (UNTAGGED, color_range))
     image = read(path)[0].image
     assert np.abs(image.astype(int) - level).max() <= 2
     assert (image[..., 0] == image[..., 2]).all()
@@ -245,6 +275,21 @@ def test_start_is_exact_in_every_container(tmp_path, name, start):
     part = [(f.index, round(f.time, 6), level_of(f.image)) for f in read(path, Clip(start=start))]
     assert part == whole
     assert part[0][2] == next(i for i in range(24) if i / 25 >= start - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("clip.ts", "libx264"), ("clip.flv", "libx264"), ("clip.mpg", "mpeg1video")]
+)
+def test_start_is_exact_where_seeking_lands_too_late(tmp_path, name, codec):
+    options = (("g", "50"), ("bf", "2"), ("b", "4000000"))
+    path = make_clip(tmp_path / name, ClipSpec(count=200, codec=codec, options=options))
+    whole = read(path)
+    for start in (0.4, 3.9, 6.12):
+        expected = next(frame for frame in whole if frame.time >= start)
+        with open_source(str(path), Clip(start=start)) as source:
+            first = next(iter(source))
+        assert (first.index, round(first.time, 6)) == (expected.index, round(expected.time, 6))
+        assert level_of(first.image) == level_of(expected.image) == expected.index % 24
 
 
 def test_end_is_exclusive(tmp_path):
@@ -315,8 +360,6 @@ def test_zero_frames(tmp_path, capfd):
 def test_sound_alone(tmp_path):
     path = tmp_path / "song.m4a"
     with av.open(str(path), "w", "mp4") as container:
-        from source_clips import tone_packets
-
         container.mux(tone_packets(container.add_stream("aac", rate=48000), 0.5))
     with pytest.raises(InputError, match=r"song\.m4a: it has no video in it; .*give another file"):
         open_source(str(path))

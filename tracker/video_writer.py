@@ -25,15 +25,17 @@ from numpy.typing import NDArray
 from tracker.errors import InputError, RunError
 from tracker.source.container import open_container, reason
 
+DEFAULT_RATE = Fraction(30)
+
 TICKS_PER_SECOND = 90_000
 """Timestamps are at least this fine, and a multiple of the rate's numerator, so that 1001/30000 s is exact."""
 
 FRAGMENT_SECONDS = 2.0
 """Between key frames: what a killed run may lose, and how far a player has to look back when it seeks."""
 
-MP4_OPTIONS = {"movflags": "hybrid_fragmented+delay_moov"}
+MP4_OPTIONS = {"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"}
 """Fragments while it is written, one index when it is done; the header waits for the first of them, because only then
-it is known when each stream begins (without that, late sound shifts the pictures)."""
+it is known when each stream begins (without that, late sound shifts the pictures). A finished fragment goes to disk."""
 
 COLOR_BT709 = 1
 """The code of BT.709 for matrix, primaries and transfer alike."""
@@ -63,21 +65,21 @@ class VideoWriter:
         self,
         path: Path,
         size: tuple[int, int],
-        rate: Fraction,
+        rate: Fraction | None,
         audio_from: Path | str | None = None,
         config: VideoConfig = VideoConfig(),
     ) -> None:
         """Opens the file. Raises RunError, one line, when it cannot be written.
 
-        size: (width, height) px, kept also when odd. rate: nominal frames per second (for players and the encoder; the
-        frames' own times are what counts). audio_from: the video whose sound is taken along, if it has any; the
-        times of the frames written must then be that video's.
+        size: (width, height) px, kept also when odd. rate: nominal frames per second, for players and the encoder
+        (the frames' own times are what counts); DEFAULT_RATE where the source does not know. audio_from: the video
+        whose sound is taken along, if it has any, cut to the frames written, whose times must then be that video's.
         """
         self.path = path
         self.warnings: list[str] = []
         self._part = path.with_name(path.name + ".part")
         self._width, self._height = size
-        self._rate = rate.limit_denominator(1001)
+        self._rate = (rate or DEFAULT_RATE).limit_denominator(1001)
         self._time_base = Fraction(1, self._rate.numerator * -(-TICKS_PER_SECOND // self._rate.numerator))
         self._reformatter = VideoReformatter()
         self._first: float | None = None

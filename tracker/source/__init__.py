@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tracker.errors import InputError
-from tracker.source.base import Clip, LiveConfig, Source, SourceInfo, SourceKind
+from tracker.source.base import Clip, LiveConfig, Source, SourceInfo, SourceKind, is_address
 from tracker.source.camera import CameraSource
-from tracker.source.container import NO_PERMISSION, is_address, without_password
+from tracker.source.container import NO_PERMISSION, without_password
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource, files_in
-from tracker.source.paced import PacedSource, paced
+from tracker.source.playback import PacedSource, paced
 from tracker.source.stream import StreamSource, is_recorded
 from tracker.source.video import VideoSource
 
@@ -25,6 +25,7 @@ __all__ = [
     "SourceInfo",
     "SourceKind",
     "expand_inputs",
+    "open_live_source",
     "open_source",
     "paced",
 ]
@@ -67,6 +68,11 @@ def open_source(spec: str, clip: Clip = Clip(), config: LiveConfig = LiveConfig(
     return VideoSource(spec, clip)
 
 
+def open_live_source(spec: str, config: LiveConfig = LiveConfig()) -> Source:  # noqa: B008 (frozen)
+    """As `open_source`, with recorded input played in real time in the place of a camera."""
+    return paced(open_source(spec, Clip(), config))
+
+
 def expand_inputs(specs: Sequence[str]) -> list[str]:
     """Replaces each folder that holds videos by these, in natural order; everything else stays as it is.
 
@@ -94,7 +100,7 @@ def _open_address(address: str, clip: Clip, config: LiveConfig) -> Source:
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES)
         raise InputError(f"{without_password(address)}: {scheme}:// is not supported; expected one of {known}")
-    if is_recorded(address, config):
+    if scheme in ("http", "https") and is_recorded(address, config):
         return VideoSource(address, clip, config.timeout_seconds)
     return StreamSource(address, clip, config)
 

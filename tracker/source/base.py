@@ -46,7 +46,7 @@ class LiveConfig:
 
     reconnect_seconds: float = 5.0
     """How long to try for a lost camera or stream to come back; 0 gives up at once."""
-    timeout_seconds: float = 10.0
+    timeout_seconds: float = 5.0
     """A stream that sends nothing for this long counts as lost."""
     camera_size: tuple[int, int] = (1280, 720)
     """(width, height) px asked of a webcam, which answers with the nearest size that it has."""
@@ -87,8 +87,8 @@ class SourceInfo:
 
     @property
     def path(self) -> Path | None:
-        """Where a file, image or folder lies; None for cameras and streams."""
-        return None if self.kind in ("camera", "stream") else Path(self.location)
+        """Where a file, image or folder lies; None for cameras and addresses."""
+        return None if self.kind in ("camera", "stream") or is_address(self.location) else Path(self.location)
 
     def frames_in(self, clip: Clip) -> int | None:
         """About how many frames the clip has: for progress bars, not for arrays."""
@@ -99,6 +99,11 @@ class SourceInfo:
         if self.frame_count is None or self.rate is None or start == 0.0:
             return self.frame_count
         return max(1, self.frame_count - round(start * self.rate))
+
+
+def is_address(location: str) -> bool:
+    """Whether this is scheme://… rather than a path."""
+    return re.match(r"[a-z][a-z0-9+.-]*://", location, re.IGNORECASE) is not None
 
 
 class Source(ABC):

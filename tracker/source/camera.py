@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tracker.errors import InputError, RunError
 from tracker.source.base import Clip, LiveConfig, SourceInfo
-from tracker.source.live import LiveSource, Lost
+from tracker.source.live import LiveSource, Lost, Picture
 
 DEVICES = Path("/dev")
 
@@ -76,7 +76,7 @@ class CameraSource(LiveSource):
         self._capture: Capture | None = opener(device, config)
         picture = _first_picture(self._capture) if self._capture.isOpened() else None
         if picture is None:
-            self._release()
+            self._disconnect()
             raise InputError(absent_message(device))
         number = str(device).removeprefix("/dev/video")
         info = SourceInfo(
@@ -93,7 +93,7 @@ class CameraSource(LiveSource):
         )
         super().__init__(info, clip, config)
 
-    def _pictures(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    def _pictures(self) -> Iterator[Picture]:
         if self._capture is None:
             self._capture = self._opener(self._device, self._config)
             if not self._capture.isOpened():
@@ -102,13 +102,13 @@ class CameraSource(LiveSource):
             yield taken
         raise Lost("the camera stopped giving pictures (unplugged?)")
 
-    def _release(self) -> None:
+    def _disconnect(self) -> None:
         if self._capture is not None:
             self._capture.release()
             self._capture = None
 
 
-def _take(capture: Capture) -> tuple[float, NDArray[np.uint8]] | None:
+def _take(capture: Capture) -> Picture | None:
     """Waits for the next picture: (monotonic seconds, RGB), or None when none comes."""
     if not capture.grab():
         return None

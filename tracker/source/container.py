@@ -11,23 +11,20 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from tracker.errors import InputError
+from tracker.source.base import is_address
 
 NO_PERMISSION = "no permission to read it (chmod +r, or run as its owner)"
 
 GENERATE_PTS = 1
 """AVFMT_FLAG_GENPTS."""
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
-
-
-def is_address(location: str) -> bool:
-    """Whether this is scheme://… rather than a path."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", location, re.IGNORECASE) is not None
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
+_SECRETS = re.compile(r"\b(pass\w*|pwd|token|key)=[^&#/]*", re.IGNORECASE)
 
 
 def without_password(location: str) -> str:
-    """The address as it may be shown and stored: without user name and password."""
-    return _CREDENTIALS.sub("", location)
+    """The address as it may be shown and stored: without user name and password. Paths stay as they are."""
+    return _SECRETS.sub(r"\1=***", _CREDENTIALS.sub("", location)) if is_address(location) else location
 
 
 def open_container(

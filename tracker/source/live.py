@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from tracker.errors import RunError
 from tracker.source.base import Clip, LiveConfig, Source, SourceInfo
 from tracker.types import Frame
+
+Picture = tuple[float, NDArray[np.uint8]]
+"""Monotonic seconds, (height, width, 3) RGB."""
 
 RETRY_SECONDS = 0.5
 """Between two attempts to reach a lost camera or stream."""
@@ -32,28 +36,46 @@ class LiveSource(Source):
         super().__init__(info, clip)
         self._config = config
         self._lost_since: float | None = None
+        self._reading = threading.Lock()
 
     @abstractmethod
-    def _pictures(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Connects if need be and gives (monotonic seconds, RGB) until `Lost` is raised."""
+    def _pictures(self) -> Iterator[Picture]:
+        """Connects if need be and gives pictures until `Lost` is raised."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Lets go of the camera or connection, if there is one."""
 
     def __iter__(self) -> Iterator[Frame]:
         index, first, last = 0, None, float("-inf")
+        pictures = self._pictures()
         while not self._stopped.is_set():
             try:
-                for moment, image in self._pictures():
-                    self._lost_since = None
-                    first = moment if first is None else first
-                    if self.clip.over(moment - first):
-                        return
-                    if moment > last and not self.clip.before(moment - first):
-                        yield Frame(index=index, time=moment, image=image)
-                        last = moment
-                    index += 1
-                    if self._stopped.is_set():
-                        return
+                moment, image = self._read(pictures)
             except Lost as lost:
                 self._wait(lost)
+                pictures = self._pictures()
+                continue
+            self._lost_since = None
+            first = moment if first is None else first
+            if self.clip.over(moment - first):
+                return
+            if moment > last and not self.clip.before(moment - first):
+                yield Frame(index=index, time=moment, image=image)
+                last = moment
+            index += 1
+
+    def _read(self, pictures: Iterator[Picture]) -> Picture:
+        """The next picture; nothing is released under way."""
+        with self._reading:
+            if self._stopped.is_set():
+                raise Lost("closed")
+            return next(pictures)
+
+    def _release(self) -> None:
+        """Waits for a read under way in another thread, which its timeout ends: drivers crash otherwise."""
+        with self._reading:
+            self._disconnect()
 
     def _wait(self, lost: Lost) -> None:
         """Lets go of the connection and waits for the next attempt. Raises RunError when it is time to give up."""

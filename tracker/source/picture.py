@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 COLORSPACE_UNSPECIFIED = 2
 TRANSFER_PQ, TRANSFER_HLG = 16, 18
 
+EXPANDED = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+"""Limited range (16 black, 235 white) to full."""
+
 SQUARE_TOLERANCE = 0.01
 """Pixel aspect ratios this close to 1 are rounding in the file's header, not anamorphic video."""
 
@@ -37,9 +40,10 @@ class PictureConverter:
             height=picture.height,
             format="rgb24",
             src_colorspace=_assumed_colorspace(picture),
-            dst_color_range=ColorRange.JPEG,
         )
         image: NDArray[np.uint8] = np.asarray(rgb.to_ndarray(), np.uint8)
+        if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
+            image = EXPANDED[image]  # the one range that libswscale passes over
         return upright(image, display_matrix(picture))
 
 

@@ -6,14 +6,12 @@ import re
 import time
 from collections.abc import Iterator
 
-import numpy as np
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from tracker.errors import InputError
 from tracker.source.base import Clip, LiveConfig, SourceInfo
 from tracker.source.container import decode, open_container, without_password
-from tracker.source.live import LiveSource, Lost
+from tracker.source.live import LiveSource, Lost, Picture
 from tracker.source.picture import PictureConverter
 from tracker.source.video import nominal_rate
 
@@ -43,7 +41,7 @@ class StreamSource(LiveSource):
         problems: list[str] = []
         first = next(decode(self._container, problems), None)
         if first is None:
-            self._release()
+            self._disconnect()
             raise InputError(f"{shown}: sends no picture that can be decoded; check the address and the sender")
         height, width = PictureConverter(stream.sample_aspect_ratio)(first).shape[:2]
         info = SourceInfo(
@@ -60,7 +58,7 @@ class StreamSource(LiveSource):
         )
         super().__init__(info, clip, config)
 
-    def _pictures(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    def _pictures(self) -> Iterator[Picture]:
         container = self._container = self._container or self._connect()
         stream = container.streams.video[0]
         convert = PictureConverter(stream.sample_aspect_ratio)
@@ -82,7 +80,7 @@ class StreamSource(LiveSource):
         except InputError as error:
             raise Lost(str(error).removeprefix(f"{self.info.location}: ")) from None
 
-    def _release(self) -> None:
+    def _disconnect(self) -> None:
         if self._container is not None:
             self._container.close()
             self._container = None

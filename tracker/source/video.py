@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from tracker.errors import InputError
 from tracker.source.base import Clip, Source, SourceInfo, no_frame_message
-from tracker.source.container import decode, open_container, without_password
+from tracker.source.container import GENERATE_PTS, decode, open_container, without_password
 from tracker.source.picture import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
 from tracker.types import Frame
 
@@ -51,6 +51,7 @@ class Timeline:
         self.left_out = 0
         self._time_base = time_base
         self._uses_dts = first.pts is None
+        self.stamped = self.ticks(first) is not None
         self._origin = (self.ticks(first) or 0) * time_base
         self._last: Fraction | None = None
 
@@ -160,9 +161,11 @@ class VideoSource(Source):
     def _find_start(self) -> tuple[_Placed, int]:
         """Moves to the clip's first picture and counts those before it. Raises InputError when the clip is empty."""
         start = self.clip.start or 0.0
-        for margin in SEEK_MARGINS if start else ():
+        # Without timestamps nobody knows where a seek has landed.
+        margins = SEEK_MARGINS if self._timeline.stamped else SEEK_MARGINS[-1:]
+        for margin in margins if start else ():
             self._seek(start - margin)
-            landed = next(self._timed(), None)
+            landed = next(filter(self._is_sure, self._timed()), None)
             if landed is not None and landed.time <= start:
                 self._placed = chain([landed], self._placed)
                 break
@@ -170,6 +173,11 @@ class VideoSource(Source):
         if first is None or self.clip.over(first.time):
             raise InputError(no_frame_message(self.info.location, self.clip, self.info.duration))
         return first, self._count_before(first) if start else 0
+
+    def _is_sure(self, placed: _Placed) -> bool:
+        """Whether a picture met after a seek is whole (not before a key frame) and its time its own, not inferred."""
+        timed = not self._timeline.stamped or self._timeline.ticks(placed.picture) is not None
+        return timed and placed.picture.key_frame
 
     def _timed(self) -> Iterator[_Placed]:
         """The pictures from here on, without those that are left out."""
@@ -196,6 +204,7 @@ class VideoSource(Source):
             return round(first.time / self._timeline.period)
         count = 0
         with self._open() as container, suppress(FFmpegError, OSError):
+            container.flags |= GENERATE_PTS  # MPEG leaves some out, where the order of the packets tells them
             for packet in container.demux(container.streams.video[0]):
                 if packet.dts is not None and packet.dts >= ticks:
                     break
