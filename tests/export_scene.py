@@ -28,7 +28,7 @@ _SIDES = np.array([[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2,
 
 
 def small_body(influences: int = 6) -> BodyModel:
-    """An octahedron around each joint; every vertex follows `influences` joints. β₀ makes the body taller."""
+    """An octahedron around each joint; every vertex follows `influences` joints; β₀ makes the body larger."""
     rng = np.random.default_rng(7)
     vertices = (REST_JOINTS[:, None] + _CORNERS).reshape(-1, 3)
     faces = (6 * np.arange(24)[:, None, None] + _SIDES).reshape(-1, 3)
@@ -37,13 +37,18 @@ def small_body(influences: int = 6) -> BodyModel:
         others = rng.choice(np.delete(np.arange(24), v // 6), influences - 1, replace=False)
         weights[v, others] = rng.uniform(0.02, 0.05, influences - 1)
         weights[v, v // 6] = 1 - weights[v].sum()
+    # pose correctives of elbows and knees, opposite at opposite corners: the joints stay in the middle
+    posedirs = np.zeros((24, 3, 2, 3, 23, 9))
+    for joint in (4, 5, 18, 19):
+        posedirs[joint, :, 0, :, joint - 1] = rng.normal(0, 0.01, (9, 3, 3)).transpose(1, 2, 0)
+    posedirs[:, :, 1] = -posedirs[:, :, 0]
     shapedirs = rng.normal(0, 0.003, (144, 3, 10))
     shapedirs[:, :, 0] = 0.05 * vertices
     return BodyModel(
         name="small-body",
         v_template=torch.tensor(vertices, dtype=torch.float32),
         shapedirs=torch.tensor(shapedirs, dtype=torch.float32),
-        posedirs=None,
+        posedirs=torch.tensor(posedirs.reshape(144, 3, 207), dtype=torch.float32),
         joint_regressor=torch.kron(torch.eye(24), torch.full((1, 6), 1 / 6)),
         weights=torch.tensor(weights, dtype=torch.float32),
         faces=torch.tensor(faces),

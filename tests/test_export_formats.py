@@ -298,11 +298,31 @@ class Glb:
 
     def accessor(self, index):
         a = self.json["accessors"][index]
-        view = self.json["bufferViews"][a["bufferView"]]
         width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[a["type"]]
-        dtype = {5126: np.float32, 5121: np.uint8, 5125: np.uint32}[a["componentType"]]
-        values = np.frombuffer(self.binary, dtype, a["count"] * width, view["byteOffset"])
-        return values.reshape(a["count"], width) if width > 1 else values
+        if "sparse" not in a:
+            return self.view(a, a["componentType"], a["count"], width)
+        values, sparse = np.zeros((a["count"], width), np.float32), a["sparse"]
+        rows = self.view(sparse["indices"], sparse["indices"]["componentType"], sparse["count"], 1)
+        values[rows] = self.view(sparse["values"], a["componentType"], sparse["count"], width)
+        return values
+
+    def view(self, holder, component_type, count, width):
+        start = self.json["bufferViews"][holder["bufferView"]]["byteOffset"]
+        dtype = {5126: np.float32, 5121: np.uint8, 5125: np.uint32}[component_type]
+        values = np.frombuffer(self.binary, dtype, count * width, start)
+        return values.reshape(count, width) if width > 1 else values
+
+    def morphed(self, key):
+        """(V, 3) at the key frame, before skinning."""
+        mesh, animation = self.json["meshes"][0], self.json["animations"][0]
+        rest = self.accessor(mesh["primitives"][0]["attributes"]["POSITION"]).astype(float)
+        targets = mesh["primitives"][0].get("targets", [])
+        for channel in animation["channels"]:
+            if channel["target"]["path"] == "weights":
+                weights = self.accessor(animation["samplers"][channel["sampler"]]["output"])
+                for weight, target in zip(weights.reshape(-1, len(targets))[key], targets, strict=True):
+                    rest += weight * self.accessor(target["POSITION"])
+        return rest
 
     def world(self, key):
         """(24, 4, 4) of the skin's joints at the key frame."""
@@ -312,6 +332,8 @@ class Glb:
             matrix[:3, 3] = node.get("translation", [0, 0, 0])
         animation = self.json["animations"][0]
         for channel in animation["channels"]:
+            if channel["target"]["path"] == "weights":
+                continue
             value = self.accessor(animation["samplers"][channel["sampler"]]["output"])[key]
             matrix = local[channel["target"]["node"]]
             if channel["target"]["path"] == "rotation":
@@ -330,8 +352,8 @@ class Glb:
         attributes = self.json["meshes"][0]["primitives"][0]["attributes"]
         inverse = self.accessor(self.json["skins"][0]["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(1, 2)
         bones = self.world(key) @ inverse
-        rest = self.accessor(attributes["POSITION"])
-        moved, weight = np.zeros_like(rest, dtype=float), np.zeros((len(rest), 1))
+        rest = self.morphed(key)
+        moved, weight = np.zeros_like(rest), np.zeros((len(rest), 1))
         for n in range(sets):
             joints, weights = self.accessor(attributes[f"JOINTS_{n}"]), self.accessor(attributes[f"WEIGHTS_{n}"])
             for c in range(4):
@@ -350,6 +372,18 @@ class TestGlb:
         truth = vertices_of(body, person.poses, person.betas, person.trans) @ FLIP
         for key in (0, 17, 39):
             np.testing.assert_allclose(glb.vertices(key, sets), truth[key], atol=2e-5)
+
+    def test_pose_correctives_are_morph_targets_and_a_body_without_has_none(self):
+        glb = Glb(written("glb", sequence(TIMES)))
+        mesh = glb.json["meshes"][0]
+        assert len(mesh["primitives"][0]["targets"]) == len(mesh["weights"]) == 4 * (3 + 2 * 6)
+        assert mesh["extras"]["targetNames"][:4] == ["left_knee_00-", "left_knee_01+", "left_knee_01-", "left_knee_02+"]
+        weights = glb.accessor(glb.json["animations"][0]["samplers"][-1]["output"])
+        assert 0 <= weights.min() < weights.max() <= 1, "Blender cuts off what is outside"
+        plain = replace(BODY, posedirs=None)
+        glb = Glb(written("glb", sequence(TIMES, body=plain), plain))
+        assert "targets" not in glb.json["meshes"][0]["primitives"][0]
+        assert len(glb.json["animations"][0]["channels"]) == 25
 
     def test_the_built_in_body(self):
         body = load_body(None)
@@ -387,8 +421,9 @@ class TestGlb:
             np.outer(np.linspace(0, 30, 400), [0, 1, 0])
         ).as_rotvec()  # wraps at half a turn, often
         glb = Glb(written("glb", replace(person, poses=poses)))
-        for sampler in glb.json["animations"][0]["samplers"][1:]:
+        for sampler in glb.json["animations"][0]["samplers"][1:25]:
             q = glb.accessor(sampler["output"])
+            assert q.shape == (400, 4)
             assert (np.sum(q[1:] * q[:-1], axis=1) > 0).all()
 
     def test_another_reader_opens_it(self):

@@ -2,7 +2,11 @@
 
 glTF is y-up, in metres and seconds. Key frames carry the source's real times, counted from the run's first frame, so
 that the files of several people play together; viewers blend linearly between key frames, across absences too. Skinning
-in glTF is linear blend skinning: offsets that depend on the pose (SMPL's posedirs) have no place in it.
+in glTF is linear blend skinning; the body's pose correctives (SMPL's posedirs) become morph targets, which glTF applies
+before skinning as SMPL does, with the entries of the joints' rotation matrices as their animated weights.
+
+Blender holds weights within 0..1, so each entry is dealt out over targets that need only that range: an entry of the
+diagonal, R − 1 in −2..0, is one target with the offsets times −2; any other, in −1..1, is a pair with opposite offsets.
 """
 
 from __future__ import annotations
@@ -10,10 +14,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
 from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
@@ -39,41 +45,57 @@ class _Binary:
 
     def add(self, values: NDArray[Any], target: int | None = None) -> int:
         """Appends an array and returns the index of its accessor."""
-        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": values.nbytes})
-        if target is not None:
-            self.views[-1]["target"] = target
-        self.data += values.tobytes()
-        self.data += bytes(-len(self.data) % 4)
         accessor = {
-            "bufferView": len(self.views) - 1,
+            "bufferView": self._view(values),
             "componentType": _COMPONENTS[values.dtype],
             "count": len(values),
             "type": _TYPES[values.shape[1:]],
         }
+        if target is not None:
+            self.views[-1]["target"] = target
         if values.ndim <= 2 and values.dtype == np.float32:
-            accessor |= {
-                "min": np.atleast_1d(values.min(axis=0)).tolist(),
-                "max": np.atleast_1d(values.max(axis=0)).tolist(),
-            }
+            accessor |= _bounds(values)
         self.accessors.append(accessor)
         return len(self.accessors) - 1
+
+    def add_sparse(self, values: NDArray[np.float32]) -> int:
+        """As `add` for vectors (n, 3) that are mostly zero; only the others are stored."""
+        rows = np.flatnonzero(values.any(axis=1))
+        sparse = {
+            "count": len(rows),
+            "indices": {"bufferView": self._view(rows.astype(np.uint32)), "componentType": _UINT32},
+            "values": {"bufferView": self._view(values[rows])},
+        }
+        accessor = {"componentType": _FLOAT, "count": len(values), "type": "VEC3", "sparse": sparse}
+        self.accessors.append(accessor | _bounds(values))
+        return len(self.accessors) - 1
+
+    def _view(self, values: NDArray[Any]) -> int:
+        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": values.nbytes})
+        self.data += values.tobytes()
+        self.data += bytes(-len(self.data) % 4)
+        return len(self.views) - 1
+
+
+def _bounds(values: NDArray[np.float32]) -> dict[str, list[float]]:
+    low, high = np.atleast_1d(values.min(axis=0)), np.atleast_1d(values.max(axis=0))
+    return {"min": low.tolist(), "max": high.tolist()}
 
 
 def write(stream: BinaryIO, person: TrackedPerson, body: BodyModel) -> None:
     """One binary glTF with the mesh in its T-pose, 24 joints named as SMPL's, and one animation."""
     shaped = shape_body(body, person.betas)
     joints = to_numpy(shaped.rest_joints)
-    binary = _Binary()
-    name = f"person_{person.person_id:03d}"
+    binary, name = _Binary(), f"person_{person.person_id:03d}"
     document = {
         "asset": {"version": "2.0", "generator": "body-tracker"},
         "scene": 0,
-        "scenes": [{"nodes": [0, NUM_JOINTS]}],
+        "scenes": [{"nodes": [0, _MESH_NODE]}],
         "nodes": [*_joint_nodes(joints, body.parents), {"name": name, "mesh": 0, "skin": 0}],
         "materials": [{"name": "body", "pbrMetallicRoughness": _MATERIAL}],
-        "meshes": [{"name": name, "primitives": [_primitive(binary, shaped)]}],
+        "meshes": [{"name": name, **_mesh(binary, shaped)}],
         "skins": [{"skeleton": 0, "joints": list(range(NUM_JOINTS)), "inverseBindMatrices": _bind(binary, joints)}],
-        "animations": [{"name": name, **_animation(binary, SkeletonMotion.of(person), person.timeline.start)}],
+        "animations": [{"name": name, **_animation(binary, person, _correctives(body))}],
     }
     document |= {
         "buffers": [{"byteLength": len(binary.data)}],
@@ -83,6 +105,8 @@ def write(stream: BinaryIO, person: TrackedPerson, body: BodyModel) -> None:
     _write_container(stream, document, bytes(binary.data))
 
 
+_MESH_NODE = NUM_JOINTS
+"""The joints come first."""
 _MATERIAL = {"baseColorFactor": _COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.8}
 
 
@@ -96,9 +120,52 @@ def _joint_nodes(joints: Array, parents: Sequence[int]) -> list[dict[str, Any]]:
     return nodes
 
 
-def _primitive(binary: _Binary, shaped: ShapedBody) -> dict[str, Any]:
-    faces = shaped.model.faces
-    normals = vertex_normals(shaped.rest_vertices, faces)
+def _mesh(binary: _Binary, shaped: ShapedBody) -> dict[str, Any]:
+    body = shaped.model
+    primitive = {
+        "attributes": _attributes(binary, shaped),
+        "indices": binary.add(body.faces.cpu().numpy().astype(np.uint32).reshape(-1), _ELEMENT_BUFFER),
+        "material": 0,
+        "mode": 4,
+    }
+    correctives = _correctives(body)
+    if body.posedirs is None or not correctives:
+        return {"primitives": [primitive]}
+    offsets = to_numpy(body.posedirs).astype(np.float32)
+    targets = [{"POSITION": binary.add_sparse(c.factor * offsets[:, :, c.column])} for c in correctives]
+    return {
+        "primitives": [primitive | {"targets": targets}],
+        "weights": [0.0] * len(correctives),
+        "extras": {"targetNames": [c.name for c in correctives]},
+    }
+
+
+@dataclass(frozen=True)
+class _Corrective:
+    """One morph target: a column of the posedirs times a factor."""
+
+    column: int
+    """Among the entries of the 23 rotation matrices, row-major, joint by joint."""
+    factor: np.float32
+
+    @property
+    def name(self) -> str:
+        joint, entry = SMPL_JOINTS[1 + self.column // 9], f"{self.column % 9 // 3}{self.column % 3}"
+        return f"{joint}_{entry}{'+' if self.factor > 0 else '-'}"
+
+
+def _correctives(body: BodyModel) -> list[_Corrective]:
+    """The targets for those entries of the rotation matrices that move any vertex of the body."""
+    if body.posedirs is None:
+        return []
+    columns = np.flatnonzero(body.posedirs.flatten(end_dim=1).any(dim=0).cpu().numpy())
+    diagonal = (0, 4, 8)
+    pairs = [(column, (-2.0,) if column % 9 in diagonal else (1.0, -1.0)) for column in columns]
+    return [_Corrective(int(column), np.float32(factor)) for column, factors in pairs for factor in factors]
+
+
+def _attributes(binary: _Binary, shaped: ShapedBody) -> dict[str, int]:
+    normals = vertex_normals(shaped.rest_vertices, shaped.model.faces)
     attributes = {
         "POSITION": binary.add(to_numpy(shaped.rest_vertices).astype(np.float32), _ARRAY_BUFFER),
         "NORMAL": binary.add(to_numpy(normals).astype(np.float32), _ARRAY_BUFFER),
@@ -106,8 +173,7 @@ def _primitive(binary: _Binary, shaped: ShapedBody) -> dict[str, Any]:
     for number, (influences, shares) in enumerate(_influence_sets(to_numpy(shaped.model.weights))):
         attributes[f"JOINTS_{number}"] = binary.add(influences.astype(np.uint8), _ARRAY_BUFFER)
         attributes[f"WEIGHTS_{number}"] = binary.add(shares.astype(np.float32), _ARRAY_BUFFER)
-    indices = binary.add(faces.cpu().numpy().astype(np.uint32).reshape(-1), _ELEMENT_BUFFER)
-    return {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
+    return attributes
 
 
 def _influence_sets(weights: Array) -> list[tuple[NDArray[np.int64], Array]]:
@@ -126,18 +192,29 @@ def _bind(binary: _Binary, joints: Array) -> int:
     return binary.add(matrices)
 
 
-def _animation(binary: _Binary, motion: SkeletonMotion, start: float) -> dict[str, Any]:
-    times = (motion.times - start).astype(np.float32)
-    keep = np.concatenate([[True], np.diff(times) > 0])
+def _animation(binary: _Binary, person: TrackedPerson, correctives: list[_Corrective]) -> dict[str, Any]:
+    motion = SkeletonMotion.of(person)
+    times = (motion.times - person.timeline.start).astype(np.float32)
+    keep = np.concatenate([[True], np.diff(times) > 0])  # neighbours may be the same to a float32
     clock = binary.add(times[keep])
-    outputs = [(0, "translation", motion.pelvis)]
-    outputs += [(joint, "rotation", motion.quaternions[:, joint]) for joint in range(NUM_JOINTS)]
+    outputs = [(0, "translation", motion.pelvis[keep])]
+    outputs += [(joint, "rotation", motion.quaternions[keep, joint]) for joint in range(NUM_JOINTS)]
+    if correctives:
+        weights = _corrective_weights(motion.quaternions[keep, 1:], correctives)
+        outputs.append((_MESH_NODE, "weights", weights.reshape(-1)))
     samplers, channels = [], []
     for number, (node, path, values) in enumerate(outputs):
-        output = binary.add(values[keep].astype(np.float32))
+        output = binary.add(values.astype(np.float32))
         samplers.append({"input": clock, "output": output, "interpolation": "LINEAR"})
         channels.append({"sampler": number, "target": {"node": node, "path": path}})
     return {"samplers": samplers, "channels": channels}
+
+
+def _corrective_weights(quaternions: Array, correctives: list[_Corrective]) -> Array:
+    """(T, 23, 4) xyzw → (T, n) in 0..1: the joints' rotation matrices minus identity as weights of these targets."""
+    matrices = Rotation.from_quat(quaternions.reshape(-1, 4)).as_matrix() - np.eye(3)
+    entries = matrices.reshape(len(quaternions), -1)[:, [c.column for c in correctives]]
+    return np.clip(entries / np.array([c.factor for c in correctives]), 0.0, 1.0)
 
 
 def _write_container(stream: BinaryIO, document: dict[str, Any], binary: bytes) -> None:
