@@ -292,6 +292,23 @@ def test_start_is_exact_where_seeking_lands_too_late(tmp_path, name, codec):
         assert level_of(first.image) == level_of(expected.image) == expected.index % 24
 
 
+def test_a_broadcast_joined_in_the_middle_keeps_every_frame(tmp_path):
+    path = make_clip(tmp_path / "clip.ts", ClipSpec(count=100, codec="mpeg2video", options=(("g", "25"), ("b", "4M"))))
+    packets = [path.read_bytes()[i : i + 188] for i in range(0, path.stat().st_size, 188)]
+    path.write_bytes(b"".join(packets[:3] + packets[15:]))  # the tables, then from the middle of a group of pictures
+    whole = read(path)
+    for start in (0.08, 0.2, 1.5):
+        part = read(path, Clip(start=start))
+        assert [frame.time for frame in part] == [frame.time for frame in whole if frame.time >= start]
+        assert [level_of(frame.image) for frame in part] == [level_of(f.image) for f in whole if f.time >= start]
+
+
+def test_a_closed_source_does_not_begin(tmp_path):
+    source = open_source(str(make_clip(tmp_path / "clip.mp4")))
+    source.close()
+    assert list(source) == []
+
+
 def test_end_is_exclusive(tmp_path):
     path = make_clip(tmp_path / "clip.mp4")
     with open_source(str(path), Clip(0.08, 0.2)) as source:
@@ -362,6 +379,20 @@ def test_sound_alone(tmp_path):
     with av.open(str(path), "w", "mp4") as container:
         container.mux(tone_packets(container.add_stream("aac", rate=48000), 0.5))
     with pytest.raises(InputError, match=r"song\.m4a: it has no video in it; .*give another file"):
+        open_source(str(path))
+
+
+def test_sound_with_a_cover_picture(tmp_path):
+    path = tmp_path / "song.m4a"
+    with av.open(str(path), "w", "mp4") as container:
+        sound = container.add_stream("aac", rate=48000)
+        sound.layout = "mono"
+        cover = container.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        container.mux(cover.encode(av.VideoFrame(64, 48, "yuvj420p")) + cover.encode(None))
+        container.mux(tone_packets(sound, 0.5))
+    with pytest.raises(InputError, match=r"song\.m4a: it has no video in it"):
         open_source(str(path))
 
 

@@ -23,7 +23,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from tracker.errors import InputError, RunError
-from tracker.source.container import open_container, reason
+from tracker.source.container import open_container, reason, video_stream
 
 DEFAULT_RATE = Fraction(30)
 
@@ -223,7 +223,7 @@ class _Audio:
             self._out = target.add_stream_from_template(self._stream)
         else:
             self._out = target.add_stream("aac", rate=self._stream.rate)
-        video = source.streams.video[0]
+        video = video_stream(source)
         self._origin = (video.start_time or 0) * Fraction(video.time_base or 0)
         self._queue: Iterator[tuple[float, list[av.Packet]]] | None = None
         self._waiting: tuple[float, list[av.Packet]] | None = None

@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from tracker.errors import InputError
 from tracker.source.base import is_address
@@ -43,22 +45,29 @@ def open_container(
         raise InputError(f"{shown}: {_cause(error, location, timeout)}") from None
     # Invented timestamps are worse than none: FFmpeg's disagree with the order of B-frames in AVI files.
     container.flags &= ~GENERATE_PTS
-    streams = container.streams.video
-    if not streams or streams[0].codec_context is None:
+    stream = container.streams.best("video")
+    if stream is None or stream.disposition & Disposition.attached_pic or stream.codec_context is None:
+        seen = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
         container.close()
-        what = "its video is in a format that cannot be decoded" if streams else "it has no video in it"
+        what = "its video is in a format that cannot be decoded" if seen else "it has no video in it"
         raise InputError(f"{shown}: {what}; convert it to H.264 in MP4, or give another file")
     return container
 
 
+def video_stream(container: InputContainer) -> VideoStream:
+    """The main video of a container that `open_container` has opened, as players choose it."""
+    stream = container.streams.best("video")
+    assert isinstance(stream, VideoStream)
+    return stream
+
+
 def decode(container: InputContainer, problems: list[str]) -> Iterator[av.VideoFrame]:
-    """Gives the first video stream's pictures from where the container stands.
+    """Gives the main video's pictures from where the container stands.
 
     Damaged packets are passed over and noted in `problems`. A failure to read on ends the pictures and is noted too:
     what has been decoded before counts.
     """
-    stream = container.streams.video[0]
-    packets = container.demux(stream)
+    packets = container.demux(video_stream(container))
     while True:
         try:
             packet = next(packets, None)

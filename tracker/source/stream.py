@@ -10,7 +10,7 @@ from av.container import InputContainer
 
 from tracker.errors import InputError
 from tracker.source.base import Clip, LiveConfig, SourceInfo
-from tracker.source.container import decode, open_container, without_password
+from tracker.source.container import decode, open_container, video_stream, without_password
 from tracker.source.live import LiveSource, Lost, Picture
 from tracker.source.picture import PictureConverter
 from tracker.source.video import nominal_rate
@@ -37,7 +37,7 @@ class StreamSource(LiveSource):
         self._address = address
         shown = without_password(address)
         self._container: InputContainer | None = open_container(address, config.timeout_seconds, LOW_DELAY)
-        stream = self._container.streams.video[0]
+        stream = video_stream(self._container)
         problems: list[str] = []
         first = next(decode(self._container, problems), None)
         if first is None:
@@ -60,7 +60,7 @@ class StreamSource(LiveSource):
 
     def _pictures(self) -> Iterator[Picture]:
         container = self._container = self._container or self._connect()
-        stream = container.streams.video[0]
+        stream = video_stream(container)
         convert = PictureConverter(stream.sample_aspect_ratio)
         clockless = container.format.name in CLOCKLESS_FORMATS
         problems: list[str] = []

@@ -17,8 +17,8 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from tracker.errors import InputError
-from tracker.source.base import Clip, Source, SourceInfo, no_frame_message
-from tracker.source.container import GENERATE_PTS, decode, open_container, without_password
+from tracker.source.base import Clip, Source, SourceInfo, is_address, no_frame_message
+from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream, without_password
 from tracker.source.picture import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
 from tracker.types import Frame
 
@@ -34,7 +34,7 @@ EARLY_SECONDS = 0.5
 RATE_TOLERANCE = Fraction(105, 100)
 """How far the guessed rate may lie above the mean one, for a webcam that missed a few frames, and still be the same."""
 
-SEEK_MARGINS = (0.0, 2.0, 20.0, float("inf"))
+SEEK_MARGINS = (0.0, 2.0, 20.0)
 """Seconds before the start to seek to, one after the other, until a picture at or before the start is met."""
 
 
@@ -110,7 +110,7 @@ class VideoSource(Source):
         try:
             super().__init__(self._prepare(), clip)
             if self._hdr:
-                self.warnings.append("high dynamic range without tone mapping: colours look flat")
+                self.warnings.append(f"{self.info.location}: high dynamic range is not tone-mapped: colours look flat")
             self._first, self._first_index = self._find_start()
         except BaseException:
             self._container.close()
@@ -119,12 +119,12 @@ class VideoSource(Source):
 
     def _open(self) -> InputContainer:
         container = open_container(self._location, self._timeout)
-        container.streams.video[0].thread_type = "AUTO"
+        video_stream(container).thread_type = "AUTO"
         return container
 
     def _prepare(self) -> SourceInfo:
         """Decodes the first picture: only that tells the upright size, where time begins, and that it can be done."""
-        stream = self._container.streams.video[0]
+        stream = video_stream(self._container)
         rate = nominal_rate(stream)
         shown = without_password(self._location)
         pictures = decode(self._container, self._problems)
@@ -140,7 +140,7 @@ class VideoSource(Source):
         duration = duration_of(self._container)
         estimate = None if duration is None or rate is None else max(1, round(duration * rate))
         return SourceInfo(
-            name=Path(shown.split("?")[0]).stem,
+            name=Path(shown.split("?")[0] if is_address(shown) else shown).stem,
             kind="file",
             width=width,
             height=height,
@@ -161,41 +161,44 @@ class VideoSource(Source):
     def _find_start(self) -> tuple[_Placed, int]:
         """Moves to the clip's first picture and counts those before it. Raises InputError when the clip is empty."""
         start = self.clip.start or 0.0
-        # Without timestamps nobody knows where a seek has landed.
-        margins = SEEK_MARGINS if self._timeline.stamped else SEEK_MARGINS[-1:]
-        for margin in margins if start else ():
-            self._seek(start - margin)
-            landed = next(filter(self._is_sure, self._timed()), None)
-            if landed is not None and landed.time <= start:
-                self._placed = chain([landed], self._placed)
-                break
+        if start:
+            self._seek_before(start)
         first = next((placed for placed in self._timed() if not self.clip.before(placed.time)), None)
         if first is None or self.clip.over(first.time):
             raise InputError(no_frame_message(self.info.location, self.clip, self.info.duration))
         return first, self._count_before(first) if start else 0
 
-    def _is_sure(self, placed: _Placed) -> bool:
-        """Whether a picture met after a seek is whole (not before a key frame) and its time its own, not inferred."""
-        timed = not self._timeline.stamped or self._timeline.ticks(placed.picture) is not None
-        return timed and placed.picture.key_frame
-
     def _timed(self) -> Iterator[_Placed]:
         """The pictures from here on, without those that are left out."""
         return (placed for placed in self._placed if placed is not None)
 
-    def _seek(self, seconds: float) -> None:
-        """Goes to a key frame near this time; to the beginning for times before it."""
-        self._problems.clear()
-        if seconds <= 0:
-            self._container.close()
-            self._container = self._open()
-        else:
-            stream = self._container.streams.video[0]
-            # Where a format cannot seek, the next picture lies past the start and a larger margin is tried.
+    def _seek_before(self, start: float) -> None:
+        """Moves to a picture at or before this time; to the beginning where the format allows no better."""
+        stream = video_stream(self._container)
+        for margin in SEEK_MARGINS if self._timeline.stamped else ():
+            if start <= margin:
+                break
+            # Where a format cannot seek, the next picture lies past the start, and a larger margin is tried.
             with suppress(FFmpegError, OSError):
-                self._container.seek(self._timeline.ticks_at(seconds), stream=stream)
+                self._container.seek(self._timeline.ticks_at(start - margin), stream=stream)
+            self._restart()
+            landed = next(filter(self._is_sure, self._timed()), None)
+            if landed is not None and landed.time <= start:
+                self._placed = chain([landed], self._placed)
+                return
+        self._container.close()
+        self._container = self._open()
+        self._restart()
+
+    def _restart(self) -> None:
+        """Decodes from where the container now stands."""
+        self._problems.clear()
         self._timeline.rewind()
         self._placed = self._place(decode(self._container, self._problems))
+
+    def _is_sure(self, placed: _Placed) -> bool:
+        """Whether a picture met after a seek is whole (not before a key frame) and its time its own, not inferred."""
+        return placed.picture.key_frame and self._timeline.ticks(placed.picture) is not None
 
     def _count_before(self, first: _Placed) -> int:
         """How many pictures the file has before this one, by the timestamps of their packets."""
@@ -205,7 +208,7 @@ class VideoSource(Source):
         count = 0
         with self._open() as container, suppress(FFmpegError, OSError):
             container.flags |= GENERATE_PTS  # MPEG leaves some out, where the order of the packets tells them
-            for packet in container.demux(container.streams.video[0]):
+            for packet in container.demux(video_stream(container)):
                 if packet.dts is not None and packet.dts >= ticks:
                     break
                 stamp = self._timeline.ticks(packet)
@@ -216,6 +219,8 @@ class VideoSource(Source):
         return self._frames
 
     def _run(self) -> Iterator[Frame]:
+        if self._stopped.is_set():
+            return
         end = 0.0
         for index, placed in enumerate(chain([self._first], self._placed), self._first_index):
             if placed is None:
@@ -263,7 +268,7 @@ def nominal_rate(stream: VideoStream) -> Fraction | None:
 
 def duration_of(container: InputContainer) -> float | None:
     """Seconds of the video: the shortest that the headers promise (a stream's may count what an edit list hides)."""
-    stream = container.streams.video[0]
+    stream = video_stream(container)
     promised = []
     if stream.duration is not None and stream.time_base is not None:
         promised.append(float(stream.duration * stream.time_base))
