@@ -10,7 +10,7 @@ from tracker.body import JOINT_NAMES, LANDMARK_NAMES, PARENTS, BodyModel, load_b
 from tracker.body.free_body import FREE_BODY_FILE
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
-CHILD_BETAS = torch.tensor([-4.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0])
+CHILD_BETAS = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.3, 0.0])
 """About seven years old."""
 
 

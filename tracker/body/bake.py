@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.body import bake_shape, bake_skin, bake_surface, bake_tpose
+from tracker.body import bake_correctives, bake_shape, bake_skin, bake_surface, bake_tpose
 from tracker.body.bake_source import load_source
 from tracker.body.free_body import FREE_BODY_FILE, FreeBodyArrays, save_free_body
 
@@ -32,7 +32,7 @@ class BakeConfig:
     seed: int = 20
     adult_directions: int = 8
     """Of the ten; the others describe how children differ from scaled-down adults."""
-    smoothing: int = 3
+    smoothing: int = 8
     """Passes of averaging over the skinning weights."""
 
 
@@ -49,12 +49,14 @@ def bake(config: BakeConfig, out: Path) -> None:
     regressor = bake_skin.fit_regressor(samples, surface.visible, source.mirror)
     rest = bake_skin.Rest(shape.template, regressor @ shape.template)
     weights = bake_skin.smooth(bake_skin.merge_weights(source, rest), surface.faces, config.smoothing)
+    correctives = bake_correctives.pose_correctives(weights, rest, source.mirror, rng)
     landmarks = bake_surface.landmark_weights(source, samples, surface)
     arrays = FreeBodyArrays(
         v_template=shape.template,
         shapedirs=shape.directions,
         joint_regressor=regressor,
         weights=weights,
+        posedirs=correctives,
         landmark_weights=landmarks,
         faces=surface.faces,
         faces_uv=surface.faces_uv,

@@ -10,8 +10,12 @@ from tracker.types import NUM_BETAS, Array
 
 _HEIGHT_MEAN, _HEIGHT_SPREAD = 0.37, 0.065
 """anny's height phenotype at which men are 1.76 ± 0.07 m tall, women 1.63 ± 0.07 m."""
-_CHILD_UNIT = 2.0
-"""β of the child directions at their root mean square over the children; adults have about 0."""
+_MEAN_CHILD = 5.0
+"""β along the direction of children at the mean child, who is seven years old; adults have about 0.
+
+So large that a unit of it is about 12 cm of height, as much as an adult's standard deviation: a fit that pulls β
+towards zero takes nobody for a child without good reason, and with one camera that would also halve the distance.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ def sample_adults(rng: np.random.Generator, count: int) -> dict[str, Array]:
 
 
 def sample_children(rng: np.random.Generator, count: int) -> dict[str, Array]:
-    """Phenotypes of children of 2 to 13 years."""
-    return _sample(rng, rng.uniform(0.03, 0.42, count))
+    """Phenotypes of children of 3 to 13 years."""
+    return _sample(rng, rng.uniform(0.08, 0.44, count))
 
 
 def _sample(rng: np.random.Generator, age: Array) -> dict[str, Array]:
@@ -39,8 +43,8 @@ def _sample(rng: np.random.Generator, age: Array) -> dict[str, Array]:
     return {
         "gender": np.clip(rng.integers(0, 2, count) + rng.normal(0.0, 0.12, count), 0.0, 1.0),
         "age": age,
-        "muscle": rng.beta(3.0, 3.0, count),
-        "weight": rng.beta(2.5, 2.8, count),
+        "muscle": rng.beta(2.5, 2.5, count),
+        "weight": rng.beta(2.0, 1.1, count),
         "height": np.clip(rng.normal(_HEIGHT_MEAN, _HEIGHT_SPREAD, count), 0.0, 1.0),
         "proportions": rng.beta(3.0, 3.0, count),
         "cupsize": rng.beta(3.0, 3.0, count),
@@ -50,11 +54,12 @@ def _sample(rng: np.random.Generator, age: Array) -> dict[str, Array]:
 
 
 def shape_space(adults: Array, children: Array, vertex_area: Array, adult_directions: int) -> ShapeSpace:
-    """Principal components of the adults (S, M, 3), then of what they leave of the children.
+    """Principal components of the adults (S, M, 3), then what makes children.
 
     The first directions have one standard deviation of the adults as their unit, so that a normal prior on β is right
-    for them; children need their own directions because a scaled-down adult has too small a head. Components are
-    found in the norm that `vertex_area` (M,) gives: face and hands have many vertices and little surface.
+    for them. The next one leads straight to the mean child, because a scaled-down adult has too small a head; the rest
+    are the principal components of what is then missing. All is found in the norm that `vertex_area` (M,) gives: face
+    and hands have many vertices and little surface.
     """
     template = adults.mean(axis=0)
     metric = np.repeat(np.sqrt(vertex_area / vertex_area.sum()), 3)
@@ -62,12 +67,28 @@ def shape_space(adults: Array, children: Array, vertex_area: Array, adult_direct
     child = (children - template).reshape(len(children), -1) * metric
     top = 3 * int(template[:, 1].argmax()) + 1
     adult_basis = _components(adult, adult_directions, top)
-    child_basis = _components(child - child @ adult_basis @ adult_basis.T, NUM_BETAS - adult_directions, top)
-    child_scores = child @ child_basis
-    child_unit = np.sqrt((child_scores**2).mean(axis=0)) / _CHILD_UNIT * np.sign(child_scores.mean(axis=0))
-    units = np.concatenate([(adult @ adult_basis).std(axis=0), child_unit])
-    basis = np.concatenate([adult_basis, child_basis], axis=1) / metric[:, None]
-    return ShapeSpace(template, (basis * units).reshape(*template.shape, NUM_BETAS))
+    mean_child = child.mean(axis=0)[:, None]
+    missing = child - _projected(child, np.concatenate([adult_basis, mean_child], axis=1))
+    child_basis = _components(missing, NUM_BETAS - adult_directions - 1, top)
+    directions = np.concatenate(
+        [
+            adult_basis * (adult @ adult_basis).std(axis=0),
+            mean_child / _MEAN_CHILD,
+            child_basis * _rms(child @ child_basis),
+        ],
+        axis=1,
+    )
+    return ShapeSpace(template, (directions / metric[:, None]).reshape(*template.shape, NUM_BETAS))
+
+
+def _projected(samples: Array, basis: Array) -> Array:
+    """What the basis (D, K), of any angles, explains of the samples (S, D)."""
+    orthonormal, _ = np.linalg.qr(basis)
+    return samples @ orthonormal @ orthonormal.T
+
+
+def _rms(scores: Array) -> Array:
+    return np.sqrt((scores**2).mean(axis=0))
 
 
 def _components(samples: Array, count: int, top: int) -> Array:

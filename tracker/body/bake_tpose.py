@@ -18,7 +18,7 @@ from tracker.types import Array
 PELVIS = np.array([0.0, -0.22, 0.03])
 """Where every shape has its pelvis joint: about where SMPL's is, so that transl carries over within centimetres."""
 
-_CLAVICLE_LIFT, _SHOULDER_LIFT = np.radians(8.0), np.radians(16.0)
+_CLAVICLE_LIFT, _SHOULDER_LIFT = np.radians(1.0), np.radians(4.0)
 _UPPER_TWIST, _FOREARM_TWIST = 0.5, 0.6
 """Shares of the twist that the first of two bones of the upper arm and the second of the forearm take."""
 _LEG_SPREAD = np.radians(2.5)

@@ -40,6 +40,8 @@ class FreeBodyArrays:
     """(24, M), zero outside the visible vertices."""
     weights: Array
     """(M, 24)."""
+    posedirs: Array
+    """(M, 3, 207) m per entry of the joint rotations minus identity."""
     landmark_weights: Array
     """(21, M), zero outside the visible vertices."""
     faces: NDArray[np.int64]
@@ -63,6 +65,7 @@ def save_free_body(path: Path, body: FreeBodyArrays) -> None:
         "faces": body.faces.astype(np.uint16),
         "faces_uv": body.faces_uv.astype(np.uint16),
         "uv": np.rint(body.uv * _SCALE16).astype(np.uint16),
+        **_pose_entries(body.posedirs),
         **_sparse("joint_regressor", body.joint_regressor),
         **_sparse("landmark_weights", body.landmark_weights),
     }
@@ -88,7 +91,7 @@ def load_base_mesh() -> BodyModel:
             name=FREE_BODY_NAME,
             v_template=torch.from_numpy(file["v_template"]),
             shapedirs=torch.from_numpy(file["shapedirs"].astype(np.float32)),
-            posedirs=None,
+            posedirs=_posedirs(file, count),
             joint_regressor=_dense(file, "joint_regressor", NUM_JOINTS, count),
             weights=torch.from_numpy(weights / weights.sum(axis=1, keepdims=True)),
             faces=torch.from_numpy(file["faces"].astype(np.int64)),
@@ -108,7 +111,7 @@ def load_free_body() -> BodyModel:
         name=base.name,
         v_template=base.v_template[visible],
         shapedirs=base.shapedirs[visible],
-        posedirs=None,
+        posedirs=None if base.posedirs is None else base.posedirs[visible],
         joint_regressor=base.joint_regressor[:, visible],
         weights=base.weights[visible],
         faces=faces,
@@ -117,6 +120,24 @@ def load_free_body() -> BodyModel:
         uv=base.uv,
         base_vertex_index=visible,
     )
+
+
+def _pose_entries(posedirs: Array) -> dict[str, NDArray]:
+    """The 3×9 offsets of those pairs of vertex and joint that have any."""
+    by_joint = posedirs.reshape(len(posedirs), 3, NUM_JOINTS - 1, 9).transpose(0, 2, 1, 3)
+    vertices, joints = np.abs(by_joint).any(axis=(2, 3)).nonzero()
+    return {
+        "pose_vertex": vertices.astype(np.uint16),
+        "pose_joint": joints.astype(np.uint8),
+        "pose_offsets": by_joint[vertices, joints].astype(np.float16),
+    }
+
+
+def _posedirs(file: np.lib.npyio.NpzFile, count: int) -> torch.Tensor:
+    by_joint = torch.zeros(count, 3, NUM_JOINTS - 1, 9)
+    vertices, joints = (torch.from_numpy(file[f"pose_{name}"].astype(np.int64)) for name in ("vertex", "joint"))
+    by_joint[vertices, :, joints] = torch.from_numpy(file["pose_offsets"].astype(np.float32))
+    return by_joint.flatten(start_dim=2)
 
 
 def _sparse(name: str, matrix: Array) -> dict[str, NDArray]:

@@ -34,6 +34,16 @@ LANDMARK_NAMES = (
 
 
 @dataclass(frozen=True, eq=False)
+class PoseBlock:
+    """How the rotation of one joint offsets the vertices around it."""
+
+    joint: int
+    vertices: Int[Tensor, " N"]
+    offsets: Float[Tensor, "N 3 9"]
+    """m per entry of the rotation minus identity, row-major."""
+
+
+@dataclass(frozen=True, eq=False)
 class BodyModel:
     """A body in SMPL's form. Tensors share one floating dtype and device; see `to`."""
 
@@ -60,6 +70,19 @@ class BodyModel:
     def part_labels(self) -> Int[Tensor, " V"]:
         """The joint with the largest weight at each vertex."""
         return self.weights.argmax(dim=1)
+
+    @cached_property
+    def pose_blocks(self) -> tuple[PoseBlock, ...]:
+        """`posedirs` joint by joint without the vertices that a joint does not correct: few on the free body."""
+        if self.posedirs is None:
+            return ()
+        by_joint = self.posedirs.unflatten(-1, (NUM_JOINTS - 1, 9))
+        blocks = []
+        for joint in range(1, NUM_JOINTS):
+            vertices = by_joint[:, :, joint - 1].flatten(1).any(dim=1).nonzero()[:, 0]
+            if len(vertices):
+                blocks.append(PoseBlock(joint, vertices, by_joint[vertices, :, joint - 1].contiguous()))
+        return tuple(blocks)
 
     def to(self, target: torch.dtype | torch.device | str) -> BodyModel:
         """The same body in another floating dtype or on another device; indices stay integers."""
@@ -129,19 +152,30 @@ class PosedBody:
 
     def vertices(self) -> Float[Tensor, "*batch V 3"]:
         """Linear blend skinning of the whole mesh, with pose correctives where the body has them."""
-        return self.skin(slice(None))
+        rest, feature = self.shaped.rest_vertices, self._pose_feature()
+        batch = torch.broadcast_shapes(rest.shape[:-2], feature.shape[:-2])
+        rest = rest.expand(*batch, -1, 3)
+        for block in self.shaped.model.pose_blocks:
+            offsets = torch.einsum("vcp,...p->...vc", block.offsets, feature[..., block.joint - 1, :])
+            rest = rest.index_add(-2, block.vertices, offsets)
+        return self._blend(rest, self.shaped.model.weights)
 
-    def skin(self, selection: slice | Tensor) -> Float[Tensor, "*batch S 3"]:
-        """As `vertices`, for some vertices only (a slice or indices)."""
+    def skin(self, selection: Int[Tensor, " S"]) -> Float[Tensor, "*batch S 3"]:
+        """As `vertices`, for the vertices with these indices only."""
         model = self.shaped.model
         rest = self.shaped.rest_vertices[..., selection, :]
         if model.posedirs is not None:
-            eye = torch.eye(3, dtype=rest.dtype, device=rest.device)
-            feature = (self.rotations[..., 1:, :, :] - eye).flatten(start_dim=-3)
+            feature = self._pose_feature().flatten(start_dim=-2)
             rest = rest + torch.einsum("vcp,...p->...vc", model.posedirs[selection], feature)
-        top = self.T_world_bone[..., :3, :]
-        blended = (model.weights[selection] @ top.flatten(start_dim=-2)).unflatten(-1, (3, 4))
-        return (blended[..., :3] @ rest[..., None])[..., 0] + blended[..., 3]
+        return self._blend(rest, model.weights[selection])
+
+    def _pose_feature(self) -> Float[Tensor, "*batch 23 9"]:
+        eye = torch.eye(3, dtype=self.rotations.dtype, device=self.rotations.device)
+        return (self.rotations[..., 1:, :, :] - eye).flatten(start_dim=-2)
+
+    def _blend(self, rest: Float[Tensor, "*batch S 3"], weights: Float[Tensor, "S 24"]) -> Float[Tensor, "*batch S 3"]:
+        blended = (weights @ self.T_world_bone[..., :3, :].flatten(start_dim=-2)).unflatten(-1, (3, 4))
+        return (blended[..., :3] * rest[..., None, :]).sum(dim=-1) + blended[..., 3]
 
     def landmarks(self, names: Sequence[str]) -> Float[Tensor, "*batch L 3"]:
         """The named surface points; skins only the vertices that they need."""
