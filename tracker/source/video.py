@@ -48,12 +48,11 @@ class Timeline:
 
     def __init__(self, first: av.VideoFrame, time_base: Fraction, period: Fraction) -> None:
         self.period = period
-        self.left_out = 0
         self._time_base = time_base
         self._uses_dts = first.pts is None
-        self.stamped = self.ticks(first) is not None
-        self._origin = (self.ticks(first) or 0) * time_base
+        self.first_ticks = self.ticks(first)
         self._last: Fraction | None = None
+        self.rewind()
 
     def ticks(self, stamped: av.VideoFrame | av.Packet) -> int | None:
         """The timestamp of a picture or packet in the stream's time base."""
@@ -64,7 +63,8 @@ class Timeline:
         return int((Fraction(seconds) + self._origin) / self._time_base)
 
     def rewind(self) -> None:
-        """Forgets the last picture: the next one may lie anywhere."""
+        """Forgets what came so far: the next picture may lie anywhere."""
+        self._origin = (self.first_ticks or 0) * self._time_base
         self._last = None
         self.left_out = 0
 
@@ -175,7 +175,7 @@ class VideoSource(Source):
     def _seek_before(self, start: float) -> None:
         """Moves to a picture at or before this time; to the beginning where the format allows no better."""
         stream = video_stream(self._container)
-        for margin in SEEK_MARGINS if self._timeline.stamped else ():
+        for margin in SEEK_MARGINS if self._timeline.first_ticks is not None else ():
             if start <= margin:
                 break
             # Where a format cannot seek, the next picture lies past the start, and a larger margin is tried.
@@ -202,8 +202,8 @@ class VideoSource(Source):
 
     def _count_before(self, first: _Placed) -> int:
         """How many pictures the file has before this one, by the timestamps of their packets."""
-        ticks = self._timeline.ticks(first.picture)
-        if ticks is None:
+        begin, ticks = self._timeline.first_ticks, self._timeline.ticks(first.picture)
+        if begin is None or ticks is None:
             return round(first.time / self._timeline.period)
         count = 0
         with self._open() as container, suppress(FFmpegError, OSError):
@@ -212,7 +212,7 @@ class VideoSource(Source):
                 if packet.dts is not None and packet.dts >= ticks:
                     break
                 stamp = self._timeline.ticks(packet)
-                count += packet.size > 0 and not packet.is_discard and stamp is not None and stamp < ticks
+                count += packet.size > 0 and not packet.is_discard and stamp is not None and begin <= stamp < ticks
         return count
 
     def __iter__(self) -> Iterator[Frame]:
