@@ -19,6 +19,7 @@ from tracker.overlay import (
     draw_labels,
     draw_skeleton,
     identity_colour,
+    lit_mesh,
 )
 from tracker.renderer import Mesh, PyrenderRenderer, Rendering
 
@@ -40,14 +41,14 @@ def gl():
 def quad(camera, x0, y0, x1, y1, z=2.0, colour=(1.0, 0.0, 0.0)):
     """A rectangle that fills exactly these pixel edges, facing the camera."""
     pixels = np.array([[x0, y0], [x0, y1], [x1, y1], [x1, y0]], float)
-    return Mesh(camera.rays(pixels) * z, np.array([[0, 1, 2], [0, 2, 3]]), colour)
+    return Mesh(camera.rays(pixels) * z, np.array([[0, 1, 2], [0, 2, 3]]), np.tile(colour, (4, 1)))
 
 
 def ball(centre, radius):
     """A closed mesh within a thousandth of the radius of the sphere."""
     trimesh = pytest.importorskip("trimesh")
     sphere = trimesh.creation.icosphere(subdivisions=5)
-    return Mesh(np.asarray(sphere.vertices) * radius + centre, np.asarray(sphere.faces), (1.0, 1.0, 1.0))
+    return lit_mesh(np.asarray(sphere.vertices) * radius + centre, np.asarray(sphere.faces), (1.0, 1.0, 1.0))
 
 
 CAMERAS = [
@@ -86,8 +87,8 @@ class TestPyrenderRenderer:
         near, far = quad(camera, 50, 50, 150, 150, 2.0, (1, 0, 0)), quad(camera, 100, 50, 200, 150, 2.1, (0, 0, 1))
         for meshes in ([near, far], [far, near]):
             rendering = gl.render(camera, meshes)
-            red, blue = rendering.colour[100, 125], rendering.colour[100, 175]
-            assert red[0] > 60 > red[2] and blue[2] > 60 > blue[0]
+            assert rendering.colour[100, 125].tolist() == [255, 0, 0]
+            assert rendering.colour[100, 175].tolist() == [0, 0, 255]
             assert rendering.depth[100, [75, 125, 175, 250]] == pytest.approx([2.0, 2.0, 2.1, 0.0], abs=1e-3)
 
     def test_a_mesh_turned_to_the_light_is_brighter(self, gl):
@@ -204,8 +205,9 @@ class TestMeshOverlay:
     def test_every_identity_keeps_its_colour(self):
         renderer = Flat()
         draw(renderer, [person_at(BODY, 0.0, n) for n in (0, 3, 8)])
-        colours = [mesh.colour for mesh in renderer.calls[0][1]]
-        assert colours == [PALETTE[0], PALETTE[3], PALETTE[0]]
+        for mesh, colour in zip(renderer.calls[0][1], (PALETTE[0], PALETTE[3], PALETTE[0]), strict=True):
+            shade = mesh.colours / colour
+            np.testing.assert_allclose(shade, shade[:, :1].repeat(3, axis=1), atol=1e-6)
         assert len(set(PALETTE)) == len(PALETTE) >= 8
         assert identity_colour(11) == PALETTE[3]
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tracker.body.model import BodyModel
+from tracker.body.model import BodyModel, vertex_normals
 from tracker.camera import Camera
 from tracker.keypoints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.renderer import NEAREST_Z, Mesh, PyrenderRenderer, Renderer, Rendering
@@ -36,6 +36,12 @@ PALETTE: tuple[Colour, ...] = (
     (0.72, 0.68, 0.92),
 )
 """RGB in 0..1; identities take them in turn."""
+
+_LIGHTS = np.array([[-0.9, -1.2, -0.4], [0.5, 0.2, -1.0], [1.0, -0.2, 0.6]])
+"""Where each light stands, seen from the person, in the camera's axes: key above left, fill in front, rim behind."""
+_STRENGTHS = np.array([0.95, 0.2, 0.3])
+_AMBIENT = 0.1
+_GAMMA = 2.2
 
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (74, 168, 255), (240, 240, 240)
 _DARK = (24, 24, 24)
@@ -100,7 +106,7 @@ class MeshOverlay:
         picture = np.array(image, order="C")
         faces = body.faces.cpu().numpy()
         posed = [(person, camera_vertices(body, person.pose)) for person in people]
-        meshes = [Mesh(v, faces, identity_colour(person.person_id)) for person, v in posed if _drawable(v)]
+        meshes = [lit_mesh(v, faces, identity_colour(person.person_id)) for person, v in posed if _drawable(v)]
         if meshes:
             box = _region(camera, meshes)
             crop = camera.crop(np.array(box), box[2] - box[0], box[3] - box[1])
@@ -111,7 +117,8 @@ class MeshOverlay:
         """(height, width) True where the mesh covers at least half of the pixel. vertices: (V, 3) m, camera frame."""
         if not _drawable(vertices):
             return np.zeros((camera.height, camera.width), bool)
-        return self._renderer_ready().render(camera, [Mesh(vertices, faces, PALETTE[0])]).coverage >= 128
+        mesh = Mesh(vertices, faces, np.ones_like(vertices))
+        return self._renderer_ready().render(camera, [mesh]).coverage >= 128
 
     def _renderer_ready(self) -> Renderer:
         if self._renderer is None:
@@ -125,6 +132,14 @@ def camera_vertices(body: BodyModel, pose: Pose) -> Array:
     with torch.inference_mode():
         posed = body.with_shape(tensor(pose.betas)).with_pose(tensor(pose.theta), tensor(pose.transl))
         return posed.vertices().cpu().numpy()
+
+
+def lit_mesh(vertices: Array, faces: NDArray[np.integer], colour: Colour) -> Mesh:
+    """A matt surface of one colour under the overlay's lights. vertices: (V, 3) m, camera frame."""
+    normals = vertex_normals(torch.from_numpy(vertices), torch.from_numpy(faces)).numpy()
+    directions = _LIGHTS / np.linalg.norm(_LIGHTS, axis=1, keepdims=True)
+    light = _AMBIENT + np.maximum(normals @ directions.T, 0) @ _STRENGTHS
+    return Mesh(vertices, faces, np.minimum(light[:, None] ** (1 / _GAMMA) * np.array(colour), 1))
 
 
 def _drawable(vertices: Array) -> bool:

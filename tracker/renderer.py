@@ -1,4 +1,4 @@
-"""Lit meshes to pictures with exact intrinsics: the interface that drawing needs, and pyrender (OpenGL) behind it.
+"""Meshes to pictures with exact intrinsics: the interface that drawing needs, and pyrender (OpenGL) behind it.
 
 Pixel centres are at integers + 0.5 here as everywhere (`camera.py`); OpenGL samples there too, so intrinsics pass
 through unchanged. OpenGL looks along -z with y up, so meshes are turned by half a turn about x on their way in.
@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from tracker.body.model import vertex_normals
 from tracker.camera import Camera
 from tracker.errors import RunError
 from tracker.types import Array
@@ -27,22 +25,18 @@ _FARTHEST_Z = 1000.0
 _DEBIAN_PACKAGES = "libegl1 libgl1-mesa-dri libgles2"
 
 _R_GL_CAMERA = np.diag([1.0, -1.0, -1.0])
-_LIGHTS = (((-0.9, 1.2, 0.4), 3.0), ((0.5, -0.2, 1.0), 0.65), ((1.0, 0.2, -0.6), 0.9))
-"""Where each light stands, seen from the person (x right, y up, z to the camera), and its strength: key, fill, rim."""
-_AMBIENT = 0.1
-_ROUGHNESS = 0.75
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """A closed surface in one colour."""
+    """A closed surface with its light already on it: a renderer only has to blend the colours of the corners."""
 
     vertices: Array
     """(V, 3) m, camera frame."""
     faces: NDArray[np.integer[Any]]
     """(F, 3), counter-clockwise seen from outside."""
-    colour: tuple[float, float, float]
-    """RGB in 0..1, as shown."""
+    colours: Array
+    """(V, 3) RGB in 0..1, as shown."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +104,7 @@ class PyrenderRenderer:
             )
         self._offscreen.viewport_width, self._offscreen.viewport_height = camera.width, camera.height
         try:
-            rgba, depth = self._offscreen.render(_scene(camera, meshes), RenderFlags.RGBA)
+            rgba, depth = self._offscreen.render(_scene(camera, meshes), RenderFlags.RGBA | RenderFlags.FLAT)
         finally:
             self._leave()
         return Rendering(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]), depth)
@@ -152,37 +146,16 @@ def _release(platform: Any) -> None:
 def _scene(camera: Camera, meshes: Sequence[Mesh]) -> Any:
     import pyrender
 
-    scene = pyrender.Scene(bg_color=[0.0, 0.0, 0.0, 0.0], ambient_light=[_AMBIENT] * 3)
+    scene = pyrender.Scene(bg_color=[0.0, 0.0, 0.0, 0.0])
     for mesh in meshes:
-        scene.add(pyrender.Mesh([_primitive(mesh)]))
-    for place, strength in _LIGHTS:
-        pose = np.eye(4)
-        pose[:3, :3] = _looking_from(np.array(place))
-        scene.add(pyrender.DirectionalLight(color=np.ones(3), intensity=strength), pose=pose)
+        colours = np.concatenate([mesh.colours, np.ones((len(mesh.colours), 1))], axis=1)
+        primitive = pyrender.Primitive(
+            positions=(mesh.vertices @ _R_GL_CAMERA).astype(np.float32),
+            indices=np.asarray(mesh.faces, np.uint32),
+            color_0=colours.astype(np.float32),
+            material=pyrender.MetallicRoughnessMaterial(baseColorFactor=[1.0, 1.0, 1.0, 1.0]),
+        )
+        scene.add(pyrender.Mesh([primitive]))
     intrinsics = pyrender.IntrinsicsCamera(camera.fx, camera.fy, camera.cx, camera.cy, NEAREST_Z, _FARTHEST_Z)
     scene.add(intrinsics, pose=np.eye(4))
     return scene
-
-
-def _primitive(mesh: Mesh) -> Any:
-    import pyrender
-
-    normals = vertex_normals(torch.as_tensor(mesh.vertices), torch.as_tensor(mesh.faces)).numpy()
-    linear = [channel**2.2 for channel in mesh.colour]
-    material = pyrender.MetallicRoughnessMaterial(
-        baseColorFactor=[*linear, 1.0], metallicFactor=0.0, roughnessFactor=_ROUGHNESS
-    )
-    return pyrender.Primitive(
-        positions=(mesh.vertices @ _R_GL_CAMERA).astype(np.float32),
-        normals=(normals @ _R_GL_CAMERA).astype(np.float32),
-        indices=np.asarray(mesh.faces, np.uint32),
-        material=material,
-    )
-
-
-def _looking_from(place: Array) -> Array:
-    """(3, 3) rotation of a light that stands at `place` and shines at the origin along its own -z."""
-    z = place / np.linalg.norm(place)
-    x = np.cross([0.0, 1.0, 0.0], z)
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z], axis=1)
