@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tracker.camera import Camera
 from tracker.geometry import axis_angle_from_matrix, log_derivative, matrix_from_axis_angle, rotation_between
-from tracker.keypoints import SMPL_JOINTS
+from tracker.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_depth_factors
 from tracker.kinematics import LandmarkRig, PosedPoints
 from tracker.prior import JointPrior
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Pose
@@ -40,8 +40,10 @@ class FitConfig:
 
     pixel_spread: float = 0.012
     """2D landmarks, as a fraction of the person's size in the picture."""
-    metric_spread: float = 0.07
-    """m, 3D landmarks after alignment."""
+    lateral_spread: float = 0.07
+    """m, 3D landmarks after alignment, across the line of sight; the pixels say the same more exactly."""
+    depth_spread: float = 0.07
+    """m, along the line of sight, at the hips; `landmark_depth_factors` has it grow towards hands and feet."""
     outlier: float = 3.0
     """Standard deviations beyond which an observation loses its pull (Geman–McClure)."""
     hidden_weight: float = 0.1
@@ -178,6 +180,8 @@ class LandmarkFitter:
     def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig) -> None:
         self.rig, self.prior, self.config = rig, prior, config
         self._turn_spread = turn_spread_of_joints()
+        lateral = np.full(len(MEDIAPIPE_LANDMARKS), config.lateral_spread)
+        self._metric_spread = np.stack([lateral, lateral, config.depth_spread * landmark_depth_factors()], axis=1)
 
     def fit(self, seen: Observation, belief: Belief, start: BodyState, iterations: int) -> FitResult:
         """Levenberg–Marquardt from `start`; the result's cost is never above the start's."""
@@ -246,12 +250,13 @@ class LandmarkFitter:
         turn = rotation_between(np.array([0.0, 0.0, 1.0]), posed.joints[0] + state.transl)
         target = seen.metric @ turn.T
         target = _rescaled(target, posed.points, weight)
-        factor = weight / self.config.metric_spread
-        residual = (posed.points - target) * factor[:, None]
+        # in the axes of a camera that looks straight at the person, where depth is the uncertain one
+        factor = (weight[:, None] / self._metric_spread)[:, :, None] * turn.T
+        residual = (factor @ (posed.points - target)[:, :, None])[:, :, 0]
         jacobian = self._point_jacobian(posed)
         jacobian[:, :, _TRANSL] = 0.0
         jacobian = jacobian - np.tensordot(weight / weight.sum(), jacobian, axes=1)
-        system.add_robust(residual, jacobian * factor[:, None, None], self.config.outlier)
+        system.add_robust(residual, factor @ jacobian, self.config.outlier)
 
     def _add_prior(self, system: _System, state: BodyState) -> None:
         rotvec = axis_angle_from_matrix(state.rotations[1:])

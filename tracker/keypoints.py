@@ -176,3 +176,20 @@ def landmark_to_joint_matrix() -> Array:
 
 SKELETON_EDGES = tuple((parent, joint) for joint, parent in enumerate(SMPL_PARENTS) if parent >= 0)
 """Bones as (parent, child) pairs in SMPL's order."""
+
+
+# How much less sure the detector is of a landmark's depth than of the hips', measured on rendered people whose truth is
+# known (`benchmarks/landmark_map.py`): robust standard deviations of 0.05 m at the trunk, 0.09 at elbows and knees, 0.15
+# and more at hands and feet; across the line of sight it is 0.03 everywhere.
+_DEPTH_FACTORS = {"elbow": 1.5, "knee": 1.6, "wrist": 2.4, "ankle": 2.6, "heel": 2.8, "foot_index": 3.4}
+_HAND_DEPTH_FACTOR = 2.6
+_HAND = ("pinky", "index", "thumb")
+
+
+def landmark_depth_factors() -> Array:
+    """(33,) standard deviation of each 3D landmark's depth against that of the hips."""
+    factors = np.ones(len(MEDIAPIPE_LANDMARKS))
+    for k, name in enumerate(MEDIAPIPE_LANDMARKS):
+        part = name.removeprefix("left_").removeprefix("right_")
+        factors[k] = _HAND_DEPTH_FACTOR if part in _HAND else _DEPTH_FACTORS.get(part, 1.0)
+    return factors
