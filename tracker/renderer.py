@@ -6,6 +6,7 @@ through unchanged. OpenGL looks along -z with y up, so meshes are turned by half
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -73,6 +74,7 @@ class PyrenderRenderer:
         """Raises RunError, naming the packages to install, when there is no OpenGL to be had."""
         if sys.platform.startswith("linux"):
             os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+        logging.getLogger("OpenGL").setLevel(logging.WARNING)  # it tells everybody which of its extras are missing
         try:
             import pyrender
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from tracker import __version__
 from tracker.export.files import atomic_file
 
 _PACKAGES = (
-    "body-tracker",
     "numpy",
     "scipy",
     "torch",
@@ -66,7 +66,7 @@ class RunCounts:
 
 def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts) -> None:
     """Strict JSON, indented. Raises RunError when it cannot be written."""
-    rate = counts.frames_read / summary.wall_seconds if summary.wall_seconds else None
+    seconds = summary.wall_seconds
     document = {
         "versions": versions(),
         "config": header.config,
@@ -77,8 +77,8 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "frames_read": counts.frames_read,
         "frames_with_people": counts.frames_with_people,
         "people": counts.people,
-        "wall_seconds": summary.wall_seconds,
-        "frames_per_second": rate,
+        "wall_seconds": None if seconds is None else round(seconds, 3),
+        "frames_per_second": round(counts.frames_read / seconds, 3) if seconds else None,
         "interrupted": counts.interrupted,
         "warnings": summary.warnings,
     }
@@ -88,8 +88,8 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the platform and the packages that decide the numbers, as far as they are installed."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    """Of the tracker, Python, the platform and the packages that decide the numbers, as far as they are installed."""
+    found = {"tracker": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
