@@ -46,7 +46,7 @@ def vertex_areas(vertices: Array, faces: NDArray[np.int64]) -> Array:
     return area + 0.02 * area.mean()
 
 
-_TRAGUS = 12333
+_TRAGUS = 12207
 """MakeHuman's vertex on the small flap in front of the left ear's canal."""
 _EYE = slice(14598, 14670)
 """MakeHuman's vertices of the left eyeball."""

@@ -41,7 +41,7 @@ _BLENDS: dict[str, dict[str, float]] = {
     "left_ankle": {"foot.L": 1.0},
     "left_foot": {"toe1-1.L": 0.25, "toe2-1.L": 0.25, "toe3-1.L": 0.25, "toe4-1.L": 0.25},
 }
-_HIP_SPREAD = 0.88
+_HIP_SPREAD = 0.81
 """MakeHuman's hip joints lie at the outside of the femoral heads."""
 _PELVIS_HEIGHT = 0.60
 """SMPL's pelvis joint is not between the hips: its place between their midpoint (0) and spine03 (1)."""
