@@ -227,6 +227,19 @@ def test_sparse_indices_outside_the_matrix_are_refused(tmp_path: Path, arrays: A
         load_body(write_pickle(tmp_path / "body.pkl", {**arrays, "J_regressor": regressor}))
 
 
+def test_a_huge_sparse_matrix_is_refused(tmp_path: Path, arrays: Arrays) -> None:
+    huge = sparse.csc_matrix(([1.0], ([0], [0])), shape=(10_000_000, V))
+    with pytest.raises(InputError, match=r"J_regressor.*larger"):
+        load_body(write_pickle(tmp_path / "body.pkl", {**arrays, "J_regressor": huge}))
+
+
+def test_an_expression_of_itself_is_refused(tmp_path: Path, arrays: Arrays, chumpy_modules: dict[str, type]) -> None:
+    circle = expression(chumpy_modules["Ch"])
+    circle.x = circle  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="v_template"):
+        load_body(write_pickle(tmp_path / "body.pkl", {**arrays, "v_template": circle}))
+
+
 def broken(key: str, change: Callable[[Any], Any]) -> Callable[[Arrays], Arrays]:
     return lambda arrays: {**arrays, key: change(arrays[key])}
 

@@ -80,8 +80,7 @@ def save_free_body(path: Path, body: FreeBodyArrays) -> None:
 def load_base_mesh() -> BodyModel:
     """The free body on all of MakeHuman's base mesh vertices, in MakeHuman's order, float32.
 
-    For binding its clothes and hair; faces are those of the visible body. No landmarks or joints differ from
-    `load_free_body`'s.
+    For binding its clothes and hair. Faces, joints and landmarks are those of `load_free_body`.
     """
     with np.load(FREE_BODY_FILE, allow_pickle=False) as file:
         count = len(file["v_template"])

@@ -24,7 +24,7 @@ _POSE_FEATURES = 9 * (NUM_JOINTS - 1)
 _WHERE_FROM = "expected an SMPL body (.pkl or .npz) as smpl.is.tue.mpg.de gives it out, or one made by 'body import'"
 _BROKEN = (
     pickle.UnpicklingError, zipfile.BadZipFile, EOFError, AttributeError, ImportError, IndexError, KeyError,
-    MemoryError, OverflowError, TypeError, ValueError,
+    MemoryError, OverflowError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 """What the readers raise for files that are cut off, of another kind, or tampered with."""
 

@@ -14,6 +14,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+_LARGEST_DENSE = 50_000_000
+"""Entries of a sparse matrix that may be made dense; SMPL's joint regressor has 165,360."""
+
 
 class RefusedGlobal(pickle.UnpicklingError):
     """The pickle asks for a name that no SMPL file needs."""
@@ -134,7 +137,10 @@ def _coordinates(state: dict[str, Any]) -> NDArray:
 
 def _placed(state: dict[str, Any], rows: NDArray, columns: NDArray) -> NDArray:
     shape = state["_shape"] if "_shape" in state else state["shape"]
-    matrix = np.zeros((int(shape[0]), int(shape[1])))
+    height, width = int(shape[0]), int(shape[1])
+    if height * width > _LARGEST_DENSE:
+        raise ValueError(f"a sparse matrix of {height} × {width} is larger than any in an SMPL file")
+    matrix = np.zeros((height, width))
     np.add.at(matrix, (rows, columns), np.asarray(state["data"], dtype=np.float64))
     return matrix
 
