@@ -1,0 +1,1 @@
+"""Synthetic people: body, clothes, motion, light and things in the way, drawn to pictures with exact truth."""
