@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 
 from tests.test_fit import mpjpe
 from tracker.body import load_body
@@ -90,6 +91,10 @@ def test_projected_joints_agree_with_the_pose() -> None:
     x0, y0, x1, y1 = person.bbox
     assert x0 <= person.joints2d[:, 0].min() and person.joints2d[:, 0].max() <= x1
     assert y0 <= person.joints2d[:, 1].min() and person.joints2d[:, 1].max() <= y1
+    mesh = load_body(None).with_shape(torch.tensor(person.pose.betas, dtype=torch.float32))
+    vertices = mesh.with_pose(torch.tensor(person.pose.theta, dtype=torch.float32)).vertices().numpy()
+    pixels = CAMERA.project(vertices + person.pose.transl)
+    np.testing.assert_allclose(person.bbox, [*pixels.min(axis=0), *pixels.max(axis=0)], atol=6.0)
 
 
 def test_a_hidden_limb_has_low_confidence() -> None:

@@ -37,6 +37,8 @@ class PosedPoints:
     """(n, 3) m."""
     joints: Array
     """(24, 3) m."""
+    rest_joints: Array
+    """(24, 3) m, of this shape in the T-pose."""
     world_rotations: Array
     """(24, 3, 3)"""
     d_rotation: Array
@@ -114,7 +116,7 @@ class LandmarkRig:
         d_moved = turned @ self.rest_betas + self.weights[:, None, None] * d_posed[self.bones]
         points = self.gather @ moved
         d_betas = (self.gather @ d_moved.reshape(len(moved), -1)).reshape(-1, 3, NUM_BETAS)
-        return PosedPoints(points, posed, world, self._by_rotation(moved, posed, world), d_betas)
+        return PosedPoints(points, posed, rest_joints, world, self._by_rotation(moved, posed, world), d_betas)
 
     def _by_rotation(self, moved: Array, posed: Array, world: Array) -> Array:
         """(n, 3, 24, 3): turning joint j by δ in its own frame moves what hangs below it by (R_j δ) × lever."""
@@ -141,6 +143,34 @@ class LandmarkRig:
     def pose_from_theta(self, theta: Array, betas: Array) -> PosedPoints:
         """theta: (24, 3) axis-angle."""
         return self.pose(matrix_from_axis_angle(theta), betas)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A few hundred points spread over the skin: enough to say how far a posed body reaches in the picture."""
+
+    rest: Array
+    """(n, 3) m at β = 0."""
+    rest_betas: Array
+    """(n, 3, 10)."""
+    weights: Array
+    """(n, 24)."""
+
+    @classmethod
+    def from_body(cls, body: BodyModel, count: int = 400) -> Outline:
+        every = slice(None, None, max(len(body.v_template) // count, 1))
+        return cls(
+            body.v_template[every].double().numpy(),
+            body.shapedirs[every].double().numpy(),
+            body.weights[every].double().numpy(),
+        )
+
+    def points(self, posed: PosedPoints, betas: Array) -> Array:
+        """(n, 3) m, before `transl` is added."""
+        rest = self.rest + self.rest_betas @ betas
+        offset = posed.joints - np.einsum("icd,id->ic", posed.world_rotations, posed.rest_joints)
+        blended = (self.weights @ posed.world_rotations.reshape(NUM_JOINTS, 9)).reshape(-1, 3, 3)
+        return np.einsum("ncd,nd->nc", blended, rest) + self.weights @ offset
 
 
 def _carried_by_bones(joints: Array, joints_betas: Array, height: float) -> tuple[Array, Array, Array]:

@@ -57,10 +57,14 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         header = RunHeader(tracker.config, "cpu", tracker.engine, source.info)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, interrupt, writer)
-        if job.smooth == "offline" and source.info.path is not None:
-            run.two_passes(source)
-        else:
-            run.one_pass(source)
+        try:
+            if job.smooth == "offline" and source.info.path is not None:
+                run.two_passes(source)
+            else:
+                run.one_pass(source)
+        except KeyboardInterrupt:
+            writer.close(run.summary(source.warnings, perf_counter() - started))
+            raise
         return writer.finish(run.summary(source.warnings, perf_counter() - started))
 
 

@@ -20,7 +20,7 @@ from tracker.export.sequence import place_on_rays
 from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.keypoints import landmark_to_joint_matrix
-from tracker.kinematics import LandmarkRig
+from tracker.kinematics import LandmarkRig, Outline
 from tracker.prior import JointPrior
 from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
@@ -73,6 +73,7 @@ class Tracker:
     def __init__(self, config: TrackerConfig, body: BodyModel, detector: Detector) -> None:
         self.config, self.body, self.detector = config, body, detector
         self.rig = LandmarkRig.from_body(body)
+        self._outline = Outline.from_body(body)
         self.identity = IdentityTracker(config.identity, config.detect.max_people)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit)
@@ -145,7 +146,7 @@ class Tracker:
     def _person(self, person_id: int, pose: Pose, camera: Camera, confidence: Array, nll: float) -> Person:
         posed = self.rig.pose_from_theta(pose.theta, pose.betas)
         joints3d = posed.joints + pose.transl
-        points = np.concatenate([joints3d, posed.points + pose.transl])
+        points = self._outline.points(posed, pose.betas) + pose.transl
         in_front = points[points[:, 2] > _NEAREST_Z]
         pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
         bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
