@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import minimum_filter1d
+from scipy.special import expit
 
 from tracker.body.model import JOINT_NAMES
 from tracker.geometry import axis_angle_from_matrix
@@ -73,7 +74,7 @@ def _pelvis_path(
 ) -> Array:
     """(T, 3): between the feet, over the one that carries, as high as the shorter reach allows."""
     middle = rounded((tracks[0].ground + tracks[1].ground) / 2, times, 0.16)
-    share = rounded(1 / (1 + np.exp((tracks[0].ground[:, 1:2] - tracks[1].ground[:, 1:2]) / 0.02)), times, 0.08)
+    share = rounded(expit((tracks[1].ground[:, 1:2] - tracks[0].ground[:, 1:2]) / 0.02), times, 0.08)
     carried = rounded(share * tracks[0].ground + (1 - share) * tracks[1].ground, times, 0.10)
     pelvis = middle + 0.22 * (carried - middle)
     backwards = (R_world_pelvis @ np.array([0.0, 0.0, -1.0])) * np.array([1.0, 0.0, 1.0])
