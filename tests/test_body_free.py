@@ -125,6 +125,20 @@ def test_a_child_is_within_the_shape_space(body: BodyModel) -> None:
     assert head_share(CHILD_BETAS) > 1.1 * head_share(torch.zeros(10))
 
 
+def test_clothes_follow_the_skin() -> None:
+    """MakeHuman's clothes hang on vertices just outside the skin (15328 … 18001), which must stay there when it moves."""
+    base, body = load_base_mesh(), load_body(None)
+    theta = torch.zeros(24, 3)
+    theta[JOINT_NAMES.index("left_shoulder")] = torch.tensor([0.0, 0.0, -1.2])
+    theta[JOINT_NAMES.index("left_hip")] = torch.tensor([-1.5, 0.0, 0.0])
+    tights = torch.arange(15328, 18002, 5)
+    nearest = torch.cdist(base.v_template[tights], body.v_template).argmin(dim=1)
+    posed = base.with_shape(torch.zeros(10)).with_pose(theta).skin(tights)
+    skin = body.with_shape(torch.zeros(10)).with_pose(theta).vertices()[nearest]
+    at_rest = (base.v_template[tights] - body.v_template[nearest]).norm(dim=1)
+    assert ((posed - skin).norm(dim=1) - at_rest).abs().quantile(0.98) < 0.005
+
+
 def test_base_mesh_holds_the_body(body: BodyModel) -> None:
     base = load_base_mesh()
     assert base.v_template.shape == (19158, 3)

@@ -49,6 +49,7 @@ def bake(config: BakeConfig, out: Path) -> None:
     regressor = bake_skin.fit_regressor(samples, surface.visible, source.mirror)
     rest = bake_skin.Rest(shape.template, regressor @ shape.template)
     weights = bake_skin.smooth(bake_skin.merge_weights(source, rest), surface.faces, config.smoothing)
+    weights = bake_skin.dress(weights, rest, surface.visible)
     correctives = bake_correctives.pose_correctives(weights, rest, source.mirror, rng)
     landmarks = bake_surface.landmark_weights(source, samples, surface)
     arrays = FreeBodyArrays(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity
+from scipy.spatial import cKDTree
 
 from tracker.body.bake_fit import fit_point
 from tracker.body.bake_source import Source
@@ -47,6 +48,9 @@ _TRUNK_BONES = ("root", "pelvis.L", "pelvis.R", "spine05", "spine04", "spine03",
 _TRUNK_JOINTS = ("pelvis", "spine1", "spine2", "spine3")
 _TRUNK_BLEND = (0.06, 0.06, 0.05)
 """Half the height in metres over which each of spine1..3 takes over from the joint below."""
+_TIGHTS = slice(15328, 18002)
+"""MakeHuman's hidden vertices just outside the skin, to which most of its clothes are bound."""
+_SKIN_NEIGHBOURS = 4
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,17 @@ def _trunk_shares(rest: Rest) -> Array:
         steps.append(np.minimum(t * t * (3 - 2 * t), steps[-1]))
     steps.append(np.zeros(len(rest.vertices)))
     return -np.diff(np.stack(steps, axis=1), axis=1)
+
+
+def dress(weights: Array, rest: Rest, visible: NDArray[np.int64]) -> Array:
+    """The weights with those of the tights taken from the skin below, so that clothes bound to them stay outside."""
+    tights = np.arange(len(weights))[_TIGHTS]
+    distance, nearest = cKDTree(rest.vertices[visible]).query(rest.vertices[tights], k=_SKIN_NEIGHBOURS)
+    share = 1 / (distance + 1e-3)
+    share /= share.sum(axis=1, keepdims=True)
+    dressed = weights.copy()
+    dressed[tights] = np.einsum("vk,vkj->vj", share, weights[visible[nearest]])
+    return dressed
 
 
 def smooth(weights: Array, faces: NDArray[np.int64], iterations: int) -> Array:

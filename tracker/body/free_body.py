@@ -53,13 +53,16 @@ class FreeBodyArrays:
 
 
 def save_free_body(path: Path, body: FreeBodyArrays) -> None:
-    """Writes the file, byte for byte the same for the same arrays; replaces it only when it is whole."""
+    """Writes the file, byte for byte the same for the same arrays; replaces it only when it is whole.
+
+    Zeros are added so that no zero is negative, which would depend on the number of threads.
+    """
     index = np.argsort(-body.weights, axis=1, kind="stable")[:, :WEIGHTS_PER_VERTEX]
     value = np.take_along_axis(body.weights, index, axis=1)
     arrays = {
         "about": np.array(ABOUT),
-        "v_template": body.v_template.astype(np.float32),
-        "shapedirs": body.shapedirs.astype(np.float16),
+        "v_template": body.v_template.astype(np.float32) + np.float32(0.0),
+        "shapedirs": body.shapedirs.astype(np.float16) + np.float16(0.0),
         "weight_index": index.astype(np.uint8),
         "weight_value": np.rint(value / value.sum(axis=1, keepdims=True) * _SCALE16).astype(np.uint16),
         "faces": body.faces.astype(np.uint16),
@@ -128,7 +131,7 @@ def _pose_entries(posedirs: Array) -> dict[str, NDArray]:
     return {
         "pose_vertex": vertices.astype(np.uint16),
         "pose_joint": joints.astype(np.uint8),
-        "pose_offsets": by_joint[vertices, joints].astype(np.float16),
+        "pose_offsets": by_joint[vertices, joints].astype(np.float16) + np.float16(0.0),
     }
 
 
