@@ -126,7 +126,7 @@ def test_a_child_is_within_the_shape_space(body: BodyModel) -> None:
 
 
 def test_clothes_follow_the_skin() -> None:
-    """MakeHuman's clothes hang on vertices just outside the skin (15328 … 18001), which must stay there when it moves."""
+    """MakeHuman's clothes hang on vertices just outside the skin (15328 … 18001): they must stay there as it moves."""
     base, body = load_base_mesh(), load_body(None)
     theta = torch.zeros(24, 3)
     theta[JOINT_NAMES.index("left_shoulder")] = torch.tensor([0.0, 0.0, -1.2])
