@@ -113,41 +113,59 @@ LANDMARK_MIRROR = np.array([landmark_index(_mirrored(name)) for name in MEDIAPIP
 
 @dataclass(frozen=True)
 class BonePoint:
-    """A landmark near a joint centre: carried by `bone`, at `offset` from `joint` in the T-pose."""
+    """A landmark near a joint centre: carried by `bone`, which ends at `joint`."""
 
     bone: str
     joint: str
-    offset: tuple[float, float, float]
-    """m on a body of 1.7 m, axes of SMPL's rest pose (x to the body's left, y up, z forward)."""
 
 
-# Offsets were measured: see `benchmarks/landmark_map.py`, which renders the free body in many poses and finds where
-# on it the
-# detector's points lie. Written for the left side; the right side is its mirror image.
 _LEFT_BONE_POINTS = {
-    "shoulder": BonePoint("collar", "shoulder", (0.0, 0.0, 0.0)),
-    "elbow": BonePoint("shoulder", "elbow", (0.0, 0.0, 0.0)),
-    "wrist": BonePoint("elbow", "wrist", (0.0, 0.0, 0.0)),
-    "hip": BonePoint("pelvis", "hip", (0.0, 0.0, 0.0)),
-    "knee": BonePoint("hip", "knee", (0.0, 0.0, 0.0)),
-    "ankle": BonePoint("knee", "ankle", (0.0, 0.0, 0.0)),
+    "left_shoulder": BonePoint("left_collar", "left_shoulder"),
+    "left_elbow": BonePoint("left_shoulder", "left_elbow"),
+    "left_wrist": BonePoint("left_elbow", "left_wrist"),
+    "left_hip": BonePoint("pelvis", "left_hip"),
+    "left_knee": BonePoint("left_hip", "left_knee"),
+    "left_ankle": BonePoint("left_knee", "left_ankle"),
 }
-
-
-def _on_side(side: str, name: str) -> str:
-    return name if name == "pelvis" else f"{side}_{name}"
 
 
 def bone_points() -> dict[str, BonePoint]:
     """The twelve landmarks that are carried by a bone, by MediaPipe's name."""
-    points = {}
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        for name, point in _LEFT_BONE_POINTS.items():
-            x, y, z = point.offset
-            points[f"{side}_{name}"] = BonePoint(
-                _on_side(side, point.bone), _on_side(side, point.joint), (sign * x, y, z)
-            )
-    return points
+    right = {_mirrored(k): BonePoint(_mirrored(p.bone), _mirrored(p.joint)) for k, p in _LEFT_BONE_POINTS.items()}
+    return _LEFT_BONE_POINTS | right
+
+
+# Where the detector puts its points, against the joint's centre or the point of that name on the skin: mm on a body of
+# 1.7 m, axes of SMPL's rest pose (x to the body's left, y up, z forward). Measured by `benchmarks/landmark_map.py`.
+_LEFT_OFFSETS_MM = {
+    "nose": (0, 22, -18),
+    "left_eye_inner": (-6, 18, -9),
+    "left_eye": (-5, 14, -20),
+    "left_eye_outer": (-7, 17, -15),
+    "left_ear": (-20, 18, 12),
+    "mouth_left": (-7, 18, -3),
+    "left_shoulder": (-7, 28, -2),
+    "left_elbow": (-22, 2, 2),
+    "left_wrist": (9, 0, 1),
+    "left_pinky": (-4, -6, 27),
+    "left_index": (-17, -9, -17),
+    "left_thumb": (14, 10, -27),
+    "left_hip": (7, -7, 20),
+    "left_knee": (2, -13, -4),
+    "left_ankle": (-4, 14, 13),
+    "left_heel": (-11, 12, 20),
+    "left_foot_index": (26, 14, -11),
+}
+
+
+def landmark_offsets() -> Array:
+    """(33, 3) m: where each landmark lies, against the joint or the point on the skin that it is named after."""
+    offsets = np.zeros((len(MEDIAPIPE_LANDMARKS), 3))
+    for name, millimetres in _LEFT_OFFSETS_MM.items():
+        offset = 1e-3 * np.array(millimetres)
+        offsets[landmark_index(_mirrored(name))] = offset * np.array([-1.0, 1.0, 1.0])
+        offsets[landmark_index(name)] = offset
+    return offsets
 
 
 # How a landmark's visibility speaks for SMPL's joints: those between landmarks take the mean of their neighbours.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tracker.body import BodyModel
 from tracker.geometry import matrix_from_axis_angle, skew
-from tracker.keypoints import MEDIAPIPE_LANDMARKS, bone_points, landmark_index, smpl_index
+from tracker.keypoints import MEDIAPIPE_LANDMARKS, bone_points, landmark_index, landmark_offsets, smpl_index
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array
 
 _REFERENCE_HEIGHT = 1.7
@@ -80,7 +80,7 @@ class LandmarkRig:
         shapedirs = body.shapedirs.double().numpy()
         regressor = body.joint_regressor.double().numpy()
         joints, joints_betas = regressor @ vertices, np.einsum("jv,vcb->jcb", regressor, shapedirs)
-        rest, rest_betas, weights = _carried_by_bones(joints, joints_betas, float(np.ptp(vertices[:, 1])))
+        rest, rest_betas, weights = _carried_by_bones(joints, joints_betas)
 
         skin = [name for name in MEDIAPIPE_LANDMARKS if name not in bone_points()]
         rows = [MEDIAPIPE_LANDMARKS.index(name) for name in skin]
@@ -89,6 +89,8 @@ class LandmarkRig:
         rest[rows] = np.einsum("kv,vi,vc->kic", rho, blend, vertices, optimize=True)
         rest_betas[rows] = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs, optimize=True)
         weights[rows] = rho @ blend
+        offsets = landmark_offsets() * float(np.ptp(vertices[:, 1])) / _REFERENCE_HEIGHT
+        rest += weights[:, :, None] * offsets[:, None, :]
 
         points, bones = np.nonzero(weights > _LEAST_WEIGHT)
         kept = weights[points, bones]
@@ -173,7 +175,7 @@ class Outline:
         return np.einsum("ncd,nd->nc", blended, rest) + self.weights @ offset
 
 
-def _carried_by_bones(joints: Array, joints_betas: Array, height: float) -> tuple[Array, Array, Array]:
+def _carried_by_bones(joints: Array, joints_betas: Array) -> tuple[Array, Array, Array]:
     """A (33, 24, 3), its derivative (33, 24, 3, 10) and w (33, 24) of the landmarks near joints; zero for the
     others."""
     count = len(MEDIAPIPE_LANDMARKS)
@@ -181,7 +183,7 @@ def _carried_by_bones(joints: Array, joints_betas: Array, height: float) -> tupl
     weights = np.zeros((count, NUM_JOINTS))
     for name, point in bone_points().items():
         k, bone, joint = landmark_index(name), smpl_index(point.bone), smpl_index(point.joint)
-        rest[k, bone] = joints[joint] + np.array(point.offset) * height / _REFERENCE_HEIGHT
+        rest[k, bone] = joints[joint]
         rest_betas[k, bone] = joints_betas[joint]
         weights[k, bone] = 1.0
     return rest, rest_betas, weights

@@ -1,0 +1,116 @@
+"""How exact the single-frame landmark fit is, on the rendered people of `landmark_map --save`.
+
+Prints MPJPE (pelvis-aligned), PA-MPJPE and the error of the distance, and beside them those of the detector's own 3D
+landmarks over the 12 limb joints, which the fit has to beat:
+
+    python -m benchmarks.landmark_fit samples.npz
+    python -m benchmarks.landmark_fit samples.npz --set depth_spread=0.1 --set prior_weight=2
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks.landmark_map import CAMERA
+from tracker.body import load_body
+from tracker.evaluation.metrics import aligned_errors, joint_errors, relative_errors
+from tracker.fit import Belief, FitConfig, LandmarkFitter, Observation
+from tracker.geometry import rotation_between
+from tracker.initialise import initial_state
+from tracker.keypoints import LIMB_LANDMARKS, LIMB_SMPL
+from tracker.kinematics import LandmarkRig
+from tracker.prior import JointPrior
+from tracker.types import Array
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N rendered people: the truth, and what the detector said."""
+
+    theta: Array
+    betas: Array
+    transl: Array
+    pixels: Array
+    metric: Array
+    visibility: Array
+
+    @classmethod
+    def load(cls, path: Path) -> Samples:
+        with np.load(path, allow_pickle=False) as file:
+            return cls(**{f.name: file[f.name] for f in fields(cls)})
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    def observation(self, i: int) -> Observation:
+        return Observation(CAMERA, self.pixels[i], self.metric[i], self.visibility[i])
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Joints (N, 24, 3) m and the detector's limb joints (N, 12, 3), both in the camera's axes."""
+
+    fitted: Array
+    truth: Array
+    detected_limbs: Array
+    distance_ratio: Array
+    """(N,) fitted over true depth."""
+
+
+def fit_all(samples: Samples, config: FitConfig) -> Fits:
+    """Fits every sample on its own, without time."""
+    rig = LandmarkRig.from_body(load_body(None))
+    fitter = LandmarkFitter(rig, JointPrior.anatomical(), config)
+    fitted, true, detected, ratio = [], [], [], []
+    for i in range(len(samples)):
+        seen, belief = samples.observation(i), Belief.stranger()
+        result = fitter.fit(seen, belief, initial_state(rig, seen, belief.betas), config.first_iterations)
+        truth = rig.pose_from_theta(samples.theta[i], samples.betas[i]).joints
+        turn = rotation_between(np.array([0.0, 0.0, 1.0]), truth[0] + samples.transl[i])
+        fitted.append(result.posed.joints)
+        true.append(truth)
+        detected.append(seen.metric[LIMB_LANDMARKS] @ turn.T)
+        ratio.append(result.state.transl[2] / samples.transl[i][2])
+    return Fits(np.stack(fitted), np.stack(true), np.stack(detected), np.array(ratio))
+
+
+def limb_errors(found: Array, truth: Array) -> tuple[float, float]:
+    """Mean mm over the 12 limb joints (N, 12, 3): about their common middle, and after the best similarity."""
+    relative = relative_errors(found, truth, found.mean(axis=1), truth.mean(axis=1))
+    return float(relative.mean()), float(aligned_errors(found, truth).mean())
+
+
+def changed(config: FitConfig, settings: tuple[str, ...]) -> FitConfig:
+    """The configuration with `name=number` settings applied."""
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in {f.name for f in fields(FitConfig)}:
+            raise click.BadParameter(f"{setting}: expected name=number, the name a field of FitConfig")
+        config = replace(config, **{name: type(getattr(config, name))(float(value))})
+    return config
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--set", "settings", multiple=True, metavar="NAME=NUMBER", help="Change a field of FitConfig.")
+def main(path: Path, settings: tuple[str, ...]) -> None:
+    """Score the landmark fit on the samples in PATH."""
+    fits = fit_all(Samples.load(path), changed(FitConfig(), settings))
+    errors = joint_errors(fits.fitted, fits.truth)
+    ours = limb_errors(fits.fitted[:, LIMB_SMPL], fits.truth[:, LIMB_SMPL])
+    theirs = limb_errors(fits.detected_limbs, fits.truth[:, LIMB_SMPL])
+    worst = np.percentile(errors.root_relative.mean(axis=1), 95)
+    off = 100 * (fits.distance_ratio - 1)
+    click.echo(f"{len(fits.fitted)} people {' '.join(settings)}")
+    click.echo(f"24 joints   MPJPE {errors.mpjpe:6.1f} mm   PA {errors.pa_mpjpe:6.1f} mm   p95 of MPJPE {worst:6.1f} mm")
+    click.echo(f"12 limb joints, fit        {ours[0]:6.1f} mm   PA {ours[1]:6.1f} mm")
+    click.echo(f"12 limb joints, detector   {theirs[0]:6.1f} mm   PA {theirs[1]:6.1f} mm")
+    click.echo(f"distance off by {np.median(off):+.1f} % (median), {off.std():.1f} % (standard deviation)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Where on the body the detector's landmarks lie, measured on rendered people whose truth is known.
+
+Dressed people of random shape, in random poses and seen from all sides, are rendered and given to the detector. For each
+landmark the script finds the offset, in the T-pose axes of the bone that carries it, that brings the body's point closest
+to the detector's pixels, and says how far off they are without and with it, and how exact the 3D landmarks are. The
+offsets in `tracker/keypoints.py` and the spreads in `tracker/fit.py` come from here:
+
+    python -m benchmarks.landmark_map --people 12 --poses 25 --save samples.npz
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from tracker.body import load_body
+from tracker.camera import Camera
+from tracker.detect.detector import DetectConfig
+from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
+from tracker.detect.task_bundle import built_in_bundle
+from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
+from tracker.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_index
+from tracker.kinematics import LandmarkRig
+from tracker.prior import JointPrior
+from tracker.synth.figure import Figure, FigureConfig
+from tracker.synth.scene import Scene, SceneConfig, Viewpoint
+from tracker.types import Array, Pose
+
+SIZE = (640, 480)
+CAMERA = Camera.default(*SIZE)
+OUT_OF_SIGHT = np.array([-9.0, 0.0, 1.0])
+_VISIBLE = 0.6
+_OUTLIER = 0.04
+"""m at the person's distance."""
+_MIRROR = np.diag([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One rendered person and what the detector said."""
+
+    pose: Pose
+    pixels: Array
+    metric: Array
+    visibility: Array
+
+
+def random_pose(figure: Figure, T_camera_world: Array, rng: np.random.Generator) -> Pose:
+    """A moderate random pose on the floor, turned to any side."""
+    prior = JointPrior.anatomical()
+    theta = prior.clip(prior.mean + 0.6 * prior.spread * rng.normal(size=prior.mean.shape))
+    heading = matrix_from_axis_angle(np.array([0.0, rng.uniform(-np.pi, np.pi), 0.0]))
+    lean = matrix_from_axis_angle(np.array([rng.normal() * 0.1, 0.0, rng.normal() * 0.1]))
+    pelvis = figure.shaped.rest_joints[0].numpy().astype(float)
+    place = np.array([rng.uniform(-0.5, 0.5), pelvis[1] - figure.floor, rng.uniform(-0.5, 0.3)])
+    turn = T_camera_world[:3, :3]
+    root = axis_angle_from_matrix(turn @ heading @ lean)
+    return Pose(root, theta.reshape(-1), figure.betas, turn @ place + T_camera_world[:3, 3] - pelvis)
+
+
+def samples(people: int, poses: int, seed: int) -> Iterator[Sample]:
+    """Renders and detects; poses in which nobody is found are left out."""
+    rng = np.random.default_rng(seed)
+    config = DetectConfig()
+    settings = LandmarkerSettings(1, config.min_detection, config.min_presence, config.min_tracking)
+    landmarker = ImageLandmarker(built_in_bundle(), settings)
+    for person in range(people):
+        figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), seed + person)
+        view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
+        with Scene(CAMERA, figure, SceneConfig(viewpoint=view), seed + person) as scene:
+            for index in range(poses):
+                pose = random_pose(figure, view.T_camera_world, rng)
+                for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image)[:1]:
+                    yield Sample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
+    landmarker.close()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One landmark (both sides together, in the left one's axes)."""
+
+    name: str
+    bone: str
+    offset: Array
+    """(3,) m."""
+    before: float
+    """m: median distance across the line of sight as the map has it now."""
+    after: float
+
+
+def carrier(rig: LandmarkRig, k: int) -> int:
+    """The bone that moves a landmark most."""
+    return int(rig.bones[np.argmax(rig.gather[k] * rig.weights)])
+
+
+def offset_of(name: str, rig: LandmarkRig, seen: list[Sample]) -> Finding:
+    """Robust least squares over every sample in which the landmark is visible."""
+    slopes, errors = [], []
+    for side, mirror in (("left", np.eye(3)), ("right", _MIRROR)):
+        sided = name.replace("left", side)
+        if sided == name and side == "right":
+            continue
+        k = landmark_index(sided)
+        for sample in seen:
+            if sample.visibility[k] < _VISIBLE:
+                continue
+            posed = rig.pose_from_theta(sample.pose.theta, sample.pose.betas)
+            point = posed.points[k] + sample.pose.transl
+            scale = point[2] / CAMERA.fx
+            across = np.array([[1.0, 0.0, -point[0] / point[2]], [0.0, 1.0, -point[1] / point[2]]])
+            slopes.append(across @ posed.world_rotations[carrier(rig, k)] @ mirror)
+            errors.append((sample.pixels[k] - CAMERA.project(point)) * scale)
+    slope, error = np.stack(slopes), np.stack(errors)
+    offset = np.zeros(3)
+    for _ in range(20):
+        residual = error - slope @ offset
+        weight = 1 / (1 + (residual**2).sum(axis=1) / _OUTLIER**2) ** 2
+        normal = np.einsum("n,nij,nik->jk", weight, slope, slope)
+        offset = np.linalg.solve(normal, np.einsum("n,nij,ni->j", weight, slope, error))
+    bone = SMPL_JOINTS[carrier(rig, landmark_index(name))]
+    before, after = (float(np.median(np.linalg.norm(e, axis=1))) for e in (error, error - slope @ offset))
+    return Finding(name, bone, offset, before, after)
+
+
+def metric_spread(rig: LandmarkRig, seen: list[Sample]) -> Array:
+    """(33, 3) m: robust standard deviation of the 3D landmarks, scaled and shifted onto the truth; depth last."""
+    errors = []
+    for sample in seen:
+        posed = rig.pose_from_theta(sample.pose.theta, sample.pose.betas)
+        turn = rotation_between(np.array([0.0, 0.0, 1.0]), posed.joints[0] + sample.pose.transl)
+        truth = (posed.points - posed.points.mean(axis=0)) @ turn
+        said = sample.metric - sample.metric.mean(axis=0)
+        errors.append(said * (said * truth).sum() / (said**2).sum() - truth)
+    stacked = np.stack(errors)
+    return 1.48 * np.median(np.abs(stacked - np.median(stacked, axis=0)), axis=0)
+
+
+@click.command()
+@click.option("--people", default=6, show_default=True, help="Shapes and outfits.")
+@click.option("--poses", default=25, show_default=True, help="Poses of each.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--save", type=click.Path(path_type=Path), help="Keep the samples as an .npz, for `landmark_fit`.")
+def main(people: int, poses: int, seed: int, save: Path | None) -> None:
+    """Measure where the detector's landmarks lie on the built-in body."""
+    rig = LandmarkRig.from_body(load_body(None))
+    seen = list(tqdm(samples(people, poses, seed), total=people * poses, unit="picture"))
+    if save is not None:
+        np.savez(
+            save,
+            theta=[s.pose.theta for s in seen],
+            betas=[s.pose.betas for s in seen],
+            transl=[s.pose.transl for s in seen],
+            pixels=[s.pixels for s in seen],
+            metric=[s.metric for s in seen],
+            visibility=[s.visibility for s in seen],
+        )
+    spread = metric_spread(rig, seen)
+    click.echo(f"{len(seen)} of {people * poses} people found")
+    click.echo(f"{'landmark':18}{'bone':15}{'offset mm (x, y, z)':>24}{'off mm':>8}{'then':>6}{'3D spread mm':>18}")
+    for name in MEDIAPIPE_LANDMARKS:
+        if "right" in name:
+            continue
+        finding = offset_of(name, rig, seen)
+        x, y, z = 1e3 * finding.offset
+        sx, sy, sz = 1e3 * spread[landmark_index(name)]
+        click.echo(
+            f"{name:18}{finding.bone:15}{x:8.0f}{y:8.0f}{z:8.0f}{1e3 * finding.before:8.0f}{1e3 * finding.after:6.0f}"
+            f"{sx:6.0f}{sy:6.0f}{sz:6.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
