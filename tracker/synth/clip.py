@@ -64,6 +64,8 @@ class ClipTruth:
     hidden: NDArray[np.bool_]
     """(T, 24) joints that the obstacle hides."""
     camera: Camera
+    body_model: str
+    """Whose betas these are."""
 
     def pose(self, index: int) -> Pose:
         """The pose of one frame."""
@@ -183,4 +185,5 @@ def _truth(motion: Motion, scene: Scene, obstacle: Array) -> ClipTruth:
         joints2d=scene.camera.project(joints),
         hidden=hidden,
         camera=scene.camera,
+        body_model=figure.shaped.model.name,
     )

@@ -56,17 +56,26 @@ class Figure:
         self.betas = np.asarray(betas, float)
         self.floor = anatomy.sole - config.sole
         """y of the floor under the shoes, in the frame of the body at rest."""
+        self._pose_blocks = [
+            (block.joint, block.vertices.numpy(), block.offsets.numpy().astype(float).reshape(-1, 9))
+            for block in model.pose_blocks
+        ]
         self._skinning = [csr_matrix(layer.surface.weights) for layer in self.layers]
 
     def posed(self, pose: Pose) -> list[Array]:
         """(V, 3) m in the camera frame, for each layer. The pose's betas are those of the figure."""
         posed = self._body(pose)
         bones = posed.T_world_bone.numpy().astype(float)[:, :3, :].reshape(len(JOINT_NAMES), 12)
-        correction = _pose_offsets(posed)
+        correction = self._corrections(posed.rotations.numpy().astype(float))
         return [
             _transformed((weights @ bones).reshape(-1, 3, 4), layer.surface.rest + layer.surface.origin @ correction)
             for layer, weights in zip(self.layers, self._skinning, strict=True)
         ]
+
+    def cover(self, vertices: list[Array]) -> list[Array]:
+        """The layers' vertices (V, 3) and the middles of their faces: points about a centimetre apart."""
+        middles = [at[layer.surface.faces].mean(axis=1) for layer, at in zip(self.layers, vertices, strict=True)]
+        return [*vertices, *middles]
 
     def joints(self, pose: Pose) -> Array:
         """(24, 3) m, camera frame."""
@@ -76,15 +85,12 @@ class Figure:
         theta, transl = (torch.as_tensor(values, dtype=torch.float32) for values in (pose.theta, pose.transl))
         return self.shaped.with_pose(theta, transl)
 
-
-def _pose_offsets(posed: PosedBody) -> Array:
-    """(body's vertices, 3) m by which the pose corrects the body at rest."""
-    model = posed.shaped.model
-    offsets = torch.zeros_like(model.v_template)
-    for block in model.pose_blocks:
-        feature = (posed.rotations[block.joint] - torch.eye(3)).flatten()
-        offsets[block.vertices] += block.offsets @ feature
-    return offsets.numpy().astype(float)
+    def _corrections(self, rotations: Array) -> Array:
+        """(body's vertices, 3) m by which joint rotations (24, 3, 3) change the body at rest."""
+        offsets = np.zeros((len(self.shaped.rest_vertices), 3))
+        for joint, vertices, directions in self._pose_blocks:
+            offsets[vertices] += (directions @ (rotations[joint] - np.eye(3)).ravel()).reshape(-1, 3)
+        return offsets
 
 
 def _transformed(transforms: Array, points: Array) -> Array:

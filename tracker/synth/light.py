@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.synth.raster import Beam
 from tracker.synth.texture import smoothstep
 from tracker.types import Array
 
@@ -56,22 +55,49 @@ class Lighting:
 
 
 @dataclass(frozen=True)
+class Beam:
+    """The part of the key light that falls on the stage, as an orthographic picture with y down."""
+
+    R_beam_camera: Array
+    """(3, 3) turns the camera's axes into the beam's, whose z is along the light."""
+    centre: Array
+    """(3,) m, camera frame: the middle of the picture, and 0 along the light."""
+    half_width: float
+    """m; the height follows from the picture's shape."""
+    size: tuple[int, int]
+    """(width, height) px."""
+
+    def pixels(self, points: Array) -> tuple[Array, Array]:
+        """(N, 3) m, camera frame → (N, 2) px, and (N,) m along the light."""
+        local = (points - self.centre) @ self.R_beam_camera.T
+        scale = self.size[0] / (2 * self.half_width)
+        return local[:, :2] * scale + np.array(self.size) / 2, local[:, 2]
+
+
+@dataclass(frozen=True)
 class ShadowMap:
-    """What the key light meets, as `Rasteriser.reach` gives it."""
+    """How far the key light gets."""
 
     beam: Beam
     reach: NDArray[np.float32]
+    """(h, w) m along the beam to what it meets first; infinite where it meets nothing."""
 
-    def pixels(self, points: Array) -> tuple[Array, Array]:
-        """(N, 3) m, camera frame → (N, 2) px of the map, and (N,) m along the beam."""
-        height, width = self.reach.shape
-        local = (points - self.beam.centre) @ self.beam.R_beam_camera.T
-        scale = width / (2 * self.beam.half_width)
-        return local[:, :2] * scale + np.array([width / 2, height / 2]), local[:, 2]
+    @classmethod
+    def of(cls, beam: Beam, points: Array) -> ShadowMap:
+        """From points (N, 3) m, camera frame, that lie on the surfaces as densely as the map's pixels."""
+        width, height = beam.size
+        pixels, along = beam.pixels(points)
+        x, y = pixels.astype(np.int64).T
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        reach = np.full(width * height, np.inf, np.float32)
+        np.minimum.at(reach, (y * width + x)[inside], along[inside].astype(np.float32))
+        # closes the gaps between the points
+        closed = cv2.erode(reach.reshape(height, width), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+        return cls(beam, np.asarray(closed, np.float32))
 
     def visible(self, points: Array, bias: float) -> Array:
         """(N,) in 0..1: the share of the light that reaches the points; what is nearer than `bias` m does no harm."""
-        pixels, along = self.pixels(points)
+        pixels, along = self.beam.pixels(points)
         height, width = self.reach.shape
         total = np.zeros(len(points))
         for dx, dy in _TAPS:

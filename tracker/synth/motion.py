@@ -75,7 +75,7 @@ def _pelvis_path(
     """(T, 3): between the feet, over the one that carries, as high as the shorter reach allows."""
     middle = rounded((tracks[0].ground + tracks[1].ground) / 2, times, 0.16)
     share = rounded(expit((tracks[1].ground[:, 1:2] - tracks[0].ground[:, 1:2]) / 0.02), times, 0.08)
-    carried = rounded(share * tracks[0].ground + (1 - share) * tracks[1].ground, times, 0.10)
+    carried = rounded(tracks[1].ground + share * (tracks[0].ground - tracks[1].ground), times, 0.10)
     pelvis = middle + 0.22 * (carried - middle)
     backwards = (R_world_pelvis @ np.array([0.0, 0.0, -1.0])) * np.array([1.0, 0.0, 1.0])
     pelvis = pelvis + backwards * stance[:, 2:3]

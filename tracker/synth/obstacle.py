@@ -22,6 +22,8 @@ _SKIN = 0.004
 """m around the boxes that counts as them: less than a pixel."""
 _CELLS = 8
 """Squares along each side of a face: the light is worked out at their corners."""
+_COVER_CELLS = 48
+"""The same for its shadow: 1.5 cm."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Obstacle:
     """(V, 3) m."""
     normals: Array
     """(V, 3)."""
+    cover: Array
+    """(N, 3) m: points all over it, close enough to throw a whole shadow."""
 
     @classmethod
     def boxes(cls, seed: int) -> Obstacle:
@@ -44,13 +48,13 @@ class Obstacle:
         for number, (low, high) in enumerate(_STACK):
             for axis in range(3):
                 for sign in (-1.0, 1.0):
-                    grid, inside, square = _side(np.array(low), np.array(high), axis, sign)
+                    grid, inside, square = _side(np.array(low), np.array(high), axis, sign, _CELLS)
                     faces.append(square + sum(len(each) for each in vertices))
                     vertices.append(grid)
                     normals.append(np.broadcast_to(sign * np.eye(3)[axis], grid.shape))
                     uv.append(inside * [1.0, 1 / 3] + [0.0, number / 3])
         mesh = TexturedMesh(np.concatenate(faces), np.concatenate(uv), _cardboard(seed))
-        return cls(mesh, np.concatenate(vertices), np.concatenate(normals))
+        return cls(mesh, np.concatenate(vertices), np.concatenate(normals), _covering())
 
     def hides(self, place: Array, origin: Array, targets: Array) -> NDArray[np.bool_]:
         """(N,) whether the stack, standing at `place` (3,), is between origin (3,) and the targets (N, 3)."""
@@ -61,18 +65,28 @@ class Obstacle:
         return hidden
 
 
-def _side(low: Array, high: Array, axis: int, sign: float) -> tuple[Array, Array, NDArray[np.int64]]:
-    """One face of a box: places (V, 3), uv (V, 2) with v up, faces (F, 3)."""
+def _covering() -> Array:
+    sides = [
+        _side(np.array(low), np.array(high), axis, sign, _COVER_CELLS)[0]
+        for low, high in _STACK
+        for axis in range(3)
+        for sign in (-1.0, 1.0)
+    ]
+    return np.concatenate(sides)
+
+
+def _side(low: Array, high: Array, axis: int, sign: float, cells: int) -> tuple[Array, Array, NDArray[np.int64]]:
+    """One face of a box in squares: places (V, 3), uv (V, 2) with v up, faces (F, 3)."""
     across = (2, 0, 0)[axis]
     upward = 3 - axis - across
-    v, u = (grid.ravel() for grid in np.meshgrid(*[np.linspace(0, 1, _CELLS + 1)] * 2, indexing="ij"))
+    v, u = (grid.ravel() for grid in np.meshgrid(*[np.linspace(0, 1, cells + 1)] * 2, indexing="ij"))
     places = np.empty((len(u), 3))
     places[:, axis] = (high if sign > 0 else low)[axis]
     places[:, across] = low[across] + u * (high - low)[across]
     places[:, upward] = low[upward] + v * (high - low)[upward]
-    row, column = np.meshgrid(np.arange(_CELLS), np.arange(_CELLS), indexing="ij")
-    a = (row * (_CELLS + 1) + column).ravel()
-    b, c, d = a + 1, a + _CELLS + 1, a + _CELLS + 2
+    row, column = np.meshgrid(np.arange(cells), np.arange(cells), indexing="ij")
+    a = (row * (cells + 1) + column).ravel()
+    b, c, d = a + 1, a + cells + 1, a + cells + 2
     faces = np.concatenate([np.stack([a, b, d], axis=1), np.stack([a, d, c], axis=1)])
     outwards = np.linalg.det([np.eye(3)[across], np.eye(3)[upward], sign * np.eye(3)[axis]]) > 0
     return places, np.stack([u, v], axis=1), faces if outwards else faces[:, ::-1]

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from tracker.camera import Camera
 from tracker.renderer import Rendering
 from tracker.synth.figure import Figure
-from tracker.synth.light import GAMMA, Lighting, ShadowMap, shown
+from tracker.synth.light import GAMMA, Beam, Lighting, ShadowMap, shown
 from tracker.synth.obstacle import Obstacle
-from tracker.synth.raster import Beam, Rasteriser, TexturedMesh
+from tracker.synth.raster import Rasteriser, TexturedMesh
 from tracker.synth.room import RoomPainter, furnished_room
 from tracker.types import Array, Pose
 
-_SHADOW_SIZE = (448, 336)
 _SHADOW_BIAS = 0.035
 """m: a surface does not shade itself from closer than this."""
 _NOISE_ROOM = 96
@@ -109,23 +108,25 @@ class Scene:
         T = self.config.viewpoint.T_camera_world
         vertices = self.figure.posed(pose)
         normals = [each.surface.normals(at) for each, at in zip(self.figure.layers, vertices, strict=True)]
-        boxes = (self.obstacle.vertices + obstacle_at) @ T[:3, :3].T + T[:3, 3]
+        boxes, cover = (
+            (points + obstacle_at) @ T[:3, :3].T + T[:3, 3] for points in (self.obstacle.vertices, self.obstacle.cover)
+        )
         placed = [*vertices, boxes]
-        self._raster.place(placed, placed)  # colours do not matter to the shadow map
-        shadows = ShadowMap(self._backdrop.beam, self._raster.reach(self._backdrop.beam, _SHADOW_SIZE))
+        shadows = ShadowMap.of(self._backdrop.beam, np.concatenate([*self.figure.cover(vertices), cover]))
         world_normals = [*(n @ T[:3, :3] for n in normals), self.obstacle.normals]
         gloss = [*(layer.gloss for layer in self.figure.layers), 0.0]
         shade = [self._shade(*each, shadows) for each in zip(placed, world_normals, gloss, strict=True)]
-        self._raster.place(placed, shade)
         image = self._backdrop.shadowed(shadows)
         person = np.zeros(image.shape[:2], bool)
         box = _region(self.camera, placed)
         if box is not None:
             x0, y0, x1, y1 = box
-            drawn = self._raster.picture(self.camera.crop(np.array(box), x1 - x0, y1 - y0))
+            drawn = self._raster.draw(self.camera.crop(np.array(box), x1 - x0, y1 - y0), placed, shade)
             inside = np.s_[y0 : min(y1, self.camera.height), x0 : min(x1, self.camera.width)]
             lay_over(image[inside], drawn)
-            person[inside] = self._seen(drawn, inside, obstacle_at)
+            person[inside] = drawn.coverage[: inside[0].stop - y0, : inside[1].stop - x0] > 127
+            if _extent(self.camera, boxes) is not None:
+                person[inside] &= self._not_obstacle(drawn, inside, obstacle_at)
         return Shot(self._exposed(image, index), person)
 
     def _shade(self, places: Array, normals: Array, gloss: float, shadows: ShadowMap) -> Array:
@@ -139,15 +140,16 @@ class Scene:
             light = light + gloss * lighting.highlight(normals, towards_world, visible, _SHARPNESS)[:, None]
         return light ** (1 / GAMMA)
 
-    def _seen(self, drawn: Rendering, inside: tuple[slice, slice], obstacle_at: Array) -> NDArray[np.bool_]:
-        """Which pixels of that part of the picture are more than half covered, and not by the obstacle."""
+    def _not_obstacle(self, drawn: Rendering, inside: tuple[slice, slice], obstacle_at: Array) -> NDArray[np.bool_]:
+        """(h, w) of that part of the picture: where what is drawn, if anything, is not the obstacle."""
         rows, columns = inside
-        seen = drawn.coverage[: rows.stop - rows.start, : columns.stop - columns.start] > 127
-        y, x = seen.nonzero()
+        depth = drawn.depth[: rows.stop - rows.start, : columns.stop - columns.start]
+        free = np.ones(depth.shape, bool)
+        y, x = depth.nonzero()
         rays = self.camera.rays(np.stack([x + columns.start + 0.5, y + rows.start + 0.5], axis=1))
         # from behind what is drawn: a surface of the obstacle's is hidden by the obstacle
-        seen[y, x] = ~self.hidden(rays * (drawn.depth[y, x] + 0.02)[:, None], obstacle_at)
-        return seen
+        free[y, x] = ~self.hidden(rays * (depth[y, x] + 0.02)[:, None], obstacle_at)
+        return free
 
     def hidden(self, points: Array, obstacle_at: Array) -> NDArray[np.bool_]:
         """(N,) which points (N, 3) m, camera frame, the obstacle hides from the camera."""
@@ -173,19 +175,26 @@ def _sensor_noise(config: SceneConfig, camera: Camera, seed: int) -> NDArray[np.
     return config.noise * (grey + 0.5 * rng.standard_normal((*shape, 3), np.float32))
 
 
+def _extent(camera: Camera, points: Array) -> tuple[Array, Array] | None:
+    """px: the corners of the part of the picture where points (N, 3) m, camera frame, may be; None if nowhere."""
+    size = np.array([camera.width, camera.height])
+    pixels = camera.project(points)
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    if (high <= 0).any() or (low >= size).any():
+        return None
+    return np.clip(low - 1, 0, size - 1), np.clip(high + 1, 1, size)
+
+
 def _region(camera: Camera, placed: list[Array]) -> tuple[int, int, int, int] | None:
     """xyxy px: the part of the picture that the vertices may touch, or None.
 
     Its sides are multiples of 64, so that the rasteriser seldom has to change the size of its buffers.
     """
-    size = np.array([camera.width, camera.height])
-    boxes = [(at.min(axis=0), at.max(axis=0)) for at in map(camera.project, placed)]
-    low, high = np.array([low for low, _ in boxes]), np.array([high for _, high in boxes])
-    touching = (high > 0).all(axis=1) & (low < size).all(axis=1)
-    if not touching.any():
+    extents = [extent for extent in (_extent(camera, at) for at in placed) if extent is not None]
+    if not extents:
         return None
-    start = np.floor(np.clip(low[touching].min(axis=0) - 1, 0, size - 1)).astype(int)
-    end = np.clip(high[touching].max(axis=0) + 1, 1, size)
+    start = np.floor(np.min([low for low, _ in extents], axis=0)).astype(int)
+    end = np.max([high for _, high in extents], axis=0)
     x1, y1 = (int(v) for v in start + np.maximum(64 * np.ceil((end - start) / 64), 64).astype(int))
     return int(start[0]), int(start[1]), x1, y1
 
@@ -210,8 +219,8 @@ class _Backdrop:
     """(sh, sw) m along the beam at which each pixel of the shadow map meets the floor."""
     map_pixels: tuple[NDArray[np.float32], NDArray[np.float32]]
     """(h, w) each: x and y in the shadow map for every pixel of the floor, as OpenCV counts; else far outside."""
-    unshaded: float
-    """Share of the floor's light that the key light does not give."""
+    dimming: NDArray[np.float32]
+    """(256,) factor on the floor's sRGB when so many 255ths of the key light reach it."""
 
     @classmethod
     def of(cls, camera: Camera, config: SceneConfig, seed: int) -> _Backdrop:
@@ -221,14 +230,14 @@ class _Backdrop:
         linear = _room_picture(camera, config, pixels, seed)
         off_centre = ((pixels - [camera.cx, camera.cy]) ** 2).sum(axis=-1) / (camera.cx**2 + camera.cy**2)
         beam = _key_beam(lighting, T)
-        full, none = (lighting.falling_on(np.array([[0.0, 1.0, 0.0]]), np.array([v]))[0].mean() for v in (1.0, 0.0))
+        on_floor = lighting.falling_on(np.tile([0.0, 1.0, 0.0], (256, 1)), np.linspace(0, 1, 256)).mean(axis=1)
         return cls(
             image=shown(linear).astype(np.float32),
             vignette=(1 - config.vignette * off_centre[..., None]).astype(np.float32),
             beam=beam,
             ground_along=_ground_along(beam, T),
             map_pixels=_floor_in_map(camera, T, pixels, beam),
-            unshaded=float(none / full),
+            dimming=((on_floor / on_floor[-1]) ** (1 / GAMMA)).astype(np.float32),
         )
 
     def shadowed(self, shadows: ShadowMap) -> NDArray[np.float32]:
@@ -236,7 +245,7 @@ class _Backdrop:
         lit = shadows.ground(self.ground_along)
         x, y = self.map_pixels
         lit = np.asarray(cv2.remap(lit, x, y, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, [1.0]), np.float32)
-        dimmed = (self.unshaded + (1 - self.unshaded) * lit) ** np.float32(1 / GAMMA)
+        dimmed = self.dimming[np.rint(lit * 255).astype(np.uint8)]
         return self.image * dimmed[..., None]
 
 
@@ -256,11 +265,11 @@ def _key_beam(lighting: Lighting, T_camera_world: Array) -> Beam:
     x /= np.linalg.norm(x)
     R_beam_world = np.stack([x, np.cross(z, x), z])
     centre = T_camera_world[:3, :3] @ np.array([0.0, 0.7, 0.3]) + T_camera_world[:3, 3]
-    return Beam(R_beam_world @ T_camera_world[:3, :3].T, centre, half_width=3.2, half_depth=4.5)
+    return Beam(R_beam_world @ T_camera_world[:3, :3].T, centre, half_width=3.2, size=(448, 336))
 
 
 def _ground_along(beam: Beam, T_camera_world: Array) -> Array:
-    width, height = _SHADOW_SIZE
+    width, height = beam.size
     step = 2 * beam.half_width / width
     x = (np.arange(width) + 0.5 - width / 2) * step
     y = (np.arange(height) + 0.5 - height / 2) * step
@@ -277,7 +286,7 @@ def _floor_in_map(
     with np.errstate(divide="ignore"):
         distance = (origin @ up) / (rays @ up)
     places = (rays * distance[..., None]).reshape(-1, 3)
-    in_map, _ = ShadowMap(beam, np.zeros(_SHADOW_SIZE[::-1], np.float32)).pixels(places)
+    in_map, _ = beam.pixels(places)
     floor = (distance.ravel() > 0) & (np.abs(in_map) < _OUTSIDE).all(axis=1)
     # OpenCV has pixel centres at integers
     in_map = np.where(floor[:, None], in_map - 0.5, -_OUTSIDE).astype(np.float32).reshape(*distance.shape, 2)
