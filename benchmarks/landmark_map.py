@@ -1,9 +1,9 @@
 """Where on the body the detector's landmarks lie, measured on rendered people whose truth is known.
 
-Dressed people of random shape, in random poses and seen from all sides, are rendered and given to the detector. For each
-landmark the script finds the offset, in the T-pose axes of the bone that carries it, that brings the body's point closest
-to the detector's pixels, and says how far off they are without and with it, and how exact the 3D landmarks are. The
-offsets in `tracker/keypoints.py` and the spreads in `tracker/fit.py` come from here:
+Dressed people of random shape, in random poses and seen from all sides, are rendered and given to the detector. For
+each landmark the script finds the offset, in the T-pose axes of the bone that carries it, that brings the body's
+point closest to the detector's pixels, and says how far off they are without and with it, and how exact the 3D
+landmarks are. The offsets in `tracker/keypoints.py` and the spreads in `tracker/fit.py` come from here:
 
     python -m benchmarks.landmark_map --people 12 --poses 25 --save samples.npz
 """

@@ -12,35 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracker.body.model import JOINT_NAMES as SMPL_JOINTS
+from tracker.body.model import PARENTS as SMPL_PARENTS
 from tracker.types import Array
-
-SMPL_JOINTS = (
-    "pelvis",
-    "left_hip",
-    "right_hip",
-    "spine1",
-    "left_knee",
-    "right_knee",
-    "spine2",
-    "left_ankle",
-    "right_ankle",
-    "spine3",
-    "left_foot",
-    "right_foot",
-    "neck",
-    "left_collar",
-    "right_collar",
-    "head",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hand",
-    "right_hand",
-)
-SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
 MEDIAPIPE_LANDMARKS = (
     "nose",
@@ -197,7 +171,8 @@ SKELETON_EDGES = tuple((parent, joint) for joint, parent in enumerate(SMPL_PAREN
 
 
 # How much less sure the detector is of a landmark's depth than of the hips', measured on rendered people whose truth is
-# known (`benchmarks/landmark_map.py`): robust standard deviations of 0.05 m at the trunk, 0.09 at elbows and knees, 0.15
+# known (`benchmarks/landmark_map.py`): robust standard deviations of 0.05 m at the trunk, 0.09 at elbows and knees,
+# 0.15
 # and more at hands and feet; across the line of sight it is 0.03 everywhere.
 _DEPTH_FACTORS = {"elbow": 1.5, "knee": 1.6, "wrist": 2.4, "ankle": 2.6, "heel": 2.8, "foot_index": 3.4}
 _HAND_DEPTH_FACTOR = 2.6
