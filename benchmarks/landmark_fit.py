@@ -106,8 +106,8 @@ def main(path: Path, settings: tuple[str, ...]) -> None:
     worst = np.percentile(errors.root_relative.mean(axis=1), 95)
     off = 100 * (fits.distance_ratio - 1)
     click.echo(f"{len(fits.fitted)} people {' '.join(settings)}")
-    click.echo(f"24 joints   MPJPE {errors.mpjpe:6.1f} mm   PA {errors.pa_mpjpe:6.1f} mm   p95 of MPJPE {worst:6.1f}
-    mm") click.echo(f"12 limb joints, fit        {ours[0]:6.1f} mm   PA {ours[1]:6.1f} mm")
+    click.echo(f"24 joints   MPJPE {errors.mpjpe:6.1f} mm   PA {errors.pa_mpjpe:6.1f} mm   95 % below {worst:6.1f} mm")
+    click.echo(f"12 limb joints, fit        {ours[0]:6.1f} mm   PA {ours[1]:6.1f} mm")
     click.echo(f"12 limb joints, detector   {theirs[0]:6.1f} mm   PA {theirs[1]:6.1f} mm")
     click.echo(f"distance off by {np.median(off):+.1f} % (median), {off.std():.1f} % (standard deviation)")
 
