@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tracker.errors import InputError, RunError
-from tracker.evaluation.metrics import JointErrors, acceleration_errors, joint_errors, mean
+from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joint_errors, mean
 from tracker.export import ExportConfig
 from tracker.export.files import atomic_file, prepare_folder
 from tracker.export.npz import COORDINATE_SYSTEM, load_person
@@ -30,6 +29,8 @@ HIDDEN_JOINTS = 6
 """A frame in which at least so many of the 24 joints are behind the obstacle counts as occluded."""
 _WORST = 3
 """Joints named in the table."""
+_LONGEST_STEP = 0.12
+"""s between frames over which acceleration is measured."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def run_demo(job: DemoJob, config: TrackerConfig, interrupt: Interrupt) -> str:
     report = [
         f"made {len(truth.times)} frames in {made - started:.1f} s; tracked, smoothed, drew and wrote them in "
         f"{done - opened:.1f} s: {len(truth.times) / (done - opened):.1f} fps end to end",
-        *_accuracy(people, truth),
+        *accuracy_table(people, truth),
         f"clip {clip_path}   truth {job.out / TRUTH_NAME}   overlay, SMPL parameters and frames in {folder}",
     ]
     return "\n".join(report)
@@ -141,24 +142,23 @@ def match_person(people: list[TrackedPerson], truth: ClipTruth) -> Matched:
     return best
 
 
-def _accuracy(people: list[TrackedPerson], truth: ClipTruth) -> Iterator[str]:
-    """The lines of the table."""
+def accuracy_table(people: list[TrackedPerson], truth: ClipTruth) -> list[str]:
+    """The errors of the identity that matches, in lines of text: clean frames, occluded frames, all."""
+    identities = "1 identity" if len(people) == 1 else f"{len(people)} identities"
     matched = match_person(people, truth)
     if not len(matched.frames):
-        yield f"the person was not found ({len(people)} identities)"
-        return
+        return [f"the person was not found ({identities})"]
     occluded = truth.hidden.sum(axis=1) >= HIDDEN_JOINTS
-    errors = joint_errors(matched.joints3d, truth.joints3d[matched.frames])
+    true3d = truth.joints3d[matched.frames]
+    errors = joint_errors(matched.joints3d, true3d)
     pixels = np.linalg.norm(matched.joints2d - truth.joints2d[matched.frames], axis=-1)
-    everything = np.ones(len(occluded), bool)
-    yield f"{'':10}{'frames':>8}{'tracked':>9}{'MPJPE':>10}{'PA-MPJPE':>11}{'depth':>10}{'2D':>9}   worst joints"
-    for name, chosen in (("clean", ~occluded), ("occluded", occluded), ("all", everything)):
+    lines = [f"{'':10}{'frames':>8}{'tracked':>9}{'MPJPE':>10}{'PA-MPJPE':>11}{'depth':>10}{'2D':>9}   worst joints"]
+    for name, chosen in (("clean", ~occluded), ("occluded", occluded), ("all", np.ones_like(occluded))):
         here = chosen[matched.frames]
         share = here.sum() / chosen.sum() if chosen.any() else float("nan")
-        yield f"{name:10}{chosen.sum():8}{share:9.1%}{_errors_line(errors.of(here), mean(pixels[here]))}"
-    shake = acceleration_errors(truth.times[matched.frames], matched.joints3d, truth.joints3d[matched.frames], 0.1)
-    identities = "1 identity" if len(people) == 1 else f"{len(people)} identities"
-    yield f"{identities}; acceleration error {mean(shake) / 1000:.2f} m/s²"
+        lines.append(f"{name:10}{chosen.sum():8}{share:9.1%}{_errors_line(errors.of(here), mean(pixels[here]))}")
+    shake = acceleration_errors(truth.times[matched.frames], matched.joints3d, true3d, _LONGEST_STEP)
+    return [*lines, f"{identities}; acceleration error {mean(shake) / MM:.2f} m/s²"]
 
 
 def _errors_line(errors: JointErrors, pixels: float) -> str:

@@ -173,8 +173,7 @@ def _truth(motion: Motion, scene: Scene, obstacle: Array) -> ClipTruth:
     theta[:, 0] = axis_angle_from_matrix(T[:3, :3] @ matrix_from_axis_angle(motion.theta[:, 0]))
     rest_pelvis = figure.shaped.rest_joints[0].numpy().astype(float)
     transl = motion.pelvis @ T[:3, :3].T + T[:3, 3] - rest_pelvis
-    poses = [Pose(each[0], each[1:].ravel(), figure.betas, at) for each, at in zip(theta, transl, strict=True)]
-    joints = np.stack([figure.joints(pose) for pose in poses])
+    joints = figure.joints(theta, transl)
     hidden = np.stack([scene.hidden(each, at) for each, at in zip(joints, obstacle, strict=True)])
     return ClipTruth(
         times=motion.times,

@@ -64,7 +64,7 @@ class Figure:
 
     def posed(self, pose: Pose) -> list[Array]:
         """(V, 3) m in the camera frame, for each layer. The pose's betas are those of the figure."""
-        posed = self._body(pose)
+        posed = self._body(pose.theta, pose.transl)
         bones = posed.T_world_bone.numpy().astype(float)[:, :3, :].reshape(len(JOINT_NAMES), 12)
         correction = self._corrections(posed.rotations.numpy().astype(float))
         return [
@@ -77,13 +77,12 @@ class Figure:
         middles = [at[layer.surface.faces].mean(axis=1) for layer, at in zip(self.layers, vertices, strict=True)]
         return [*vertices, *middles]
 
-    def joints(self, pose: Pose) -> Array:
-        """(24, 3) m, camera frame."""
-        return self._body(pose).joints.numpy().astype(float)
+    def joints(self, theta: Array, transl: Array) -> Array:
+        """(T, 24, 3) m in the camera frame, for poses (T, 24, 3) and translations (T, 3)."""
+        return self._body(theta, transl).joints.numpy().astype(float)
 
-    def _body(self, pose: Pose) -> PosedBody:
-        theta, transl = (torch.as_tensor(values, dtype=torch.float32) for values in (pose.theta, pose.transl))
-        return self.shaped.with_pose(theta, transl)
+    def _body(self, theta: Array, transl: Array) -> PosedBody:
+        return self.shaped.with_pose(*(torch.as_tensor(values, dtype=torch.float32) for values in (theta, transl)))
 
     def _corrections(self, rotations: Array) -> Array:
         """(body's vertices, 3) m by which joint rotations (24, 3, 3) change the body at rest."""

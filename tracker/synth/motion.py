@@ -111,7 +111,7 @@ def _with_swing(local: Array, ahead: Array, pelvis_turn: Array, idle: Array) -> 
         local[:, elbow] = local[:, elbow] @ about("y", sign * 0.30 * forwards)
     for name, share in (("spine1", 0.5), ("spine2", 0.6), ("spine3", 0.6)):
         turn(name, about("y", -share * pelvis_turn))
-    turn("neck", about("y", 0.7 * pelvis_turn + 1.5 * idle[:, 1]) @ about("x", -0.5 * idle[:, 0]))
+    turn("neck", about("y", 0.7 * pelvis_turn) @ about("x", -0.5 * idle[:, 0]))
     turn("spine3", about("x", 0.25 * idle[:, 0]))
     return local
 

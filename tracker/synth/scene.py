@@ -123,7 +123,7 @@ class Scene:
             x0, y0, x1, y1 = box
             drawn = self._raster.draw(self.camera.crop(np.array(box), x1 - x0, y1 - y0), placed, shade)
             inside = np.s_[y0 : min(y1, self.camera.height), x0 : min(x1, self.camera.width)]
-            lay_over(image[inside], drawn)
+            _lay_over(image[inside], drawn)
             person[inside] = drawn.coverage[: inside[0].stop - y0, : inside[1].stop - x0] > 127
             if _extent(self.camera, boxes) is not None:
                 person[inside] &= self._not_obstacle(drawn, inside, obstacle_at)
@@ -199,7 +199,7 @@ def _region(camera: Camera, placed: list[Array]) -> tuple[int, int, int, int] | 
     return int(start[0]), int(start[1]), x1, y1
 
 
-def lay_over(image: NDArray[np.float32], drawn: Rendering) -> None:
+def _lay_over(image: NDArray[np.float32], drawn: Rendering) -> None:
     """Lays the upper left part of what was drawn over a picture (h, w, 3) of 0..255, in place."""
     height, width = image.shape[:2]
     image *= 1 - drawn.coverage[:height, :width, None].astype(np.float32) / 255
