@@ -38,18 +38,18 @@ _NEAREST_Z = 0.1
 class FitConfig:
     """Standard deviations of the observations, and how long to iterate."""
 
-    pixel_spread: float = 0.012
+    pixel_spread: float = 0.009
     """2D landmarks, as a fraction of the person's size in the picture."""
     lateral_spread: float = 0.12
     """m, 3D landmarks after alignment, across the line of sight; the pixels say the same more exactly."""
-    depth_spread: float = 0.10
+    depth_spread: float = 0.14
     """m, along the line of sight, at the hips; `landmark_depth_factors` has it grow towards hands and feet."""
     outlier: float = 3.0
     """Standard deviations beyond which an observation loses its pull (Geman–McClure)."""
     hidden_weight: float = 0.1
     """What the detector's 3D guess at a hidden landmark counts, against 1 for a visible one."""
     prior_weight: float = 1.5
-    turn_rate: float = 1.5
+    turn_rate: float = 1.0
     """rad/√s: how far a joint wanders from its predicted rotation."""
     move_rate: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """m/√s: how far the body wanders from its predicted position, x, y, z of the camera."""

@@ -39,7 +39,7 @@ class OneEuroConfig:
 class SavitzkyConfig:
     """The zero-phase filter: a local parabola through each window, weighted by time and confidence."""
 
-    seconds: float = 0.10
+    seconds: float = 0.12
     """Standard deviation of the window's weight."""
     depth_seconds: float = 0.30
     hidden_weight: float = 0.15
