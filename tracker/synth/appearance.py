@@ -25,7 +25,7 @@ SKIN_TONES: tuple[Colour, ...] = (
 HAIR_COLOURS: tuple[Colour, ...] = ((0.10, 0.08, 0.07), (0.22, 0.14, 0.09), (0.38, 0.25, 0.14), (0.62, 0.47, 0.27))
 SHIRT_COLOURS: tuple[Colour, ...] = ((0.72, 0.20, 0.17), (0.16, 0.38, 0.58), (0.86, 0.84, 0.78), (0.22, 0.45, 0.31))
 TROUSER_COLOURS: tuple[Colour, ...] = ((0.17, 0.22, 0.33), (0.30, 0.28, 0.25), (0.55, 0.47, 0.36))
-IRIS_COLOURS: tuple[Colour, ...] = ((0.25, 0.15, 0.08), (0.30, 0.42, 0.50), (0.32, 0.36, 0.20))
+IRIS_COLOURS: tuple[Colour, ...] = ((0.22, 0.13, 0.07), (0.20, 0.30, 0.38), (0.24, 0.27, 0.14))
 SHOE_COLOURS: tuple[Colour, ...] = ((0.82, 0.82, 0.80), (0.15, 0.15, 0.17), (0.45, 0.12, 0.12))
 
 
@@ -199,9 +199,9 @@ class Painter:
         y, x = np.mgrid[0:size, 0:size] * (2 / size) - 1 + 1 / size
         r = np.hypot(x, y).ravel()
         colour = np.array([0.93, 0.91, 0.88]) * (1 - 0.15 * r**4)[:, None]
-        colour = mix(colour, self.palette.iris, smoothstep(0.47, 0.43, r))
-        colour = mix(colour, (0.05, 0.04, 0.04), np.exp(-(((r - 0.45) / 0.03) ** 2)))
-        colour = mix(colour, (0.02, 0.02, 0.02), smoothstep(0.20, 0.17, r))
+        colour = mix(colour, self.palette.iris, smoothstep(0.52, 0.48, r))
+        colour = mix(colour, (0.05, 0.04, 0.04), np.exp(-(((r - 0.50) / 0.03) ** 2)))
+        colour = mix(colour, (0.02, 0.02, 0.02), smoothstep(0.27, 0.24, r))
         glint = np.hypot(x + 0.16, y + 0.2).ravel()
         colour = mix(colour, (1.0, 1.0, 1.0), smoothstep(0.13, 0.08, glint))
         return np.rint(np.clip(colour, 0, 1) * 255).astype(np.uint8).reshape(size, size, 3)

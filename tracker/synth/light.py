@@ -19,7 +19,7 @@ class Lighting:
     """World frame: y up, z towards the camera. Strengths are linear RGB: 1 turns a white surface white."""
 
     towards_key: tuple[float, float, float] = (0.45, 0.80, 0.60)
-    key: tuple[float, float, float] = (0.72, 0.69, 0.63)
+    key: tuple[float, float, float] = (0.80, 0.77, 0.71)
     towards_fill: tuple[float, float, float] = (-0.8, 0.25, 0.6)
     fill: tuple[float, float, float] = (0.13, 0.14, 0.16)
     above: tuple[float, float, float] = (0.40, 0.41, 0.42)

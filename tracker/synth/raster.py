@@ -17,6 +17,8 @@ from tracker.renderer import PyrenderRenderer, Rendering
 from tracker.types import Array
 
 _NEAR, _FAR = 0.1, 30.0
+_MARGIN = 16
+"""Texels around each texture."""
 _GL_FROM_CV = np.diag([1.0, -1.0, -1.0])
 """OpenGL's camera looks along −z with y up."""
 
@@ -82,21 +84,32 @@ class Rasteriser(PyrenderRenderer):
 
 
 def _one_texture(meshes: list[TexturedMesh]) -> tuple[NDArray[np.uint8], list[Array]]:
-    """All textures in one, in columns as wide as the widest, and each mesh's uv in it."""
-    width = max(mesh.texture.shape[1] for mesh in meshes)
-    column = max(width, math.isqrt(sum(mesh.texture.shape[0] * width for mesh in meshes)))
+    """All textures in one, in columns as wide as the widest, and each mesh's uv in it.
+
+    Each gets a margin in its border's colours, or its neighbours would bleed into it where it is drawn small.
+    """
+    margin = ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0))
+    tiles = [np.pad(mesh.texture, margin, mode="edge") for mesh in meshes]
+    width = max(tile.shape[1] for tile in tiles)
+    places = _columns([tile.shape[0] for tile in tiles], width)
+    height = max(y + tile.shape[0] for (_, y), tile in zip(places, tiles, strict=True))
+    whole = np.zeros((height, max(x for x, _ in places) + width, 3), np.uint8)
+    uvs = []
+    for (x, y), tile, mesh in zip(places, tiles, meshes, strict=True):
+        whole[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+        size = np.array([mesh.texture.shape[1], mesh.texture.shape[0]])
+        low = np.array([x + _MARGIN, height - y - tile.shape[0] + _MARGIN])
+        uvs.append((mesh.uv * size + low) / [whole.shape[1], height])
+    return whole, uvs
+
+
+def _columns(heights: list[int], width: int) -> list[tuple[int, int]]:
+    """Where each tile goes, x and y of its upper left corner, so that the whole is about square."""
+    tallest = max(*heights, math.isqrt(sum(heights) * width))
     places, x, y = [], 0, 0
-    for height in (mesh.texture.shape[0] for mesh in meshes):
-        if y + height > column and y > 0:
+    for height in heights:
+        if y + height > tallest:
             x, y = x + width, 0
         places.append((x, y))
         y += height
-    height = max(y + mesh.texture.shape[0] for (_, y), mesh in zip(places, meshes, strict=True))
-    whole = np.zeros((height, x + width, 3), np.uint8)
-    uvs = []
-    for (x, y), mesh in zip(places, meshes, strict=True):
-        h, w = mesh.texture.shape[:2]
-        whole[y : y + h, x : x + w] = mesh.texture
-        corner = np.array([x, whole.shape[0] - y - h])
-        uvs.append((mesh.uv * [w, h] + corner) / [whole.shape[1], whole.shape[0]])
-    return whole, uvs
+    return places
