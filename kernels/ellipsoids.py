@@ -110,7 +110,8 @@ def suffix(dtype: torch.dtype) -> str:
     return "f32" if dtype == torch.float32 else "f64"
 
 
-def _structure(pointers: str, integers: str = "", reals: str = "", more: str = "") -> dict[torch.dtype, type]:
+def structure(pointers: str, integers: str = "", reals: str = "", more: str = "") -> dict[torch.dtype, type]:
+    """C structures of pointers, ints, floats of the dtype and more ints, in this order, for each dtype."""
     made = {}
     for dtype in (torch.float32, torch.float64):
         fields: list[tuple[str, type]] = [(name, ctypes.c_void_p) for name in pointers.split()]
@@ -121,12 +122,12 @@ def _structure(pointers: str, integers: str = "", reals: str = "", more: str = "
     return made
 
 
-SCENE = _structure(
+SCENE = structure(
     "centres precisions features cameras", "batch count channels height width", "tau threshold near", "max_per_pixel"
 )
-SEEN = _structure("features base weight mask index", reals="concentration mask_weight")
-GRADIENTS = _structure("centres precisions features weight support")
-_RENDERED = _structure("features coverage depth weight index", "kept")
+SEEN = structure("features base weight mask index", reals="concentration mask_weight")
+GRADIENTS = structure("centres precisions features weight support")
+_RENDERED = structure("features coverage depth weight index", "kept")
 
 
 def _c_scene(tensors: tuple[Tensor, ...], size: tuple[int, int], settings: RenderSettings) -> ctypes.Structure:
@@ -138,7 +139,8 @@ def _c_scene(tensors: tuple[Tensor, ...], size: tuple[int, int], settings: Rende
     )  # fmt: skip
 
 
-def _c_seen(seen: Observation) -> ctypes.Structure:
+def c_seen(seen: Observation) -> ctypes.Structure:
+    """An observation for C++; valid while its tensors live."""
     maps = (seen.features, seen.base, seen.weight, seen.mask, seen.index)
     return SEEN[seen.features.dtype](*map(build.pointer, maps), seen.concentration, seen.mask_weight)
 
@@ -195,7 +197,7 @@ class _LikelihoodCpu(torch.autograd.Function):
             "ellipsoids_likelihood",
             centres.dtype,
             _c_scene(tensors, size, settings),
-            _c_seen(seen),
+            c_seen(seen),
             build.pointer(nll),
             build.pointer(occlusion),
             GRADIENTS[centres.dtype](*map(build.pointer, (*found, weight, support))),
@@ -219,7 +221,7 @@ def _score_cpu(ellipsoids: Ellipsoids, cameras: Tensor, seen: Observation, setti
     size = (seen.features.shape[2], seen.features.shape[1])
     nll = centres.new_empty(centres.shape[0])
     scene = _c_scene(tensors, size, settings)
-    _call("ellipsoids_likelihood", nll.dtype, scene, _c_seen(seen), build.pointer(nll), None, None)
+    _call("ellipsoids_likelihood", nll.dtype, scene, c_seen(seen), build.pointer(nll), None, None)
     return nll
 
 

@@ -5,7 +5,8 @@
 
 namespace kernels {
 
-// --- special functions ------------------------------------------------------------------------------------------------
+// --- special functions
+// ------------------------------------------------------------------------------------------------
 
 KERNELS_HD double exp_of(double x) { return exp(x); }
 
@@ -68,7 +69,8 @@ KERNELS_HD T sigmoid(T x) {
   return (x < 0 ? small : T(1)) / (T(1) + small);
 }
 
-// --- one kernel and one ray -------------------------------------------------------------------------------------------
+// --- one kernel and one ray
+// -------------------------------------------------------------------------------------------
 
 // A symmetric matrix. As a gradient it holds the entries of the symmetric matrix G with dL = Σ_ij G_ij dA_ij.
 template <typename T>
@@ -145,7 +147,8 @@ KERNELS_HD Vec3<T> unit_ray(const Pinhole<T>& camera, int x, int y) {
   return (T(1) / T(sqrt(dot(ray, ray)))) * ray;
 }
 
-// --- which pixels a kernel can reach ----------------------------------------------------------------------------------
+// --- which pixels a kernel can reach
+// ----------------------------------------------------------------------------------
 
 struct PixelBox {
   int x0, x1, y0, y1;  // first pixel, one past the last; empty if x0 >= x1
@@ -184,7 +187,8 @@ KERNELS_HD PixelBox kernel_box(const Pinhole<T>& camera, Vec3<T> centre, const S
   return box;
 }
 
-// --- one pixel's likelihood -------------------------------------------------------------------------------------------
+// --- one pixel's likelihood
+// -------------------------------------------------------------------------------------------
 
 template <typename T>
 struct PixelTerms {

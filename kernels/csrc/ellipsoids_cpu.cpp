@@ -13,7 +13,8 @@ EllipsoidRenderer<T>& renderer() {
   return mine;
 }
 
-// What a rendering gives out; index and weight hold the `kept` strongest kernels of each pixel, -1 and 0 beyond the last.
+// What a rendering gives out; index and weight hold the `kept` strongest kernels of each pixel, -1 and 0 beyond the
+// last.
 template <typename T>
 struct RenderOutputs {
   T *features, *coverage, *depth, *weight;
@@ -84,20 +85,20 @@ void render_backward(const EllipsoidScene<T>& scene, const T* g_features, const 
 
 }  // namespace
 
-#define KERNELS_ELLIPSOID_ENTRY_POINTS(T, suffix)                                                                   \
-  extern "C" void ellipsoids_render_##suffix(const EllipsoidScene<T>* scene, const RenderOutputs<T>* out,            \
-                                             int threads) {                                                         \
-    render(*scene, *out, threads);                                                                                  \
-  }                                                                                                                 \
-  extern "C" void ellipsoids_render_backward_##suffix(const EllipsoidScene<T>* scene, const T* g_features,           \
-                                                      const T* g_coverage, const EllipsoidGradients<T>* out,        \
-                                                      int threads) {                                                \
-    render_backward(*scene, g_features, g_coverage, *out, threads);                                                 \
-  }                                                                                                                 \
+#define KERNELS_ELLIPSOID_ENTRY_POINTS(T, suffix)                                                                     \
+  extern "C" void ellipsoids_render_##suffix(const EllipsoidScene<T>* scene, const RenderOutputs<T>* out,             \
+                                             int threads) {                                                           \
+    render(*scene, *out, threads);                                                                                    \
+  }                                                                                                                   \
+  extern "C" void ellipsoids_render_backward_##suffix(const EllipsoidScene<T>* scene, const T* g_features,            \
+                                                      const T* g_coverage, const EllipsoidGradients<T>* out,          \
+                                                      int threads) {                                                  \
+    render_backward(*scene, g_features, g_coverage, *out, threads);                                                   \
+  }                                                                                                                   \
   extern "C" void ellipsoids_likelihood_##suffix(const EllipsoidScene<T>* scene, const EllipsoidObservation<T>* seen, \
-                                                 T* nll, T* occlusion, const EllipsoidGradients<T>* gradients,      \
-                                                 int threads) {                                                     \
-    renderer<T>().likelihood(*scene, *seen, nll, occlusion, gradients, threads);                                    \
+                                                 T* nll, T* occlusion, const EllipsoidGradients<T>* gradients,        \
+                                                 int threads) {                                                       \
+    renderer<T>().likelihood(*scene, *seen, nll, occlusion, gradients, threads);                                      \
   }
 
 KERNELS_ELLIPSOID_ENTRY_POINTS(float, f32)

@@ -1,7 +1,7 @@
 // Renders ellipsoids on a CPU, tile by tile. A tile lists the kernels that can reach it; a pixel picks the few that do,
 // works out their mutual transmittance, and what it finds stays in the cache for the backward pass: no feature map is
-// written. Gradients go to one slot for each pair of tile and kernel and are summed in a fixed order afterwards, so that
-// results do not depend on the number of threads.
+// written. Gradients go to one slot for each pair of tile and kernel and are summed in a fixed order afterwards, so
+// that results do not depend on the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -164,9 +164,9 @@ struct TileKernels {
     T *a = response.data(), *l = a + s, *q = l + s;
 #pragma omp simd
     for (int i = 0; i < n; ++i) {
-      const RayResponse<T> r = ray_response(
-          d, Vec3<T>{p[i], p[s + i], p[2 * s + i]},
-          Sym3<T>{p[3 * s + i], p[4 * s + i], p[5 * s + i], p[6 * s + i], p[7 * s + i], p[8 * s + i]});
+      const RayResponse<T> r =
+          ray_response(d, Vec3<T>{p[i], p[s + i], p[2 * s + i]},
+                       Sym3<T>{p[3 * s + i], p[4 * s + i], p[5 * s + i], p[6 * s + i], p[7 * s + i], p[8 * s + i]});
       a[i] = r.a;
       l[i] = r.l;
       q[i] = r.q;
@@ -337,7 +337,8 @@ struct PixelWorker {
     const int stride = scene.channels + kExtras, n = pixel.count;
     for (int i = 0; i < n; ++i) {
       g_w[i] = dot_n(g_feature, feature_of(scene, i), scene.channels);
-      add_scaled(pixel.w[i], g_feature, slots + static_cast<int64_t>(pixel.local[i]) * stride + kExtras, scene.channels);
+      add_scaled(pixel.w[i], g_feature, slots + static_cast<int64_t>(pixel.local[i]) * stride + kExtras,
+                 scene.channels);
     }
     pixel.backward(scene.tau, g_w, g_coverage, g_response);
     for (int i = 0; i < n; ++i) {
