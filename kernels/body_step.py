@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kernels import backend, build, ellipsoids, reference
+from kernels import backend, body_step_gpu, build, ellipsoids, reference
 from kernels.backend import Implementation
 from kernels.checks import check_tensor
 from kernels.ellipsoids import real_type, structure, suffix
@@ -237,7 +237,15 @@ def _fit_cpu(problem: FitProblem, start: Tensor, adam: Adam) -> FitResult:
     return FitResult(best, last, losses)
 
 
-_POSE = {Implementation.CPU: _PoseCpu}
-_MIX = {Implementation.CPU: _MixCpu}
-_VALUE = {Implementation.REFERENCE: reference.body_value_and_gradient, Implementation.CPU: _value_cpu}
-_FIT = {Implementation.REFERENCE: reference.fit, Implementation.CPU: _fit_cpu}
+_POSE = {Implementation.CPU: _PoseCpu, Implementation.CUDA: body_step_gpu.Pose}
+_MIX = {Implementation.CPU: _MixCpu, Implementation.CUDA: body_step_gpu.Mix}
+_VALUE = {
+    Implementation.REFERENCE: reference.body_value_and_gradient,
+    Implementation.CPU: _value_cpu,
+    Implementation.CUDA: body_step_gpu.value_and_gradient,
+}
+_FIT = {
+    Implementation.REFERENCE: reference.fit,
+    Implementation.CPU: _fit_cpu,
+    Implementation.CUDA: body_step_gpu.fit,
+}

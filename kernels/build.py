@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -86,21 +87,23 @@ def _run(command: list[str]) -> None:
         raise BuildError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
 
 
-def compile_library(target: Path, flags: tuple[str, ...]) -> None:
-    """Compiles the sources with these flags into the shared library `target`, in place only when whole."""
+def compile_library(target: Path, flags: Sequence[str], sources: Sequence[Path]) -> None:
+    """Compiles C++ sources with these flags into the shared library `target`, in place only when whole."""
     compiler = find_compiler()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        objects = [Path(folder) / f"{name}.o" for name in SOURCES]
-        jobs = [
-            [compiler, *flags, "-c", str(SOURCE_DIR / name), "-o", str(out)]
-            for name, out in zip(SOURCES, objects, strict=True)
-        ]
+        objects = [str(Path(folder) / f"{path.name}.o") for path in sources]
+        jobs = [[compiler, *flags, "-c", str(path), "-o", out] for path, out in zip(sources, objects, strict=True)]
         with ThreadPoolExecutor() as pool:
             list(pool.map(_run, jobs))
         whole = Path(folder) / target.name
-        _run([compiler, *flags, "-shared", *map(str, objects), "-o", str(whole)])
+        _run([compiler, *flags, "-shared", *objects, "-o", str(whole)])
         os.replace(whole, target)
+
+
+def compile_level(target: Path, level: str) -> None:
+    """Compiles the kernels for a level of vector instructions."""
+    compile_library(target, COMMON_FLAGS + level_flags(level), [SOURCE_DIR / name for name in SOURCES])
 
 
 def _locate(level: str) -> Path:
@@ -111,7 +114,7 @@ def _locate(level: str) -> Path:
     cached = cache_dir() / name
     if not cached.exists():
         _log.info("compiling the C++ kernels (%s), once", level)
-        compile_library(cached, COMMON_FLAGS + level_flags(level))
+        compile_level(cached, level)
     return cached
 
 
@@ -142,7 +145,7 @@ def main() -> None:
     levels = _X86_FLAGS if platform.machine().lower() in ("x86_64", "amd64") else {"DEFAULT": ()}
     for level in levels:
         target = PREBUILT_DIR / library_name(level)
-        compile_library(target, COMMON_FLAGS + level_flags(level))
+        compile_level(target, level)
         sys.stdout.write(f"{target}\n")
 
 

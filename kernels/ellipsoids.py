@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from kernels import backend, build, reference
+from kernels import backend, build, ellipsoids_gpu, reference
 from kernels.backend import Implementation
 from kernels.checks import check_tensor
 from kernels.values import Ellipsoids, Likelihood, Observation, Rendering, RenderSettings
@@ -229,6 +229,10 @@ def _score_reference(ellipsoids: Ellipsoids, cameras: Tensor, seen: Observation,
     return reference.likelihood(ellipsoids, cameras, seen, settings).nll
 
 
-_RENDER = {Implementation.CPU: _RenderCpu}
-_LIKELIHOOD = {Implementation.CPU: _LikelihoodCpu}
-_SCORE = {Implementation.REFERENCE: _score_reference, Implementation.CPU: _score_cpu}
+_RENDER = {Implementation.CPU: _RenderCpu, Implementation.CUDA: ellipsoids_gpu.Render}
+_LIKELIHOOD = {Implementation.CPU: _LikelihoodCpu, Implementation.CUDA: ellipsoids_gpu.FusedLikelihood}
+_SCORE = {
+    Implementation.REFERENCE: _score_reference,
+    Implementation.CPU: _score_cpu,
+    Implementation.CUDA: ellipsoids_gpu.score,
+}

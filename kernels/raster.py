@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels import backend, build, reference
+from kernels import backend, build, raster_gpu, reference
 from kernels.backend import Implementation
 from kernels.checks import check_dtype, check_indices, check_tensor
 
@@ -327,8 +327,48 @@ def _overlay_cpu(image: Tensor, scene: Scene, mesh: Mesh, shading: Shading) -> T
     return image
 
 
-_RASTERIZE = {Implementation.REFERENCE: _rasterize_reference, Implementation.CPU: _rasterize_cpu}
-_NORMALS = {Implementation.REFERENCE: _normals_reference, Implementation.CPU: _normals_cpu}
-_INTERPOLATE = {Implementation.REFERENCE: _interpolate_reference, Implementation.CPU: _interpolate_cpu}
-_TEXTURE = {Implementation.REFERENCE: reference.sample_texture, Implementation.CPU: _texture_cpu}
-_OVERLAY = {Implementation.REFERENCE: _overlay_reference, Implementation.CPU: _overlay_cpu}
+def _camera(k: Intrinsics) -> tuple[float, float, float, float]:
+    return k.fx, k.fy, k.cx, k.cy
+
+
+def _rasterize_cuda(scene: Scene) -> Raster:
+    surface = (scene.vertices, scene.faces)
+    return Raster(*raster_gpu.rasterize(surface, _camera(scene.intrinsics), scene.size, scene.near))
+
+
+def _normals_cuda(scene: Scene) -> Tensor:
+    return raster_gpu.vertex_normals((scene.vertices, scene.faces))
+
+
+def _overlay_cuda(image: Tensor, scene: Scene, mesh: Mesh, shading: Shading) -> Tensor:
+    surface, view = (scene.vertices, scene.faces), (_camera(scene.intrinsics), scene.near)
+    attributes = (_tensor(mesh.normals), _tensor(mesh.colour))  # type: ignore[arg-type]
+    return raster_gpu.shade_overlay(image, surface, attributes, view, _c_style(shading))
+
+
+_RASTERIZE = {
+    Implementation.REFERENCE: _rasterize_reference,
+    Implementation.CPU: _rasterize_cpu,
+    Implementation.CUDA: _rasterize_cuda,
+}
+_NORMALS = {
+    Implementation.REFERENCE: _normals_reference,
+    Implementation.CPU: _normals_cpu,
+    Implementation.CUDA: _normals_cuda,
+}
+# Gathering is what torch does well on a GPU: the reference is the implementation there.
+_INTERPOLATE = {
+    Implementation.REFERENCE: _interpolate_reference,
+    Implementation.CPU: _interpolate_cpu,
+    Implementation.CUDA: _interpolate_reference,
+}
+_TEXTURE = {
+    Implementation.REFERENCE: reference.sample_texture,
+    Implementation.CPU: _texture_cpu,
+    Implementation.CUDA: reference.sample_texture,
+}
+_OVERLAY = {
+    Implementation.REFERENCE: _overlay_reference,
+    Implementation.CPU: _overlay_cpu,
+    Implementation.CUDA: _overlay_cuda,
+}

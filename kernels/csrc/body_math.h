@@ -5,6 +5,26 @@
 
 namespace kernels {
 
+constexpr int kMaxJoints = 64, kMaxShapes = 64;
+
+// The first n_kernels of the points carry ellipsoids; the others are keypoints.
+template <typename T>
+struct BodyData {
+  const int *parents, *weight_joints, *limbs;
+  const T *joints, *joint_dirs, *points, *point_dirs, *weights, *precisions;
+  int n_joints, n_shapes, n_points, n_kernels, n_limbs, n_influences;
+
+  KERNELS_HD int parameters() const { return 3 * n_joints + n_shapes + 3; }
+};
+
+template <typename T>
+struct FeatureBank {
+  const T *features, *orientations;  // (n_kernels, n_orientations, channels), (n_orientations, 2)
+  const int* limb;                   // (n_kernels)
+  int n_orientations, channels;
+  T kappa;
+};
+
 template <typename T>
 struct Mat3 {
   T m[9];  // by rows

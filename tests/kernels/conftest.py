@@ -1,4 +1,7 @@
-"""Every op's tests run once for each implementation that this machine has; the others are skipped, visibly."""
+"""Every op's tests run once for each implementation that this machine has; the others are skipped, visibly.
+
+"emulated" is the CUDA implementation with its kernels run on the CPU (see `emulation`), which needs no GPU.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import build
+from kernels import backend, build, cuda
 from kernels.backend import Implementation
+from tests.kernels import emulation
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,9 @@ class Target:
         return tuple(t.to(self.device).contiguous() for t in tensors)
 
 
-def _target(name: str) -> Target:
+def _target(name: str, monkeypatch: pytest.MonkeyPatch) -> Target:
+    if name == "emulated":
+        return _emulated(monkeypatch)
     implementation = Implementation(name)
     if implementation is Implementation.CUDA and not torch.cuda.is_available():
         pytest.skip("no NVIDIA GPU on this machine")
@@ -33,16 +39,35 @@ def _target(name: str) -> Target:
     return Target(implementation, "cuda" if implementation is Implementation.CUDA else "cpu")
 
 
-@pytest.fixture(params=["reference", "cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def target(request: pytest.FixtureRequest) -> Target:
+def _emulated(monkeypatch: pytest.MonkeyPatch) -> Target:
+    """The CUDA path with its kernels run thread by thread on the CPU, on tensors that lie there."""
+    try:
+        emulation.library()
+    except build.BuildError as error:
+        pytest.skip(f"the CUDA kernels cannot be emulated: {error}")
+    choose = backend.choose
+
+    def choose_emulated(tensor: Tensor, wanted: Implementation | None = None) -> Implementation:
+        return Implementation.CUDA if wanted is Implementation.CUDA else choose(tensor, wanted)
+
+    monkeypatch.setattr(backend, "choose", choose_emulated)
+    monkeypatch.setattr(cuda, "launcher", emulation.EmulatedLauncher)
+    return Target(Implementation.CUDA, "cpu")
+
+
+_GPU = pytest.param("cuda", marks=pytest.mark.gpu)
+
+
+@pytest.fixture(params=["reference", "cpu", "emulated", _GPU])
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Target:
     """Every implementation."""
-    return _target(request.param)
+    return _target(request.param, monkeypatch)
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def fast(request: pytest.FixtureRequest) -> Target:
+@pytest.fixture(params=["cpu", "emulated", _GPU])
+def fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Target:
     """Every implementation that is compared with the reference."""
-    return _target(request.param)
+    return _target(request.param, monkeypatch)
 
 
 @pytest.fixture
