@@ -135,7 +135,7 @@ def mesh(triangles: int) -> Mesh:
     for number, capsule in enumerate(CAPSULES):
         points.append(_capsule_points(capsule, rings))
         faces.append(_grid_faces(rings) + number * (rings + 1) * rings)
-    vertices = np.concatenate(points) + [0, 0, DISTANCE]
+    vertices = np.concatenate(points) + np.array([0, 0, DISTANCE])
     return Mesh(_float(vertices), torch.tensor(np.concatenate(faces), dtype=torch.int32))
 
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.kernels [--quick] [--threads N] [--out FILE]
 
-Median and interquartile range in milliseconds, the ratio to the torch reference, growth with the size of the problem and
-the number of threads, and a floor: the operations and bytes that the op cannot do without, at the rates that a matrix
-product and a copy reach on this machine in this run. Writes JSON with machine and commit.
+Median and interquartile range in milliseconds, the ratio to the torch reference, growth with the size of the problem
+and the number of threads, and a floor: the operations and bytes that the op cannot do without, at the rates that a
+matrix product and a copy reach on this machine in this run. Writes JSON with machine and commit.
 """
 
 from __future__ import annotations
@@ -127,7 +127,10 @@ def overlay(size: Size, implementation: Implementation, device: str) -> Work:
     moved = raster.Mesh(torch.as_tensor(mesh.vertices).to(device), torch.as_tensor(mesh.faces).to(device))
     width, height = scenes.VIEW_SIZE
     image = torch.full((height, width, 3), 90, dtype=torch.uint8, device=device)
-    return lambda: raster.shade_overlay(image, [moved] * size.people, scenes.VIEW, implementation=implementation)
+    shading = raster.Shading(skip_backs=True)
+    return lambda: raster.shade_overlay(
+        image, [moved] * size.people, scenes.VIEW, shading, implementation=implementation
+    )
 
 
 def rasterize(size: Size, implementation: Implementation, device: str) -> Work:

@@ -68,6 +68,9 @@ class Shading:
     ambient: float = 0.42
     key: Light = Light((-0.45, -0.75, -0.75), 0.55)
     fill: Light = Light((0.8, 0.1, -0.6), 0.22)
+    skip_backs: bool = False
+    """Leave out faces whose corners run clockwise as seen: faster, and right if the meshes are closed and their faces'
+    normals, by the right-hand rule, point outwards."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
@@ -92,6 +95,7 @@ class _Scene(ctypes.Structure):
         ("faces", ctypes.c_void_p),
         *((name, ctypes.c_int) for name in ("n_vertices", "n_faces", "width", "height")),
         *((name, ctypes.c_double) for name in ("fx", "fy", "cx", "cy", "near")),
+        ("skip_backs", ctypes.c_int),
     )
 
 
@@ -115,6 +119,7 @@ class Scene:
     intrinsics: Intrinsics
     size: tuple[int, int]
     near: float = 0.01
+    skip_backs: bool = False
 
     def __post_init__(self) -> None:
         check_dtype("vertices", self.vertices, torch.float32)
@@ -134,7 +139,7 @@ class Scene:
         k = self.intrinsics
         return _Scene(
             self.vertices.data_ptr(), self.faces.data_ptr(), self.vertices.shape[0], self.faces.shape[0],
-            *self.size, k.fx, k.fy, k.cx, k.cy, self.near,
+            *self.size, k.fx, k.fy, k.cx, k.cy, self.near, self.skip_backs,
         )  # fmt: skip
 
 
@@ -287,9 +292,9 @@ def shade_overlay(
         return result
     whole = join(meshes)
     size = (picture.shape[1], picture.shape[0])
-    scene = Scene(_tensor(whole.vertices), _tensor(whole.faces), intrinsics, size, near)
-    paint = _OVERLAY[backend.choose(scene.vertices, implementation)]
-    return paint(result, scene, whole, shading or Shading())
+    shading = shading or Shading()
+    scene = Scene(_tensor(whole.vertices), _tensor(whole.faces), intrinsics, size, near, shading.skip_backs)
+    return _OVERLAY[backend.choose(scene.vertices, implementation)](result, scene, whole, shading)
 
 
 def _unit(direction: tuple[float, float, float]) -> tuple[float, ...]:
@@ -313,8 +318,9 @@ def _overlay_reference(image: Tensor, scene: Scene, mesh: Mesh, shading: Shading
     lights = [(_unit(light.direction), light.strength) for light in (shading.key, shading.fill)]
     style = reference.Style(shading.alpha, shading.ambient, lights)
     attributes = torch.cat([_tensor(mesh.normals), _tensor(mesh.colour)], dim=1)  # type: ignore[arg-type]
+    faces = reference.front_faces(scene.vertices, scene.faces) if scene.skip_backs else scene.faces
     rays = (k.fx, k.fy, k.cx, k.cy)
-    return reference.shade_overlay(image, (scene.vertices, scene.faces, attributes), rays, style, scene.near)
+    return reference.shade_overlay(image, (scene.vertices, faces, attributes), rays, style, scene.near)
 
 
 def _overlay_cpu(image: Tensor, scene: Scene, mesh: Mesh, shading: Shading) -> Tensor:
@@ -341,7 +347,7 @@ def _normals_cuda(scene: Scene) -> Tensor:
 
 
 def _overlay_cuda(image: Tensor, scene: Scene, mesh: Mesh, shading: Shading) -> Tensor:
-    surface, view = (scene.vertices, scene.faces), (_camera(scene.intrinsics), scene.near)
+    surface, view = (scene.vertices, scene.faces), (_camera(scene.intrinsics), scene.near, scene.skip_backs)
     attributes = (_tensor(mesh.normals), _tensor(mesh.colour))  # type: ignore[arg-type]
     return raster_gpu.shade_overlay(image, surface, attributes, view, _c_style(shading))
 

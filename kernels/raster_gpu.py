@@ -20,7 +20,7 @@ _Raster = record(
         *pointers("vertices faces keys"),
         *integers("n_vertices n_faces width height"),
         *((name, ctypes.c_double) for name in ("fx", "fy", "cx", "cy", "near")),
-        *integers("rows"),
+        *integers("rows skip_backs"),
     ],
 )
 _Resolve = record("ResolveArguments", [("raster", _Raster), *pointers("depth barycentric triangle")])
@@ -45,12 +45,19 @@ Surface = tuple[Tensor, Tensor]
 
 
 def _fill(
-    surface: Surface, camera: Camera, size: tuple[int, int], near: float, rows: int
+    surface: Surface, camera: Camera, size: tuple[int, int], near: float, rows: int, skip_backs: bool
 ) -> tuple[Tensor, ctypes.Structure]:
     vertices, faces = surface
     keys = torch.zeros((size[1] * rows, size[0]), dtype=torch.int64, device=vertices.device)
     arguments = _Raster(
-        *map(pointer, (vertices, faces, keys)), vertices.shape[0], faces.shape[0], *size, *camera, near, rows
+        *map(pointer, (vertices, faces, keys)),
+        vertices.shape[0],
+        faces.shape[0],
+        *size,
+        *camera,
+        near,
+        rows,
+        skip_backs,
     )
     cuda.launch("raster_fill", (blocks(faces.shape[0], _THREADS), 1), _THREADS, arguments)
     return keys, arguments
@@ -58,7 +65,7 @@ def _fill(
 
 def rasterize(surface: Surface, camera: Camera, size: tuple[int, int], near: float) -> tuple[Tensor, Tensor, Tensor]:
     """Depth, triangle and barycentrics, as `raster.Raster` holds them."""
-    keys, filled = _fill(surface, camera, size, near, 1)
+    keys, filled = _fill(surface, camera, size, near, 1, False)
     shape, device = (size[1], size[0]), keys.device
     depth = torch.empty(shape, device=device)
     barycentric = torch.empty((*shape, 3), device=device)
@@ -82,12 +89,15 @@ def shade_overlay(
     image: Tensor,
     surface: Surface,
     attributes: tuple[Tensor, Tensor],
-    view: tuple[Camera, float],
+    view: tuple[Camera, float, bool],
     style: ctypes.Structure,
 ) -> Tensor:
-    """Draws over image (H, W, 3), in place. attributes: normals and colours; view: camera and near plane."""
+    """Draws over image (H, W, 3), in place.
+
+    attributes: normals and colours. view: camera, near plane, whether to skip backs.
+    """
     size = (image.shape[1], image.shape[0])
-    keys, filled = _fill(surface, view[0], size, view[1], _SAMPLE_ROWS)
+    keys, filled = _fill(surface, view[0], size, view[1], _SAMPLE_ROWS, view[2])
     light = _Lighting(style.ambient, style.key, style.key_strength, style.fill, style.fill_strength)
     arguments = _Overlay(filled, *map(pointer, (*attributes, image)), light, style.alpha)
     cuda.launch("raster_overlay", (blocks(size[0], _THREADS), size[1]), _THREADS, arguments)

@@ -107,6 +107,12 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(sums, dim=-1)
 
 
+def front_faces(vertices: Tensor, faces: Tensor) -> Tensor:
+    """The faces (F, 3) that a camera at the origin does not see from behind."""
+    v0, v1, v2 = vertices[faces.long()].unbind(dim=1)
+    return faces[(torch.linalg.cross(v1 - v0, v2 - v0) * v0).sum(dim=-1) <= 0]
+
+
 def interpolate(triangle: Tensor, barycentric: Tensor, faces: Tensor, attributes: Tensor) -> Tensor:
     """(H, W, C) of vertex attributes (V, C); 0 where triangle is -1."""
     corners = faces.long()[triangle.clamp(min=0).long()]
@@ -139,6 +145,8 @@ def shade_overlay(
     surface: vertices (V, 3), faces (F, 3), and attributes (V, 6): unit normal, colour 0..255.
     """
     vertices, faces, attributes = surface
+    if faces.shape[0] == 0:
+        return image
     size = (image.shape[1], image.shape[0])
     v0, v1, v2 = vertices[faces.long()].unbind(dim=1)
     face_normals = torch.linalg.cross(v1 - v0, v2 - v0)

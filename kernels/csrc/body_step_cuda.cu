@@ -29,8 +29,8 @@ struct PoseBackwardArguments {
   BodyData<float> body;
   CudaSkeleton skeleton;
   const float *parameters, *joints, *g_joints, *g_points, *g_precisions, *g_limbs;  // g_joints may be null
-  float *g_world, *g_shift, *g_place, *g_betas;  // (batch, n_joints) …, cleared to 0
-  float* gradient;                               // (batch, parameters)
+  float *g_world, *g_shift, *g_place, *g_betas;                                     // (batch, n_joints) …, cleared to 0
+  float* gradient;                                                                  // (batch, parameters)
 };
 
 struct TermsArguments {
@@ -50,7 +50,7 @@ struct AdamArguments {
   int update;
 };
 
-constexpr int kBodyThreads = 64;   // of a block that works on joints
+constexpr int kBodyThreads = 64;  // of a block that works on joints
 
 KERNELS_D Vec3<float> shaped_point(const float* rest, const float* dirs, const float* betas, int shapes) {
   Vec3<float> p = load3(rest);
@@ -349,8 +349,8 @@ extern "C" __global__ void body_adam(AdamArguments p) {
     const int at = b * p.count + i;
     if (better) p.best[at] = p.parameters[at];
     if (p.update) {
-      p.parameters[at] += adam_update(p.settings, p.rates[i], p.gradient[at], p.correction1, p.correction2,
-                                      p.mean + at, p.square + at);
+      p.parameters[at] +=
+          adam_update(p.settings, p.rates[i], p.gradient[at], p.correction1, p.correction2, p.mean + at, p.square + at);
     }
   }
 }

@@ -1,4 +1,5 @@
-// Small things that all CUDA kernels share. Compiled by NVRTC and nvcc; the tests also run it on a CPU, thread by thread.
+// Small things that all CUDA kernels share. Compiled by NVRTC and nvcc; the tests also run it on a CPU, thread by
+// thread.
 #pragma once
 
 #define KERNELS_D __device__ inline

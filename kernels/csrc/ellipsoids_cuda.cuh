@@ -11,7 +11,7 @@ namespace kernels {
 constexpr int kTile = 4;
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
-constexpr int kMostKernels = 4096;   // of a body
+constexpr int kMostKernels = 4096;  // of a body
 constexpr int kMostPerPixel = 256;
 constexpr int kMostFeature = 128;
 constexpr int kFeatureSlots = kMostFeature / 32;  // channels that a lane holds

@@ -28,6 +28,7 @@ extern "C" struct RasterScene {
   const int* faces;       // (n_faces, 3)
   int n_vertices, n_faces, width, height;
   double fx, fy, cx, cy, near;
+  int skip_backs;  // leave out faces seen from behind: right for closed surfaces
 };
 
 extern "C" struct OverlayStyle {
@@ -118,6 +119,7 @@ class Binning {
       Vec3<double> polygon[kMaxClipped] = {vertex_of(scene, corner[0]), vertex_of(scene, corner[1]),
                                            vertex_of(scene, corner[2])};
       const DepthPlane plane = depth_plane(camera, polygon[0], polygon[1], polygon[2]);
+      if (plane.back && scene.skip_backs) continue;
       if (!(clipped_[corner[0]] | clipped_[corner[1]] | clipped_[corner[2]])) {
         const ScreenVertex v[3] = {projected_[corner[0]], projected_[corner[1]], projected_[corner[2]]};
         add(bin, v, plane, t);
@@ -213,36 +215,46 @@ void fill_row(const TriangleSetup& t, int low, int high, float z_start, float z_
 }
 
 constexpr int kTileRows = kTileHeight * kMaxRows;
+constexpr int kRowLanes = 8;  // rows whose spans are found at a time
 
-// The sample rows of a tile that a triangle reaches, and the pixels of each that it covers.
+// The sample rows of a tile that a triangle reaches, and the pixels of each that it covers. Found by whole lanes: what
+// lies beyond the last row is never read.
 struct RowSpans {
   int first, last;
-  double offset[kTileRows], y[kTileRows];  // fixed-point position of a row's first sample
-  double low[kTileRows], high[kTileRows];
+  double offset[kTileRows + kRowLanes], y[kTileRows + kRowLanes];  // fixed-point position of a row's first sample
+  double low[kTileRows + kRowLanes], high[kTileRows + kRowLanes];
 
   RowSpans(const TriangleSetup& t, const SampleGrid& grid, const TileRect& rect) {
     const double step = kSubpixels / grid.rows, top = rect.y * kSubpixels + step / 2;
     first = std::max(0, static_cast<int>(std::ceil((t.y_first - top) / step)));
     last = std::min(rect.height * grid.rows - 1, static_cast<int>(std::floor((t.y_last - top) / step)));
-    for (int r = first; r <= last; ++r) {
-      offset[r] = rect.x * kSubpixels + grid.offset[r & (grid.rows - 1)];
+    const double left = rect.x * kSubpixels, right = rect.width - 1;
+    by_lanes([&](int r) {
+      offset[r] = left + grid.offset[r & (grid.rows - 1)];
       y[r] = top + r * step;
       low[r] = 0;
-      high[r] = rect.width - 1;
-    }
+      high[r] = right;
+    });
     for (int i = 0; i < 3; ++i) narrow(t.a[i], t.b[i], t.c[i]);
+  }
+
+ private:
+  template <typename Row>
+  KERNELS_HD void by_lanes(Row&& row) const {
+    for (int block = first; block <= last; block += kRowLanes) {
+#pragma omp simd
+      for (int lane = 0; lane < kRowLanes; ++lane) row(block + lane);
+    }
   }
 
   void narrow(double a, double b, double c) {
     const double step = a * kSubpixels;
     if (step > 0) {
-#pragma omp simd
-      for (int r = first; r <= last; ++r) low[r] = max_of(low[r], first_inside(a * offset[r] + b * y[r] + c, step));
+      by_lanes([&](int r) { low[r] = max_of(low[r], first_inside(a * offset[r] + b * y[r] + c, step)); });
     } else if (step < 0) {
-#pragma omp simd
-      for (int r = first; r <= last; ++r) high[r] = min_of(high[r], last_inside(a * offset[r] + b * y[r] + c, step));
+      by_lanes([&](int r) { high[r] = min_of(high[r], last_inside(a * offset[r] + b * y[r] + c, step)); });
     } else {
-      for (int r = first; r <= last; ++r) high[r] = b * y[r] + c < 0 ? -1 : high[r];
+      by_lanes([&](int r) { high[r] = b * y[r] + c < 0 ? -1 : high[r]; });
     }
   }
 };

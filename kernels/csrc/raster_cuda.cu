@@ -14,6 +14,7 @@ struct RasterArguments {
   int n_vertices, n_faces, width, height;
   double fx, fy, cx, cy, near;
   int rows;  // samples of a pixel, 1 or 4, one in each row
+  int skip_backs;
 };
 
 struct ResolveArguments {
@@ -79,6 +80,7 @@ extern "C" __global__ void raster_fill(RasterArguments p) {
   const Pinhole<double> camera = {p.fx, p.fy, p.cx, p.cy};
   Vec3<double> polygon[kMaxClipped] = {corner_of(p, t, 0), corner_of(p, t, 1), corner_of(p, t, 2)};
   const DepthPlane plane = depth_plane(camera, polygon[0], polygon[1], polygon[2]);
+  if (plane.back && p.skip_backs) return;
   int corners = 3;
   bool outside = false;
   for (int i = 0; i < 3; ++i) outside = outside || needs_clipping(camera, p.near, polygon[i]);

@@ -55,6 +55,11 @@ def _emulated(monkeypatch: pytest.MonkeyPatch) -> Target:
     return Target(Implementation.CUDA, "cpu")
 
 
+def emulated_or_gpu(monkeypatch: pytest.MonkeyPatch) -> Target:
+    """The CUDA implementation on a GPU if there is one, else emulated."""
+    return _target("cuda" if torch.cuda.is_available() else "emulated", monkeypatch)
+
+
 _GPU = pytest.param("cuda", marks=pytest.mark.gpu)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kernels import body_step as ops
 from kernels.backend import Implementation
+from kernels.body_step_gpu import FitLoop
 from kernels.values import (
     Adam,
     FeatureBank,
@@ -21,7 +22,7 @@ from kernels.values import (
     orientation_circle,
     sparse_weights,
 )
-from tests.kernels.conftest import Target
+from tests.kernels.conftest import Target, emulated_or_gpu
 from tests.kernels.scenes import random_body, random_parameters, random_problem
 from tests.kernels.test_ellipsoids import close
 
@@ -325,3 +326,32 @@ def test_bad_arguments_are_named(rng: torch.Generator) -> None:
         replace(problem, bank=replace(problem.bank, limb=problem.bank.limb + 3))
     with pytest.raises(ValueError, match=r"^linear_matrix:"):
         replace(problem, terms=replace(problem.terms, linear_matrix=torch.zeros(2, 3)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU on this machine")
+def test_graph_replays_the_fit_from_any_start(rng: torch.Generator) -> None:
+    problem = random_problem(rng)
+    adam = adam_of(problem, 4)
+    loop = FitLoop(moved(problem, "cuda"), moved(adam, "cuda")).capture()
+    for _ in range(2):
+        start = random_parameters(problem.body, 2, rng)
+        right = ops.fit(problem, start, adam, Implementation.REFERENCE)
+        found = loop.run(start.cuda())
+        close(found.losses.cpu(), right.losses, 1e-4)
+        close(found.last.cpu(), right.last, 1e-4)
+
+
+def test_loop_reads_a_new_observation_in_place(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = emulated_or_gpu(monkeypatch)
+    problem, other = random_problem(rng), random_problem(rng)
+    start, adam = random_parameters(problem.body, 2, rng), adam_of(problem, 3)
+    there = moved(problem, target.device)
+    loop = FitLoop(there, moved(adam, target.device))
+    first = loop.run(start.to(target.device))
+    for name in ("features", "base", "weight", "mask"):
+        getattr(there.observation, name).copy_(getattr(other.observation, name))
+    second = loop.run(start.to(target.device))
+    for found, seen in ((first, problem.observation), (second, other.observation)):
+        right = ops.fit(replace(problem, observation=seen), start, adam, Implementation.REFERENCE)
+        close(found.losses.cpu(), right.losses, 1e-4)

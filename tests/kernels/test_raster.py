@@ -194,6 +194,20 @@ def test_meshes_hide_each_other_whatever_their_order(target: Target) -> None:
     assert one[32, 24, 0] > 50 and one[32, 24, 1] == 0  # beside it the far one
 
 
+def test_backs_of_a_closed_mesh_do_not_show(target: Target) -> None:
+    mesh = Mesh(*sphere(16, 20, (0.1, 0, 2), 0.5))
+    one, other = overlay(target, [mesh], Shading(skip_backs=True)), overlay(target, [mesh])
+    # A back can reach 1/256 pixel beyond the outline of the front: worst seen 1 of 5,120 pixels.
+    assert (one != other).any(dim=-1).sum() <= 4
+
+
+def test_skipped_backs_are_those_whose_corners_run_clockwise(target: Target) -> None:
+    vertices, faces = triangles((-9, -9, 2), (0, 18, 2), (9, -9, 2))
+    wall, turned = Mesh(vertices, faces), Mesh(vertices, faces[:, [0, 2, 1]].contiguous())
+    assert (overlay(target, [wall], Shading(skip_backs=True)) != 60).any()
+    assert (overlay(target, [turned], Shading(skip_backs=True)) == 60).all()
+
+
 def test_outline_is_antialiased(target: Target) -> None:
     vertices, faces = triangles((-4, -4, 2), (0.3, -4, 2), (0.5, 4, 2), (-4, -4, 2), (0.5, 4, 2), (-4, 4, 2))
     drawn = overlay(
