@@ -346,12 +346,16 @@ def test_loop_reads_a_new_observation_in_place(rng: torch.Generator, monkeypatch
     target = emulated_or_gpu(monkeypatch)
     problem, other = random_problem(rng), random_problem(rng)
     start, adam = random_parameters(problem.body, 2, rng), adam_of(problem, 3)
+    rights = [ops.fit(p, start, adam, Implementation.REFERENCE) for p in (problem, with_observation_of(problem, other))]
     there = moved(problem, target.device)
     loop = FitLoop(there, moved(adam, target.device))
     first = loop.run(start.to(target.device))
     for name in ("features", "base", "weight", "mask"):
         getattr(there.observation, name).copy_(getattr(other.observation, name))
     second = loop.run(start.to(target.device))
-    for found, seen in ((first, problem.observation), (second, other.observation)):
-        right = ops.fit(replace(problem, observation=seen), start, adam, Implementation.REFERENCE)
+    for found, right in zip((first, second), rights, strict=True):
         close(found.losses.cpu(), right.losses, 1e-4)
+
+
+def with_observation_of(problem: FitProblem, other: FitProblem) -> FitProblem:
+    return replace(problem, observation=other.observation)
