@@ -1,0 +1,40 @@
+"""Which implementation of an op runs: C++ on a CPU, CUDA on a GPU, plain torch as their definition and fallback."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+from kernels import build
+
+
+class Implementation(Enum):
+    """The implementations of every op."""
+
+    REFERENCE = "reference"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def choose(tensor: Tensor, wanted: Implementation | None = None) -> Implementation:
+    """The implementation for data on this tensor's device; `wanted` asks for one by name.
+
+    Raises ValueError if the one that is asked for cannot take this tensor, RuntimeError if it cannot be built here.
+    """
+    on_gpu = tensor.device.type == "cuda"
+    if wanted is None:
+        if on_gpu:
+            return Implementation.CUDA
+        return Implementation.CPU if build.load_library() is not None else Implementation.REFERENCE
+    if (wanted is Implementation.CPU and on_gpu) or (wanted is Implementation.CUDA and not on_gpu):
+        raise ValueError(f"implementation: {wanted.value} cannot take tensors on {tensor.device}")
+    if wanted is Implementation.CPU and build.load_library() is None:
+        raise RuntimeError("implementation: the C++ kernels could not be built on this machine, see the log")
+    return wanted
+
+
+def threads() -> int:
+    """How many threads a C++ kernel may use: as many as torch."""
+    return torch.get_num_threads()

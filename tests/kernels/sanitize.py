@@ -1,0 +1,54 @@
+"""Runs the C++ kernels' tests under AddressSanitizer and UBSan: `python -m tests.kernels.sanitize`.
+
+Needs g++ with its sanitizers. Python itself is not instrumented, so the sanitizer's library is loaded before it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from kernels import build
+
+_FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1")
+
+
+def main() -> int:
+    """Builds with the sanitizers into a cache of its own and runs the tests there; returns pytest's exit status."""
+    compiler = build.find_compiler()
+    runtimes = [
+        subprocess.run(
+            [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    with tempfile.TemporaryDirectory() as cache:
+        level = build.processor_level()
+        target = Path(cache) / "body-tracker" / "kernels" / build.library_name(level)
+        flags = [*build.COMMON_FLAGS, *build.level_flags(level), *_FLAGS]
+        build.compile_library(target, flags, [build.SOURCE_DIR / name for name in build.SOURCES])
+        environment = {
+            **os.environ,
+            "XDG_CACHE_HOME": cache,
+            "LD_PRELOAD": ":".join(runtimes),
+            "ASAN_OPTIONS": "detect_leaks=0",  # Python's own, not ours
+        }
+        tests = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            str(Path(__file__).parent),
+            "-k",
+            "cpu or threads",
+            "-p",
+            "no:cacheprovider",
+        ]
+        return subprocess.run(tests, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
