@@ -1,0 +1,7 @@
+"""People in a frame: landmarks, visibility and masks by MediaPipe's pose landmarker."""
+
+from __future__ import annotations
+
+from tracker.detect.detector import DetectConfig, LandmarkDetector
+
+__all__ = ["DetectConfig", "LandmarkDetector"]

@@ -1,0 +1,156 @@
+"""The pose landmarker's model bundle: made from the two networks that MediaPipe's wheel carries, or the user's own.
+
+MediaPipe's Tasks API wants a `.task` file, which its makers offer only for download. The wheel has the same two
+networks without the metadata that says how their input is normalised; adding it and zipping them gives the bundle, so
+that nothing has to be fetched. The bundle is handed to MediaPipe as bytes: the file in the cache only saves the half
+second that making it takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import tempfile
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracker.errors import InputError, RunError
+
+_HOW_TO_INSTALL = "install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
+
+
+@dataclass(frozen=True)
+class _Network:
+    """One of the two networks: where the wheel has it, its name in a bundle, (pixel − mean) / std as it wants it."""
+
+    wheel_path: str
+    bundle_name: str
+    mean: float
+    std: float
+
+
+_NETWORKS = (
+    _Network("modules/pose_detection/pose_detection.tflite", "pose_detector.tflite", 127.5, 127.5),
+    _Network("modules/pose_landmark/pose_landmark_full.tflite", "pose_landmarks_detector.tflite", 0.0, 255.0),
+)
+
+
+def require_mediapipe() -> None:
+    """Raises RunError that says how to install MediaPipe unless it can be imported."""
+    try:
+        import mediapipe  # noqa: F401
+    except ImportError as error:
+        raise RunError(
+            f"finding people needs mediapipe, which cannot be imported ({error}); {_HOW_TO_INSTALL}"
+        ) from None
+
+
+def read_task_file(path: Path) -> bytes:
+    """A user's own `.task` file. Raises InputError unless it is a pose landmarker's bundle."""
+    expected = "expected a MediaPipe pose landmarker bundle (.task)"
+    if not path.is_file():
+        raise InputError(f"task file {path}: {'a folder' if path.is_dir() else 'no such file'}; {expected}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"task file {path}: cannot be read ({error.strerror}); {expected}") from None
+    problem = _problem_of(content)
+    if problem:
+        raise InputError(f"task file {path}: {problem}; {expected}")
+    return content
+
+
+def built_in_bundle() -> bytes:
+    """The bundle made from the wheel's own networks, from the cache when a whole one lies there.
+
+    Raises InputError when the installed MediaPipe carries no networks.
+    """
+    import mediapipe
+
+    networks = _wheel_networks(Path(mediapipe.__file__).parent, mediapipe.__version__)
+    digest = hashlib.sha256(b"".join(networks)).hexdigest()[:16]
+    name = f"pose-{mediapipe.__version__}-{digest}.task"
+    with suppress(OSError, RuntimeError):
+        content = (cache_folder() / name).read_bytes()
+        if not _problem_of(content):
+            return content
+    content = _zipped({n.bundle_name: _with_metadata(n, raw) for n, raw in zip(_NETWORKS, networks, strict=True)})
+    with suppress(OSError, RuntimeError):  # a missing or read-only home only costs the time to make it again
+        _write_whole(cache_folder() / name, content)
+    return content
+
+
+def cache_folder() -> Path:
+    """The platform's folder for files that can be made again, with the project's name.
+
+    Raises RuntimeError for a user without a home.
+    """
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "body-tracker"
+
+
+def _wheel_networks(package: Path, version: str) -> list[bytes]:
+    try:
+        return [(package / network.wheel_path).read_bytes() for network in _NETWORKS]
+    except OSError:
+        raise InputError(
+            f"mediapipe {version} carries no pose networks; {_HOW_TO_INSTALL}, or give a pose landmarker's .task file"
+        ) from None
+
+
+def _with_metadata(network: _Network, model: bytes) -> bytes:
+    """The network with the metadata that MediaPipe's Tasks require of it: its input is a picture, normalised so."""
+    from mediapipe.tasks.python.metadata.metadata_writers.metadata_writer import MetadataWriter
+    from mediapipe.tasks.python.metadata.metadata_writers.writer_utils import get_output_tensor_types
+
+    content = bytearray(model)
+    writer = MetadataWriter.create(content)
+    writer.add_image_input([network.mean], [network.std])
+    for _ in get_output_tensor_types(content):
+        writer.add_feature_output()
+    populated, _ = writer.populate()
+    return bytes(populated)
+
+
+def _zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # MediaPipe maps the files: no compression
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def _problem_of(bundle: bytes) -> str | None:
+    """What keeps these bytes from being a pose landmarker's bundle; None when nothing does."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+            missing = [n.bundle_name for n in _NETWORKS if n.bundle_name not in archive.namelist()]
+            if missing:
+                return f"has no {missing[0]} in it"
+            damaged = archive.testzip()
+            return f"{damaged} in it is damaged" if damaged else None
+    except zipfile.BadZipFile:
+        return "not a zip archive"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Writes beside the final name and renames, so that another process never reads half a bundle."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise

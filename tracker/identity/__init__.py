@@ -1,0 +1,7 @@
+"""Who is who over time: identities that survive crossing, absence and a detector that flickers."""
+
+from __future__ import annotations
+
+from tracker.identity.assignment import IdentityConfig, IdentityTracker
+
+__all__ = ["IdentityConfig", "IdentityTracker"]

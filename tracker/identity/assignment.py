@@ -1,0 +1,223 @@
+"""Gives detections their identities: by where a person should be, how sure that still is, and what they wear.
+
+Every pair of a known person and a detection has a cost, a negative log-likelihood: a Gaussian of the distance between
+predicted and detected pose, which widens with every second of absence, and a Gaussian of the difference in clothes.
+While a person is in view their place decides; after a second behind a tree their clothes do. The cheapest assignment
+over all people wins (scipy's linear_sum_assignment). Time comes from the frames: nothing counts frames per second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from tracker.detect.likeness import BODY_POINTS, shared_box
+from tracker.errors import InputError
+from tracker.identity.appearance import Appearance, appearance_distance, appearance_of
+from tracker.identity.track import Track
+from tracker.types import Array, Detection, Frame, TrackedDetection
+
+
+@dataclass(frozen=True)
+class IdentityConfig:
+    """When a detection is the same person as before. Distances are in body sizes, about 0.3 of a standing height."""
+
+    lost_seconds: float = 3.0
+    """Who is away for longer gets a new identity."""
+    confirm_seconds: float = 0.25
+    """How long a person of whom little is visible, or who overlaps another, must be seen before they are given an
+    identity. Who is seen well is given one at once, also in a single still picture; a person who stays doubtful in a
+    still is left out."""
+    place_spread: float = 0.35
+    """Standard deviation of a person's place around its prediction at once after they were seen."""
+    place_spread_per_second: float = 2.5
+    """What it grows by with absence."""
+    appearance_spread: float = 0.15
+    """Standard deviation of the difference (Hellinger, 0..1) between one person's clothes at different times."""
+    max_cost: float = 10.0
+    """Negative log-likelihood above which a detection is not the same person."""
+
+    def __post_init__(self) -> None:
+        for name in ("lost_seconds", "place_spread", "place_spread_per_second", "appearance_spread", "max_cost"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if not self.confirm_seconds >= 0:
+            raise InputError(f"confirm_seconds: expected 0 or more, got {self.confirm_seconds}")
+
+
+_UNKNOWN_APPEARANCE = 0.3
+"""Stands for the difference in clothes when nothing of them is seen on both sides: that of the same person at worst."""
+_UNCONFIRMED_COST = 2.0
+"""A person who has an identity has the first claim on a detection."""
+_UNCONFIRMED_SECONDS = 0.5
+"""Who has no identity yet is forgotten after so long an absence; who has one, after this and _PATIENCE times as long as
+they had been in view, up to lost_seconds: a ghost of a few frames must not hand its identity to the next person."""
+_PATIENCE = 4.0
+_PREDICTED_SECONDS = 1.5
+"""Places of people who have been away for longer are not worth a closer look."""
+_SLOT_SECONDS = 1.0
+"""Where max_people are followed, a stranger gets the place of one who has been away for so long."""
+_VISIBLE = 0.5
+_WELL_SEEN_POINTS = 8
+"""Visible body points (of 13) of a person whose identity needs no second sighting."""
+_OVERLAPPING = 0.3
+"""Share of the smaller of two boxes from which one of them may be a wrong pose on the other's body."""
+_CLEAN_OVERLAP = 0.2
+"""Boxes that share less of the smaller one have their own clothes in them."""
+
+
+class IdentityTracker:
+    """Follows people through the detections of successive frames."""
+
+    def __init__(self, config: IdentityConfig | None = None, max_people: int = 4) -> None:
+        """At most max_people are given out in a frame, those who have been in view for longest."""
+        if max_people < 1:
+            raise InputError(f"max_people: expected 1 or more, got {max_people}")
+        self.config = config or IdentityConfig()
+        self.max_people = max_people
+        self._tracks: list[Track] = []
+        self._time = -math.inf
+        self._size = (0, 0)
+        self._next_id = 0
+
+    def predicted_boxes(self, time: float) -> list[Array]:
+        """xyxy px boxes where people seen lately should be at `time`, as far as that is in the picture.
+
+        The most established first. People without an identity are left out: a closer look at a wrong pose's place
+        finds the wrong pose again.
+        """
+        known = [t for t in self._tracks if t.person_id is not None]
+        recent = [t for t in known if t.absence(time) <= _PREDICTED_SECONDS]
+        poses = [track.predicted(time) for track in sorted(recent, key=_by_standing)]
+        return [box for box in map(_box_of, poses) if _centre_inside(box, self._size)]
+
+    def assign(self, frame: Frame, detections: Sequence[Detection]) -> list[TrackedDetection]:
+        """The detections of the people who have an identity, each with it, in the order of the identities.
+
+        Identities are 0, 1, 2, … in the order in which people are confirmed; none is ever given to a second person
+        that the tracker can tell from the first. Frames come in the order of their time.
+        """
+        frame_step = self._start(frame)
+        looks = [appearance_of(frame.image, detection) for detection in detections]
+        clean = _clean(detections)
+        matches = self._matches(frame.time, detections, looks)
+        for row, track in enumerate(self._tracks):
+            column = matches.get(row)
+            if column is None:
+                self._tracks[row] = track.missed(frame_step)
+            else:
+                look = looks[column] if clean[column] else None
+                self._tracks[row] = track.updated(frame.time, frame_step, detections[column], look)
+        taken = dict(matches)
+        for column in sorted(set(range(len(detections))) - set(matches.values())):
+            taken[len(self._tracks)] = column
+            self._tracks.append(Track.begin(frame.time, detections[column], looks[column]))
+        self._confirm(frame, {row: detections[column] for row, column in taken.items()})
+        return self._given_out(taken, detections)
+
+    def _start(self, frame: Frame) -> float:
+        """Forgets who has been away for too long; gives the seconds since the last frame.
+
+        A source that jumps back in time, as a loop does, goes on from there.
+        """
+        if frame.time < self._time:
+            back = self._time - frame.time
+            self._tracks = [
+                replace(t, first_seen=t.first_seen - back, last_seen=t.last_seen - back) for t in self._tracks
+            ]
+        step = max(0.0, frame.time - self._time) if self._tracks else 0.0
+        self._time, self._size = frame.time, frame.size
+        self._tracks = [t for t in self._tracks if t.absence(frame.time) <= self._patience(t)]
+        return step
+
+    def _patience(self, track: Track) -> float:
+        if track.person_id is None:
+            return _UNCONFIRMED_SECONDS
+        return min(self.config.lost_seconds, _UNCONFIRMED_SECONDS + _PATIENCE * track.standing)
+
+    def _matches(self, time: float, detections: Sequence[Detection], looks: Sequence[Appearance]) -> dict[int, int]:
+        """Track index → detection index of the cheapest assignment, pairs that are too unlikely left out."""
+        if not self._tracks or not detections:
+            return {}
+        costs = np.array(
+            [
+                [self._cost(track, time, d, look) for d, look in zip(detections, looks, strict=True)]
+                for track in self._tracks
+            ]
+        )
+        # a pair that is too unlikely costs as much as leaving both alone, so that it never pushes out a likely one
+        rows, columns = linear_sum_assignment(np.minimum(costs, self.config.max_cost))
+        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+        return {row: column for row, column in pairs if costs[row, column] < self.config.max_cost}
+
+    def _cost(self, track: Track, time: float, detection: Detection, look: Appearance) -> float:
+        """Negative log-likelihood that the detection is this person; 0 for one just seen, in place and dressed so."""
+        config = self.config
+        spread = math.hypot(config.place_spread, config.place_spread_per_second * track.absence(time))
+        place = 0.5 * (track.distance(time, detection) / spread) ** 2 + 2 * math.log(spread / config.place_spread)
+        difference = appearance_distance(track.appearance, look)
+        difference = _UNKNOWN_APPEARANCE if difference is None else difference
+        clothes = 0.5 * (difference / config.appearance_spread) ** 2
+        return place + clothes + (_UNCONFIRMED_COST if track.person_id is None else 0.0)
+
+    def _confirm(self, frame: Frame, sightings: dict[int, Detection]) -> None:
+        """Gives identities to those seen now who deserve one, while fewer than max_people have one and are about."""
+        about = sum(t.person_id is not None and t.absence(frame.time) <= _SLOT_SECONDS for t in self._tracks)
+        for row, detection in sightings.items():
+            track = self._tracks[row]
+            if track.person_id is not None or about >= self.max_people:
+                continue
+            others = [
+                sightings[other].bbox if other in sightings else _box_of(known.predicted(frame.time))
+                for other, known in enumerate(self._tracks)
+                if known.person_id is not None and known.absence(frame.time) <= _UNCONFIRMED_SECONDS
+            ]
+            if self._is_convincing(track, detection, others, frame.size):
+                self._tracks[row] = replace(track, person_id=self._next_id)
+                self._next_id += 1
+                about += 1
+
+    def _is_convincing(
+        self, track: Track, detection: Detection, others: Sequence[Array], size: tuple[int, int]
+    ) -> bool:
+        """Seen well and apart from the boxes of the others, or seen for long enough."""
+        if track.sightings > 1 and track.standing >= self.config.confirm_seconds:
+            return True
+        points = detection.landmarks2d[BODY_POINTS]
+        visible = (detection.visibility[BODY_POINTS] >= _VISIBLE) & ((points >= 0) & (points < size)).all(axis=1)
+        apart = all(shared_box(detection.bbox, other) < _OVERLAPPING for other in others)
+        return apart and int(visible.sum()) >= _WELL_SEEN_POINTS
+
+    def _given_out(self, taken: dict[int, int], detections: Sequence[Detection]) -> list[TrackedDetection]:
+        known = sorted(
+            (row for row in taken if self._tracks[row].person_id is not None),
+            key=lambda r: _by_standing(self._tracks[r]),
+        )
+        people = {self._tracks[row].person_id: detections[taken[row]] for row in known[: self.max_people]}
+        return [TrackedDetection(key, people[key]) for key in sorted(k for k in people if k is not None)]
+
+
+def _by_standing(track: Track) -> tuple[bool, float, float]:
+    """Sorts the most established first."""
+    return track.person_id is None, -track.standing, track.first_seen
+
+
+def _box_of(landmarks: Array) -> Array:
+    return np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+
+
+def _centre_inside(box: Array, size: tuple[int, int]) -> bool:
+    centre = (box[:2] + box[2:]) / 2
+    return bool(((centre >= 0) & (centre < size)).all())
+
+
+def _clean(detections: Sequence[Detection]) -> list[bool]:
+    """Whether each detection stands apart, so that its colours are its own."""
+    return [
+        all(shared_box(d.bbox, other.bbox) < _CLEAN_OVERLAP for j, other in enumerate(detections) if j != i)
+        for i, d in enumerate(detections)
+    ]
