@@ -265,7 +265,7 @@ def _complete(mesh: Mesh) -> Mesh:
     rgb = np.asarray(_tensor(mesh.colour).cpu(), dtype=np.float32)  # type: ignore[arg-type]
     if rgb.shape not in ((3,), (vertices.shape[0], 3)):
         raise ValueError(f"colour: expected shape (3,) or ({vertices.shape[0]}, 3), got {rgb.shape}")
-    colour = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(rgb, (vertices.shape[0], 3)))).to(vertices.device)
+    colour = torch.from_numpy(np.array(np.broadcast_to(rgb, (vertices.shape[0], 3)), order="C")).to(vertices.device)
     normals = vertex_normals(vertices, faces) if mesh.normals is None else _tensor(mesh.normals)
     check_tensor("normals", normals, tuple(vertices.shape), like=vertices)
     return Mesh(vertices, faces, colour, normals)

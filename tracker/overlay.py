@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tracker.body.model import BodyModel, vertex_normals
 from tracker.camera import Camera
 from tracker.keypoints import SKELETON_EDGES, SMPL_JOINTS
-from tracker.renderer import NEAREST_Z, Mesh, PyrenderRenderer, Renderer, Rendering
+from tracker.renderer import NEAREST_Z, Mesh, RasterRenderer, Renderer
 from tracker.types import Array, Person, Pose
 
 Picture = NDArray[np.uint8]
@@ -81,7 +81,7 @@ class MeshOverlay:
     """Meshes over pictures; use as a context manager. The renderer is made when the first mesh is drawn."""
 
     config: OverlayConfig = field(default_factory=OverlayConfig)
-    make_renderer: Callable[[], Renderer] = PyrenderRenderer
+    make_renderer: Callable[[], Renderer] = RasterRenderer
     _renderer: Renderer | None = field(default=None, init=False)
 
     def __enter__(self) -> MeshOverlay:
@@ -108,17 +108,14 @@ class MeshOverlay:
         posed = [(person, camera_vertices(body, person.pose)) for person in people]
         meshes = [lit_mesh(v, faces, identity_colour(person.person_id)) for person, v in posed if _drawable(v)]
         if meshes:
-            box = _region(camera, meshes)
-            crop = camera.crop(np.array(box), box[2] - box[0], box[3] - box[1])
-            _blend(picture, self._renderer_ready().render(crop, meshes), box, self.config.alpha)
+            picture = self._renderer_ready().draw_over(picture, camera, meshes, self.config.alpha)
         return draw_labels(picture, people) if self.config.labels else picture
 
     def silhouette(self, camera: Camera, vertices: Array, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """(height, width) True where the mesh covers at least half of the pixel. vertices: (V, 3) m, camera frame."""
+        """(height, width) True where the mesh covers the pixel. vertices: (V, 3) m, camera frame."""
         if not _drawable(vertices):
             return np.zeros((camera.height, camera.width), bool)
-        mesh = Mesh(vertices, faces, np.ones_like(vertices))
-        return self._renderer_ready().render(camera, [mesh]).coverage >= 128
+        return self._renderer_ready().covers(camera, Mesh(vertices, faces, np.ones_like(vertices)))
 
     def _renderer_ready(self) -> Renderer:
         if self._renderer is None:
@@ -144,35 +141,6 @@ def lit_mesh(vertices: Array, faces: NDArray[np.integer], colour: Colour) -> Mes
 
 def _drawable(vertices: Array) -> bool:
     return bool(np.isfinite(vertices).all() and (vertices[:, 2] > NEAREST_Z).any())
-
-
-def _region(camera: Camera, meshes: Sequence[Mesh]) -> tuple[int, int, int, int]:
-    """xyxy px: the part of the picture that the meshes may touch.
-
-    Its sides are multiples of 64, so that a renderer seldom has to change the size of its buffers.
-    """
-    vertices = np.concatenate([mesh.vertices for mesh in meshes])
-    size = np.array([camera.width, camera.height])
-    low, high = np.zeros(2), size.astype(float)
-    if (vertices[:, 2] > NEAREST_Z).all():
-        pixels = camera.project(vertices)
-        low, high = np.clip(pixels.min(axis=0) - 1, 0, size - 1), np.clip(pixels.max(axis=0) + 1, 1, size)
-    start = np.floor(low).astype(int)
-    sides = np.maximum(64 * np.ceil((high - start) / 64), 64).astype(int)
-    x0, y0, x1, y1 = (int(v) for v in (*start, *(start + sides)))
-    return x0, y0, x1, y1
-
-
-def _blend(picture: Picture, rendering: Rendering, box: tuple[int, int, int, int], alpha: float) -> None:
-    """Lays the rendering of `box`, which may reach beyond the picture, over the picture in place."""
-    x0, y0, x1, y1 = box
-    below = picture[y0:y1, x0:x1]
-    height, width = below.shape[:2]
-    coverage, colour = rendering.coverage[:height, :width], rendering.colour[:height, :width]
-    kept = cv2.convertScaleAbs(coverage, alpha=-alpha, beta=255.0)
-    shown = cv2.multiply(below, cv2.merge([kept, kept, kept]), scale=1 / 255)
-    cv2.addWeighted(colour, alpha, shown, 1.0, 0.0, dst=shown)
-    picture[y0:y1, x0:x1] = shown
 
 
 def draw_skeleton(image: Picture, people: Sequence[Person], config: SkeletonConfig | None = None) -> Picture:

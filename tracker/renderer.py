@@ -1,4 +1,4 @@
-"""Meshes to pictures with exact intrinsics: the interface that drawing needs, and pyrender (OpenGL) behind it.
+"""Lit meshes over pictures with exact intrinsics: our own rasteriser, and pyrender (OpenGL) for whoever asks for it.
 
 Pixel centres are at integers + 0.5 here as everywhere (`camera.py`); OpenGL samples there too, so intrinsics pass
 through unchanged. OpenGL looks along -z with y up, so meshes are turned by half a turn about x on their way in.
@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels import raster
 from tracker.camera import Camera
 from tracker.errors import RunError
 from tracker.types import Array
@@ -24,6 +27,8 @@ NEAREST_Z = 0.05
 """m: what is closer to the camera's plane than this is cut away."""
 _FARTHEST_Z = 1000.0
 _DEBIAN_PACKAGES = "libegl1 libgl1-mesa-dri libgles2"
+
+Picture = NDArray[np.uint8]
 
 _R_GL_CAMERA = np.diag([1.0, -1.0, -1.0])
 
@@ -55,8 +60,12 @@ class Rendering:
 class Renderer(Protocol):
     """What the overlay draws with."""
 
-    def render(self, camera: Camera, meshes: Sequence[Mesh]) -> Rendering:
-        """The meshes, hiding each other and cut at NEAREST_Z, in a picture of the camera's size."""
+    def draw_over(self, picture: Picture, camera: Camera, meshes: Sequence[Mesh], alpha: float) -> Picture:
+        """A new picture with the meshes over it, hiding each other and cut at NEAREST_Z. camera: of this picture."""
+        ...
+
+    def covers(self, camera: Camera, mesh: Mesh) -> NDArray[np.bool_]:
+        """(height, width) True where the mesh covers the middle of the pixel, or at least half of it."""
         ...
 
     def close(self) -> None:
@@ -64,7 +73,69 @@ class Renderer(Protocol):
         ...
 
 
-class PyrenderRenderer:
+class RasterRenderer:
+    """The rasteriser of `kernels`: C++ where it can be built, and quick enough for a live picture."""
+
+    def draw_over(self, picture: Picture, camera: Camera, meshes: Sequence[Mesh], alpha: float) -> Picture:
+        """See Renderer."""
+        # the light is in the colours already
+        dark = raster.Light((0.0, 0.0, -1.0), 0.0)
+        shading = raster.Shading(alpha, ambient=1.0, key=dark, fill=dark, skip_backs=True)
+        flat = [
+            raster.Mesh(
+                _float32(mesh.vertices),
+                np.ascontiguousarray(mesh.faces, np.int32),
+                _float32(255 * mesh.colours),
+                np.zeros(mesh.vertices.shape, np.float32),
+            )
+            for mesh in meshes
+        ]
+        return raster.shade_overlay(picture, flat, _intrinsics(camera), shading, NEAREST_Z).numpy()
+
+    def covers(self, camera: Camera, mesh: Mesh) -> NDArray[np.bool_]:
+        """See Renderer."""
+        faces = np.ascontiguousarray(mesh.faces, np.int32)
+        size = (camera.width, camera.height)
+        drawn = raster.rasterize(_float32(mesh.vertices), faces, _intrinsics(camera), size, NEAREST_Z)
+        return drawn.triangle.numpy() >= 0
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _float32(values: Array) -> NDArray[np.float32]:
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _intrinsics(camera: Camera) -> raster.Intrinsics:
+    return raster.Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy)
+
+
+class RegionRenderer(ABC):
+    """A renderer that makes pictures of meshes over nothing; only the part that the meshes touch is rendered."""
+
+    @abstractmethod
+    def render(self, camera: Camera, meshes: Sequence[Mesh]) -> Rendering:
+        """The meshes over nothing, hiding each other and cut at NEAREST_Z, in a picture of the camera's size."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """See Renderer."""
+
+    def draw_over(self, picture: Picture, camera: Camera, meshes: Sequence[Mesh], alpha: float) -> Picture:
+        """See Renderer."""
+        box = _region(camera, meshes)
+        crop = camera.crop(np.array(box), box[2] - box[0], box[3] - box[1])
+        result = picture.copy()
+        _blend(result, self.render(crop, meshes), box, alpha)
+        return result
+
+    def covers(self, camera: Camera, mesh: Mesh) -> NDArray[np.bool_]:
+        """See Renderer."""
+        return self.render(camera, [mesh]).coverage >= 128
+
+
+class PyrenderRenderer(RegionRenderer):
     """OpenGL through pyrender, on a GPU or in software, without a display.
 
     It may be used from any thread, by one at a time. Several may exist at once.
@@ -96,7 +167,7 @@ class PyrenderRenderer:
         self._leave()
 
     def render(self, camera: Camera, meshes: Sequence[Mesh]) -> Rendering:
-        """See Renderer. Raises RunError when OpenGL cannot make a picture of this size."""
+        """See RegionRenderer. Raises RunError when OpenGL cannot make a picture of this size."""
         from pyrender import RenderFlags
 
         if max(camera.width, camera.height) > self._largest:
@@ -133,6 +204,35 @@ class PyrenderRenderer:
         """Lets go of the context, which otherwise stays bound to this thread and refuses all others."""
         if _is_egl():
             _release(self._offscreen._platform)
+
+
+def _region(camera: Camera, meshes: Sequence[Mesh]) -> tuple[int, int, int, int]:
+    """xyxy px: the part of the picture that the meshes may touch.
+
+    Its sides are multiples of 64, so that a renderer seldom has to change the size of its buffers.
+    """
+    vertices = np.concatenate([mesh.vertices for mesh in meshes])
+    size = np.array([camera.width, camera.height])
+    low, high = np.zeros(2), size.astype(float)
+    if (vertices[:, 2] > NEAREST_Z).all():
+        pixels = camera.project(vertices)
+        low, high = np.clip(pixels.min(axis=0) - 1, 0, size - 1), np.clip(pixels.max(axis=0) + 1, 1, size)
+    start = np.floor(low).astype(int)
+    sides = np.maximum(64 * np.ceil((high - start) / 64), 64).astype(int)
+    x0, y0, x1, y1 = (int(v) for v in (*start, *(start + sides)))
+    return x0, y0, x1, y1
+
+
+def _blend(picture: Picture, rendering: Rendering, box: tuple[int, int, int, int], alpha: float) -> None:
+    """Lays the rendering of `box`, which may reach beyond the picture, over the picture in place."""
+    x0, y0, x1, y1 = box
+    below = picture[y0:y1, x0:x1]
+    height, width = below.shape[:2]
+    coverage, colour = rendering.coverage[:height, :width], rendering.colour[:height, :width]
+    kept = cv2.convertScaleAbs(coverage, alpha=-alpha, beta=255.0)
+    shown = cv2.multiply(below, cv2.merge([kept, kept, kept]), scale=1 / 255)
+    cv2.addWeighted(colour, alpha, shown, 1.0, 0.0, dst=shown)
+    picture[y0:y1, x0:x1] = shown
 
 
 def _is_egl() -> bool:
