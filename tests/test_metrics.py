@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from tracker.evaluation.metrics import acceleration_errors, aligned_errors, joint_errors, relative_errors
+from tracker.evaluation.metrics import (
+    acceleration_errors,
+    aligned_errors,
+    angle_errors,
+    foot_sliding,
+    jerks,
+    joint_errors,
+    keypoint_distances,
+    mean,
+    relative_errors,
+)
 from tracker.types import Array
 
 
@@ -103,3 +113,78 @@ def test_too_few_frames_have_no_acceleration() -> None:
 def test_shapes_that_differ_are_named() -> None:
     with pytest.raises(ValueError, match=r"predicted: expected shape \(2, 5, 3\), got \(2, 4, 3\)"):
         joint_errors(np.zeros((2, 4, 3)), np.zeros((2, 5, 3)))
+
+
+def test_alignment_of_the_visible_points_only(body: Array) -> None:
+    """A hidden point that is far off changes nothing for the others, and is not judged."""
+    turn = Rotation.from_rotvec([0.1, 0.4, -0.2]).as_matrix()
+    predicted = 0.9 * body @ turn.T + 0.3
+    predicted[:, 2] += 10.0
+    visible = np.ones(body.shape[:2], bool)
+    visible[:, 2] = False
+    errors = aligned_errors(predicted, body, visible)
+    assert errors[:, [0, 1, 3, 4]] == pytest.approx(np.zeros((2, 4)), abs=1e-9)
+    assert np.isnan(errors[:, 2]).all()
+    assert aligned_errors(predicted, body)[:, 0].min() > 100
+    visible[0, :3] = False
+    assert np.isnan(aligned_errors(predicted, body, visible)[0]).all()
+
+
+def test_alignment_agrees_with_an_independent_formula(body: Array) -> None:
+    """scipy's Kabsch rotation of centred points, and the scale by least squares, give the same errors."""
+    rng = np.random.default_rng(1)
+    predicted = body + 0.3 * rng.normal(size=body.shape)
+    for frame in range(len(body)):
+        true, points = (each[frame] - each[frame].mean(axis=0) for each in (body, predicted))
+        rotation, _ = Rotation.align_vectors(true, points)
+        turned = rotation.apply(points)
+        scale = (turned * true).sum() / (turned**2).sum()
+        expected = 1000 * np.linalg.norm(scale * turned - true, axis=1)
+        assert aligned_errors(predicted, body)[frame] == pytest.approx(expected)
+
+
+def test_jerk_of_a_cubic_at_uneven_times() -> None:
+    times = np.array([0.0, 0.1, 0.15, 0.4, 0.5])
+    places = np.zeros((5, 2, 3))
+    places[:, 1, 0] = 4.0 * times**3 - times**2 + 2
+    assert jerks(times, places, 1.0) == pytest.approx(np.tile([0.0, 24.0], (2, 1)), abs=1e-9)
+
+
+def test_jerk_leaves_out_gaps_and_needs_four_frames() -> None:
+    times = np.array([0.0, 0.1, 0.2, 0.3, 1.0])
+    places = np.zeros((5, 1, 3))
+    places[4] = 7.0
+    assert jerks(times, places, 0.15) == pytest.approx(np.zeros((1, 1)))
+    assert jerks(times[:3], places[:3], 0.15).shape == (0, 1)
+
+
+def test_foot_sliding_counts_while_the_true_foot_stands() -> None:
+    times = np.array([0.0, 0.5, 1.0, 1.5])
+    truth = np.zeros((4, 2, 3))
+    truth[:, 1, 0] = [0.0, 1.0, 1.0, 1.0]  # the second foot steps first, then stands
+    predicted = truth.copy()
+    predicted[:, 0, 2] = [0.0, 0.01, 0.01, 0.04]
+    assert sorted(foot_sliding(times, predicted, truth, 1.0)) == pytest.approx([0, 0, 0, 20.0, 60.0])
+    assert foot_sliding(times, predicted, truth, 0.4).size == 0
+
+
+def test_angle_errors() -> None:
+    true = Rotation.from_rotvec([[0.2, 0.1, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 1.0]])
+    off = Rotation.from_rotvec(np.radians([[0.0, 0.0, 0.0], [30.0, 0.0, 0.0], [0.0, 180.0, 0.0]]))
+    errors = angle_errors((true * off).as_matrix()[None], true.as_matrix()[None])
+    assert errors == pytest.approx(np.array([[0.0, 30.0, 180.0]]), abs=1e-5)
+
+
+def test_keypoints_in_head_lengths() -> None:
+    truth = np.zeros((2, 3, 2))
+    predicted = truth + np.array([[3.0, 4.0], [0.0, 10.0], [0.0, 0.0]])
+    distances = keypoint_distances(predicted, truth, np.array([10.0, 20.0]))
+    assert distances == pytest.approx(np.array([[0.5, 1.0, 0.0], [0.25, 0.5, 0.0]]))
+    assert mean((distances < 0.5).astype(float)) == pytest.approx(3 / 6)
+
+
+def test_the_mean_leaves_out_what_does_not_count() -> None:
+    values = np.array([[1.0, 2.0], [np.nan, 6.0]])
+    assert mean(values) == pytest.approx(3.0)
+    assert mean(values, np.array([[True, False], [True, True]])) == pytest.approx(3.5)
+    assert math.isnan(mean(values, np.zeros((2, 2), bool)))

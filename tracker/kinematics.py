@@ -79,15 +79,16 @@ class LandmarkRig:
         vertices = body.v_template.double().numpy()
         shapedirs = body.shapedirs.double().numpy()
         regressor = body.joint_regressor.double().numpy()
-        joints, joints_betas = regressor @ vertices, np.einsum("jv,vcb->jcb", regressor, shapedirs)
+        joints, joints_betas = regressor @ vertices, np.tensordot(regressor, shapedirs, axes=1)
         rest, rest_betas, weights = _carried_by_bones(joints, joints_betas)
 
         skin = [name for name in MEDIAPIPE_LANDMARKS if name not in bone_points()]
         rows = [MEDIAPIPE_LANDMARKS.index(name) for name in skin]
-        blend = body.weights.double().numpy()
         rho = body.landmark_regressor(skin).double().numpy()
-        rest[rows] = np.einsum("kv,vi,vc->kic", rho, blend, vertices, optimize=True)
-        rest_betas[rows] = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs, optimize=True)
+        used = rho.any(axis=0)  # a few hundred of the body's vertices carry landmarks
+        rho, blend = rho[:, used], body.weights.double().numpy()[used]
+        rest[rows] = np.einsum("kv,vi,vc->kic", rho, blend, vertices[used], optimize=True)
+        rest_betas[rows] = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs[used], optimize=True)
         weights[rows] = rho @ blend
         offsets = landmark_offsets() * float(np.ptp(vertices[:, 1])) / _REFERENCE_HEIGHT
         rest += weights[:, :, None] * offsets[:, None, :]
