@@ -50,6 +50,6 @@ if ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
     fi
 fi
 say "setup: installing the Python packages"
-pip install --quiet --editable ".[detect,render,smpl,dev]"
+pip install --quiet --editable ".[detect,render,smpl,eval,dev]"
 "$VENV/bin/python" -c 'import torch, mediapipe, av, click' || { say "setup: the installed packages do not import"; exit 1; }
 say "setup: done"
