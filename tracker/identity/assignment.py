@@ -70,6 +70,9 @@ _OVERLAPPING = 0.15
 """Share of the smaller of two boxes from which one of them may be a wrong pose on the other's body."""
 _CLEAN_OVERLAP = 0.2
 """Boxes that share less of the smaller one have their own clothes in them."""
+_SEEN_CLOTHES_COST = 4.0
+_LOST_CLOTHES_COST_PER_SECOND = 12.0
+"""What the wrong clothes cost at most: less than a new identity while somebody is in view, more after half a second."""
 _MIXED_CLOTHES_TRUST = 0.3
 """How much the clothes of people who overlap still count."""
 
@@ -169,6 +172,9 @@ class IdentityTracker:
         difference = appearance_distance(track.appearance, sighting.look)
         difference = _UNKNOWN_APPEARANCE if difference is None else difference
         clothes = 0.5 * (difference / config.appearance_spread) ** 2
+        # whoever has just been there is still there if something else is seen instead of their clothes: a box in front
+        most = _SEEN_CLOTHES_COST + _LOST_CLOTHES_COST_PER_SECOND * track.absence(time)
+        clothes = most * (1 - math.exp(-clothes / most))
         trust = 1.0 if sighting.clean else _MIXED_CLOTHES_TRUST
         return place + trust * clothes + (_UNCONFIRMED_COST if track.person_id is None else 0.0)
 
