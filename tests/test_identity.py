@@ -59,7 +59,7 @@ def at(figure: Figure, x: float) -> Figure:
     return replace(figure, x=x)
 
 
-RATES = pytest.mark.parametrize("rate", [5.0, 14.985, 30.0, 60.0])
+RATES = pytest.mark.parametrize("rate", [5.0, 29.97, 60.0])
 
 
 @RATES
