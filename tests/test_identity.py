@@ -253,6 +253,17 @@ def test_colours_are_read_inside_the_mask_only() -> None:
     assert set(found) == {1}
 
 
+@pytest.mark.parametrize("rate", [5.0, 30.0])
+def test_a_box_that_passes_in_front_of_the_clothes_changes_nothing(rate: float) -> None:
+    tracker = IdentityTracker()
+    for index, time in Scene(rate, 3.0).times():
+        frame = frame_of([at(RED, 300)], index, time)
+        left = round(400 * time - 300)
+        frame.image[:, max(left, 0) : max(left + 200, 0)] = (250, 240, 60)
+        given = tracker.assign(frame, [detection_of(at(RED, 300), 2.0)])
+        assert [tracked.person_id for tracked in given] == [0]
+
+
 def test_nothing_to_see_is_no_trouble() -> None:
     tracker = IdentityTracker()
     assert tracker.assign(Frame(0, 0.0, np.zeros((HEIGHT, WIDTH, 3), np.uint8)), []) == []
