@@ -55,7 +55,8 @@ class DetectConfig:
     min_presence: float = 0.5
     min_tracking: float = 0.5
     second_looks: int = 2
-    """At most so many closer looks a frame for tracked people whom the look at the whole frame did not find."""
+    """At most so many closer looks a frame for tracked people whom the look at the whole frame did not find. What one
+    sees beside other people is confirmed by one more."""
     search_seconds: float = 0.2
     """One piece of the frame is searched for people not known yet so often; infinity: never."""
 
