@@ -1,0 +1,66 @@
+"""What a process keeps of outfits, patterns, backgrounds and lights, each made from its number when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.body.model import BodyModel
+from tracker.synth.samples.assets import AssetFolder, read_environment
+from tracker.synth.samples.background import procedural_background
+from tracker.synth.samples.light import Environment, procedural_environment
+from tracker.synth.samples.outfit import Dresser, Outfit, bare_outfit, tailored_outfit
+from tracker.synth.samples.pattern import tile
+from tracker.synth.samples.sample import SampleConfig
+
+T = TypeVar("T")
+_BARE_SHARE = 0.12
+_TILES, _DRAWN_LIGHTS = 64, 24
+
+
+class Shelf(Generic[T]):
+    """Numbered things that depend on nothing but their number, made at first use and kept."""
+
+    def __init__(self, count: int, make: Callable[[int], T]) -> None:
+        self._count, self._make = count, make
+        self._made: dict[int, T] = {}
+
+    def any(self, rng: np.random.Generator) -> T:
+        """One of them."""
+        number = int(rng.integers(self._count))
+        if number not in self._made:
+            self._made[number] = self._make(number)
+        return self._made[number]
+
+
+class Stock:
+    """The shelves of one process."""
+
+    def __init__(self, config: SampleConfig, model: BodyModel, assets: AssetFolder | None) -> None:
+        self._config = config
+        self._dresser = Dresser(model)
+        self.outfits: Shelf[Outfit] = Shelf(config.outfits, self._outfit)
+        self.tiles: Shelf[NDArray[np.uint8]] = Shelf(_TILES, lambda number: tile(config.rng(_TILE, number)))
+        self.backgrounds: Shelf[NDArray[np.uint8]] = Shelf(
+            config.backgrounds, lambda number: procedural_background(config.rng(_BACKGROUND, number))
+        )
+        maps = [] if assets is None else assets.environments(config.split)
+        self.environments: Shelf[Environment] = Shelf(
+            _DRAWN_LIGHTS + len(maps),
+            lambda number: (
+                read_environment(maps[number])
+                if number < len(maps)
+                else procedural_environment(config.rng(_LIGHT, number))
+            ),
+        )
+
+    def _outfit(self, number: int) -> Outfit:
+        rng = self._config.rng(_OUTFIT, number)
+        return bare_outfit(self._dresser, rng) if rng.random() < _BARE_SHARE else tailored_outfit(self._dresser, rng)
+
+
+_OUTFIT, _TILE, _BACKGROUND, _LIGHT = range(100, 104)
+"""What random numbers are for: the first of the keys of `SampleConfig.rng`."""
