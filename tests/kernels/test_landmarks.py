@@ -137,7 +137,7 @@ def test_log_derivative_matches_finite_differences(scale: float) -> None:
 @needs_compiler
 @pytest.mark.parametrize(("joints", "betas", "points"), [(24, 10, 33), (24, 10, 1), (3, 2, 5), (22, 16, 40), (1, 1, 2)])
 @pytest.mark.parametrize("seed", range(3))
-def test_cpp_equals_the_reference(joints: int, betas: int, points: int, seed: int) -> None:
+def test_cpu_equals_the_reference(joints: int, betas: int, points: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     body = random_body(rng, joints, betas, points) if joints > 1 else one_bone(rng, betas, points)
     place, view = random_place(rng, body), random_view(rng, points)
@@ -164,7 +164,7 @@ def one_bone(rng: np.random.Generator, betas: int, points: int) -> CarriedPoints
 @needs_compiler
 @pytest.mark.parametrize("lower_upper", [(0.0, 0.0), (-0.4, 0.7)])
 @pytest.mark.parametrize("turn", [1e-9, 0.3, 2.5, 3.1, np.pi - 1e-6])
-def test_cpp_pull_equals_the_reference_up_to_half_a_turn(lower_upper: tuple[float, float], turn: float) -> None:
+def test_cpu_pull_equals_the_reference_up_to_half_a_turn(lower_upper: tuple[float, float], turn: float) -> None:
     rng = np.random.default_rng(7)
     towards = random_pull(rng, 24, lower_upper)
     axes = rng.normal(size=(24, 3))
