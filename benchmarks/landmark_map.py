@@ -95,7 +95,8 @@ class Finding:
 
 def carrier(rig: LandmarkRig, k: int) -> int:
     """The bone that moves a landmark most."""
-    return int(rig.bones[np.argmax(rig.gather[k] * rig.weights)])
+    carried = rig.carried
+    return int(carried.bones[np.argmax((carried.points == k) * carried.weights)])
 
 
 def offset_of(name: str, rig: LandmarkRig, seen: list[Sample]) -> Finding:
