@@ -13,7 +13,16 @@ ROOT = Path(__file__).parents[1]
 
 # From what everything may use to what nothing may use; a module imports only from its own level or from those above it.
 LEVELS = (
-    ("kernels", "engines", "tracker.errors", "tracker.types", "tracker.geometry", "tracker.interrupt", "tracker.paths"),
+    (
+        "kernels",
+        "engines",
+        "tracker.errors",
+        "tracker.types",
+        "tracker.geometry",
+        "tracker.interrupt",
+        "tracker.paths",
+        "tracker.stages",
+    ),
     ("tracker.camera", "tracker.keypoints", "tracker.body", "tracker.networks"),
     (
         "tracker.kinematics",
