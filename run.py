@@ -67,7 +67,7 @@ def cli() -> None:
     type=click.Choice(["none", "causal", "offline"]),
     default="offline",
     show_default=True,
-    help="offline looks both ways in time (files only), causal only back, as live does.",
+    help="offline looks both ways in time, causal only back, as live does.",
 )
 @OVERWRITE
 @PEOPLE
