@@ -10,7 +10,8 @@ import torch
 
 from kernels import raster
 from tracker.body import BodyModel, load_body
-from tracker.synth.samples import LimitPoses, Sample, SampleConfig, SampleFactory, stream
+from tracker.motion.sampler import PoseSampler
+from tracker.synth.samples import Sample, SampleConfig, SampleFactory, stream
 from tracker.synth.samples.factory import sample_betas
 
 SMALL = SampleConfig(outfits=2, backgrounds=2)
@@ -24,7 +25,7 @@ def body() -> BodyModel:
 
 @pytest.fixture(scope="module")
 def factory(body: BodyModel) -> SampleFactory:
-    return SampleFactory(SMALL, body, LimitPoses())
+    return SampleFactory(SMALL, body, PoseSampler(None))
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +99,11 @@ def test_iuv_points_at_the_surface_that_is_seen(samples: list[Sample], body: Bod
 
 
 def test_samples_depend_on_config_and_seed_alone(samples: list[Sample], body: BodyModel) -> None:
-    again = SampleFactory(SMALL, body, LimitPoses())
+    again = SampleFactory(SMALL, body, PoseSampler(None))
     for seed in (7, 2):  # in another order, with another stock behind
         for name in ("image", "theta", "parts", "occluder"):
             np.testing.assert_array_equal(getattr(again.sample(seed), name), getattr(samples[seed], name))
-    other = SampleFactory(SampleConfig(outfits=2, backgrounds=2, seed=1), body, LimitPoses()).sample(2)
+    other = SampleFactory(SampleConfig(outfits=2, backgrounds=2, seed=1), body, PoseSampler(None)).sample(2)
     assert (other.image != samples[2].image).any()
 
 
@@ -120,7 +121,7 @@ def test_without_workers_the_stream_runs_here(factory: SampleFactory, samples: l
 def test_about_as_much_is_hidden_as_was_asked_for(body: BodyModel) -> None:
     config = SampleConfig(outfits=1, backgrounds=1, occluded=1.0, webcam=0.0)
     shares = []
-    factory = SampleFactory(config, body, LimitPoses())
+    factory = SampleFactory(config, body, PoseSampler(None))
     for sample in map(factory.sample, range(30)):
         there = sample.parts_amodal > 0
         shares.append((sample.occluder & there).sum() / max(there.sum(), 1))
@@ -128,7 +129,7 @@ def test_about_as_much_is_hidden_as_was_asked_for(body: BodyModel) -> None:
 
 
 def test_nothing_hides_anybody_when_nothing_is_to(body: BodyModel) -> None:
-    factory = SampleFactory(SampleConfig(outfits=1, backgrounds=1, occluded=0.0, lens=0.0), body, LimitPoses())
+    factory = SampleFactory(SampleConfig(outfits=1, backgrounds=1, occluded=0.0, lens=0.0), body, PoseSampler(None))
     for sample in map(factory.sample, range(4)):
         dark = ~sample.image.any(axis=2)
         assert dark[sample.occluder].all()  # only what lies outside of the frame, which is black

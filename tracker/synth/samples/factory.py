@@ -16,11 +16,11 @@ from tracker.synth.samples.assets import AssetFolder
 from tracker.synth.samples.background import cut_background, look_around
 from tracker.synth.samples.composition import compose, inside
 from tracker.synth.samples.lens import through_lens
-from tracker.synth.samples.light import Environment, light_from_environment
+from tracker.synth.samples.light import Environment, Light, light_from_environment
 from tracker.synth.samples.look import choose_paints
 from tracker.synth.samples.occluder import furniture, patch_mask, place
 from tracker.synth.samples.outfit import Outfit
-from tracker.synth.samples.picture import SIDE, Drawn, Scene, draw_outfit, draw_prop, shrink
+from tracker.synth.samples.picture import SIDE, Drawn, Scene, corners_seen, draw_outfit, draw_prop, shrink
 from tracker.synth.samples.sample import SIZE, PoseSource, Sample, SampleConfig
 from tracker.synth.samples.skinned import Float32, Skeleton
 from tracker.synth.samples.stock import Stock
@@ -42,6 +42,8 @@ _FILMED = 0.25
 """Of the other samples: share before a room out of footage, if there is any."""
 _MODELLED = 0.5
 """Share of things and patches that come from the assets, if there are any."""
+_LYING = 0.8
+"""Of somebody who lies the chest points up or down by more than this."""
 _CLOSEST = 0.3
 """m between the camera and somebody who is in the way."""
 _SAMPLE = 1
@@ -88,7 +90,7 @@ class SampleFactory:
         view = _find_view(rng, figure, rng.random() < self.config.webcam)
         around = self._stock.environments.any(rng).turned(rng.random())
         light = light_from_environment(around.radiance, max(rng.uniform(-0.3, 0.65), 0.0))
-        scene = Scene(view.camera, view.R_camera_world, light, float(np.exp(rng.normal(-0.1, 0.3))))
+        scene = Scene(view.camera, view.R_camera_world, light, _exposure(rng, light, view))
         person = self._draw(rng, scene, figure, view.transl)
         background = self._background(rng, scene, around)
         kind = rng.random() if rng.random() < self.config.occluded else 1.0
@@ -106,8 +108,8 @@ class SampleFactory:
         outfit = self._stock.outfits.any(rng)
         betas = sample_betas(rng, self.config)
         rotations = np.array(self._poses.poses(rng, 1)[0], dtype=np.float64)
-        yaw = rng.normal(0.0, 0.7) if rng.random() < 0.5 else rng.uniform(-np.pi, np.pi)
-        rotations[0] = matrix_from_axis_angle(np.array([0.0, yaw, 0.0])) @ rotations[0]
+        turn = rng.normal(0.0, 0.7) if rng.random() < self.config.frontal else rng.uniform(-np.pi, np.pi)
+        rotations[0] = _turned_to(rotations[0], turn)
         posed = self._skeleton.pose(rotations, betas)
         root = posed.places[0]
         vertices = outfit.hull.posed(self._skeleton, posed, betas) - root.astype(np.float32)
@@ -133,17 +135,27 @@ class SampleFactory:
         if not len(seen):
             return None
         y, x = (seen[rng.integers(len(seen))] + 0.5) * SIZE / SIDE
+        ray = scene.camera.rays(np.array([x, y]))
         nearest = float(person.depth[person.face >= 0].min())
+
+        def hides(drawn: Drawn) -> float:
+            return float((drawn.depth < person.depth)[tuple(seen.T)].mean())
+
         if alive:
-            other = self._figure(rng)
-            radius = float(np.linalg.norm(other.vertices, axis=1).max())
-            at = scene.camera.rays(np.array([x, y])) * max(nearest * rng.uniform(0.6, 1.0), radius + _CLOSEST)
-            return self._draw(rng, scene, other, at)
-        at = scene.camera.rays(np.array([x, y])) * nearest * rng.uniform(0.55, 0.9)
+            return self._other(rng, scene, ray * nearest * rng.uniform(0.6, 1.0), hides)
+        at = ray * nearest * rng.uniform(0.55, 0.9)
         extent = at[2] * np.sqrt(len(seen)) / (scene.camera.fx * SIDE / SIZE)
-        return self._thing(
-            rng, scene, at, extent, lambda drawn: float((drawn.depth < person.depth)[tuple(seen.T)].mean())
-        )
+        return self._thing(rng, scene, at, extent, hides)
+
+    def _other(self, rng: np.random.Generator, scene: Scene, at: Array, hides: Callable[[Drawn], float]) -> Drawn:
+        """Somebody else at a point of the camera frame, or further to the side if he would hide too much."""
+        other = self._figure(rng)
+        radius = float(np.linalg.norm(other.vertices, axis=1).max())
+        at = at * max(1.0, (radius + _CLOSEST) / at[2])
+        drawn = self._draw(rng, scene, other, at)
+        if hides(drawn) <= self.config.hidden[1]:
+            return drawn
+        return self._draw(rng, scene, other, at + rng.choice([-0.4, 0.4]) * np.array([1.0, 0.0, 0.0]))
 
     def _thing(
         self, rng: np.random.Generator, scene: Scene, at: Array, extent: float, hides: Callable[[Drawn], float]
@@ -186,6 +198,14 @@ def sample_betas(rng: np.random.Generator, config: SampleConfig) -> Array:
             return betas
 
 
+def _turned_to(root: Array, heading: float) -> Array:
+    """(3, 3) the root turned about the vertical so that chest or head points this far (rad) away from the camera's
+    side; a body that stands is turned by its chest, one that lies by its head."""
+    across = root[:, 2] if abs(root[1, 2]) < _LYING else root[:, 1]
+    now = np.arctan2(across[0], across[2])
+    return matrix_from_axis_angle(np.array([0.0, heading - now, 0.0])) @ root
+
+
 def _find_view(rng: np.random.Generator, figure: _Figure, webcam: bool) -> View:
     for number in range(_VIEW_TRIES):
         view = sample_view(rng, figure.vertices[::20], figure.joints, webcam and number < _VIEW_TRIES // 2)
@@ -194,18 +214,24 @@ def _find_view(rng: np.random.Generator, figure: _Figure, webcam: bool) -> View:
     raise RunError("sample: no camera was found that keeps its distance from the person; are the poses in metres?")
 
 
+def _exposure(rng: np.random.Generator, light: Light, view: View) -> float:
+    """As an automatic camera would choose it, which goes wrong by a stop now and then."""
+    measured = light.on_what_faces(-view.R_camera_world[2])
+    return float(np.exp(rng.normal(-0.15, 0.28)) * measured**-0.8)
+
+
 def _with_truth(
     figure: _Figure, view: View, person: Drawn, image: NDArray[np.uint8], hidden: NDArray[np.bool_]
 ) -> Sample:
     rotations = np.concatenate([(view.R_camera_world @ figure.rotations[0])[None], figure.rotations[1:]])
     joints3d = figure.joints @ view.R_camera_world.T + view.transl
     joints2d = view.camera.project(joints3d)
-    face, corner = shrink(person.face), shrink(person.corner)
-    amodal = np.append(figure.outfit.face_part, np.uint8(0)).take(face)  # −1 takes the last
+    outfit = figure.outfit
+    amodal = np.append(outfit.face_part, np.uint8(0)).take(shrink(person.face))  # −1 takes the last
     parts = np.where(hidden, np.uint8(0), amodal)
     iuv = np.zeros((SIZE, SIZE, 3), np.uint8)
     iuv[..., 0] = parts
-    iuv[parts > 0, 1:] = figure.outfit.body_uv.take(corner[parts > 0], 0)
+    iuv[parts > 0, 1:] = outfit.body_uv.take(corners_seen(person, outfit.faces, parts > 0), 0)
     return Sample(
         image=image,
         theta=axis_angle_from_matrix(rotations),

@@ -15,9 +15,18 @@ from tracker.types import Array
 _COSINE = np.array([1.0, *[2 / 3] * 3, *[1 / 4] * 5])
 """What a surface's cosine makes of each harmonic, over π (Ramamoorthi and Hanrahan 2001, eq. 8)."""
 _RADIANCE = (16, 32)
+_LEVELS = (np.arange(64) + 0.5) / 32 - 1
 _SHADOW_SIZE = 128
+_BIAS = 0.05
+"""m behind the surface that casts shadows where they begin."""
 _FAR = 40.0
 """m: a lamp so far that its light is almost parallel."""
+
+
+_SPREAD = np.stack(
+    [[np.cos(i * 2.4) * np.sqrt(1 - y * y), y, np.sin(i * 2.4) * np.sqrt(1 - y * y)] for i, y in enumerate(_LEVELS)]
+)
+"""(64, 3) directions, evenly spread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +39,11 @@ class Light:
     """(3,) unit."""
     lamp: Array
     """(3,) from it on a surface that faces it; 0 for none."""
+
+    def on_what_faces(self, towards: Array) -> float:
+        """The mean light on surfaces that a viewer in this direction (3,) sees."""
+        normals = _SPREAD[_SPREAD @ towards > 0.2]
+        return float(self.falling_on(normals, 1.0).mean())
 
     def falling_on(self, normals: Array, lit: Array | float) -> Array:
         """(N, 3) on surfaces with these unit normals (N, 3); `lit` (N,) in 0..1 says where the lamp reaches."""
@@ -130,7 +144,7 @@ def reached_by_lamp(vertices: Float32, faces: NDArray[np.int32], towards: Array)
     for dx, dy in ((-0.9, -0.3), (0.3, -0.9), (0.9, 0.3), (-0.3, 0.9)):
         x = np.clip((pixels[:, 0] + dx).astype(int), 0, _SHADOW_SIZE - 1)
         y = np.clip((pixels[:, 1] + dy).astype(int), 0, _SHADOW_SIZE - 1)
-        total += depth[y, x] > seen[:, 2] - 0.04
+        total += depth[y, x] > seen[:, 2] - _BIAS
     return total / 4
 
 

@@ -14,8 +14,11 @@ from tracker.synth.samples.outfit import Layer, Outfit
 from tracker.synth.samples.pattern import cloth_colour
 from tracker.types import NUM_JOINTS, Array
 
-LINEAR = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
-"""Linear light of 8-bit sRGB."""
+
+def shown_as(linear: Array) -> Array:
+    """What linear light is in a picture, 1 for white. A product of lights becomes the product of what each is shown
+    as, so that textures need not be made linear to be lit."""
+    return linear ** (1 / GAMMA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,20 +88,23 @@ class Pixels:
 
 
 def albedo(outfit: Outfit, paints: list[Paint], pixels: Pixels) -> NDArray[np.float32]:
-    """(N, 3) linear colours."""
-    result = np.empty((len(pixels.face), 3), np.float32)
-    layer_of = outfit.face_layer[pixels.face]
+    """(N, 3) sRGB, 255 for white."""
+    colour = look_up(outfit.texture, pixels.uv)
+    result = colour * _gains(outfit, paints).take(pixels.face, 0)
+    layer_of = outfit.face_layer.take(pixels.face)
     for index, (layer, paint) in enumerate(zip(outfit.layers, paints, strict=True)):
-        rows = np.flatnonzero(layer_of == index)
-        if not len(rows):
-            continue
-        colour = LINEAR[look_up(layer.texture, pixels.uv[rows])]
-        if paint.tile is not None:
-            shade = colour.mean(axis=1, keepdims=True) / layer.mean.mean()
-            colour = LINEAR[look_up(paint.tile, _on_cloth(paint, pixels.rest[rows]))] * np.minimum(shade, 1.5)
-        gain = paint.gain.astype(np.float32)
-        result[rows] = colour * (gain[outfit.face_part[pixels.face[rows]]] if gain.ndim == 2 else gain)
+        rows = np.flatnonzero(layer_of == index) if paint.tile is not None else ()
+        if paint.tile is not None and len(rows):
+            shade = colour[rows, 1] * np.float32(1 / (255 * shown_as(layer.mean[1])))
+            cloth = look_up(paint.tile, _on_cloth(paint, pixels.rest[rows]))
+            result[rows] = cloth * np.minimum(shade, 1.3)[:, None]
     return result
+
+
+def _gains(outfit: Outfit, paints: list[Paint]) -> NDArray[np.float32]:
+    """(F, 3) by what the texture is multiplied on each face."""
+    by_part = np.stack([np.broadcast_to(paint.gain, (NUM_JOINTS + 1, 3)) for paint in paints])
+    return shown_as(by_part).astype(np.float32)[outfit.face_layer, outfit.face_part]
 
 
 def _on_cloth(paint: Paint, rest: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -42,7 +42,7 @@ def read_props(path: Path) -> list[Prop]:
     try:
         import DracoPy  # noqa: F401
     except ImportError:
-        _log.warning("%s: left out, because its models are compressed; pip install DracoPy to use them", path)
+        _log.warning("%s: left out, because its models are compressed; pip install 'body-tracker[assets]' for the decoder", path)
         return []
     files = read_archive(path, ".json") | read_archive(path, ".gltf")
     props = []

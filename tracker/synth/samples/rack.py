@@ -85,13 +85,13 @@ def dressed_outfit(dresser: Dresser, rack: Rack, rng: np.random.Generator) -> Ou
     painter = Painter(anatomy, Palette.sample(rng), 256, int(rng.integers(1 << 30)))
     if haired or rng.random() < 0.6:
         cap = hair(anatomy, HairStyle(0.006 if haired else rng.uniform(0.006, 0.03)), int(rng.integers(1 << 30)))
-        pieces.append(dresser.piece(Layer.of("hair", painter.hair(cap)), cap.surface))
+        pieces.append(dresser.piece("hair", cap.surface, painter.hair(cap)))
     eyes, skin_faces = eyes_and_skin(anatomy.surface)
     covered = np.isin(dresser.base_index, np.concatenate(hidden))[anatomy.surface.origin.indices]
     skin, _ = anatomy.surface.part(skin_faces & ~covered[anatomy.surface.faces].all(axis=1))
     texture, _ = _picture(rack.skins[rng.integers(len(rack.skins))])
-    pieces.append(dresser.piece(Layer.of("skin", texture, _KEPT["skin"]), skin))
-    pieces += [dresser.piece(Layer.of("eye", painter.eye(), 1.0), eye) for eye in eyes]
+    pieces.append(dresser.piece("skin", skin, texture, _KEPT["skin"]))
+    pieces += [dresser.piece("eye", eye, painter.eye(), 1.0) for eye in eyes]
     return dresser.outfit(pieces)
 
 
@@ -117,7 +117,7 @@ def _garment(dresser: Dresser, path: Path, kind: LayerKind) -> _Garment:
         values[vertex].astype(np.float32) for values in (draped.rest, draped.shapedirs, draped.weights)
     )
     layer = Layer.of(kind, texture, _KEPT[kind])
-    whole = Piece(layer, Hull(rest, dirs, weights, origin[vertex]), faces, mesh.uv[unique[:, 1]])
+    whole = Piece(layer, texture, Hull(rest, dirs, weights, origin[vertex]), faces, mesh.uv[unique[:, 1]])
     if opaque is not None:
         return _Garment([_cut_out(whole, opaque)], binding.hidden)
     if kind != "cloth":
@@ -185,7 +185,9 @@ def _halved(piece: Piece) -> Piece:
     hull = piece.hull
     origin = hull.origin[np.concatenate([np.arange(count), ends[:, 0]])]
     fine = Hull(extended(hull.template), extended(hull.shapedirs), extended(hull.weights), origin)
-    return Piece(piece.layer, fine, np.concatenate([np.stack(q, axis=1) for q in quarters]), extended(piece.uv))
+    return Piece(
+        piece.layer, piece.texture, fine, np.concatenate([np.stack(q, axis=1) for q in quarters]), extended(piece.uv)
+    )
 
 
 def _below(faces: NDArray[np.int64], weights: NDArray[np.floating]) -> NDArray[np.bool_]:

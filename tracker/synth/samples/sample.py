@@ -37,6 +37,8 @@ class SampleConfig:
     """The two splits share no look, cloth, texture, light, background, or region of the shape space."""
     seed: int = 0
     children: float = 0.15
+    frontal: float = 0.5
+    """Share of people who more or less look at the camera; the others look anywhere."""
     occluded: float = 0.5
     """Share of samples in which something stands in front of the person."""
     hidden: tuple[float, float] = (0.10, 0.60)
@@ -52,7 +54,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         if self.split not in ("train", "held_out"):
             raise ValueError(f"split: expected 'train' or 'held_out', got {self.split!r}")
-        for name in ("children", "occluded", "webcam", "lens"):
+        for name in ("children", "frontal", "occluded", "webcam", "lens"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a number in 0..1, got {getattr(self, name)}")
         if not 0 < self.hidden[0] < self.hidden[1] < 1:

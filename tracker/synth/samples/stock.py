@@ -23,7 +23,7 @@ from tracker.synth.samples.tailored import bare_outfit, tailored_outfit
 T = TypeVar("T")
 _BARE_SHARE, _TAILORED_SHARE = 0.10, 0.40
 """Up to where, on a scale from 0 to 1, outfits are bare and made by the tailor; beyond come MakeHuman's, if there."""
-_TILES, _DRAWN_LIGHTS = 64, 24
+_TILES, _DRAWN_LIGHTS = 64, 32
 
 
 class Shelf(Generic[T]):
@@ -55,7 +55,7 @@ class Stock:
         )
         maps = [] if assets is None else assets.environments(config.split)
         self.environments: Shelf[Environment] = Shelf(
-            _DRAWN_LIGHTS + len(maps),
+            len(maps) + (len(maps) // 2 or _DRAWN_LIGHTS),
             lambda number: (
                 read_environment(maps[number])
                 if number < len(maps)

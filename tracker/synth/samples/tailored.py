@@ -8,7 +8,7 @@ import numpy as np
 
 from tracker.synth.appearance import Painter, Palette
 from tracker.synth.head import HairStyle, eyes_and_skin, hair, hair_field
-from tracker.synth.samples.outfit import Dresser, Layer, Outfit, Piece
+from tracker.synth.samples.outfit import Dresser, Outfit, Piece
 from tracker.synth.samples.pattern import smooth_noise
 from tracker.synth.shoes import shoe
 from tracker.synth.tailor import Design, tailor, uncovered
@@ -32,19 +32,19 @@ def tailored_outfit(dresser: Dresser, rng: np.random.Generator) -> Outfit:
     pieces: list[Piece] = []
     for plan, paint in ((shirt_plan, painter.shirt), (trousers_plan, painter.trousers)):
         garment = tailor(anatomy, plan, seed + len(pieces))
-        pieces.append(dresser.piece(Layer.of("cloth", paint(garment), 0.25), garment.surface))
+        pieces.append(dresser.piece("cloth", garment.surface, paint(garment), 0.25))
     if hairy:
         style = HairStyle(rng.uniform(0.008, 0.045), rng.uniform(0.4, 1.1), rng.uniform(0.1, 0.4))
         cap = hair(anatomy, style, seed + 7)
-        pieces.append(dresser.piece(Layer.of("hair", painter.hair(cap)), cap.surface))
+        pieces.append(dresser.piece("hair", cap.surface, painter.hair(cap)))
         covered.append(hair_field(anatomy))
     if shod:
         shoes = [shoe(anatomy, side, 0.018) for side in ("left", "right")]
-        pieces += [dresser.piece(Layer.of("shoe", painter.shoe()), surface) for surface in shoes]
+        pieces += [dresser.piece("shoe", surface, painter.shoe()) for surface in shoes]
         covered.append(anatomy.sole + _SHOE_HEIGHT - body.rest[:, 1])
     skin = uncovered(body, skin_faces, covered)
-    pieces.append(dresser.piece(Layer.of("skin", painter.skin(skin)), skin))
-    pieces += [dresser.piece(Layer.of("eye", painter.eye(), 1.0), eye) for eye in eyes]
+    pieces.append(dresser.piece("skin", skin, painter.skin(skin)))
+    pieces += [dresser.piece("eye", eye, painter.eye(), 1.0) for eye in eyes]
     return dresser.outfit(pieces)
 
 
@@ -63,4 +63,4 @@ def bare_outfit(dresser: Dresser, rng: np.random.Generator) -> Outfit:
     swollen = body.moved(body.rest + dresser.anatomy.normals * (bumps * trunk)[:, None])
     shade = 150 + 22 * smooth_noise(rng, 256, rng.uniform(2, 30))
     texture = np.repeat(np.clip(shade, 60, 240).astype(np.uint8)[..., None], 3, axis=2)
-    return dresser.outfit([dresser.piece(Layer.of("suit", texture), swollen)])
+    return dresser.outfit([dresser.piece("suit", swollen, texture)])

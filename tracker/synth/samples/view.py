@@ -54,7 +54,7 @@ def _wide_shot(rng: np.random.Generator) -> _Shot:
     roll = rng.normal(0.0, 0.07) if rng.random() < 0.93 else rng.uniform(-math.pi, math.pi)
     focal = math.exp(rng.uniform(math.log(0.6), math.log(2.2)))
     size = math.exp(rng.uniform(math.log(0.3), math.log(1.15)))
-    spread = max(0.15, 1.0 - 0.8 * size)
+    spread = max(0.12, 0.9 - 0.8 * size)
     return _Shot(pitch, roll, focal, size, (rng.uniform(-spread, spread), rng.normal(0.0, 0.12)))
 
 
