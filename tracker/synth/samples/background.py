@@ -112,7 +112,7 @@ def _landscape(rng: np.random.Generator) -> Picture:
     for level in np.sort(rng.uniform(0.3, 0.8, rng.integers(1, 4))):
         line = BACKGROUND * level + rng.uniform(5, 40) * smooth_noise(rng, BACKGROUND, rng.uniform(6, 60))[0]
         below = np.arange(BACKGROUND)[:, None] > line
-        leaf = 1 + 0.25 * smooth_noise(rng, BACKGROUND, rng.uniform(1, 6))
+        leaf = 1 + rng.uniform(0.03, 0.16) * smooth_noise(rng, BACKGROUND, rng.uniform(0.8, 9))
         picture[below] = (ground * rng.uniform(0.5, 1.2) * leaf[..., None])[below]
     return picture.clip(0, 255).astype(np.uint8)
 

@@ -38,6 +38,10 @@ _PEOPLE, _SOLID = 0.15, 0.6
 """Of the samples with something in front: shares with somebody else, and with anything that has a depth."""
 _IN_ITS_PLACE = 0.6
 """Share of samples whose background is where their light comes from."""
+_FILMED = 0.25
+"""Of the other samples: share before a room out of footage, if there is any."""
+_MODELLED = 0.5
+"""Share of things and patches that come from the assets, if there are any."""
 _CLOSEST = 0.3
 """m between the camera and somebody who is in the way."""
 _SAMPLE = 1
@@ -113,6 +117,9 @@ class SampleFactory:
         """(256, 256, 3): what surrounds the person with its light, or anything else."""
         if around.panorama is not None and rng.random() < _IN_ITS_PLACE:
             return look_around(rng, around.panorama, scene.camera, scene.R_camera_world)
+        rooms = self._stock.rooms
+        if rooms and rng.random() < _FILMED:
+            return cut_background(rng, rooms[rng.integers(len(rooms))])
         return cut_background(rng, self._stock.backgrounds.any(rng))
 
     def _draw(self, rng: np.random.Generator, scene: Scene, figure: _Figure, transl: Array) -> Drawn:
@@ -142,8 +149,10 @@ class SampleFactory:
         self, rng: np.random.Generator, scene: Scene, at: Array, extent: float, hides: Callable[[Drawn], float]
     ) -> Drawn:
         """A thing at a point of the camera frame, as large as it takes to hide what it should."""
-        prop, scale = furniture(rng), extent * rng.uniform(0.5, 1.2)
-        tile = (self._stock.tiles.any(rng), float(rng.uniform(1, 6))) if rng.random() < 0.5 else None
+        models, scale = self._stock.props, extent * rng.uniform(0.5, 1.2)
+        modelled = len(models) > 0 and rng.random() < _MODELLED
+        prop = models[rng.integers(len(models))] if modelled else furniture(rng)
+        tile = None if modelled or rng.random() < 0.5 else (self._stock.tiles.any(rng), float(rng.uniform(1, 6)))
         shape = place(rng, prop, scene.R_camera_world)
         for _ in range(_PROP_TRIES):
             drawn = draw_prop(scene, prop, (shape * scale + at).astype(np.float32), tile)
@@ -155,7 +164,10 @@ class SampleFactory:
 
     def _covering(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """(256, 256, 3): what a flat patch shows."""
-        if rng.random() < 0.35:
+        textures, kind = self._stock.textures, rng.random()
+        if textures and kind < _MODELLED:
+            return cut_background(rng, textures[rng.integers(len(textures))])
+        if kind > 1 - _MODELLED / 2:
             return cut_background(rng, self._stock.backgrounds.any(rng))
         tile = self._stock.tiles.any(rng)
         times = int(rng.integers(1, 5))

@@ -33,21 +33,19 @@ class Paint:
 
 
 def choose_paints(rng: np.random.Generator, outfit: Outfit, tiles: list[NDArray[np.uint8]]) -> list[Paint]:
-    """A paint for each layer; tiles: patterns to choose from."""
-    skin, hair = _skin_tone(rng), _hair_colour(rng)
-    cloth = [_cloth(rng, layer, tiles) for layer in outfit.layers]
-    by_kind = {"skin": skin, "hair": hair, "eye": np.ones(3)}
+    """A paint for each layer, the same for both shoes and for all hair; tiles: patterns to choose from."""
+    new = {"skin": _skin_tone(rng), "hair": _hair_colour(rng), "shoe": cloth_colour(rng) ** GAMMA}
+    keep = {kind: rng.random() for kind in ("skin", "hair", "shoe", "eye")}
     paints = []
-    for layer, paint in zip(outfit.layers, cloth, strict=True):
-        if layer.kind == "suit":
-            paints.append(_suit(rng, layer, paint))
-        elif layer.kind == "shoe":
-            paints.append(next(p for other, p in zip(outfit.layers, cloth, strict=True) if other.kind == "shoe"))
-        elif layer.kind in by_kind:
-            own = layer.kind == "eye"
-            paints.append(Paint(np.ones(3) if own else by_kind[layer.kind] / layer.mean))
+    for layer in outfit.layers:
+        if layer.kind == "suit" and rng.random() < 0.5:
+            paints.append(Paint(np.stack([cloth_colour(rng) for _ in range(NUM_JOINTS + 1)]) ** GAMMA / layer.mean))
+        elif keep.get(layer.kind, rng.random()) < layer.own:
+            paints.append(Paint(1 + rng.normal(0.0, 0.06, 3)))
+        elif layer.kind in new:
+            paints.append(Paint(new[layer.kind] / layer.mean))
         else:
-            paints.append(paint)
+            paints.append(_cloth(rng, layer, tiles))
     return paints
 
 
@@ -68,21 +66,10 @@ def _hair_colour(rng: np.random.Generator) -> Array:
 
 
 def _cloth(rng: np.random.Generator, layer: Layer, tiles: list[NDArray[np.uint8]]) -> Paint:
-    kind = rng.random()
-    if kind < 0.25:
-        return Paint(np.ones(3))
-    if kind < 0.65:
+    if rng.random() < 0.6:
         return Paint(cloth_colour(rng) ** GAMMA / layer.mean)
     turn = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
     return Paint(np.ones(3), tiles[rng.integers(len(tiles))], turn, float(np.exp(rng.uniform(0.0, 2.3))))
-
-
-def _suit(rng: np.random.Generator, layer: Layer, cloth: Paint) -> Paint:
-    """Either a colour for each part, or one cloth for the whole body."""
-    if rng.random() < 0.5:
-        return cloth
-    colours = np.stack([cloth_colour(rng) for _ in range(NUM_JOINTS + 1)]) ** GAMMA
-    return Paint(colours / layer.mean)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -12,12 +13,16 @@ from tracker.body.model import BodyModel
 from tracker.synth.samples.assets import AssetFolder, read_environment
 from tracker.synth.samples.background import procedural_background
 from tracker.synth.samples.light import Environment, procedural_environment
-from tracker.synth.samples.outfit import Dresser, Outfit, bare_outfit, tailored_outfit
+from tracker.synth.samples.occluder import Prop
+from tracker.synth.samples.outfit import Dresser, Outfit
 from tracker.synth.samples.pattern import tile
+from tracker.synth.samples.rack import Rack, dressed_outfit
 from tracker.synth.samples.sample import SampleConfig
+from tracker.synth.samples.tailored import bare_outfit, tailored_outfit
 
 T = TypeVar("T")
-_BARE_SHARE = 0.12
+_BARE_SHARE, _TAILORED_SHARE = 0.10, 0.40
+"""Up to where, on a scale from 0 to 1, outfits are bare and made by the tailor; beyond come MakeHuman's, if there."""
 _TILES, _DRAWN_LIGHTS = 64, 24
 
 
@@ -37,11 +42,12 @@ class Shelf(Generic[T]):
 
 
 class Stock:
-    """The shelves of one process."""
+    """The shelves of one process. Where there are no assets of a kind, its tuple is empty."""
 
     def __init__(self, config: SampleConfig, model: BodyModel, assets: AssetFolder | None) -> None:
-        self._config = config
+        self._config, self._assets = config, assets
         self._dresser = Dresser(model)
+        self._rack = None if assets is None else Rack.of(assets, config.split)
         self.outfits: Shelf[Outfit] = Shelf(config.outfits, self._outfit)
         self.tiles: Shelf[NDArray[np.uint8]] = Shelf(_TILES, lambda number: tile(config.rng(_TILE, number)))
         self.backgrounds: Shelf[NDArray[np.uint8]] = Shelf(
@@ -57,9 +63,29 @@ class Stock:
             ),
         )
 
+    @cached_property
+    def rooms(self) -> tuple[NDArray[np.uint8], ...]:
+        """Pictures of places without people."""
+        return () if self._assets is None else tuple(self._assets.rooms(self._config.split))
+
+    @cached_property
+    def props(self) -> tuple[Prop, ...]:
+        """Models of things."""
+        return () if self._assets is None else tuple(self._assets.props(self._config.split))
+
+    @cached_property
+    def textures(self) -> tuple[NDArray[np.uint8], ...]:
+        """Pictures of materials."""
+        return () if self._assets is None else tuple(self._assets.textures(self._config.split))
+
     def _outfit(self, number: int) -> Outfit:
         rng = self._config.rng(_OUTFIT, number)
-        return bare_outfit(self._dresser, rng) if rng.random() < _BARE_SHARE else tailored_outfit(self._dresser, rng)
+        kind = rng.random()
+        if kind < _BARE_SHARE:
+            return bare_outfit(self._dresser, rng)
+        if self._rack is None or kind < _TAILORED_SHARE:
+            return tailored_outfit(self._dresser, rng)
+        return dressed_outfit(self._dresser, self._rack, rng)
 
 
 _OUTFIT, _TILE, _BACKGROUND, _LIGHT = range(100, 104)
