@@ -1,4 +1,5 @@
-"""What the pose prior knows: how well held-out poses come back from its code, and whether it tells them from broken ones.
+"""What the pose prior knows: how well held-out poses come back from its code, and how well it tells them from broken
+ones.
 
 Area under the ROC curve of each score, for each way of breaking a held-out pose; 0.5 is guessing, 1 is always right.
 Scores: the prior's whole penalty, its latent part alone (what a fit can use cheaply), and the anatomical prior.

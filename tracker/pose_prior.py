@@ -72,7 +72,7 @@ class PosePrior:
         path = WEIGHTS if path is None else path
         try:
             with safe_open(path, framework="np") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
                 metadata = file.metadata() or {}
             latent = int(json.loads(metadata["config"])["latent"])
             encoder, decoder = (_layers(tensors, part) for part in ("encoder", "decoder"))
