@@ -41,7 +41,7 @@ POSTURES = (
     Posture("sitting", (-5, 0, 0), 12, {**_ARMS_DOWN, "hip": (-85, 0, 8), "knee": (85, 0, 0)}),
     Posture("sitting at a desk", (5, 0, 0), 10, {**_ARMS_FRONT, "hip": (-90, 0, 8), "knee": (90, 0, 0)}),
     Posture("sitting on the floor", (-15, 0, 0), 12, {**_ARMS_DOWN, "hip": (-95, 0, 15), "knee": (25, 0, 0)}, 22),
-    Posture("cross-legged", (0, 0, 0), 10, {**_ARMS_DOWN, "hip": (-95, 25, 45), "knee": (125, 0, 0)}),
+    Posture("cross-legged", (0, 0, 0), 10, {**_ARMS_DOWN, "hip": (-98, 48, -13), "knee": (122, 0, 0)}),
     Posture("kneeling", (0, 0, 0), 12,
             {**_ARMS_DOWN, "hip": (-25, 0, 8), "knee": (115, 0, 0), "ankle": (35, 0, 0)}, 25),
     Posture("squatting", (25, 0, 0), 12,
