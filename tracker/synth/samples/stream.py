@@ -8,34 +8,42 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import torch
 from threadpoolctl import threadpool_limits
 
-from tracker.synth.samples.factory import SampleFactory
-from tracker.synth.samples.sample import Sample
-
+T = TypeVar("T")
+Made_co = TypeVar("Made_co", covariant=True)
 _CHUNK = 8
 _AHEAD = 3
 """Chunks that each process may be ahead of the reader."""
-_factory: SampleFactory | None = None
+_maker: Maker[Any] | None = None
 
 
-def stream(factory: SampleFactory, seeds: Iterable[int], workers: int) -> Iterator[Sample]:
-    """The samples of these numbers, of which there may be infinitely many, made by so many processes.
+class Maker(Protocol[Made_co]):
+    """What makes things from their numbers, such as `SampleFactory`; it can be pickled."""
+
+    def sample(self, seed: int) -> Made_co:
+        """The thing of this number."""
+        ...
+
+
+def stream(maker: Maker[T], seeds: Iterable[int], workers: int) -> Iterator[T]:
+    """What these numbers, of which there may be infinitely many, make in so many processes, in their order.
 
     With 0 workers they are made in this process. The processes start anew: a script that calls this needs the guard
     `if __name__ == "__main__"`.
     """
     if workers == 0:
-        yield from map(factory.sample, seeds)
+        yield from map(maker.sample, seeds)
         return
     source = iter(seeds)
     context = multiprocessing.get_context("spawn")
     # Pickled here: multiprocessing would move the body's tensors to shared memory, away from numpy's views.
-    with ProcessPoolExecutor(workers, context, _start, (pickle.dumps(factory),)) as pool:
-        pending: deque[Future[list[Sample]]] = deque()
+    with ProcessPoolExecutor(workers, context, _start, (pickle.dumps(maker),)) as pool:
+        pending: deque[Future[list[T]]] = deque()
         try:
             while chunk := list(islice(source, _CHUNK)):
                 pending.append(pool.submit(_make, chunk))
@@ -48,15 +56,15 @@ def stream(factory: SampleFactory, seeds: Iterable[int], workers: int) -> Iterat
                 future.cancel()
 
 
-def _start(factory: bytes) -> None:
+def _start(maker: bytes) -> None:
     """One thread for each process: there are as many processes as the caller wants busy."""
-    global _factory
-    _factory = pickle.loads(factory)
+    global _maker
+    _maker = pickle.loads(maker)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     threadpool_limits(1)
 
 
-def _make(seeds: list[int]) -> list[Sample]:
-    assert _factory is not None
-    return [_factory.sample(seed) for seed in seeds]
+def _make(seeds: list[int]) -> list[Any]:
+    assert _maker is not None
+    return [_maker.sample(seed) for seed in seeds]
