@@ -13,9 +13,28 @@ ROOT = Path(__file__).parents[1]
 
 # From what everything may use to what nothing may use; a module imports only from its own level or from those above it.
 LEVELS = (
-    ("kernels", "engines", "tracker.errors", "tracker.types", "tracker.geometry", "tracker.interrupt"),
+    (
+        "kernels",
+        "engines",
+        "tracker.errors",
+        "tracker.types",
+        "tracker.geometry",
+        "tracker.interrupt",
+        "tracker.paths",
+        "tracker.strict_yaml",
+        "tracker.stages",
+    ),
     ("tracker.camera", "tracker.keypoints", "tracker.body", "tracker.networks"),
-    ("tracker.kinematics", "tracker.prior", "tracker.source", "tracker.crop", "tracker.volume", "tracker.smooth"),
+    (
+        "tracker.kinematics",
+        "tracker.prior",
+        "tracker.motion",
+        "tracker.pose_prior",
+        "tracker.source",
+        "tracker.crop",
+        "tracker.volume",
+        "tracker.smooth",
+    ),
     (
         "tracker.video_writer",
         "tracker.renderer",
