@@ -197,6 +197,27 @@ def bench_kernels(threads: int | None, quick: bool, out: Path | None) -> None:
 
 
 @cli.command()
+@click.argument("config")
+@click.option("--out", type=click.Path(path_type=Path), help="Checkpoints and curves.  [default: out/train/CONFIG]")
+@click.option("--minutes", type=click.FloatRange(min=0.1), help="End after so long, the learning rate with it.")
+@click.option("--motion", type=click.Path(path_type=Path), help="Motion files: .bvh, AMASS .npz; a folder or .tar.gz.")
+@click.option("--assets", type=click.Path(path_type=Path), help="Folder with appearance/, hdri/, occluders/.")
+@click.option("--footage", type=click.Path(path_type=Path), help="Real clips without labels.")
+@click.option(
+    "--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Processes that make samples."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def train(config: str, out: Path | None, **given: Any) -> None:
+    """Train CONFIG: a name in configs/train/ or a YAML file. A run in OUT goes on where it stopped."""
+    from tracker.training import run_training
+    from tracker.training.job import TrainingJob
+
+    check_device(given["device"])
+    given["device"] = chosen_device(given["device"])
+    click.echo(run_training(TrainingJob.read(config, out or Path("out/train") / Path(config).stem, **given)))
+
+
+@cli.command()
 @COMMON
 def info(**given: Any) -> None:
     """Versions, device, body model and settings, for looking into problems."""
@@ -232,6 +253,13 @@ def check_device(name: str) -> None:
         raise InputError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"--device {name}: torch finds no CUDA device here; use --device cpu")
+
+
+def chosen_device(name: str) -> str:
+    """What `auto` stands for here."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def opened_tracker(config: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Networks: what a crop of a person says about pose and surface."""
