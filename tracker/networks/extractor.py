@@ -68,7 +68,6 @@ class LiveExtractor(nn.Module):
         width = dict(zip(_LEVELS, config.width, strict=True))
         self.mix = nn.ModuleDict({str(s): _conv(read[s] + before[s], width[s], 1) for s in _LEVELS})
         self.body = nn.ModuleDict({str(s): _Residual(width[s]) for s in _LEVELS})
-        self.last = _Residual(width[64])
         self.head = nn.Conv2d(width[64], config.features, 1)
 
     def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
@@ -82,7 +81,6 @@ class LiveExtractor(nn.Module):
                 parts.append(functional.interpolate(trunk, scale_factor=2.0, mode="bilinear", align_corners=False))
             trunk = self.body[str(level)](self.mix[str(level)](torch.cat(parts, dim=1)))
         assert trunk is not None
-        trunk = self.last(trunk)
         return Extracted(functional.normalize(self.head(trunk), dim=1), trunk)
 
 
