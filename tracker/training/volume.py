@@ -104,9 +104,7 @@ def _device(name: str) -> str:
 
 def _material(job: TrainingJob) -> str:
     """What the weights were made from, for their metadata."""
-    made_up = "synthetic people" + (
-        "" if job.assets is None else " with CC0 skins, clothes and light (MakeHuman, HDRIs)"
-    )
+    dressed = "" if job.assets is None else " with CC0 skins, clothes and light (MakeHuman, HDRIs)"
     motion = "joint-limit poses" if job.motion is None else "CMU and DeepMimic motion clips (free use; MIT)"
     real = "" if job.footage is None else "; the tracker's own fits on MIT-licensed webcam clips"
     return f"synthetic people{dressed}; {motion}{real}"
