@@ -22,6 +22,7 @@ LEVELS = (
         "tracker.interrupt",
         "tracker.paths",
         "tracker.strict_yaml",
+        "tracker.perceptron",
         "tracker.stages",
     ),
     ("tracker.camera", "tracker.keypoints", "tracker.body", "tracker.networks"),

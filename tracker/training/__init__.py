@@ -10,6 +10,7 @@ from tracker.training.job import TrainingJob
 __all__ = ["TASKS", "TrainingJob", "run_training"]
 
 TASKS: dict[str, str] = {
+    "predictor": "tracker.training.predictor",
     "prior": "tracker.training.prior",
 }
 """What a configuration's `task` may be, and the module whose `train(job)` does it and returns a line of report."""
