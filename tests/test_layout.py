@@ -24,6 +24,7 @@ LEVELS = (
         "tracker.strict_yaml",
         "tracker.perceptron",
         "tracker.stages",
+        "tracker.tensor_file",
     ),
     ("tracker.camera", "tracker.keypoints", "tracker.body", "tracker.networks"),
     (
@@ -31,6 +32,7 @@ LEVELS = (
         "tracker.prior",
         "tracker.motion",
         "tracker.pose_prior",
+        "tracker.predictor",
         "tracker.source",
         "tracker.crop",
         "tracker.volume",
@@ -41,6 +43,7 @@ LEVELS = (
         "tracker.renderer",
         "tracker.fit",
         "tracker.initialise",
+        "tracker.body_network",
         "tracker.extract",
         "tracker.track",
     ),
