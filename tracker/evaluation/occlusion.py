@@ -113,7 +113,7 @@ def polygon_mask(size: tuple[int, int], outline: Array) -> Mask:
     """(h, w) inside a convex polygon (n, 2) px of a picture of size (w, h)."""
     picture = np.zeros((size[1], size[0]), np.uint8)
     # OpenCV has pixel centres at integers
-    cv2.fillConvexPoly(picture, np.rint((outline - 0.5) * 2**_SHIFT).astype(np.int32), 1, cv2.LINE_8, _SHIFT)
+    cv2.fillConvexPoly(picture, np.rint((outline - 0.5) * 2**_SHIFT).astype(np.int32), [1], cv2.LINE_8, _SHIFT)
     return picture.astype(bool)
 
 

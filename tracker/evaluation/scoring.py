@@ -25,7 +25,7 @@ from tracker.evaluation.occlusion import Mask, covered
 from tracker.evaluation.segmentation import PART_OF_JOINT, PARTS, confusion, label_map
 from tracker.evaluation.truth import CROP_SIDE, Truth, posed_body
 from tracker.geometry import matrix_from_axis_angle
-from tracker.types import NUM_JOINTS, Array, Person
+from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Person
 
 Row = dict[str, NDArray]
 """The numbers of one frame by name; `stacked` puts rows together."""
@@ -85,6 +85,9 @@ class Judge:
             "angle": angle_errors(rotations[0], rotations[1])[0],
             "joints3d": person.joints3d,
             "joints2d": person.joints2d,
+            "theta": person.pose.theta,
+            "betas": person.pose.betas,
+            "transl": person.pose.transl,
         }
 
     def _surface_rows(self, frame: int, person: Person, mask: Mask) -> Row:
@@ -130,7 +133,10 @@ def _empty_row(parts: bool) -> Row:
     row: Row = {name: joints for name in ("error", "aligned", "aligned_visible", "head_units", "box_units", "angle")}
     row |= {"found": np.array(False), "person_id": np.array(-1), "root": np.full(3, np.nan)}
     row |= {"vertices": np.full(2, np.nan)}
-    row |= {"joints3d": np.full((NUM_JOINTS, 3), np.nan), "joints2d": np.full((NUM_JOINTS, 2), np.nan)}
+    row |= {
+        name: np.full((NUM_JOINTS, size), np.nan) for name, size in (("joints3d", 3), ("joints2d", 2), ("theta", 3))
+    }
+    row |= {"betas": np.full(NUM_BETAS, np.nan), "transl": np.full(3, np.nan)}
     return row | ({"confusion": np.zeros((2, len(PARTS), len(PARTS)), np.int64)} if parts else {})
 
 

@@ -108,7 +108,9 @@ class PictureStore:
     def _keep(self, path: Path, footage: Footage) -> None:
         truth = footage.truth
         encoded = {f"image{i}": _encoded(image[..., ::-1]) for i, image in enumerate(footage.images)}
-        encoded |= {f"mask{i}": _encoded(mask.astype(np.uint8) * 255) for i, mask in enumerate(footage.masks)}
+        encoded |= {
+            f"mask{i}": _encoded(np.where(mask, np.uint8(255), np.uint8(0))) for i, mask in enumerate(footage.masks)
+        }
         partial = path.with_suffix(".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
