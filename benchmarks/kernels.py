@@ -286,21 +286,26 @@ def run(threads: int, quick: bool) -> dict[str, object]:
     return {"machine": machine(), "floor_of_likelihood": floor_ms(base), "rows": [asdict(row) for row in rows]}
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the base sizes only, fewer runs")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, help="JSON file (default: benchmarks/results/kernels_DEVICE.json)")
-    arguments = parser.parse_args()
+def write_results(threads: int | None, quick: bool, out: Path | None) -> Path:
+    """Runs the benchmark and writes its JSON; gives the file. threads: None is as many as torch's."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    target = arguments.out or RESULTS / f"kernels_{device}.json"
-    found = run(arguments.threads, arguments.quick)
+    target = out or RESULTS / f"kernels_{device}.json"
+    found = run(threads or torch.get_num_threads(), quick)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
     part.write_text(json.dumps(found, indent=1) + "\n")
     part.rename(target)
-    sys.stdout.write(f"{json.dumps(found['floor_of_likelihood'], indent=1)}\nwritten: {target}\n")
+    return target
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the base sizes only, fewer runs")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--out", type=Path, help="JSON file (default: benchmarks/results/kernels_DEVICE.json)")
+    arguments = parser.parse_args()
+    sys.stdout.write(f"written: {write_results(arguments.threads, arguments.quick, arguments.out)}\n")
 
 
 if __name__ == "__main__":

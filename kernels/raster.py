@@ -252,12 +252,23 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0, *(part.vertices.shape[0] for part in parts[:-1])])
+    faces = _concatenate([part.faces for part in parts])
+    counts = [part.faces.shape[0] for part in parts]
+    shift = torch.from_numpy(np.repeat(starts, counts).astype(np.int32)).to(faces.device)
     return Mesh(
-        torch.cat([_tensor(part.vertices) for part in parts]),
-        torch.cat([_tensor(part.faces) + int(start) for part, start in zip(parts, starts, strict=True)]),
-        torch.cat([_tensor(part.colour) for part in parts]),  # type: ignore[arg-type]
-        torch.cat([_tensor(part.normals) for part in parts]),  # type: ignore[arg-type]
+        _concatenate([part.vertices for part in parts]),
+        faces.add_(shift[:, None]) if faces.is_cuda else torch.from_numpy(faces.numpy() + shift.numpy()[:, None]),
+        _concatenate([part.colour for part in parts]),  # type: ignore[misc]
+        _concatenate([part.normals for part in parts]),  # type: ignore[misc]
     )
+
+
+def _concatenate(parts: Sequence[ArrayOrTensor]) -> Tensor:
+    tensors = [_tensor(part) for part in parts]
+    if tensors[0].is_cuda:
+        return torch.cat(tensors)
+    # numpy on a CPU, also above: torch would wake its threads, which on a busy machine costs many times the copy.
+    return torch.from_numpy(np.concatenate([tensor.numpy() for tensor in tensors]))
 
 
 def _complete(mesh: Mesh) -> Mesh:

@@ -36,7 +36,9 @@ def refused(*arguments: object) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("command", [[], ["track"], ["live"], ["demo"], ["body"], ["body", "import"], ["info"]])
+@pytest.mark.parametrize(
+    "command", [[], ["track"], ["live"], ["demo"], ["body"], ["body", "import"], ["bench", "kernels"], ["info"]]
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     done = run(*command, "--help")
     assert done.returncode == 0

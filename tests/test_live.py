@@ -32,7 +32,8 @@ class Camera(Source):
 
     def __init__(self, count: int, error: Exception | None = None) -> None:
         width, height = SIZE
-        super().__init__(SourceInfo("camera0", "camera", width, height, Fraction(30), None, None, False, "0", True), Clip())
+        info = SourceInfo("camera0", "camera", width, height, Fraction(30), None, None, False, "0", True)
+        super().__init__(info, Clip())
         self.count, self.error = count, error
         self.taken = Event()
         self.taken.set()
@@ -70,9 +71,11 @@ class FakeScreen:
         self.camera.taken.set()
 
 
-def session(job: LiveJob, camera: Camera, keys: str = "", detector: object = None):  # noqa: ANN201
+def session(
+    job: LiveJob, camera: Camera, keys: str = "", detector: Script | None = None
+) -> tuple[LiveSession, FakeScreen]:
     seen, _ = somebody(0.0)
-    tracker = Tracker(TrackerConfig(), load_body(None), detector or Script([[seen]] * camera.count))  # type: ignore[arg-type]
+    tracker = Tracker(TrackerConfig(), load_body(None), detector or Script([[seen]] * camera.count))
     screen = FakeScreen(camera, keys)
     return LiveSession(job, tracker, screen), screen
 

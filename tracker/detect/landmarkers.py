@@ -20,8 +20,8 @@ from tracker.errors import RunError
 from tracker.keypoints import landmark_index
 from tracker.types import Array
 
-_HIPS = [landmark_index("left_hip"), landmark_index("right_hip")]
-_SHOULDERS = [landmark_index("left_shoulder"), landmark_index("right_shoulder")]
+HIPS = [landmark_index("left_hip"), landmark_index("right_hip")]
+SHOULDERS = [landmark_index("left_shoulder"), landmark_index("right_shoulder")]
 _NETWORK_SIZE = 256
 """px: side of the landmark network's input."""
 _REGION_SIDE = 2.6
@@ -185,8 +185,8 @@ def centred_landmarks(landmarks: Array) -> Array:
     half an input pixel and too low by half a picture pixel. The region is centred on the hips and turned with the
     torso; its side is known only roughly, which leaves a tenth of a pixel where the shift was one.
     """
-    hips = landmarks[_HIPS].mean(axis=0)
-    up = landmarks[_SHOULDERS].mean(axis=0) - hips
+    hips = landmarks[HIPS].mean(axis=0)
+    up = landmarks[SHOULDERS].mean(axis=0) - hips
     turn = np.arctan2(up[0], -up[1])
     farthest = float(np.linalg.norm(landmarks - hips, axis=1).max())
     half_step = 0.5 * _REGION_SIDE * farthest / _NETWORK_SIZE

@@ -54,9 +54,11 @@ _UNKNOWN_APPEARANCE = 0.3
 _UNCONFIRMED_COST = 2.0
 """A person who has an identity has the first claim on a detection."""
 _UNCONFIRMED_SECONDS = 0.5
-"""Who has no identity yet is forgotten after so long an absence; who has one, after this and _PATIENCE times as long as
-they had been in view, up to lost_seconds: a ghost of a few frames must not hand its identity to the next person."""
+"""Who has no identity yet is forgotten after so long an absence."""
+_FIRST_PATIENCE = 1.0
 _PATIENCE = 4.0
+"""Who has an identity is forgotten after _FIRST_PATIENCE s and _PATIENCE times as long as they had been in view, up to
+lost_seconds: a ghost of a few frames must not hand its identity to the next person."""
 _PREDICTED_SECONDS = 1.5
 """Places of people who have been away for longer are not worth a closer look."""
 _SLOT_SECONDS = 1.0
@@ -64,10 +66,23 @@ _SLOT_SECONDS = 1.0
 _VISIBLE = 0.5
 _WELL_SEEN_POINTS = 8
 """Visible body points (of 13) of a person whose identity needs no second sighting."""
-_OVERLAPPING = 0.3
+_OVERLAPPING = 0.15
 """Share of the smaller of two boxes from which one of them may be a wrong pose on the other's body."""
 _CLEAN_OVERLAP = 0.2
 """Boxes that share less of the smaller one have their own clothes in them."""
+_SEEN_CLOTHES_COST = 4.0
+_LOST_CLOTHES_COST_PER_SECOND = 12.0
+"""What the wrong clothes cost at most: less than a new identity while somebody is in view, more after half a second."""
+_MIXED_CLOTHES_TRUST = 0.3
+"""How much the clothes of people who overlap still count."""
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    detection: Detection
+    look: Appearance
+    clean: bool
+    """Whether the colours are the person's own: nobody else's box overlaps."""
 
 
 class IdentityTracker:
@@ -102,20 +117,19 @@ class IdentityTracker:
         that the tracker can tell from the first. Frames come in the order of their time.
         """
         frame_step = self._start(frame)
-        looks = [appearance_of(frame.image, detection) for detection in detections]
-        clean = _clean(detections)
-        matches = self._matches(frame.time, detections, looks)
+        sightings = _sightings(frame, detections)
+        matches = self._matches(frame.time, sightings)
         for row, track in enumerate(self._tracks):
-            column = matches.get(row)
-            if column is None:
+            seen = sightings[matches[row]] if row in matches else None
+            if seen is None:
                 self._tracks[row] = track.missed(frame_step)
             else:
-                look = looks[column] if clean[column] else None
-                self._tracks[row] = track.updated(frame.time, frame_step, detections[column], look)
+                look = seen.look if seen.clean else None
+                self._tracks[row] = track.updated(frame.time, frame_step, seen.detection, look)
         taken = dict(matches)
-        for column in sorted(set(range(len(detections))) - set(matches.values())):
+        for column in sorted(set(range(len(sightings))) - set(matches.values())):
             taken[len(self._tracks)] = column
-            self._tracks.append(Track.begin(frame.time, detections[column], looks[column]))
+            self._tracks.append(Track.begin(frame.time, sightings[column].detection, sightings[column].look))
         self._confirm(frame, {row: detections[column] for row, column in taken.items()})
         return self._given_out(taken, detections)
 
@@ -137,32 +151,32 @@ class IdentityTracker:
     def _patience(self, track: Track) -> float:
         if track.person_id is None:
             return _UNCONFIRMED_SECONDS
-        return min(self.config.lost_seconds, _UNCONFIRMED_SECONDS + _PATIENCE * track.standing)
+        return min(self.config.lost_seconds, _FIRST_PATIENCE + _PATIENCE * track.standing)
 
-    def _matches(self, time: float, detections: Sequence[Detection], looks: Sequence[Appearance]) -> dict[int, int]:
-        """Track index → detection index of the cheapest assignment, pairs that are too unlikely left out."""
-        if not self._tracks or not detections:
+    def _matches(self, time: float, sightings: Sequence[_Sighting]) -> dict[int, int]:
+        """Track index → sighting index of the cheapest assignment, pairs that are too unlikely left out."""
+        if not self._tracks or not sightings:
             return {}
-        costs = np.array(
-            [
-                [self._cost(track, time, d, look) for d, look in zip(detections, looks, strict=True)]
-                for track in self._tracks
-            ]
-        )
+        costs = np.array([[self._cost(track, time, sighting) for sighting in sightings] for track in self._tracks])
         # a pair that is too unlikely costs as much as leaving both alone, so that it never pushes out a likely one
         rows, columns = linear_sum_assignment(np.minimum(costs, self.config.max_cost))
         pairs = zip(rows.tolist(), columns.tolist(), strict=True)
         return {row: column for row, column in pairs if costs[row, column] < self.config.max_cost}
 
-    def _cost(self, track: Track, time: float, detection: Detection, look: Appearance) -> float:
-        """Negative log-likelihood that the detection is this person; 0 for one just seen, in place and dressed so."""
+    def _cost(self, track: Track, time: float, sighting: _Sighting) -> float:
+        """Negative log-likelihood that it is this person; 0 for one just seen, in place and dressed so."""
         config = self.config
         spread = math.hypot(config.place_spread, config.place_spread_per_second * track.absence(time))
-        place = 0.5 * (track.distance(time, detection) / spread) ** 2 + 2 * math.log(spread / config.place_spread)
-        difference = appearance_distance(track.appearance, look)
+        distance = track.distance(time, sighting.detection)
+        place = 0.5 * (distance / spread) ** 2 + 2 * math.log(spread / config.place_spread)
+        difference = appearance_distance(track.appearance, sighting.look)
         difference = _UNKNOWN_APPEARANCE if difference is None else difference
         clothes = 0.5 * (difference / config.appearance_spread) ** 2
-        return place + clothes + (_UNCONFIRMED_COST if track.person_id is None else 0.0)
+        # whoever has just been there is still there if something else is seen instead of their clothes: a box in front
+        most = _SEEN_CLOTHES_COST + _LOST_CLOTHES_COST_PER_SECOND * track.absence(time)
+        clothes = most * (1 - math.exp(-clothes / most))
+        trust = 1.0 if sighting.clean else _MIXED_CLOTHES_TRUST
+        return place + trust * clothes + (_UNCONFIRMED_COST if track.person_id is None else 0.0)
 
     def _confirm(self, frame: Frame, sightings: dict[int, Detection]) -> None:
         """Gives identities to those seen now who deserve one, while fewer than max_people have one and are about."""
@@ -215,9 +229,9 @@ def _centre_inside(box: Array, size: tuple[int, int]) -> bool:
     return bool(((centre >= 0) & (centre < size)).all())
 
 
-def _clean(detections: Sequence[Detection]) -> list[bool]:
-    """Whether each detection stands apart, so that its colours are its own."""
-    return [
+def _sightings(frame: Frame, detections: Sequence[Detection]) -> list[_Sighting]:
+    clean = [
         all(shared_box(d.bbox, other.bbox) < _CLEAN_OVERLAP for j, other in enumerate(detections) if j != i)
         for i, d in enumerate(detections)
     ]
+    return [_Sighting(d, appearance_of(frame.image, d), own) for d, own in zip(detections, clean, strict=True)]

@@ -60,15 +60,20 @@ class Track:
         return self.landmarks + travelled * self.velocity
 
     def distance(self, time: float, detection: Detection) -> float:
-        """Mean distance of the detection's body points from the predicted ones, in body sizes, by visibility.
+        """How far the detection is from the predicted pose, in body sizes: half by its points, half by its centre.
 
-        The better of the pose and its mirror image: detectors exchange left and right on people's backs.
+        Points tell people apart who stand together; the centre is right also where the detector takes a lying person's
+        head for the feet. The better of the pose and its mirror image counts: detectors exchange left and right on
+        people's backs.
         """
-        predicted, seen = self.predicted(time), detection.landmarks2d
-        size = (body_size(predicted) + body_size(seen)) / 2
+        predicted, seen = self.predicted(time)[BODY_POINTS], detection.landmarks2d
+        size = (body_size(self.landmarks) + body_size(seen)) / 2
         weights = np.sqrt(self.visibility * detection.visibility)[BODY_POINTS] + _HIDDEN_WEIGHT
-        apart = [np.linalg.norm((predicted - other)[BODY_POINTS], axis=1) for other in (seen, seen[LANDMARK_MIRROR])]
-        return min(float(weights @ a) for a in apart) / (size * float(weights.sum()))
+        weights /= weights.sum()
+        poses = (seen[BODY_POINTS], seen[LANDMARK_MIRROR][BODY_POINTS])
+        by_points = min(float(weights @ np.linalg.norm(predicted - pose, axis=1)) for pose in poses)
+        by_centre = float(np.linalg.norm(weights @ (predicted - poses[0])))
+        return (by_points + by_centre) / (2 * size)
 
     def missed(self, frame_step: float) -> Track:
         """The track after a frame without the person, frame_step s after the frame before."""

@@ -1,15 +1,14 @@
 // The CUDA kernels, compiled for the CPU: one entry point each.
 
-#include "cuda_on_cpu.h"
-
 #include "body_step_cuda.cu"
+#include "cuda_on_cpu.h"
 #include "ellipsoids_cuda.cu"
 #include "raster_cuda.cu"
 
-#define EMULATED(kernel, Arguments)                                                                          \
-  extern "C" void emulated_##kernel(unsigned x, unsigned y, unsigned threads, const void* arguments) {       \
-    const auto copy = *static_cast<const kernels::Arguments*>(arguments);                                    \
-    emulated::run_grid(x, y, threads, [copy] { kernels::kernel(copy); });                                    \
+#define EMULATED(kernel, Arguments)                                                                    \
+  extern "C" void emulated_##kernel(unsigned x, unsigned y, unsigned threads, const void* arguments) { \
+    const auto copy = *static_cast<const kernels::Arguments*>(arguments);                              \
+    emulated::run_grid(x, y, threads, [copy] { kernels::kernel(copy); });                              \
   }
 
 EMULATED(raster_fill, RasterArguments)
