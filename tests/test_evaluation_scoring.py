@@ -113,6 +113,7 @@ def table(error: list[list[float]], visible: list[list[bool]], **columns: list[f
         "box_units": errors / 1000,
         "angle": errors,
         "root": np.zeros((count, 3)),
+        "root_seen": np.ones(count, bool),
         **{name: np.array(values) for name, values in columns.items()},
     }
 

@@ -25,11 +25,13 @@ from tracker.evaluation.occlusion import Mask, covered
 from tracker.evaluation.segmentation import PART_OF_JOINT, PARTS, confusion, label_map
 from tracker.evaluation.truth import CROP_SIDE, Truth, posed_body
 from tracker.geometry import matrix_from_axis_angle
+from tracker.keypoints import smpl_index
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Person
 
 Row = dict[str, NDArray]
 """The numbers of one frame by name; `stacked` puts rows together."""
 
+ROOT = smpl_index("pelvis")
 _GATE = 0.5
 """A tracked person whose joints are farther than this from the true ones, in heights of the box, is somebody else."""
 
@@ -50,6 +52,7 @@ class Judge:
             "asked": np.array(truth.present[frame]),
             "time": np.array(truth.times[frame]),
             "visible": visible,
+            "root_seen": visible[ROOT],
             "true3d": truth.joints3d[frame],
             "true2d": truth.joints2d[frame],
         }

@@ -18,7 +18,6 @@ from tracker.types import Array
 PCKH_THRESHOLD, PCK_THRESHOLD = 0.5, 0.05
 """Head lengths; longer sides of the box."""
 _FEET = [smpl_index(name) for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
-_PELVIS = smpl_index("pelvis")
 _LONGEST_STEPS = 1.5
 """Of the usual time between frames: farther apart there is no motion to speak of."""
 
@@ -87,7 +86,7 @@ def pose_figures(table: Row) -> Figures:
         hit = 100.0 * (rows[name] < limit)  # NaN, a person who was not found, is no hit
         figures |= {key: mean(hit), f"{key}_visible": mean(hit, visible)}
     root = np.linalg.norm(rows["root"], axis=-1)
-    figures |= {"root": mean(root), "root_visible": mean(root, visible[:, _PELVIS])}
+    figures |= {"root": mean(root), "root_visible": mean(root, rows["root_seen"])}
     return figures | (_pixel_figures(rows["confusion"]) if "confusion" in rows else {})
 
 
