@@ -142,7 +142,7 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, form
 
 @cli.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=1.0), default=12.0, show_default=True, help="Length of the clip.")
+@click.option("--seconds", type=click.FloatRange(min=4.0), default=12.0, show_default=True, help="Length of the clip.")
 @OVERWRITE
 @COMMON
 def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:

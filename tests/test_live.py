@@ -193,6 +193,6 @@ def test_the_picture_can_be_watched_in_a_browser() -> None:
 def test_a_camera_without_a_picture_is_no_error(tmp_path: Path) -> None:
     """A camera that gives nothing at all ends without a recording and without an error."""
     camera = Camera(0)
-    live, screen = session(LiveJob(tmp_path, record=True), camera)
+    live, screen = session(LiveJob(tmp_path, record=True), camera, detector=Script([[]]))
     result = live.run(camera, Interrupt())
     assert result.frames == 0 and result.recordings == [] and screen.pictures == []

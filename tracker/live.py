@@ -206,6 +206,7 @@ class LiveSession:
         """
         with ExitStack() as stack:
             overlay = stack.enter_context(MeshOverlay())
+            self._warm_up(source, overlay)
             frames = stack.enter_context(LatestFrames(source))
             stack.callback(self._end_recording, source)
             for captured in frames:
@@ -217,6 +218,13 @@ class LiveSession:
         return LiveResult(
             meter.frames, frames.dropped, meter.rate, meter.latency_ms(50), meter.latency_ms(95), self._recordings
         )
+
+    def _warm_up(self, source: Source, overlay: MeshOverlay) -> None:
+        """Loads networks and kernels on a black picture, so that the first real one is not seconds late."""
+        width, height = source.info.width, source.info.height
+        self._tracker.detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
+        body, camera = self._tracker.body, self._tracker.config.camera.for_size(width, height)
+        overlay.silhouette(camera, body.v_template.numpy() + np.array([0.0, 0.0, 3.0]), body.faces.numpy())
 
     def _show(self, captured: Captured, source: Source, overlay: MeshOverlay) -> None:
         frame = captured.frame

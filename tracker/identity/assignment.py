@@ -55,7 +55,7 @@ _UNCONFIRMED_COST = 2.0
 """A person who has an identity has the first claim on a detection."""
 _UNCONFIRMED_SECONDS = 0.5
 """Who has no identity yet is forgotten after so long an absence."""
-_FIRST_PATIENCE = 1.0
+_FIRST_PATIENCE = 2.0
 _PATIENCE = 4.0
 """Who has an identity is forgotten after _FIRST_PATIENCE s and _PATIENCE times as long as they had been in view, up to
 lost_seconds: a ghost of a few frames must not hand its identity to the next person."""
