@@ -208,6 +208,44 @@ def synthetic(out: Path, others: tuple[Path, ...], workers: int | None, overwrit
 
 
 @evaluate.command()
+@click.argument("name", metavar="NAME")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--protocol", default="clean", show_default=True, help="Occlusion; 'evaluate dataset --help' lists them.")
+@click.option(
+    "--textures", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Pictures for occluders."
+)
+@click.option("--regressor", type=click.Path(path_type=Path), help="J_regressor_h36m.npy, for sets of other joints.")
+@click.option("--limit", type=click.IntRange(min=1), help="Evaluate on so many recordings only.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of occluders' places and looks."
+)
+@PEOPLE
+@CAMERA
+@COMMON
+def dataset(name: str, path: Path, protocol: str, limit: int | None, **given: Any) -> None:
+    """Evaluate on a data set that you have: its NAME and the PATH it lies in.
+
+    \b
+    Names:      3dpw 3dpw-occ 3doh50k h36m-p1 h36m-p2 mpi-inf-3dhp lsp spin-npz mmhuman3d
+                person-npz (without pictures: only to be read)
+    Protocols:  clean; for stills patch-40 patch-80 patch-40-dense patch-80-dense bar circle rectangle;
+                for clips limb pillar lower-half
+    """
+    from itertools import islice
+
+    from tracker.evaluation.datasets import read_dataset
+    from tracker.evaluation.recorded import RecordedJob, dataset_report, evaluate_recordings
+    from tracker.evaluation.texture import Textures
+    from tracker.interrupt import deferred_interrupt
+
+    job = RecordedJob(protocol, Textures.from_folder(given["textures"]), given["regressor"], given["seed"])
+    recordings = list(islice(read_dataset(name, path), limit))
+    with deferred_interrupt() as interrupt:
+        rows = evaluate_recordings(recordings, job, configured(given, {}), interrupt)
+    click.echo(dataset_report(rows, recordings, job))
+
+
+@evaluate.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN RUN...")
 def compare(runs: tuple[Path, ...]) -> None:
     """Put the figures of RUNs side by side, with the differences from the first."""
