@@ -10,12 +10,13 @@ landmarks are. The offsets in `tracker/keypoints.py` and the spreads in `tracker
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from tracker.body import load_body
@@ -26,6 +27,7 @@ from tracker.detect.task_bundle import built_in_bundle
 from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
 from tracker.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_index
 from tracker.kinematics import LandmarkRig
+from tracker.motion import MotionLibrary, PoseSampler, SamplerConfig
 from tracker.prior import JointPrior
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.scene import Scene, SceneConfig, Viewpoint
@@ -50,21 +52,37 @@ class Sample:
     visibility: Array
 
 
-def random_pose(figure: Figure, T_camera_world: Array, rng: np.random.Generator) -> Pose:
-    """A moderate random pose on the floor, turned to any side."""
+def random_pose(rng: np.random.Generator) -> Array:
+    """(24, 3): a moderate random pose that stands upright, turned to any side."""
     prior = JointPrior.anatomical()
     theta = prior.clip(prior.mean + 0.6 * prior.spread * rng.normal(size=prior.mean.shape))
     heading = matrix_from_axis_angle(np.array([0.0, rng.uniform(-np.pi, np.pi), 0.0]))
     lean = matrix_from_axis_angle(np.array([rng.normal() * 0.1, 0.0, rng.normal() * 0.1]))
+    return np.concatenate([axis_angle_from_matrix(heading @ lean)[None], theta])
+
+
+def moving_pose(library: MotionLibrary) -> Callable[[np.random.Generator], Array]:
+    """Draws poses (24, 3) that people took, turned to any side."""
+    sampler = PoseSampler(library, config=SamplerConfig(recombined=0.0, postures=0.0, grafted=0.0))
+    return lambda rng: axis_angle_from_matrix(sampler.poses(rng, 1)[0].astype(float))
+
+
+def on_the_floor(theta: Array, figure: Figure, T_camera_world: Array, rng: np.random.Generator) -> Pose:
+    """The pose (24, 3), y up, somewhere in front of the camera with its lowest point on the floor."""
     pelvis = figure.shaped.rest_joints[0].numpy().astype(float)
-    place = np.array([rng.uniform(-0.5, 0.5), pelvis[1] - figure.floor, rng.uniform(-0.5, 0.3)])
+    lowest = figure.shaped.with_pose(torch.from_numpy(theta).float()).joints[:, 1].min().item() - pelvis[1]
+    standing = figure.shaped.rest_joints[:, 1].min().item() - pelvis[1]
+    height = pelvis[1] - figure.floor + standing - lowest
+    place = np.array([rng.uniform(-0.5, 0.5), height, rng.uniform(-0.5, 0.3)])
     turn = T_camera_world[:3, :3]
-    root = axis_angle_from_matrix(turn @ heading @ lean)
-    return Pose(root, theta.reshape(-1), figure.betas, turn @ place + T_camera_world[:3, 3] - pelvis)
+    root = axis_angle_from_matrix(turn @ matrix_from_axis_angle(theta[0]))
+    return Pose(root, theta[1:].reshape(-1), figure.betas, turn @ place + T_camera_world[:3, 3] - pelvis)
 
 
-def samples(people: int, poses: int, seed: int) -> Iterator[Sample]:
-    """Renders and detects; poses in which nobody is found are left out."""
+def samples(
+    people: int, poses: int, seed: int, draw: Callable[[np.random.Generator], Array] = random_pose
+) -> Iterator[Sample]:
+    """Renders and detects; poses in which nobody is found are left out. draw: makes (24, 3), y up."""
     rng = np.random.default_rng(seed)
     config = DetectConfig()
     settings = LandmarkerSettings(1, config.min_detection, config.min_presence, config.min_tracking)
@@ -74,7 +92,7 @@ def samples(people: int, poses: int, seed: int) -> Iterator[Sample]:
         view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
         with Scene(CAMERA, figure, SceneConfig(viewpoint=view), seed + person) as scene:
             for index in range(poses):
-                pose = random_pose(figure, view.T_camera_world, rng)
+                pose = on_the_floor(draw(rng), figure, view.T_camera_world, rng)
                 for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image)[:1]:
                     yield Sample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
     landmarker.close()
@@ -95,7 +113,8 @@ class Finding:
 
 def carrier(rig: LandmarkRig, k: int) -> int:
     """The bone that moves a landmark most."""
-    return int(rig.bones[np.argmax(rig.gather[k] * rig.weights)])
+    carried = rig.carried
+    return int(carried.bones[np.argmax((carried.points == k) * carried.weights)])
 
 
 def offset_of(name: str, rig: LandmarkRig, seen: list[Sample]) -> Finding:
@@ -144,11 +163,13 @@ def metric_spread(rig: LandmarkRig, seen: list[Sample]) -> Array:
 @click.option("--people", default=6, show_default=True, help="Shapes and outfits.")
 @click.option("--poses", default=25, show_default=True, help="Poses of each.")
 @click.option("--seed", default=1, show_default=True)
+@click.option("--motion", type=click.Path(path_type=Path), help="Poses of held-out clips of these motion files.")
 @click.option("--save", type=click.Path(path_type=Path), help="Keep the samples as an .npz, for `landmark_fit`.")
-def main(people: int, poses: int, seed: int, save: Path | None) -> None:
+def main(people: int, poses: int, seed: int, motion: Path | None, save: Path | None) -> None:
     """Measure where the detector's landmarks lie on the built-in body."""
     rig = LandmarkRig.from_body(load_body(None))
-    seen = list(tqdm(samples(people, poses, seed), total=people * poses, unit="picture"))
+    draw = random_pose if motion is None else moving_pose(MotionLibrary.open(motion).split()[1])
+    seen = list(tqdm(samples(people, poses, seed, draw), total=people * poses, unit="picture"))
     if save is not None:
         np.savez(
             save,

@@ -1,0 +1,8 @@
+"""Running a network fast: one contract, one small file for each runtime. Imports nothing of the tracker."""
+
+from __future__ import annotations
+
+from engines.base import BackendError, Engine, EngineOptions, ModelError, TensorSpec
+from engines.choose import BACKENDS, open_engine
+
+__all__ = ["BACKENDS", "BackendError", "Engine", "EngineOptions", "ModelError", "TensorSpec", "open_engine"]

@@ -37,7 +37,8 @@ def refused(*arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["track"], ["live"], ["demo"], ["body"], ["body", "import"], ["bench", "kernels"], ["info"]]
+    "command",
+    [[], ["track"], ["live"], ["demo"], ["body"], ["body", "import"], ["bench", "kernels"], ["train"], ["info"]],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     done = run(*command, "--help")

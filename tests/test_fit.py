@@ -121,13 +121,15 @@ def test_the_gradient_of_the_whole_cost_matches_finite_differences(fitter: Landm
     """At a state that is off on purpose, so that every term has a slope. The metric term's alignment is held per step
     by Gauss–Newton; the pixel, prior and belief terms are exact, which is what is compared here."""
     rng = np.random.default_rng(5)
-    quiet = LandmarkFitter(fitter.rig, fitter.prior, replace(fitter.config, lateral_spread=1e6, depth_spread=1e6))
+    quiet = LandmarkFitter(
+        fitter.rig, JointPrior.anatomical(), replace(fitter.config, lateral_spread=1e6, depth_spread=1e6)
+    )
     theta = upright(JointPrior.anatomical().sample(rng), 0.5)
     truth = observe(quiet, theta, np.zeros(10), np.array([0.2, 0.0, 3.0]), noise=0.02)
     there = BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), truth.betas, truth.transl))
     state = there.moved(rng.normal(size=85) * 0.05)
     belief = Belief(np.full(10, 0.1), 2 * np.eye(10), there, 0.04)
-    system, _ = quiet._linearise(truth.seen, belief, state)
+    system, _ = quiet._linearise(quiet._problem(truth.seen, belief), state)
     h = 1e-6
     slopes = [
         (quiet.score(truth.seen, belief, state.moved(h * e)) - quiet.score(truth.seen, belief, state.moved(-h * e)))

@@ -8,7 +8,6 @@ from scipy.spatial.transform import Rotation
 
 from tracker.geometry import (
     axis_angle_from_matrix,
-    log_derivative,
     matrix_from_axis_angle,
     rotation_between,
     similarity,
@@ -34,22 +33,6 @@ def test_rodrigues_agrees_with_scipy(rng: np.random.Generator) -> None:
 def test_logarithm_inverts_the_exponential(rng: np.random.Generator) -> None:
     vectors = rng.normal(size=(4, 6, 3)) * 0.8
     np.testing.assert_allclose(axis_angle_from_matrix(matrix_from_axis_angle(vectors)), vectors, atol=1e-9)
-
-
-@pytest.mark.parametrize("scale", [0.0, 1e-6, 0.5, 2.5, 3.1])
-def test_log_derivative_matches_finite_differences(rng: np.random.Generator, scale: float) -> None:
-    direction = rng.normal(size=3)
-    rotvec = scale * direction / np.linalg.norm(direction)
-    matrix, h = matrix_from_axis_angle(rotvec), 1e-6
-    columns = [
-        (
-            axis_angle_from_matrix(matrix @ matrix_from_axis_angle(h * e))
-            - axis_angle_from_matrix(matrix @ matrix_from_axis_angle(-h * e))
-        )
-        / (2 * h)
-        for e in np.eye(3)
-    ]
-    np.testing.assert_allclose(log_derivative(rotvec), np.stack(columns, axis=1), atol=2e-5)
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,35 @@ ROOT = Path(__file__).parents[1]
 
 # From what everything may use to what nothing may use; a module imports only from its own level or from those above it.
 LEVELS = (
-    ("kernels", "engines", "tracker.errors", "tracker.types", "tracker.geometry", "tracker.interrupt"),
+    (
+        "kernels",
+        "engines",
+        "tracker.errors",
+        "tracker.types",
+        "tracker.geometry",
+        "tracker.interrupt",
+        "tracker.paths",
+        "tracker.strict_yaml",
+        "tracker.stages",
+        "tracker.tensor_file",
+    ),
     ("tracker.camera", "tracker.keypoints", "tracker.body", "tracker.networks"),
-    ("tracker.kinematics", "tracker.prior", "tracker.source", "tracker.crop", "tracker.volume", "tracker.smooth"),
+    (
+        "tracker.kinematics",
+        "tracker.prior",
+        "tracker.motion",
+        "tracker.pose_prior",
+        "tracker.source",
+        "tracker.crop",
+        "tracker.volume",
+        "tracker.smooth",
+    ),
     (
         "tracker.video_writer",
         "tracker.renderer",
         "tracker.fit",
         "tracker.initialise",
+        "tracker.body_network",
         "tracker.extract",
         "tracker.track",
     ),

@@ -5,19 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kernels.landmarks import pull
+from tracker.geometry import matrix_from_axis_angle
 from tracker.keypoints import smpl_index
 from tracker.prior import JointPrior
 
 PRIOR = JointPrior.anatomical()
 
 
+def costs(pose: np.ndarray) -> tuple[float, float]:
+    """What the Gaussian and the limits charge for joints 1..23 turned by `pose` (23, 3)."""
+    rotations = np.concatenate([np.eye(3)[None], matrix_from_axis_angle(pose)])
+    gaussian, limits = (2 * pull(rotations, p, np.zeros(72), np.zeros((72, 72))) for p in PRIOR.pulls(1.0))
+    return gaussian, limits
+
+
 def cost(joint: str, rotvec: tuple[float, float, float]) -> tuple[float, float]:
     """What the Gaussian and the limits charge for one joint turned, all others at their means."""
     pose = PRIOR.mean.copy()
     pose[smpl_index(joint) - 1] = rotvec
-    values, _ = PRIOR.residuals(pose)
-    gaussian, limits = (values**2).sum(axis=(1, 2))
-    return gaussian, limits
+    return costs(pose)
 
 
 @pytest.mark.parametrize(
@@ -52,21 +59,24 @@ def test_deep_but_possible_joints_stay_inside_the_limits(joint: str, rotvec: tup
 
 
 def test_the_right_side_mirrors_the_left() -> None:
-    pose = np.random.default_rng(0).normal(size=(23, 3))
-    right = [smpl_index(f"right_{n}") - 1 for n in ("hip", "knee", "elbow", "wrist")]
-    left = [smpl_index(f"left_{n}") - 1 for n in ("hip", "knee", "elbow", "wrist")]
-    mirrored = pose.copy()
-    mirrored[right] = pose[left] * np.array([1, -1, -1])
-    values, _ = PRIOR.residuals(mirrored)
-    np.testing.assert_allclose((values[:, left] ** 2).sum(), (values[:, right] ** 2).sum())
+    turned = np.random.default_rng(0).normal(size=(4, 3))
+    left, right = (
+        [smpl_index(f"{side}_{n}") - 1 for n in ("hip", "knee", "elbow", "wrist")] for side in ("left", "right")
+    )
+    one, other = PRIOR.mean.copy(), PRIOR.mean.copy()
+    one[left], other[right] = turned, turned * np.array([1, -1, -1])
+    np.testing.assert_allclose(costs(one), costs(other))
 
 
-def test_slopes_match_finite_differences() -> None:
-    pose, h = np.random.default_rng(1).normal(size=(23, 3)), 1e-6
-    _, slopes = PRIOR.residuals(pose)
-    ahead, _ = PRIOR.residuals(pose + h)
-    behind, _ = PRIOR.residuals(pose - h)
-    np.testing.assert_allclose(slopes, (ahead - behind) / (2 * h), atol=1e-5)
+def test_the_weight_scales_the_cost_and_the_root_is_free() -> None:
+    pose = np.random.default_rng(1).normal(size=(24, 3))
+    without_root = np.concatenate([np.zeros((1, 3)), pose[1:]])
+    once, twice, unturned = (
+        [pull(matrix_from_axis_angle(p), towards, np.zeros(72), np.zeros((72, 72))) for towards in PRIOR.pulls(weight)]
+        for p, weight in ((pose, 1.0), (pose, 2.0), (without_root, 1.0))
+    )
+    np.testing.assert_allclose(twice, 2 * np.array(once))
+    np.testing.assert_allclose(unturned, once)
 
 
 def test_samples_are_inside_the_limits_and_differ() -> None:

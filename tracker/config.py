@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
-
-import dacite
-import yaml
+from typing import Any
 
 from tracker.errors import InputError
 from tracker.pipeline import TrackerConfig
+from tracker.strict_yaml import filled, read_mapping
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "configs"
 DEFAULT_CONFIG = "live"
@@ -34,18 +31,8 @@ def load_config(name: str = DEFAULT_CONFIG, changes: dict[str, Any] | None = Non
     wrong type.
     """
     path = config_path(name)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: not a YAML file: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"--config {path}: expected a mapping of keys to values, got {type(values).__name__}")
-    values = _merged(values, changes or {})
-    _refuse_unknown(str(path), TrackerConfig, values, "")
-    try:
-        return dacite.from_dict(TrackerConfig, values, dacite.Config(strict=True, cast=[Path, tuple]))
-    except dacite.DaciteError as error:
-        raise InputError(f"--config {path}: {error}") from error
+    values = _merged(read_mapping(path, f"--config {path}"), changes or {})
+    return filled(TrackerConfig, values, f"--config {path}")
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -56,14 +43,3 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
-
-
-def _refuse_unknown(path: str, config_class: type, values: dict[str, Any], prefix: str) -> None:
-    """Raises InputError at the first key that the configuration class does not have."""
-    known = {f.name for f in fields(config_class)}
-    hints = get_type_hints(config_class)
-    for key, value in values.items():
-        if key not in known:
-            raise InputError(f"--config {path}: unknown key '{prefix}{key}'; known here: {', '.join(sorted(known))}")
-        if is_dataclass(hints[key]) and isinstance(value, dict):
-            _refuse_unknown(path, hints[key], value, f"{prefix}{key}.")  # type: ignore[arg-type]

@@ -13,13 +13,13 @@ Rotations are updated as R ← R exp(δ), so there is no gimbal and no wrapped a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kernels.landmarks import BodyPlace, LandmarkSystem, LandmarkView, RotationPull, linearise, pull
 from tracker.camera import Camera
-from tracker.geometry import axis_angle_from_matrix, log_derivative, matrix_from_axis_angle, rotation_between
+from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_depth_factors
 from tracker.kinematics import LandmarkRig, PosedPoints
 from tracker.prior import JointPrior
@@ -134,36 +134,33 @@ class FitResult:
 
 @dataclass
 class _System:
-    """Normal equations being summed up: ½ cost, gradient, Gauss–Newton matrix."""
+    """Normal equations being summed up: ½ cost, gradient (85,), Gauss–Newton matrix (85, 85)."""
 
-    cost: float = 0.0
-    gradient: Array = field(default_factory=lambda: np.zeros(_SIZE))
-    matrix: Array = field(default_factory=lambda: np.zeros((_SIZE, _SIZE)))
+    cost: float
+    gradient: Array
+    matrix: Array
 
-    def add(self, residual: Array, jacobian: Array) -> None:
-        """residual: (m,), jacobian: (m, 85)."""
-        self.cost += 0.5 * float(residual @ residual)
-        self.gradient += jacobian.T @ residual
-        self.matrix += jacobian.T @ jacobian
+    def pull(self, rotations: Array, towards: RotationPull) -> None:
+        """rotations: (24, 3, 3)."""
+        self.cost += pull(rotations, towards, self.gradient, self.matrix)
 
-    def add_robust(self, residual: Array, jacobian: Array, scale: float) -> None:
-        """residual: (n, c), jacobian: (n, c, 85); each of the n observations is pulled in by Geman–McClure."""
-        squared = (residual**2).sum(axis=1)
-        shrink = 1 / (1 + squared / scale**2)
-        self.cost += 0.5 * float((squared * shrink).sum())
-        scaled = (jacobian * shrink[:, None, None]).reshape(-1, _SIZE)
-        self.gradient += scaled.T @ (residual * shrink[:, None]).reshape(-1)
-        self.matrix += scaled.T @ scaled
+    def gaussian(self, part: slice, off: Array, precision: Array) -> None:
+        """½ offᵀ precision off for some of the unknowns. off: (m,), precision: (m, m)."""
+        force = precision @ off
+        self.cost += 0.5 * float(off @ force)
+        self.gradient[part] += force
+        self.matrix[part, part] += precision
 
-    def add_joints(self, residual: Array, slope: Array, log_slope: Array, first: int) -> None:
-        """Residuals of single joints' rotation vectors: residual, slope (j, 3); log_slope (j, 3, 3); from joint
-        `first`."""
-        jacobian = slope[:, :, None] * log_slope
-        self.cost += 0.5 * float((residual**2).sum())
-        count = len(residual)
-        columns = 3 * first + np.arange(3 * count).reshape(count, 3)
-        self.gradient[columns] += np.einsum("jab,ja->jb", jacobian, residual)
-        self.matrix[columns[:, :, None], columns[:, None, :]] += np.einsum("jab,jac->jbc", jacobian, jacobian)
+
+@dataclass(frozen=True)
+class _Problem:
+    """One person's observation and everything that is believed beforehand, ready to be linearised again and again."""
+
+    view: LandmarkView
+    pulls: tuple[RotationPull, ...]
+    belief: Belief
+    move_precision: Array
+    """(3, 3): how firmly the predicted position holds; 0 without a prediction."""
 
 
 def turn_spread_of_joints() -> Array:
@@ -178,127 +175,85 @@ class LandmarkFitter:
     """Fits one body model to landmarks."""
 
     def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig) -> None:
-        self.rig, self.prior, self.config = rig, prior, config
+        self.rig, self.config = rig, config
+        self._prior = prior.pulls(config.prior_weight)
         self._turn_spread = turn_spread_of_joints()
         lateral = np.full(len(MEDIAPIPE_LANDMARKS), config.lateral_spread)
         self._metric_spread = np.stack([lateral, lateral, config.depth_spread * landmark_depth_factors()], axis=1)
 
     def fit(self, seen: Observation, belief: Belief, start: BodyState, iterations: int) -> FitResult:
         """Levenberg–Marquardt from `start`; the result's cost is never above the start's."""
-        state, damping = start, 1e-3
-        system, posed = self._linearise(seen, belief, state)
+        state, damping, problem = start, 1e-3, self._problem(seen, belief)
+        system, landmarks = self._linearise(problem, state)
         for _ in range(iterations):
-            scaled = damping * (np.diag(system.matrix) + 1.0)
-            step = np.linalg.solve(system.matrix + np.diag(scaled), -system.gradient)
+            step = _damped_step(system, damping)
             trial = state.moved(step)
-            trial_system, trial_posed = self._linearise(seen, belief, trial)
+            trial_system, trial_landmarks = self._linearise(problem, trial)
             if trial_system.cost >= system.cost:
                 damping *= 8.0
                 continue
             fall = (system.cost - trial_system.cost) / system.cost
-            state, system, posed = trial, trial_system, trial_posed
+            state, system, landmarks = trial, trial_system, trial_landmarks
             damping = max(damping / 4.0, 1e-6)
             if fall < self.config.tolerance:
                 break
-        return self._result(seen, belief, state, system, posed)
+        return self._result(state, belief, system, landmarks)
 
     def score(self, seen: Observation, belief: Belief, state: BodyState) -> float:
         """The cost of a state as it is."""
-        return self._linearise(seen, belief, state)[0].cost
+        return self._linearise(self._problem(seen, belief), state)[0].cost
 
-    def _linearise(self, seen: Observation, belief: Belief, state: BodyState) -> tuple[_System, PosedPoints]:
-        posed = self.rig.pose(state.rotations, state.betas)
-        system = _System()
-        self._add_pixels(system, seen, state, posed)
-        self._add_metric(system, seen, state, posed)
-        self._add_prior(system, state)
-        self._add_belief(system, belief, state)
-        return system, posed
+    def _linearise(self, problem: _Problem, state: BodyState) -> tuple[_System, LandmarkSystem]:
+        place = BodyPlace(*(np.ascontiguousarray(v) for v in (state.rotations, state.betas, state.transl)))
+        landmarks = linearise(self.rig.carried, place, problem.view)
+        system = _System(landmarks.cost, landmarks.gradient, landmarks.matrix)
+        for towards in problem.pulls:
+            system.pull(place.rotations, towards)
+        belief = problem.belief
+        system.gaussian(_BETAS, state.betas - belief.betas, belief.betas_precision)
+        if belief.state is not None:
+            system.gaussian(_TRANSL, state.transl - belief.state.transl, problem.move_precision)
+        return system, landmarks
 
-    def _point_jacobian(self, posed: PosedPoints) -> Array:
-        """(33, 3, 85): the landmarks in the camera frame by the unknowns."""
-        count = len(posed.points)
-        position = np.broadcast_to(np.eye(3), (count, 3, 3))
-        return np.concatenate([posed.d_rotation.reshape(count, 3, -1), posed.d_betas, position], axis=2)
-
-    def _add_pixels(self, system: _System, seen: Observation, state: BodyState, posed: PosedPoints) -> None:
-        residual, in_front = self._pixel_residual(seen, state, posed)
-        points = posed.points + state.transl
-        z = np.maximum(points[:, 2], _NEAREST_Z)
-        focal = np.array([seen.camera.fx, seen.camera.fy])
-        projection = np.zeros((len(points), 2, 3))
-        projection[:, 0, 0], projection[:, 1, 1] = focal[0] / z, focal[1] / z
-        projection[:, :, 2] = -focal * points[:, :2] / z[:, None] ** 2
-        jacobian = projection @ self._point_jacobian(posed)
-        weight = seen.visibility * in_front / (self.config.pixel_spread * seen.size)
-        system.add_robust(residual, jacobian * weight[:, None, None], self.config.outlier)
-
-    def _pixel_residual(
-        self, seen: Observation, state: BodyState, posed: PosedPoints
-    ) -> tuple[Array, NDArray[np.bool_]]:
-        """(33, 2) in standard deviations, weighted by visibility; (33,) whether the point is before the camera."""
-        points = posed.points + state.transl
-        in_front = points[:, 2] > _NEAREST_Z
-        safe = np.where(in_front[:, None], points, np.array([0.0, 0.0, 1.0]))
-        error = seen.camera.project(safe) - seen.pixels
-        weight = seen.visibility * in_front / (self.config.pixel_spread * seen.size)
-        return error * weight[:, None], in_front
-
-    def _add_metric(self, system: _System, seen: Observation, state: BodyState, posed: PosedPoints) -> None:
-        floor = self.config.hidden_weight
-        weight = floor + (1 - floor) * seen.visibility
-        turn = rotation_between(np.array([0.0, 0.0, 1.0]), posed.joints[0] + state.transl)
-        target = seen.metric @ turn.T
-        target = _rescaled(target, posed.points, weight)
-        # in the axes of a camera that looks straight at the person, where depth is the uncertain one
-        factor = (weight[:, None] / self._metric_spread)[:, :, None] * turn.T
-        residual = (factor @ (posed.points - target)[:, :, None])[:, :, 0]
-        jacobian = self._point_jacobian(posed)
-        jacobian[:, :, _TRANSL] = 0.0
-        jacobian = jacobian - np.tensordot(weight / weight.sum(), jacobian, axes=1)
-        system.add_robust(residual, factor @ jacobian, self.config.outlier)
-
-    def _add_prior(self, system: _System, state: BodyState) -> None:
-        rotvec = axis_angle_from_matrix(state.rotations[1:])
-        log_slope = log_derivative(rotvec)
-        values, slopes = self.prior.residuals(rotvec)
-        root = np.sqrt(self.config.prior_weight)
-        for value, slope in zip(values, slopes, strict=True):
-            system.add_joints(root * value, root * slope, log_slope, first=1)
-
-    def _add_belief(self, system: _System, belief: Belief, state: BodyState) -> None:
-        off = state.betas - belief.betas
-        pull = belief.betas_precision @ off
-        system.cost += 0.5 * float(off @ pull)
-        system.gradient[_BETAS] += pull
-        system.matrix[_BETAS, _BETAS] += belief.betas_precision
+    def _problem(self, seen: Observation, belief: Belief) -> _Problem:
         if belief.state is None:
-            return
+            return _Problem(self._view(seen), self._prior, belief, np.zeros((3, 3)))
         spread = np.sqrt(max(belief.seconds, 1e-3))
-        turned = axis_angle_from_matrix(np.swapaxes(belief.state.rotations, 1, 2) @ state.rotations)
         slope = np.repeat(1 / (self.config.turn_rate * spread * self._turn_spread)[:, None], 3, axis=1)
-        system.add_joints(turned * slope, slope, log_derivative(turned), first=0)
+        still = np.zeros((NUM_JOINTS, 3))
+        motion = RotationPull(np.ascontiguousarray(belief.state.rotations), still, still, slope)
         rate = spread * np.array(self.config.move_rate)
-        jacobian = np.zeros((3, _SIZE))
-        jacobian[:, _TRANSL] = np.diag(1 / rate)
-        system.add((state.transl - belief.state.transl) / rate, jacobian)
+        return _Problem(self._view(seen), (*self._prior, motion), belief, np.diag(1 / rate**2))
 
-    def _result(
-        self, seen: Observation, belief: Belief, state: BodyState, system: _System, posed: PosedPoints
-    ) -> FitResult:
-        residual, _ = self._pixel_residual(seen, state, posed)
+    def _view(self, seen: Observation) -> LandmarkView:
+        """The observation with its standard deviations."""
+        floor, camera = self.config.hidden_weight, seen.camera
+        return LandmarkView(
+            (camera.fx, camera.fy, camera.cx, camera.cy),
+            np.ascontiguousarray(seen.pixels, np.float64),
+            np.ascontiguousarray(seen.metric, np.float64),
+            seen.visibility / (self.config.pixel_spread * seen.size),
+            floor + (1 - floor) * seen.visibility,
+            self._metric_spread,
+            self.config.outlier,
+            _NEAREST_Z,
+        )
+
+    def _result(self, state: BodyState, belief: Belief, system: _System, landmarks: LandmarkSystem) -> FitResult:
         others = np.r_[_ROTATION, _TRANSL]
         matrix = system.matrix + 1e-9 * np.eye(_SIZE)
         cross = matrix[np.ix_(others, np.arange(_BETAS.start, _BETAS.stop))]
         schur = matrix[_BETAS, _BETAS] - cross.T @ np.linalg.solve(matrix[np.ix_(others, others)], cross)
         information = schur - belief.betas_precision
-        return FitResult(state, system.cost, posed, np.linalg.norm(residual, axis=1), information)
+        posed = PosedPoints(landmarks.points, landmarks.joints, landmarks.rest_joints, landmarks.world_rotations)
+        residual = np.linalg.norm(landmarks.pixel_residual, axis=1)
+        return FitResult(state, system.cost, posed, residual, information)
 
 
-def _rescaled(target: Array, points: Array, weight: Array) -> Array:
-    """`target` (n, 3) moved and scaled, not turned, to lie on `points` as well as weights allow."""
-    w = weight / weight.sum()
-    middle_target, middle_points = w @ target, w @ points
-    centred, goal = target - middle_target, points - middle_points
-    scale = float((w[:, None] * centred * goal).sum() / max((w[:, None] * centred**2).sum(), 1e-9))
-    return middle_points + max(scale, 0.1) * centred
+def _damped_step(system: _System, damping: float) -> Array:
+    """(85,): Levenberg–Marquardt's step."""
+    matrix = system.matrix.copy()
+    diagonal = np.einsum("ii->i", matrix)
+    diagonal += damping * (diagonal + 1.0)
+    step: Array = np.linalg.solve(matrix, -system.gradient)
+    return step

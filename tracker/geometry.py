@@ -74,12 +74,3 @@ def similarity(src: Array, dst: Array, weights: Array) -> tuple[float, Array, Ar
     rotation = (u * sign) @ vt
     scale = float((singular * sign).sum() / max(float(w @ (centred_src**2).sum(axis=1)), _SMALL))
     return scale, rotation, mean_dst - scale * rotation @ mean_src
-
-
-def log_derivative(rotvec: Array) -> Array:
-    """(..., 3) φ = log R → (..., 3, 3) d log(R exp δ)/dδ at δ = 0, the inverse of SO(3)'s right Jacobian."""
-    angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
-    safe = np.maximum(angle, 1e-4)
-    k = skew(rotvec)
-    coefficient: Array = np.where(angle > 1e-4, 1 / safe**2 - 1 / (2 * safe * np.tan(safe / 2)), 1 / 12)
-    return np.eye(3) + 0.5 * k + coefficient * (k @ k)

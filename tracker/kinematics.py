@@ -1,5 +1,4 @@
-"""Points that a posed body carries, with their derivatives: what fitting to landmarks needs of a body, without its
-mesh.
+"""Points that a posed body carries: what fitting to landmarks needs of a body, without its mesh.
 
 Linear blend skinning is linear in the rest vertices, so a landmark that is a weighted mean of vertices needs only,
 for each bone, the weighted sum of the vertices that the bone moves. With bone i's world rotation R_i, rest joint J_i
@@ -8,7 +7,7 @@ and posed joint P_i:
     p_k = Σ_i R_i (A_ki − w_ki J_i) + w_ki P_i,     A_ki = Σ_v ρ_kv W_vi x_v(β),     w_ki = Σ_v ρ_kv W_vi
 
 where ρ is the landmark's regressor, W the blend weights and x_v(β) the rest vertices. Pose-dependent offsets
-(SMPL's posedirs, millimetres at landmarks) are left out.
+(SMPL's posedirs, millimetres at landmarks) are left out. `kernels.landmarks` has the derivatives.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.landmarks import CarriedPoints
 from tracker.body import BodyModel
-from tracker.geometry import matrix_from_axis_angle, skew
+from tracker.geometry import matrix_from_axis_angle
 from tracker.keypoints import MEDIAPIPE_LANDMARKS, bone_points, landmark_index, landmark_offsets, smpl_index
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array
 
@@ -31,7 +31,7 @@ _LEAST_WEIGHT = 1e-6
 
 @dataclass(frozen=True)
 class PosedPoints:
-    """Landmarks and joints of one pose, before `transl` is added, and their derivatives where asked for."""
+    """Landmarks and joints of one pose, before `transl` is added."""
 
     points: Array
     """(n, 3) m."""
@@ -41,10 +41,6 @@ class PosedPoints:
     """(24, 3) m, of this shape in the T-pose."""
     world_rotations: Array
     """(24, 3, 3)"""
-    d_rotation: Array
-    """(n, 3, 24, 3): by a small rotation δ of each joint in its own frame, R_j ← R_j exp(δ)."""
-    d_betas: Array
-    """(n, 3, 10)."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +51,7 @@ class LandmarkRig:
     pairs.
     """
 
-    rest: Array
-    """(pairs, 3) m: A_ki − w_ki J_i at β = 0."""
-    rest_betas: Array
-    """(pairs, 3, 10): its derivative by β."""
-    weights: Array
-    """(pairs,): w_ki; they sum to 1 for each landmark."""
-    bones: NDArray[np.intp]
-    """(pairs,): i."""
-    gather: Array
-    """(n, pairs): 1 where a pair belongs to a landmark; sums over pairs into landmarks."""
-    joints: Array
-    """(24, 3) m: the rest joints at β = 0."""
-    joints_betas: Array
-    """(24, 3, 10)."""
-    parents: tuple[int, ...]
-    descends: Array
-    """(24, 24): 1 where joint j (row) is bone i (column) or an ancestor of it."""
+    carried: CarriedPoints
 
     @classmethod
     def from_body(cls, body: BodyModel) -> LandmarkRig:
@@ -95,53 +75,38 @@ class LandmarkRig:
 
         points, bones = np.nonzero(weights > _LEAST_WEIGHT)
         kept = weights[points, bones]
-        gather = (points == np.arange(len(weights))[:, None]).astype(float)
-        parents = tuple(int(p) for p in body.parents)
         return cls(
-            rest[points, bones] - kept[:, None] * joints[bones],
-            rest_betas[points, bones] - kept[:, None, None] * joints_betas[bones],
-            kept,
-            bones,
-            gather,
-            joints,
-            joints_betas,
-            parents,
-            _descends(parents),
+            CarriedPoints(
+                rest[points, bones] - kept[:, None] * joints[bones],
+                rest_betas[points, bones] - kept[:, None, None] * joints_betas[bones],
+                kept,
+                bones.astype(np.int32),
+                points.astype(np.int32),
+                joints,
+                joints_betas,
+                np.array(body.parents, np.int32),
+            )
         )
+
+    @property
+    def parents(self) -> NDArray[np.int32]:
+        """(24,): -1 for the pelvis."""
+        return self.carried.parents
 
     def pose(self, rotations: Array, betas: Array) -> PosedPoints:
         """rotations: (24, 3, 3) of each joint relative to its parent; betas: (10,)."""
-        rest_joints = self.joints + self.joints_betas @ betas
-        world, posed, d_posed = self._chain(rotations, rest_joints)
-        arms = self.rest + self.rest_betas @ betas
-        turned = world[self.bones]
-        moved = np.einsum("pcd,pd->pc", turned, arms) + self.weights[:, None] * posed[self.bones]
-        d_moved = turned @ self.rest_betas + self.weights[:, None, None] * d_posed[self.bones]
-        points = self.gather @ moved
-        d_betas = (self.gather @ d_moved.reshape(len(moved), -1)).reshape(-1, 3, NUM_BETAS)
-        return PosedPoints(points, posed, rest_joints, world, self._by_rotation(moved, posed, world), d_betas)
-
-    def _by_rotation(self, moved: Array, posed: Array, world: Array) -> Array:
-        """(n, 3, 24, 3): turning joint j by δ in its own frame moves what hangs below it by (R_j δ) × lever."""
-        below = self.descends[:, self.bones].T
-        lever = (self.gather @ (below[:, :, None] * moved[:, None, :]).reshape(len(moved), -1)).reshape(
-            -1, NUM_JOINTS, 3
-        )
-        lever -= (self.gather @ (below * self.weights[:, None]))[:, :, None] * posed
-        return np.swapaxes(-(skew(lever) @ world), 1, 2)
-
-    def _chain(self, rotations: Array, rest_joints: Array) -> tuple[Array, Array, Array]:
-        """World rotations (24, 3, 3), posed joints (24, 3) and their derivatives by β (24, 3, 10)."""
-        world = np.empty((NUM_JOINTS, 3, 3))
-        posed = np.empty((NUM_JOINTS, 3))
-        d_posed = np.empty((NUM_JOINTS, 3, NUM_BETAS))
-        world[0], posed[0], d_posed[0] = rotations[0], rest_joints[0], self.joints_betas[0]
+        carried = self.carried
+        rest_joints = carried.joints + carried.joints_betas @ betas
+        world, posed = np.array(rotations), np.array(rest_joints)
         for joint in range(1, NUM_JOINTS):
-            parent = self.parents[joint]
+            parent = carried.parents[joint]
             world[joint] = world[parent] @ rotations[joint]
             posed[joint] = posed[parent] + world[parent] @ (rest_joints[joint] - rest_joints[parent])
-            d_posed[joint] = d_posed[parent] + world[parent] @ (self.joints_betas[joint] - self.joints_betas[parent])
-        return world, posed, d_posed
+        arms = carried.rest + carried.rest_betas @ betas
+        moved = np.einsum("pcd,pd->pc", world[carried.bones], arms)
+        points = np.zeros((carried.count, 3))
+        np.add.at(points, carried.points, moved + carried.weights[:, None] * posed[carried.bones])
+        return PosedPoints(points, posed, rest_joints, world)
 
     def pose_from_theta(self, theta: Array, betas: Array) -> PosedPoints:
         """theta: (24, 3) axis-angle."""
@@ -188,13 +153,3 @@ def _carried_by_bones(joints: Array, joints_betas: Array) -> tuple[Array, Array,
         rest_betas[k, bone] = joints_betas[joint]
         weights[k, bone] = 1.0
     return rest, rest_betas, weights
-
-
-def _descends(parents: tuple[int, ...]) -> Array:
-    matrix = np.eye(NUM_JOINTS)
-    for bone in range(NUM_JOINTS):
-        ancestor = parents[bone]
-        while ancestor >= 0:
-            matrix[ancestor, bone] = 1.0
-            ancestor = parents[ancestor]
-    return matrix

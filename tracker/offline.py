@@ -1,13 +1,15 @@
 """The `track` job: one input from beginning to end into one folder of results.
 
-Streams and cameras are drawn as they come. Files are read twice when they are to be smoothed without lag: once to
-track, once to draw the smoothed people.
+Decoding, tracking, drawing and encoding go on at once, each in a thread of its own, in order, nothing dropped.
+Zero-phase smoothing looks both ways in time: the files are smoothed when the last frame has come, and the pictures wait
+a second before they are drawn, which is as far as the filter sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -20,14 +22,19 @@ from tracker.camera import Camera
 from tracker.export import ExportConfig, FrameRecord, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.files import OVERLAY_NAME
 from tracker.interrupt import Interrupt
-from tracker.overlay import MeshOverlay
+from tracker.overlay import MeshOverlay, Picture
 from tracker.pipeline import Tracker
-from tracker.smooth import smooth_zero_phase
+from tracker.smooth import reach, smooth_zero_phase, smoothed_at
 from tracker.source import Clip, Source, open_source
+from tracker.stages import Stage, read_ahead
 from tracker.types import Array, Frame, Person
 from tracker.video_writer import VideoWriter
 
 Smoothing = Literal["none", "causal", "offline"]
+
+_LOOKAHEAD_SECONDS = 1.0
+_LOOKAHEAD_BYTES = 400_000_000
+"""Pictures that wait to be drawn may fill so much memory; beyond it they are drawn with less of a look ahead."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,22 @@ class TrackJob:
     export: ExportConfig = field(default_factory=ExportConfig)
     overlay: bool = True
     smooth: Smoothing = "offline"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame that is ready to be drawn."""
+
+    frame: Frame
+    people: list[Person]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture that is ready to be encoded."""
+
+    time: float
+    picture: Picture
 
 
 def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
@@ -56,82 +79,160 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         context = RunContext(camera, tracker.body, rate)
         header = RunHeader(tracker.config, "cpu", tracker.engine, source.info)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
-        run = _Run(job, tracker, interrupt, writer)
-        try:
-            if job.smooth == "offline" and source.info.path is not None:
-                run.two_passes(source)
-            else:
-                run.one_pass(source)
-        except KeyboardInterrupt:
-            writer.close(run.summary(source.warnings, perf_counter() - started))
-            raise
-        return writer.finish(run.summary(source.warnings, perf_counter() - started))
+        run = _Run(job, tracker, writer)
+        run.all_frames(source, interrupt)
+        if job.smooth == "offline":
+            writer.replace_people(smoothed_frames(list(writer.frames()), tracker, camera))
+        summary = run.summary(source.warnings, perf_counter() - started)
+        if interrupt.requested:
+            writer.close(summary)
+            raise KeyboardInterrupt
+        return writer.finish(summary)
 
 
 class _Run:
     """One job under way."""
 
-    def __init__(self, job: TrackJob, tracker: Tracker, interrupt: Interrupt, writer: RunWriter) -> None:
-        self._job, self._tracker, self._interrupt, self._writer = job, tracker, interrupt, writer
+    def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter) -> None:
+        self._job, self._tracker, self._writer = job, tracker, writer
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
-    def one_pass(self, source: Source) -> None:
-        """Tracks, draws and writes each frame as it comes."""
+    def all_frames(self, source: Source, interrupt: Interrupt) -> None:
+        """Until the source ends or the user asks to stop; every frame that was tracked is drawn then."""
         with ExitStack() as stack:
-            video = stack.enter_context(self._video(source)) if self._job.overlay else None
-            overlay = stack.enter_context(MeshOverlay()) if self._job.overlay else None
-            for frame in self._frames(source, f"tracking {source.info.name}"):
-                people = self._tracker.step(frame)
-                self._writer.write(FrameRecord(frame.index, frame.time, people))
-                if video is not None and overlay is not None:
-                    self._draw(frame, people, overlay, video)
-
-    def two_passes(self, source: Source) -> None:
-        """Tracks everything, smooths without lag, then draws."""
-        for frame in self._frames(source, f"tracking {source.info.name}"):
-            self._writer.write(FrameRecord(frame.index, frame.time, self._tracker.step(frame)))
-        camera = self._tracker.config.camera.for_size(source.info.width, source.info.height)
-        self._writer.replace_people(smoothed_frames(list(self._writer.frames()), self._tracker, camera))
-        if not self._job.overlay:
-            return
-        with (
-            open_source(self._job.spec, self._job.clip) as again,
-            self._video(again) as video,
-            MeshOverlay() as overlay,
-        ):
-            frames = self._frames(again, f"drawing  {source.info.name}")
-            for frame, record in zip(frames, self._writer.frames(), strict=False):
-                self._draw(frame, record.people, overlay, video)
+            drawing = self._drawing(source, stack) if self._job.overlay else None
+            lookahead = Lookahead(self._tracker) if self._job.smooth == "offline" else PassThrough()
+            try:
+                for frame in self._frames(source, interrupt):
+                    people = self._tracker.step(frame)
+                    self._writer.write(FrameRecord(frame.index, frame.time, people))
+                    if drawing is not None:
+                        for shown in lookahead.push(Shown(frame, people)):
+                            drawing.put(shown)
+            finally:
+                if drawing is not None:
+                    for shown in lookahead.rest():
+                        drawing.put(shown)
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
 
-    def _frames(self, source: Source, label: str) -> Iterator[Frame]:
-        """The source's frames under a progress bar, timed, until the user asks to stop."""
-        with tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar:
-            before = perf_counter()
-            for frame in source:
-                self._stage_ms["read"].append(1e3 * (perf_counter() - before))
+    def _frames(self, source: Source, interrupt: Interrupt) -> Iterator[Frame]:
+        """The source's frames under a progress bar, until the user asks to stop."""
+        label = f"tracking {source.info.name}"
+        with (
+            tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
+            closing(read_ahead(self._timed(source))) as frames,
+        ):
+            for frame in frames:
                 yield frame
                 bar.update()
-                self._interrupt.check()
-                before = perf_counter()
+                if interrupt.requested:
+                    return
 
-    def _video(self, source: Source) -> VideoWriter:
+    def _timed(self, source: Source) -> Iterator[Frame]:
+        before = perf_counter()
+        for frame in source:
+            self._stage_ms["read"].append(1e3 * (perf_counter() - before))
+            yield frame
+            before = perf_counter()
+
+    def _drawing(self, source: Source, stack: ExitStack) -> Stage[Shown]:
+        """The stage that draws, and behind it the one that encodes."""
         info = source.info
-        path = self._job.folder / OVERLAY_NAME
         audio = info.path if info.has_audio else None
-        return VideoWriter(path, (info.width, info.height), info.rate, audio_from=audio)
 
-    def _draw(self, frame: Frame, people: Iterable[Person], overlay: MeshOverlay, video: VideoWriter) -> None:
+        def encode(pictures: Iterator[Drawn]) -> None:
+            path = self._job.folder / OVERLAY_NAME
+            with VideoWriter(path, (info.width, info.height), info.rate, audio_from=audio) as video:
+                for drawn in pictures:
+                    start = perf_counter()
+                    video.write(drawn.time, drawn.picture)
+                    self._stage_ms["write"].append(1e3 * (perf_counter() - start))
+
+        encoding = stack.enter_context(Stage("encode", encode))
+
+        def draw(frames: Iterator[Shown]) -> None:
+            with MeshOverlay() as overlay:
+                for shown in frames:
+                    encoding.put(self._draw(shown, overlay))
+
+        return stack.enter_context(Stage("draw", draw))
+
+    def _draw(self, shown: Shown, overlay: MeshOverlay) -> Drawn:
         start = perf_counter()
+        frame = shown.frame
         camera = self._tracker.config.camera.for_size(*frame.size)
-        picture = overlay.draw(frame.image, camera, list(people), self._tracker.body)
-        drawn = perf_counter()
-        video.write(frame.time, picture)
-        self._stage_ms["draw"].append(1e3 * (drawn - start))
-        self._stage_ms["write"].append(1e3 * (perf_counter() - drawn))
+        picture = overlay.draw(frame.image, camera, shown.people, self._tracker.body)
+        self._stage_ms["draw"].append(1e3 * (perf_counter() - start))
+        return Drawn(frame.time, picture)
+
+
+class PassThrough:
+    """Frames are drawn as they were tracked."""
+
+    def push(self, shown: Shown) -> Iterator[Shown]:
+        yield shown
+
+    def rest(self) -> Iterator[Shown]:
+        yield from ()
+
+
+class Lookahead:
+    """Holds frames back until what follows them is known, then gives them out with everybody smoothed without lag.
+
+    The pose is that of `smoothed_frames`. β is the one that the track knows by then, a second later than the frame;
+    it has seldom still to change.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._waiting: deque[Shown] = deque()
+        self._bytes = 0
+        self._seen: dict[int, deque[tuple[float, Person]]] = {}
+
+    def push(self, shown: Shown) -> Iterator[Shown]:
+        """The frames that have waited long enough now that this one has come."""
+        self._waiting.append(shown)
+        self._bytes += shown.frame.image.nbytes
+        for person in shown.people:
+            self._seen.setdefault(person.person_id, deque()).append((shown.frame.time, person))
+        while self._waited_enough(shown.frame.time) or self._bytes > _LOOKAHEAD_BYTES:
+            yield self._next()
+
+    def rest(self) -> Iterator[Shown]:
+        """What still waits when no frame will follow."""
+        while self._waiting:
+            yield self._next()
+
+    def _waited_enough(self, now: float) -> bool:
+        return bool(self._waiting) and now - self._waiting[0].frame.time >= _LOOKAHEAD_SECONDS
+
+    def _next(self) -> Shown:
+        shown = self._waiting.popleft()
+        self._bytes -= shown.frame.image.nbytes
+        camera = self._tracker.config.camera.for_size(*shown.frame.size)
+        people = [self._smoothed(person, shown.frame.time, camera) for person in shown.people]
+        self._forget(shown.frame.time - reach(self._tracker.config.zero_phase))
+        return replace(shown, people=people)
+
+    def _smoothed(self, person: Person, time: float, camera: Camera) -> Person:
+        history = self._seen[person.person_id]
+        times = np.array([t for t, _ in history])
+        confidence = np.stack([p.joint_confidence for _, p in history])
+        middle = int(np.searchsorted(times, time))
+        poses = [p.pose for _, p in history]
+        pose = smoothed_at(middle, times, poses, confidence, self._tracker.config.zero_phase)
+        return self._tracker.person_at(self._tracker.reshaped(pose, poses[-1].betas), camera, person)
+
+    def _forget(self, before: float) -> None:
+        for key in list(self._seen):
+            history = self._seen[key]
+            while history and history[0][0] < before:
+                history.popleft()
+            if not history:
+                del self._seen[key]
 
 
 def smoothed_frames(records: list[FrameRecord], tracker: Tracker, camera: Camera) -> Iterator[FrameRecord]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kernels.landmarks import RotationPull
 from tracker.keypoints import SMPL_JOINTS
-from tracker.types import Array
+from tracker.types import NUM_JOINTS, Array
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ def _range_of(name: str) -> JointRange:
     return _RANGES[name]
 
 
+def _with_root(values: Array) -> Array:
+    """(23, 3) → (24, 3), zero for the pelvis."""
+    return np.concatenate([np.zeros((1, 3)), values])
+
+
 @dataclass(frozen=True)
 class JointPrior:
     """The ranges of joints 1..23 as arrays, (23, 3) rad each."""
@@ -86,12 +92,15 @@ class JointPrior:
         )
         return cls(mean, spread, lower, upper)
 
-    def residuals(self, rotvec: Array) -> tuple[Array, Array]:
-        """rotvec: (23, 3) rad → residuals and their slopes by rotvec, (2, 23, 3) each: Gaussian, then limits."""
-        beyond = np.minimum(rotvec - self.lower, 0.0) + np.maximum(rotvec - self.upper, 0.0)
-        values = np.stack([(rotvec - self.mean) / self.spread, beyond / self.limit_spread])
-        slopes = np.stack([1 / self.spread, (beyond != 0) / self.limit_spread])
-        return values, slopes
+    def pulls(self, weight: float) -> tuple[RotationPull, RotationPull]:
+        """What draws all 24 joints (the root excepted) to their usual values, and what keeps them in their limits.
+
+        weight: how much the prior counts against everything else, 1 for as it is.
+        """
+        root, targets = np.sqrt(weight), np.tile(np.eye(3), (NUM_JOINTS, 1, 1))
+        mean, limits = _with_root(self.mean), np.full_like(self.mean, root / self.limit_spread)
+        usual = RotationPull(targets, mean, mean, _with_root(root / self.spread))
+        return usual, RotationPull(targets, _with_root(self.lower), _with_root(self.upper), _with_root(limits))
 
     def clip(self, rotvec: Array) -> Array:
         """(23, 3) rad, each axis moved inside its limits."""

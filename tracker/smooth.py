@@ -6,6 +6,7 @@ what the image supports more than what was guessed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,6 +44,10 @@ class SavitzkyConfig:
     """Standard deviation of the window's weight."""
     depth_seconds: float = 0.30
     hidden_weight: float = 0.15
+
+
+_SPREADS = 3.0
+"""How far a window reaches, in standard deviations of its weight."""
 
 
 def _alpha(cutoff: Array, dt: float) -> Array:
@@ -104,41 +109,56 @@ def _from_ray_and_depth(value: Array) -> Array:
     return np.concatenate([value[..., :2] * z, z], axis=-1)
 
 
-def smooth_zero_phase(times: Array, poses: list[Pose], confidence: Array, config: SavitzkyConfig) -> list[Pose]:
+def smooth_zero_phase(times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig) -> list[Pose]:
     """times: (T,) s ascending; confidence: (T, 24) 0..1. Every pose is replaced by the value at its time of a
     parabola fitted to its neighbours, in the tangent space of its own rotations; a Savitzky–Golay filter that knows
     of uneven frames.
     """
-    rotations = np.stack([matrix_from_axis_angle(pose.theta) for pose in poses])
-    place = _ray_and_depth(np.stack([np.asarray(pose.transl, float) for pose in poses]))
-    trust = config.hidden_weight + (1 - config.hidden_weight) * confidence
-    smoothed = []
-    for i, pose in enumerate(poses):
-        offset, near = _window(times, i, config.seconds)
-        weight = np.exp(-0.5 * (offset / config.seconds) ** 2)
-        tangent = axis_angle_from_matrix(rotations[i].swapaxes(1, 2) @ rotations[near])
-        turned = np.stack(
-            [_parabola_at_zero(offset, tangent[:, j], weight * trust[near, j]) for j in range(NUM_JOINTS)]
-        )
-        theta = axis_angle_from_matrix(rotations[i] @ matrix_from_axis_angle(turned))
-        ray = _parabola_at_zero(offset, place[near, :2], weight)
-        offset, near = _window(times, i, config.depth_seconds)
-        depth = _parabola_at_zero(offset, place[near, 2:], np.exp(-0.5 * (offset / config.depth_seconds) ** 2))
-        moved = _from_ray_and_depth(np.concatenate([ray, depth]))
-        smoothed.append(replace(pose, global_orient=theta[0], body_pose=theta[1:].reshape(-1), transl=moved))
-    return smoothed
+    return [smoothed_at(i, times, poses, confidence, config) for i in range(len(poses))]
+
+
+def smoothed_at(middle: int, times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig) -> Pose:
+    """One pose of `smooth_zero_phase`; nothing farther away than `reach(config)` seconds matters to it."""
+    pose = poses[middle]
+    offset, near = _window(times, middle, config.seconds)
+    weight = np.exp(-0.5 * (offset / config.seconds) ** 2)
+    rotations = matrix_from_axis_angle(np.stack([poses[i].theta for i in near]))
+    here = matrix_from_axis_angle(pose.theta)
+    tangent = axis_angle_from_matrix(here.swapaxes(1, 2) @ rotations)
+    trust = config.hidden_weight + (1 - config.hidden_weight) * confidence[near]
+    turned = _parabola_at_zero(offset, tangent, weight[:, None] * trust)
+    theta = axis_angle_from_matrix(here @ matrix_from_axis_angle(turned))
+
+    ray = _parabola_at_zero(offset, _places(poses, near)[:, None, :2], weight[:, None])[0]
+    offset, near = _window(times, middle, config.depth_seconds)
+    weight = np.exp(-0.5 * (offset / config.depth_seconds) ** 2)
+    depth = _parabola_at_zero(offset, _places(poses, near)[:, None, 2:], weight[:, None])[0]
+    moved = _from_ray_and_depth(np.concatenate([ray, depth]))
+    return replace(pose, global_orient=theta[0], body_pose=theta[1:].reshape(-1), transl=moved)
+
+
+def reach(config: SavitzkyConfig) -> float:
+    """Seconds on either side of a frame that its smoothed pose depends on."""
+    return _SPREADS * max(config.seconds, config.depth_seconds)
+
+
+def _places(poses: Sequence[Pose], indices: NDArray[np.intp]) -> Array:
+    """(n, 3): ray and depth of these poses."""
+    return _ray_and_depth(np.stack([np.asarray(poses[i].transl, float) for i in indices]))
 
 
 def _window(times: Array, middle: int, spread: float) -> tuple[Array, NDArray[np.intp]]:
     """Offsets (n,) s and indices (n,) of the frames within three spreads of the middle one."""
-    near = np.flatnonzero(np.abs(times - times[middle]) <= 3 * spread)
+    near = np.flatnonzero(np.abs(times - times[middle]) <= _SPREADS * spread)
     return times[near] - times[middle], near
 
 
 def _parabola_at_zero(offset: Array, values: Array, weight: Array) -> Array:
-    """offset: (n,) s; values: (n, c); weight: (n,). The value at 0 of the weighted least-squares parabola."""
+    """offset: (n,) s; values: (n, m, c); weight: (n, m). The values (m, c) at 0 of m weighted least-squares
+    parabolas."""
     degree = min(2, len(offset) - 1)
     scale = max(float(np.abs(offset).max()), 1e-9)
     basis = np.vander(offset / scale, degree + 1, increasing=True)
-    normal = basis.T @ (weight[:, None] * basis) + 1e-9 * np.eye(degree + 1)
-    return np.linalg.solve(normal, basis.T @ (weight[:, None] * values))[0]
+    normal = np.einsum("na,nm,nb->mab", basis, weight, basis) + 1e-9 * np.eye(degree + 1)
+    right = np.einsum("na,nm,nmc->mac", basis, weight, values)
+    return np.linalg.solve(normal, right)[:, 0]

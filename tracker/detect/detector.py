@@ -55,7 +55,8 @@ class DetectConfig:
     min_presence: float = 0.5
     min_tracking: float = 0.5
     second_looks: int = 2
-    """At most so many closer looks a frame for tracked people whom the look at the whole frame did not find."""
+    """At most so many closer looks a frame for tracked people whom the look at the whole frame did not find. What one
+    sees beside other people is confirmed by one more."""
     search_seconds: float = 0.2
     """One piece of the frame is searched for people not known yet so often; infinity: never."""
 
@@ -238,9 +239,9 @@ class LandmarkDetector:
         for _ in range(count):
             look = looks[self._search_count % len(looks)]
             self._search_count += 1
-            for stranger in _strangers(self._look(frame, look, ()), found):
+            for stranger in _strangers(self._look(frame, look, found), found):
                 if _is_well_seen(stranger) and all(
-                    self._likeness_again(frame, stranger, (), mirrored) >= _SEARCH_SIMILARITY
+                    self._likeness_again(frame, stranger, found, mirrored) >= _SEARCH_SIMILARITY
                     for mirrored in (False, True)
                 ):
                     found = [*found, stranger]
@@ -262,8 +263,9 @@ class LandmarkDetector:
         size = int(np.clip(math.ceil(look.box[2] - look.box[0]), *_LOOK_PIXELS))
         T_frame_crop = look.transform(size)
         crop = warp_crop(frame.image, T_frame_crop, size, size)
-        for person in painted:
-            crop = painted_out(crop, warp_crop(person.mask, T_frame_crop, size, size))
+        masks = [warp_crop(person.mask, T_frame_crop, size, size) for person in painted]
+        if masks:
+            crop = painted_out(crop, np.maximum.reduce(masks))
         moved = (_in_frame(reading, T_frame_crop, frame.size) for reading in self._stills.read(crop))
         candidates = (_candidate(reading, frame.size) for reading in moved)
         return [c for c in candidates if c.quality >= _LOOK_MIN_QUALITY and _is_person(c)]

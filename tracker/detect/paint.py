@@ -23,10 +23,10 @@ def painted_out(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np
         return image
     height, width = mask.shape
     coarse = (max(1, width // _COARSE), max(1, height // _COARSE))
-    outside = (grown < _SURELY_OUTSIDE).astype(np.float32)
-    weight = cv2.resize(outside, coarse, interpolation=cv2.INTER_AREA)
-    colours = cv2.resize(image * outside[..., None], coarse, interpolation=cv2.INTER_AREA)
+    outside = np.where(grown < _SURELY_OUTSIDE, np.uint8(255), np.uint8(0))
+    weight = cv2.resize(outside, coarse, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    colours = cv2.resize(cv2.copyTo(image, outside), coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
     reach = (max(coarse) // 4 * 2 + 1, max(coarse) // 4 * 2 + 1)
     around = cv2.blur(colours, reach) / np.maximum(cv2.blur(weight, reach), 1e-3)[..., None]
     filling = cv2.resize(around.clip(0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.where((outside > 0)[..., None], image, filling)
+    return np.asarray(cv2.copyTo(image, outside, filling), dtype=np.uint8)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import sys
 import tempfile
 import zipfile
 from contextlib import suppress
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracker.errors import InputError, RunError
+from tracker.paths import cache_folder
 
 _HOW_TO_INSTALL = "install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
 
@@ -82,20 +82,6 @@ def built_in_bundle() -> bytes:
     with suppress(OSError, RuntimeError):  # a missing or read-only home only costs the time to make it again
         _write_whole(cache_folder() / name, content)
     return content
-
-
-def cache_folder() -> Path:
-    """The platform's folder for files that can be made again, with the project's name.
-
-    Raises RuntimeError for a user without a home.
-    """
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "body-tracker"
 
 
 def _wheel_networks(package: Path, version: str) -> list[bytes]:

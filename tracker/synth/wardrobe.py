@@ -89,7 +89,8 @@ def leg_drape(anatomy: Anatomy) -> Drape:
         moved = places.copy()
         for sign in (1.0, -1.0):
             leg = (places[:, 1] < start) & (sign * places[:, 0] > 0)
-            moved[leg] = hanging(axis * np.array([sign, 1.0, 1.0]), 0.05)(places[leg])
+            if leg.any():  # shorts end above
+                moved[leg] = hanging(axis * np.array([sign, 1.0, 1.0]), 0.05)(places[leg])
         share = smoothstep(start, start - 0.08, places[:, 1])[:, None]
         return places + (moved - places) * share
 

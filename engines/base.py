@@ -1,0 +1,126 @@
+"""The contract of all engines: named arrays in, named arrays out, whatever runs the network underneath.
+
+An engine belongs to one thread at a time: it holds the buffers of one inference. Open a second one for a second thread.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision = Literal["float32", "float16", "bfloat16"]
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class ModelError(ValueError):
+    """A model file cannot be used: missing, damaged, of the wrong kind, or built for another machine.
+
+    The message names the file and says how to mend it.
+    """
+
+
+class BackendError(RuntimeError):
+    """A runtime is missing, cannot do what was asked, or failed; the message says what to do about it."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What one input or output looks like."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    """None where the size is free, as a dynamic batch is."""
+    dtype: np.dtype[Any]
+
+    def check(self, array: NDArray[Any]) -> None:
+        """Raises ValueError unless the array has this shape and type."""
+        wanted = "(" + ", ".join("*" if size is None else str(size) for size in self.shape) + ")"
+        fits = len(array.shape) == len(self.shape) and all(
+            size is None or size == given for size, given in zip(self.shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"{self.name}: expected {wanted}, got {array.shape}")
+        if array.dtype != self.dtype:
+            raise ValueError(f"{self.name}: expected {self.dtype}, got {array.dtype}")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How a network is to be run. Raises ValueError for values that no engine takes."""
+
+    threads: int | None = None
+    """Threads on the CPU; None leaves it to the runtime, which takes all cores."""
+    precision: Precision = "float32"
+    """What the network computes in. Inputs and outputs keep the types that the model file gives them."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N. auto is the GPU for runtimes that have one here, else the CPU."""
+    outputs: tuple[str, ...] | None = None
+    """The outputs wanted; what only the others need is not computed. None: all of them."""
+    max_batch: int = 4
+    """The largest batch that a network with a free batch size is prepared for, where a runtime has to know."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads: expected at least 1, got {self.threads}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision: expected one of {', '.join(get_args(Precision))}, got {self.precision}")
+        if self.max_batch < 1:
+            raise ValueError(f"max_batch: expected at least 1, got {self.max_batch}")
+
+
+class Engine(ABC):
+    """A network ready to run. Close it, or use it as a context manager."""
+
+    def __init__(self, inputs: list[TensorSpec], outputs: list[TensorSpec], metadata: Mapping[str, str]) -> None:
+        self.inputs: Mapping[str, TensorSpec] = MappingProxyType({spec.name: spec for spec in inputs})
+        self.outputs: Mapping[str, TensorSpec] = MappingProxyType({spec.name: spec for spec in outputs})
+        self.metadata: Mapping[str, str] = MappingProxyType(dict(metadata))
+        """At least `backend`, `version`, `device` and `precision`."""
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """The outputs by name. The arrays are the caller's: a later run leaves them alone.
+
+        Raises ValueError for a missing or unknown name, a wrong shape or type; BackendError when the runtime fails.
+        """
+        if inputs.keys() != self.inputs.keys():
+            raise ValueError(f"inputs: expected {', '.join(self.inputs)}, got {', '.join(inputs) or 'none'}")
+        for name, spec in self.inputs.items():
+            spec.check(inputs[name])
+        return self._run(inputs)
+
+    @abstractmethod
+    def _run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """`run`, on inputs that were checked."""
+
+    def close(self) -> None:  # noqa: B027 - most runtimes free everything with their objects
+        """Frees what the garbage collector does not."""
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def wanted_outputs(model: str, available: list[str], options: EngineOptions) -> list[str]:
+    """The outputs that the options ask for. Raises ValueError for one that the model does not have."""
+    if options.outputs is None:
+        return available
+    unknown = [name for name in options.outputs if name not in available]
+    if unknown or not options.outputs:
+        raise ValueError(f"{model}: no output '{', '.join(unknown)}'; it has {', '.join(available)}")
+    return list(options.outputs)
+
+
+def first_line(error: Exception) -> str:
+    """The part of a runtime's message that says something: they come with source locations and stacks."""
+    noise = ("Exception from", "Check '", "FrontEnd API failed")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(noise)]
+    return (told or lines or [type(error).__name__])[0]

@@ -1,0 +1,93 @@
+"""OpenVINO: the engine for CPUs. Opens .onnx, .tflite and OpenVINO's own .xml as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import Arrays, BackendError, Engine, EngineOptions, ModelError, TensorSpec, first_line, wanted_outputs
+
+_ELEMENT_TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+
+
+class OpenVinoEngine(Engine):
+    """One compiled network and one inference request that every run uses again."""
+
+    def __init__(self, model: Path, options: EngineOptions) -> None:
+        """Raises ModelError for a file that OpenVINO cannot read, BackendError where OpenVINO does not run."""
+        openvino = _openvino()
+        if options.device not in ("auto", "cpu"):
+            raise BackendError(f"openvino runs on the CPU here, not on {options.device}; use the backend torch")
+        core = openvino.Core()
+        network = _read(core, model)
+        ports = {_name(port): port for port in network.outputs}
+        names = wanted_outputs(str(model), list(ports), options)
+        if len(names) < len(ports):
+            network = openvino.Model([ports[name] for name in names], network.get_parameters(), model.stem)
+        compiled = _compile(core, network, model, options)
+        self._request: Any = compiled.create_infer_request()
+        self._names = [_name(port) for port in compiled.outputs]
+        super().__init__(
+            [_spec(port) for port in compiled.inputs],
+            [_spec(port) for port in compiled.outputs],
+            {
+                "backend": "openvino",
+                "version": openvino.__version__.partition("-")[0],
+                "device": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
+                "precision": str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()),
+                "threads": str(compiled.get_property("INFERENCE_NUM_THREADS")),
+            },
+        )
+
+    def _run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        try:
+            # The inputs are read before `infer` returns, so sharing them only saves the copy.
+            results = self._request.infer(dict(inputs), share_inputs=True, share_outputs=False)
+        except RuntimeError as error:
+            raise BackendError(f"openvino failed: {first_line(error)}") from error
+        return {name: results[index] for index, name in enumerate(self._names)}
+
+    def close(self) -> None:
+        self._request = None
+
+
+def _openvino() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise BackendError(f"openvino cannot be imported ({error}); install it with: pip install openvino") from None
+    return openvino
+
+
+def _read(core: Any, model: Path) -> Any:
+    try:
+        return core.read_model(model)
+    except RuntimeError as error:
+        raise ModelError(f"{model}: openvino cannot read it ({first_line(error)}); make the file anew") from error
+
+
+def _compile(core: Any, network: Any, model: Path, options: EngineOptions) -> Any:
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": _ELEMENT_TYPES[options.precision],
+        # Pinned threads wait for the core of a busy neighbour while other cores idle.
+        "ENABLE_CPU_PINNING": False,
+    }
+    if options.threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = options.threads
+    try:
+        return core.compile_model(network, "CPU", settings)
+    except RuntimeError as error:
+        raise BackendError(f"openvino cannot prepare {model} for this CPU: {first_line(error)}") from error
+
+
+def _name(port: Any) -> str:
+    return str(port.get_any_name())
+
+
+def _spec(port: Any) -> TensorSpec:
+    shape = tuple(None if size.is_dynamic else size.get_length() for size in port.get_partial_shape())
+    return TensorSpec(_name(port), shape, np.dtype(port.get_element_type().to_dtype()))

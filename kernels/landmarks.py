@@ -1,0 +1,298 @@
+"""What a body's landmarks, seen in a picture, say about its pose: the normal equations of one Gauss–Newton step.
+
+`linearise` sums up the landmarks, `pull` adds what else is known of the joints' rotations (priors, predictions).
+
+A point k of the body is carried by bones i with weights w_ki (Σ_i w_ki = 1):
+
+    p_k = Σ_i R_i (A_ki − w_ki J_i) + w_ki P_i
+
+with bone i's world rotation R_i, rest joint J_i(β) and posed joint P_i. The unknowns x are, in this order, a small
+rotation δ_j of each joint in its own frame (R_j ← R_j exp δ_j), β and the body's position. Each point is seen twice:
+
+- in the picture, r_k = w_k (π(p_k + transl) − u_k);
+- in metres, up to position and scale and in the axes of a camera that looks straight at the person (turned by T from
+  this one's), r_k = (w_k / σ_k) Tᵀ (p_k − s (T m_k − c)), where s and c align both sets of points.
+
+Either is robust by Geman–McClure: ½ r²/(1 + r²/σ²), Gauss–Newton's rows scaled by 1/(1 + r²/σ²).
+
+Arrays are numpy float64: one person is a system of 85 unknowns, too small for a GPU. `landmarks_reference` is the
+definition; the C++ runs where it can be built.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import build, landmarks_reference
+from kernels.backend import Implementation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CarriedPoints:
+    """Points of a body as functions of its pose and shape, by non-zero (point, bone) pairs. J joints, B shapes."""
+
+    rest: Array
+    """(pairs, 3) m: A_ki − w_ki J_i at β = 0."""
+    rest_betas: Array
+    """(pairs, 3, B): its derivative by β."""
+    weights: Array
+    """(pairs,): w_ki."""
+    bones: NDArray[np.int32]
+    """(pairs,): i."""
+    points: NDArray[np.int32]
+    """(pairs,): k."""
+    joints: Array
+    """(J, 3) m: the rest joints at β = 0."""
+    joints_betas: Array
+    """(J, 3, B)."""
+    parents: NDArray[np.int32]
+    """(J,): -1 for the root; a parent comes before its children."""
+
+    def __post_init__(self) -> None:
+        pairs, joints, betas = len(self.weights), len(self.joints), self.joints_betas.shape[-1]
+        _check("rest", self.rest, (pairs, 3))
+        _check("rest_betas", self.rest_betas, (pairs, 3, betas))
+        _check("weights", self.weights, (pairs,))
+        _check("joints", self.joints, (joints, 3))
+        _check("joints_betas", self.joints_betas, (joints, 3, betas))
+        for name, values, low, high in (
+            ("bones", self.bones, 0, joints),
+            ("points", self.points, 0, pairs),
+            ("parents", self.parents, -1, joints),
+        ):
+            if values.dtype != np.int32 or values.min() < low or values.max() >= high:
+                raise ValueError(f"{name}: expected int32 in {low}..{high - 1}, got {values.dtype} {values}")
+        if (self.parents >= np.arange(joints)).any():
+            raise ValueError(f"parents: expected each before its children, got {self.parents}")
+
+    @property
+    def count(self) -> int:
+        """How many points."""
+        return int(self.points.max()) + 1
+
+    @property
+    def unknowns(self) -> int:
+        """Length of x: 3 J + B + 3."""
+        return 3 * len(self.joints) + self.joints_betas.shape[-1] + 3
+
+    @cached_property
+    def _c_struct(self) -> _CarriedPointsData:
+        skin: tuple[NDArray, ...] = (self.rest, self.rest_betas, self.weights, self.bones, self.points)
+        skeleton: tuple[NDArray, ...] = (self.joints, self.joints_betas, self.parents)
+        sizes = len(self.weights), self.count, len(self.joints), self.joints_betas.shape[-1]
+        return _CarriedPointsData(*map(_address, skin + skeleton), *sizes)
+
+
+@dataclass(frozen=True)
+class BodyPlace:
+    """A pose, a shape and a position."""
+
+    rotations: Array
+    """(J, 3, 3) of each joint relative to its parent."""
+    betas: Array
+    """(B,)"""
+    transl: Array
+    """(3,) m, camera frame."""
+
+
+@dataclass(frozen=True)
+class LandmarkView:
+    """How n points were seen."""
+
+    intrinsics: tuple[float, float, float, float]
+    """fx, fy, cx, cy px."""
+    pixels: Array
+    """(n, 2) px."""
+    metric: Array
+    """(n, 3) m, in the axes of a camera that looks straight at the person."""
+    pixel_weight: Array
+    """(n,) 1/px."""
+    metric_weight: Array
+    """(n,) how much each counts among the metric ones; a positive sum."""
+    metric_spread: Array
+    """(n, 3) m."""
+    outlier: float
+    """σ of Geman–McClure, in standard deviations."""
+    nearest_z: float
+    """m: a point that is not in front of this has no place in the picture."""
+
+
+@dataclass(frozen=True)
+class LandmarkSystem:
+    """Gauss–Newton at one place: cost ½ Σ r², gradient and matrix, and the posed body."""
+
+    cost: float
+    gradient: Array
+    """(X,)"""
+    matrix: Array
+    """(X, X), symmetric."""
+    points: Array
+    """(n, 3) m, before transl."""
+    joints: Array
+    """(J, 3) m, before transl."""
+    rest_joints: Array
+    """(J, 3) m, of this shape in the T-pose."""
+    world_rotations: Array
+    """(J, 3, 3)"""
+    pixel_residual: Array
+    """(n, 2): weighted, as they were before Geman–McClure; 0 behind the camera."""
+
+
+@dataclass(frozen=True)
+class RotationPull:
+    """What draws joint rotations towards targets: r = slope · (φ − clip(φ, lower, upper)), φ = log(Tᵀ R), per axis.
+
+    Where lower = upper it is a Gaussian around that value, otherwise a box of limits that costs nothing inside.
+    """
+
+    targets: Array
+    """(J, 3, 3): T."""
+    lower: Array
+    """(J, 3) rad."""
+    upper: Array
+    """(J, 3) rad."""
+    slope: Array
+    """(J, 3) 1/rad: 0 leaves a joint alone."""
+
+    def __post_init__(self) -> None:
+        joints = len(self.targets)
+        _check("targets", self.targets, (joints, 3, 3))
+        for name in ("lower", "upper", "slope"):
+            _check(name, getattr(self, name), (joints, 3))
+
+    @cached_property
+    def _c_struct(self) -> _RotationPullData:
+        return _RotationPullData(*map(_address, (self.targets, self.lower, self.upper, self.slope)))
+
+
+class _RotationPullData(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("targets", "lower", "upper", "slope"))
+
+
+class _CarriedPointsData(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("rest", "rest_betas", "weights", "bones", "points", "joints")),
+        ("joints_betas", ctypes.c_void_p),
+        ("parents", ctypes.c_void_p),
+        *((name, ctypes.c_int) for name in ("n_pairs", "n_points", "n_joints", "n_betas")),
+    )
+
+
+class _LandmarkSeenData(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_double) for name in ("fx", "fy", "cx", "cy")),
+        *((name, ctypes.c_void_p) for name in ("pixels", "metric", "pixel_weight", "metric_weight", "metric_spread")),
+        ("outlier", ctypes.c_double),
+        ("nearest_z", ctypes.c_double),
+    )
+
+
+class _LandmarkSystemData(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_void_p)
+        for name in ("cost", "gradient", "matrix", "points", "joints", "rest_joints", "world", "pixel")
+    )
+
+
+def linearise(
+    body: CarriedPoints, place: BodyPlace, view: LandmarkView, implementation: Implementation | None = None
+) -> LandmarkSystem:
+    """The normal equations of a body's landmarks at `place`. Raises ValueError that names the bad argument."""
+    joints, betas = len(body.joints), body.joints_betas.shape[-1]
+    _check("rotations", place.rotations, (joints, 3, 3))
+    _check("betas", place.betas, (betas,))
+    _check("transl", place.transl, (3,))
+    count = body.count
+    for name, value, columns in (
+        ("pixels", view.pixels, (2,)),
+        ("metric", view.metric, (3,)),
+        ("pixel_weight", view.pixel_weight, ()),
+        ("metric_weight", view.metric_weight, ()),
+        ("metric_spread", view.metric_spread, (3,)),
+    ):
+        _check(name, value, (count, *columns))
+    run = _RUN[implementation or _default()]
+    return run(body, place, view)
+
+
+def pull(
+    rotations: Array,
+    towards: RotationPull,
+    gradient: Array,
+    matrix: Array,
+    implementation: Implementation | None = None,
+) -> float:
+    """½ Σ r² of a pull at these rotations (J, 3, 3).
+
+    Its gradient (X,) and Gauss–Newton matrix (X, X), by a small rotation of each joint in its own frame, are added to
+    `gradient` and `matrix`, whose first 3 J unknowns these are. Raises ValueError that names the bad argument.
+    """
+    joints, unknowns = len(towards.targets), len(gradient)
+    _check("rotations", rotations, (joints, 3, 3))
+    _check("gradient", gradient, (unknowns,))
+    _check("matrix", matrix, (unknowns, unknowns))
+    if unknowns < 3 * joints:
+        raise ValueError(f"gradient: expected at least {3 * joints} unknowns for {joints} joints, got {unknowns}")
+    return _PULL[implementation or _default()](rotations, towards, gradient, matrix)
+
+
+def _pull_cpu(rotations: Array, towards: RotationPull, gradient: Array, matrix: Array) -> float:
+    run = build.library().landmarks_pull
+    run.restype = ctypes.c_double
+    joints = len(rotations)
+    pointers = [ctypes.c_void_p(_address(value)) for value in (rotations, gradient, matrix)]
+    cost: float = run(ctypes.byref(towards._c_struct), pointers[0], joints, len(gradient), *pointers[1:])
+    return cost
+
+
+def _default() -> Implementation:
+    return Implementation.CPU if build.load_library() is not None else Implementation.REFERENCE
+
+
+def _linearise_reference(body: CarriedPoints, place: BodyPlace, view: LandmarkView) -> LandmarkSystem:
+    return LandmarkSystem(*landmarks_reference.linearise(body, place, view))
+
+
+def _linearise_cpu(body: CarriedPoints, place: BodyPlace, view: LandmarkView) -> LandmarkSystem:
+    size, count, joints = body.unknowns, body.count, len(body.joints)
+    out = LandmarkSystem(
+        0.0, np.empty(size), np.empty((size, size)), np.empty((count, 3)), np.empty((joints, 3)),
+        np.empty((joints, 3)), np.empty((joints, 3, 3)), np.empty((count, 2)),
+    )  # fmt: skip
+    cost = ctypes.c_double()
+    results = (out.gradient, out.matrix, out.points, out.joints, out.rest_joints, out.world_rotations)
+    target = _LandmarkSystemData(ctypes.addressof(cost), *map(_address, (*results, out.pixel_residual)))
+    given = (view.pixels, view.metric, view.pixel_weight, view.metric_weight, view.metric_spread)
+    seen = _LandmarkSeenData(*view.intrinsics, *map(_address, given), view.outlier, view.nearest_z)
+    build.library().landmarks_linearise(
+        ctypes.byref(body._c_struct),
+        *(ctypes.c_void_p(_address(value)) for value in (place.rotations, place.betas, place.transl)),
+        ctypes.byref(seen),
+        ctypes.byref(target),
+    )
+    return LandmarkSystem(
+        cost.value, out.gradient, out.matrix, out.points, out.joints, out.rest_joints, out.world_rotations,
+        out.pixel_residual,
+    )  # fmt: skip
+
+
+_PULL = {Implementation.REFERENCE: landmarks_reference.pull, Implementation.CPU: _pull_cpu}
+_RUN = {Implementation.REFERENCE: _linearise_reference, Implementation.CPU: _linearise_cpu}
+
+
+def _address(value: NDArray) -> int:
+    return value.ctypes.data
+
+
+def _check(name: str, value: NDArray, shape: tuple[int, ...]) -> None:
+    if value.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
+    if value.dtype != np.float64 or not value.flags.c_contiguous:
+        raise ValueError(f"{name}: expected contiguous float64, got {value.dtype} with strides {value.strides}")

@@ -1,0 +1,111 @@
+"""Where the camera stands, what its frame shows, and which square of it the tracker would cut out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracker.camera import Camera
+from tracker.crop import square_box
+from tracker.geometry import matrix_from_axis_angle
+from tracker.synth.samples.sample import SIZE
+from tracker.types import Array
+
+_FRAMES = ((1280, 720), (640, 480), (720, 1280), (1920, 1080), (960, 960))
+_NEAREST = 0.25
+"""m between the camera and the nearest point of a person."""
+_UPPER_BODY = [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
+"""Joints from the waist up."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera's orientation and the person's place before it."""
+
+    R_camera_world: Array
+    """(3, 3); the world has y up."""
+    transl: Array
+    """(3,) m from the person's root-centred points to the camera frame."""
+    camera: Camera
+    """Of the crop."""
+    frame: Array
+    """(4,) xyxy px of the crop: where the frame lies; outside it the crop is black."""
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """How a frame is taken: angles in rad, `size` the person's extent over the frame's height."""
+
+    pitch: float
+    roll: float
+    focal: float
+    """Over the frame's height."""
+    size: float
+    place: tuple[float, float]
+    """Of the person in the frame, 0 at its middle and ±1 at its edges."""
+
+
+def _wide_shot(rng: np.random.Generator) -> _Shot:
+    """The whole person, as phones and cameras on a tripod or under a ceiling see people."""
+    usual = rng.random() < 0.75
+    pitch = rng.normal(0.10, 0.16) if usual else rng.uniform(-0.5, 1.2)
+    roll = rng.normal(0.0, 0.07) if rng.random() < 0.93 else rng.uniform(-math.pi, math.pi)
+    focal = math.exp(rng.uniform(math.log(0.6), math.log(2.2)))
+    size = math.exp(rng.uniform(math.log(0.3), math.log(1.15)))
+    spread = max(0.12, 0.9 - 0.8 * size)
+    return _Shot(pitch, roll, focal, size, (rng.uniform(-spread, spread), rng.normal(0.0, 0.12)))
+
+
+def _webcam_shot(rng: np.random.Generator) -> _Shot:
+    """Somebody in front of a screen: near, from about the height of the head."""
+    return _Shot(
+        rng.normal(0.0, 0.15), rng.normal(0.0, 0.04), rng.uniform(0.7, 1.4), rng.uniform(1.4, 2.6),
+        (rng.uniform(-0.35, 0.35), rng.uniform(-0.1, 0.3)),
+    )  # fmt: skip
+
+
+def sample_view(rng: np.random.Generator, cloud: Array, joints: Array, webcam: bool) -> View | None:
+    """A view of a person whose surface (N, 3) and joints (24, 3) lie in the world; None where he comes too near."""
+    shot = _webcam_shot(rng) if webcam else _wide_shot(rng)
+    width, height = _FRAMES[rng.integers(len(_FRAMES))]
+    camera = Camera.from_focal(shot.focal * height, width, height)
+    rotation = _orientation(shot)
+    cloud, joints = cloud @ rotation.T, joints @ rotation.T
+    centre = joints[_UPPER_BODY].mean(axis=0) if webcam else (cloud.min(axis=0) + cloud.max(axis=0)) / 2
+    extent = float(np.linalg.norm(np.ptp(cloud, axis=0)[:2]))
+    distance = camera.fy * extent / (shot.size * height)
+    aim = np.array([shot.place[0] * width / 2 / camera.fx, shot.place[1] * height / 2 / camera.fy, 1.0])
+    transl = aim * distance - centre
+    if (cloud[:, 2] + transl[2]).min() < _NEAREST:
+        return None
+    box = _crop_box(rng, camera, camera.project(joints + transl), webcam)
+    crop = camera.crop(box, SIZE, SIZE)
+    scale = SIZE / (box[2] - box[0])
+    frame = np.array([-box[0], -box[1], width - box[0], height - box[1]]) * scale
+    return View(rotation, transl, crop, frame)
+
+
+def _orientation(shot: _Shot) -> Array:
+    """A camera that looks along the world's −z, tilted down by the pitch and turned by the roll."""
+    flip = np.diag([1.0, -1.0, -1.0])
+    tilt = matrix_from_axis_angle(np.array([shot.pitch, 0.0, 0.0]))
+    return matrix_from_axis_angle(np.array([0.0, 0.0, shot.roll])) @ tilt @ flip
+
+
+def _crop_box(rng: np.random.Generator, camera: Camera, joints: Array, webcam: bool) -> Array:
+    """The square that a tracker cuts out: around what is known of the person, with its errors."""
+    edges = np.array([camera.width, camera.height])
+    inside = ((joints > 0) & (joints < edges)).all(axis=1)
+    known = joints
+    if webcam and inside.sum() > 3:
+        known = joints[inside]
+    elif rng.random() < 0.1:
+        known = joints[_UPPER_BODY]
+    low, high = known.min(axis=0), known.max(axis=0)
+    # joints end at wrists, ankles and neck: the body goes on for about a tenth of its extent
+    margin = 0.08 * float((high - low).max())
+    square = square_box(np.concatenate([low - margin, high + margin]), 1.1 * rng.uniform(0.8, 1.4))
+    side = square[2] - square[0]
+    return square + np.tile(rng.uniform(-0.1, 0.1, 2) * side, 2)

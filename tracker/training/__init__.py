@@ -1,0 +1,24 @@
+"""Training of the project's networks: `run.py train CONFIG`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from tracker.errors import InputError
+from tracker.training.job import TrainingJob
+
+__all__ = ["TASKS", "TrainingJob", "run_training"]
+
+TASKS: dict[str, str] = {
+    "prior": "tracker.training.prior",
+    "volume": "tracker.training.volume",
+}
+"""What a configuration's `task` may be, and the module whose `train(job)` does it and returns a line of report."""
+
+
+def run_training(job: TrainingJob) -> str:
+    """Trains what the job says and returns what to tell the user. Raises InputError for an unknown task."""
+    if job.task not in TASKS:
+        raise InputError(f"{job.name}: task {job.task!r}; expected one of {', '.join(TASKS)}")
+    report: str = import_module(TASKS[job.task]).train(job)
+    return report
