@@ -1,0 +1,202 @@
+"""MediaPipe's landmark network in torch and ONNX, read at run time from the installed wheel and never copied.
+
+It has seen very many real people. Its outputs start the fit, and its inner maps, which are computed anyway, let a small
+network that was trained on synthetic people work on real ones. In torch it can be trained upon and run on a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tracker.errors import InputError
+from tracker.networks.tflite import Graph, Operator, read_tflite
+
+SIDE = 256
+"""px: side of the square crop."""
+LANDMARKS = 39
+FEATURES = {
+    "decoder_64": (48, 64),
+    "encoder_64": (24, 64),
+    "decoder_32": (48, 32),
+    "encoder_32": (32, 32),
+    "decoder_16": (48, 16),
+    "encoder_16": (88, 16),
+    "decoder_8": (48, 8),
+    "embedding": (288, 2),
+}
+"""Name → channels and side of the inner maps.
+
+The network is a U-Net. `encoder_S` are the sums after the last residual block at S×S, before they are narrowed for the
+skip; `decoder_S` the sums of skip and upsampled map that the heatmaps (S = 64) and then the mask are read from;
+`decoder_8` the narrowed bottom; `embedding` what all landmarks and metres are read from.
+"""
+OUTPUTS = ("landmarks", "presence", "mask", "heatmaps", "metric")
+_SHAPES = ((1, 195), (1, 1), (1, SIDE, SIDE, 1), (1, 64, 64, LANDMARKS), (1, 3 * LANDMARKS))
+
+
+@dataclass(frozen=True)
+class LandmarkMaps:
+    """What the network says of a batch of crops."""
+
+    landmarks: Tensor
+    """(B, 39, 5): x, y, z in crop pixels, logits of visibility and presence."""
+    presence: Tensor
+    """(B, 1): probability that there is a person."""
+    mask: Tensor
+    """(B, 1, 256, 256): logits of the person's silhouette."""
+    heatmaps: Tensor
+    """(B, 39, 64, 64): logits."""
+    metric: Tensor
+    """(B, 39, 3): metres, the hips' midpoint at the origin."""
+    features: dict[str, Tensor]
+    """The maps of FEATURES, (B, channels, side, side) each."""
+
+
+def landmark_network_file() -> Path:
+    """The network's file in the installed mediapipe. Raises InputError that says what to install without it."""
+    spec = find_spec("mediapipe")
+    wanted = "install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
+    if spec is None or spec.origin is None:
+        raise InputError(f"the landmark network needs mediapipe; {wanted}")
+    path = Path(spec.origin).parent / "modules" / "pose_landmark" / "pose_landmark_full.tflite"
+    if not path.is_file():
+        raise InputError(f"{path}: not in this mediapipe, newer ones carry no networks; {wanted}")
+    return path
+
+
+def read_landmark_network(path: Path | None = None) -> LandmarkNetwork:
+    """The network with its weights, from `path` or from the installed mediapipe; in evaluation mode, frozen.
+
+    Raises InputError for a file that is damaged or another network.
+    """
+    source = path or landmark_network_file()
+    graph = read_tflite(source)
+    if tuple(graph.shapes[output] for output in graph.outputs) != _SHAPES:
+        raise InputError(f"{source}: not the pose landmark network; expected pose_landmark_full.tflite")
+    network = LandmarkNetwork(graph)
+    network.requires_grad_(False)
+    return network.eval()
+
+
+class LandmarkNetwork(nn.Module):
+    """The network's operators, channels first."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        steps = _Steps(graph)
+        self._steps = nn.ModuleList(steps.modules)
+        self._wiring = steps.wiring
+        self._input = graph.inputs[0]
+        self._outputs = graph.outputs
+        self._features = _feature_tensors(graph)
+
+    def forward(self, crops: Tensor) -> LandmarkMaps:
+        """crops: (B, 3, 256, 256) RGB in 0..1."""
+        values = {self._input: crops}
+        for step, (inputs, output) in zip(self._steps, self._wiring, strict=True):
+            values[output] = step(*(values[each] for each in inputs))
+        landmarks, presence, mask, heatmaps, metric = (values[each] for each in self._outputs)
+        return LandmarkMaps(
+            landmarks=landmarks.reshape(-1, LANDMARKS, 5),
+            presence=presence,
+            mask=mask,
+            heatmaps=heatmaps,
+            metric=metric.reshape(-1, LANDMARKS, 3),
+            features={name: values[each] for name, each in self._features.items()},
+        )
+
+
+class _Steps:
+    """A graph's operators as torch modules, and which tensors each one takes and gives.
+
+    A PAD goes into the convolution that follows it.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.modules: list[nn.Module] = []
+        self.wiring: list[tuple[tuple[int, ...], int]] = []
+        self._graph = graph
+        pads: dict[int, tuple[int, int]] = {}
+        for operator in graph.operators:
+            source, output = operator.inputs[0], operator.outputs[0]
+            if operator.kind == "PAD":
+                pads[output] = (source, int(graph.constants[operator.inputs[1]][1, 0]))
+                continue
+            source, margin = pads.get(source, (source, 0))
+            others = operator.inputs[1:] if operator.kind == "ADD" else ()
+            self.modules.append(self._module(operator, margin))
+            self.wiring.append(((source, *others), output))
+
+    def _module(self, operator: Operator, margin: int) -> nn.Module:
+        height = self._graph.shapes[operator.outputs[0]][1]
+        if operator.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            return self._convolution(operator, margin)
+        if operator.kind == "ADD":
+            return _Sum(operator.options["activation"])
+        if operator.kind == "MAX_POOL_2D":
+            return nn.MaxPool2d(operator.options["size"], operator.options["stride"])
+        if operator.kind == "RESIZE_BILINEAR":
+            return nn.Upsample(size=(height, height), mode="bilinear", align_corners=False)
+        if operator.kind == "LOGISTIC":
+            return nn.Sigmoid()
+        return nn.Flatten()  # the RESHAPE of a 1×1 map
+
+    def _convolution(self, operator: Operator, margin: int) -> nn.Module:
+        weights, bias = (torch.from_numpy(self._graph.constants[each].copy()) for each in operator.inputs[1:3])
+        depthwise = operator.kind == "DEPTHWISE_CONV_2D"
+        # TFLite: (out, h, w, in), and (1, h, w, channel) for depthwise. torch: (out, in, h, w), (channel, 1, h, w).
+        weights = weights.permute(3, 0, 1, 2) if depthwise else weights.permute(0, 3, 1, 2)
+        stride, size = operator.options["stride"], weights.shape[-1]
+        side = self._graph.shapes[operator.inputs[0]][1]
+        same = operator.options["padding"] == 0
+        total = max((-(-side // stride) - 1) * stride + size - side, 0) if same else 2 * margin
+        convolution = nn.Conv2d(
+            weights.shape[1] * (len(weights) if depthwise else 1),
+            len(weights),
+            size,
+            stride,
+            padding=total // 2,
+            groups=len(weights) if depthwise else 1,
+        )
+        convolution.weight.data, convolution.bias.data = weights.contiguous(), bias  # type: ignore[union-attr]
+        steps: list[nn.Module] = [convolution]
+        if total % 2:  # "same" with an even stride has one more row and column at the far end
+            convolution.padding = (0, 0)
+            steps.insert(0, nn.ZeroPad2d((total // 2, total - total // 2) * 2))
+        return nn.Sequential(*steps, *_activation(operator.options["activation"]))
+
+
+class _Sum(nn.Module):
+    def __init__(self, activation: int) -> None:
+        super().__init__()
+        self._activation = nn.Sequential(*_activation(activation))
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return self._activation(first + second)
+
+
+def _activation(number: int) -> list[nn.Module]:
+    """TFLite's fused activations: 0 none, 1 ReLU, 3 ReLU up to 6."""
+    if number == 0:
+        return []
+    return [nn.ReLU() if number == 1 else nn.ReLU6()]
+
+
+def _feature_tensors(graph: Graph) -> dict[str, int]:
+    """FEATURES → tensor numbers, found by walking back from the heatmaps through the U-Net."""
+    maker = {operator.outputs[0]: operator for operator in graph.operators}
+    _, _, _, heatmaps, metric = graph.outputs
+    found = {"embedding": maker[maker[metric].inputs[0]].inputs[0]}
+    node = maker[heatmaps].inputs[0]
+    for side in (64, 32, 16):
+        found[f"decoder_{side}"] = node
+        upsampled, skip = maker[node].inputs
+        found[f"encoder_{side}"] = maker[maker[skip].inputs[0]].inputs[0]
+        node = maker[upsampled].inputs[0]
+    found["decoder_8"] = node
+    return {name: found[name] for name in FEATURES}

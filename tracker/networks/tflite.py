@@ -1,0 +1,168 @@
+"""Reads a TFLite file into plain values: its operators, their settings and their weights.
+
+Just enough of the format for convolutional networks in float: the file is a FlatBuffer, tables of optional fields whose
+numbers TFLite's public schema fixes. Read here and not by a package, so that a machine that only trains needs none.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.errors import InputError
+
+_OPERATORS = {
+    0: "ADD",
+    3: "CONV_2D",
+    4: "DEPTHWISE_CONV_2D",
+    6: "DEQUANTIZE",
+    14: "LOGISTIC",
+    17: "MAX_POOL_2D",
+    22: "RESHAPE",
+    23: "RESIZE_BILINEAR",
+    34: "PAD",
+}
+_TYPES = {0: np.float32, 1: np.float16, 2: np.int32}
+_OPTION_FIELDS: dict[str, dict[str, int]] = {
+    "ADD": {"activation": 0},
+    "CONV_2D": {"padding": 0, "stride": 1, "activation": 3},
+    "DEPTHWISE_CONV_2D": {"padding": 0, "stride": 1, "activation": 4},
+    "MAX_POOL_2D": {"padding": 0, "stride": 1, "size": 3},
+    "RESIZE_BILINEAR": {"align_corners": 2, "half_pixel_centers": 3},
+}
+"""Operator → name of a setting → its field in the operator's options table. A field that is absent is zero."""
+_WIDE = ("stride", "size")
+"""Settings of four bytes; the others have one."""
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One step of the network: tensor numbers in and out, and the settings of _OPTION_FIELDS."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network as the file has it: channels last, operators in the order in which they can run."""
+
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    constants: dict[int, NDArray[Any]]
+    """Weights by tensor number."""
+
+
+def read_tflite(path: Path) -> Graph:
+    """Raises InputError for a file that is no TFLite network, is damaged, or holds what is not read here."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a .tflite file") from None
+    if content[4:8] != b"TFL3":
+        raise InputError(f"{path}: not a TFLite network; expected a .tflite file")
+    try:
+        return _graph(_Table.root(content))
+    except (struct.error, IndexError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: damaged, or not a network that is read here ({error}); install it again") from None
+
+
+class _Table:
+    """A FlatBuffer table: fields by number, each found through an offset that is 0 where the field is absent."""
+
+    def __init__(self, content: bytes, position: int) -> None:
+        self._content = content
+        self._position = position
+        self._fields = position - self._unpack("<i", position)
+        self._size = self._unpack("<H", self._fields)
+
+    @classmethod
+    def root(cls, content: bytes) -> _Table:
+        return cls(content, struct.unpack_from("<I", content)[0])
+
+    def _unpack(self, form: str, position: int) -> int:
+        if position < 0:
+            raise ValueError("an offset points before the file")
+        return int(struct.unpack_from(form, self._content, position)[0])
+
+    def _where(self, field: int) -> int | None:
+        slot = 4 + 2 * field
+        offset = self._unpack("<H", self._fields + slot) if slot < self._size else 0
+        return self._position + offset if offset else None
+
+    def number(self, field: int, form: str) -> int:
+        where = self._where(field)
+        return 0 if where is None else self._unpack(form, where)
+
+    def table(self, field: int) -> _Table | None:
+        where = self._where(field)
+        return None if where is None else _Table(self._content, where + self._unpack("<I", where))
+
+    def array(self, field: int, dtype: str) -> NDArray[Any]:
+        start, length = self._vector(field)
+        return np.frombuffer(self._content, dtype, length, start) if length else np.zeros(0, dtype)
+
+    def tables(self, field: int, make: Callable[[_Table], _Value]) -> list[_Value]:
+        start, length = self._vector(field)
+        places = (start + 4 * index for index in range(length))
+        return [make(_Table(self._content, place + self._unpack("<I", place))) for place in places]
+
+    def _vector(self, field: int) -> tuple[int, int]:
+        where = self._where(field)
+        if where is None:
+            return 0, 0
+        start = where + self._unpack("<I", where)
+        return start + 4, self._unpack("<I", start)
+
+
+def _graph(model: _Table) -> Graph:
+    kinds = model.tables(1, lambda code: max(code.number(0, "<b"), code.number(3, "<i")))
+    graphs = model.tables(2, lambda graph: graph)
+    if len(graphs) != 1:
+        raise ValueError(f"{len(graphs)} graphs in it, not one")
+    graph = graphs[0]
+    buffers = model.tables(4, lambda buffer: buffer.array(0, "<u1"))
+    tensors = graph.tables(0, lambda t: (tuple(t.array(0, "<i4").tolist()), t.number(1, "<b"), t.number(2, "<I")))
+    constants = {
+        index: np.frombuffer(buffers[buffer].tobytes(), _TYPES[kind]).reshape(shape)
+        for index, (shape, kind, buffer) in enumerate(tensors)
+        if len(buffers[buffer]) and kind in _TYPES
+    }
+    operators = []
+    for operator in graph.tables(3, lambda table: _operator(table, kinds)):
+        if operator.kind == "DEQUANTIZE":  # half precision to single
+            constants[operator.outputs[0]] = constants[operator.inputs[0]].astype(np.float32)
+        else:
+            operators.append(operator)
+    return Graph(
+        operators=tuple(operators),
+        inputs=tuple(graph.array(1, "<i4").tolist()),
+        outputs=tuple(graph.array(2, "<i4").tolist()),
+        shapes=tuple(shape for shape, _, _ in tensors),
+        constants=constants,
+    )
+
+
+def _operator(table: _Table, kinds: list[int]) -> Operator:
+    code = kinds[table.number(0, "<I")]
+    if code not in _OPERATORS:
+        raise ValueError(f"operator number {code} is not known here")
+    kind = _OPERATORS[code]
+    settings = table.table(4)
+    options = {
+        name: settings.number(field, "<i" if name in _WIDE else "<b") if settings else 0
+        for name, field in _OPTION_FIELDS.get(kind, {}).items()
+    }
+    inputs, outputs = (tuple(table.array(field, "<i4").tolist()) for field in (1, 2))
+    return Operator(kind, inputs, outputs, options)
