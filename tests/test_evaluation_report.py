@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tracker.errors import InputError
-from tracker.evaluation.gallery import Pick, picked
 from tracker.evaluation.cases import Case
+from tracker.evaluation.gallery import Pick, picked
 from tracker.evaluation.page import write_page
 from tracker.evaluation.report import Chart, Picture, Report, Run, better, comparison, read_run, write_summary
 

@@ -91,7 +91,7 @@ def test_results_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
     prepare(first, TrackerConfig())
     prepare(first, TrackerConfig())
     other = EvaluationJob(tmp_path, SyntheticSettings(seed=2, stills=1, clips=0))
-    with pytest.raises(InputError, match="holds an evaluation of other settings .*--overwrite"):
+    with pytest.raises(InputError, match=r"holds an evaluation of other settings .*--overwrite"):
         prepare(other, TrackerConfig())
     (tmp_path / "cases" / "still_000_clean.npz").write_bytes(b"old")
     prepare(EvaluationJob(tmp_path, other.settings, overwrite=True), TrackerConfig())
