@@ -268,6 +268,37 @@ def dataset(name: str, path: Path, protocol: str, limit: int | None, **given: An
 
 
 @evaluate.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option(
+    "--protocol",
+    type=click.Choice(["limb", "pillar", "lower-half"]),
+    default="limb",
+    show_default=True,
+    help="A patch that follows a limb for 2 s, a pillar that is passed, everything below the hips.",
+)
+@click.option(
+    "--textures", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Pictures for occluders."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the occluder's look.")
+@PEOPLE
+@CAMERA
+@COMMON
+def clip(video: Path, protocol: str, **given: Any) -> None:
+    """Put an occluder into any VIDEO and measure how far it moves the tracker's answer."""
+    from tracker.evaluation.own_clip import clear_answer
+    from tracker.evaluation.recorded import RecordedJob, dataset_report, evaluate_recordings
+    from tracker.evaluation.texture import Textures
+    from tracker.interrupt import deferred_interrupt
+
+    config = configured(given, {})
+    job = RecordedJob(protocol, Textures.from_folder(given["textures"]), None, given["seed"])
+    with deferred_interrupt() as interrupt:
+        recordings = [clear_answer(video, config, interrupt)]
+        rows = evaluate_recordings(recordings, job, config, interrupt)
+    click.echo(dataset_report(rows, recordings, job))
+
+
+@evaluate.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN RUN...")
 def compare(runs: tuple[Path, ...]) -> None:
     """Put the figures of RUNs side by side, with the differences from the first."""
