@@ -158,7 +158,7 @@ def test_the_shipped_predictor_neither_freezes_nor_flies_off() -> None:
         theta[16], theta[17] = [0, -0.9 * time, -1.2], [0, -0.9 * time, 1.2]
         theta[1, 0], theta[2, 0] = -0.8 * time, 0.8 * time
         rotations.append(matrix_from_axis_angle(theta))
-    past = Past(tuple(np.arange(12) / 30), tuple(rotations), tuple(np.array([0, 0, 0.8 * t / 30]) for t in range(12)))
+    past = Past(tuple(np.arange(12) / 30), tuple(rotations), tuple(np.array([0, 0, 1.2 * t / 30]) for t in range(12)))
     course = predictor.course(past.glimpse, UP)
     early, late = course.after(0.1)[0], course.after(2.0)
     assert early[1, 0] < -0.02 and early[2, 0] > 0.02, "the legs go on"
