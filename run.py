@@ -164,12 +164,14 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
 @click.option("--footage", type=click.Path(path_type=Path), help="Real clips of people, without labels.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the weights.  [default: out/train/CONFIG]")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long, whole.")
+@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Processes making samples.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @OVERWRITE
 def train(config: str, device: str, **given: Any) -> None:
     """Train one of the tracker's networks; CONFIG is a name in configs/train/ or a YAML file.
 
-    Writes OUT/<task>.safetensors; with --out tracker/weights it is the tracker's own.
+    Writes OUT/<task>.safetensors; with --out tracker/weights it is the tracker's own. A long training leaves
+    checkpoints in OUT and goes on from them when it is started again.
     """
     from tracker.training import TrainingJob, run_training
 

@@ -23,6 +23,7 @@ LEVELS = (
         "tracker.paths",
         "tracker.strict_yaml",
         "tracker.stages",
+        "tracker.tensor_file",
     ),
     ("tracker.camera", "tracker.keypoints", "tracker.body", "tracker.networks"),
     (
@@ -40,6 +41,7 @@ LEVELS = (
         "tracker.renderer",
         "tracker.fit",
         "tracker.initialise",
+        "tracker.body_network",
         "tracker.extract",
         "tracker.track",
     ),

@@ -118,6 +118,14 @@ def test_without_workers_the_stream_runs_here(factory: SampleFactory, samples: l
     np.testing.assert_array_equal(made.image, samples[3].image)
 
 
+def test_far_numbers_have_other_clothes_and_do_not_change_the_near_ones(body: BodyModel) -> None:
+    factory = SampleFactory(SampleConfig(outfits=1, backgrounds=1), body, PoseSampler(None))
+    near = factory.sample(3)
+    made = [factory.sample(seed).image for seed in (10_000, 50_000)]
+    assert len({image.tobytes() for image in made}) == 2
+    np.testing.assert_array_equal(factory.sample(3).image, near.image)
+
+
 def test_about_as_much_is_hidden_as_was_asked_for(body: BodyModel) -> None:
     config = SampleConfig(outfits=1, backgrounds=1, occluded=1.0, webcam=0.0)
     shares = []

@@ -11,6 +11,7 @@ __all__ = ["TASKS", "TrainingJob", "run_training"]
 
 TASKS: dict[str, str] = {
     "prior": "tracker.training.prior",
+    "volume": "tracker.training.volume",
 }
 """What a configuration's `task` may be, and the module whose `train(job)` does it and returns a line of report."""
 

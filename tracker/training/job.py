@@ -33,6 +33,8 @@ class TrainingJob:
     footage: Path | None = None
     minutes: float | None = None
     """Stop after so long."""
+    workers: int = 2
+    """Processes that make samples."""
     overwrite: bool = False
 
     @classmethod

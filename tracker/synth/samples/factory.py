@@ -34,7 +34,7 @@ _CHILD_DIRECTION = 8
 _SHAPE_SPLIT = np.eye(NUM_BETAS)[[1, 3]].sum(axis=0) / np.sqrt(2)
 _SPLIT_AT = 1.0
 """Shapes that reach further than this along the direction above are held out."""
-_PEOPLE, _SOLID = 0.15, 0.6
+_PEOPLE, _SOLID = 0.2, 0.62
 """Of the samples with something in front: shares with somebody else, and with anything that has a depth."""
 _IN_ITS_PLACE = 0.6
 """Share of samples whose background is where their light comes from."""
@@ -84,7 +84,9 @@ class SampleFactory:
         return SampleFactory, self._recipe
 
     def sample(self, seed: int) -> Sample:
-        """The sample of this number."""
+        """The sample of this number, not negative. Samples with numbers near each other are the quickest to make: they
+        share their stock of outfits."""
+        self._stock.turn_to(seed)
         rng = self.config.rng(_SAMPLE, seed)
         figure = self._figure(rng)
         view = _find_view(rng, figure, rng.random() < self.config.webcam)
@@ -130,7 +132,7 @@ class SampleFactory:
         return draw_outfit(scene, figure.outfit, vertices, paints)
 
     def _obstacle(self, rng: np.random.Generator, scene: Scene, view: View, person: Drawn, alive: bool) -> Drawn | None:
-        """A thing, or somebody else, between the camera and the person; None where the person is out of the frame."""
+        """A thing in front of the person, or somebody else nearby; None where the person is out of the frame."""
         seen = np.argwhere((person.face >= 0) & inside(view.frame * SIDE / SIZE, SIDE))
         if not len(seen):
             return None
@@ -142,7 +144,7 @@ class SampleFactory:
             return float((drawn.depth < person.depth)[tuple(seen.T)].mean())
 
         if alive:
-            return self._other(rng, scene, ray * nearest * rng.uniform(0.6, 1.0), hides)
+            return self._other(rng, scene, ray * nearest * rng.uniform(0.65, 1.5), hides)
         at = ray * nearest * rng.uniform(0.55, 0.9)
         extent = at[2] * np.sqrt(len(seen)) / (scene.camera.fx * SIDE / SIZE)
         return self._thing(rng, scene, at, extent, hides)

@@ -42,9 +42,7 @@ def read_props(path: Path) -> list[Prop]:
     try:
         import DracoPy  # noqa: F401
     except ImportError:
-        _log.warning(
-            "%s: left out, because its models are compressed; pip install 'body-tracker[assets]' for the decoder", path
-        )
+        _log.warning("%s: left out, its models are compressed: pip install 'body-tracker[assets]' decodes them", path)
         return []
     files = read_archive(path, ".json") | read_archive(path, ".gltf")
     props = []

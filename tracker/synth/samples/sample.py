@@ -46,7 +46,7 @@ class SampleConfig:
     webcam: float = 0.2
     """Share of samples seen close up, with the legs outside of the picture."""
     outfits: int = 40
-    """People with different clothes that each process keeps; every sample recolours one of them."""
+    """People with different clothes that a process has at hand; every sample recolours one of them."""
     backgrounds: int = 120
     lens: float = 1.0
     """Strength of blur, noise and compression; 0 leaves the picture as it was rendered."""

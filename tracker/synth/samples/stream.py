@@ -8,21 +8,28 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import torch
 from threadpoolctl import threadpool_limits
 
-from tracker.synth.samples.factory import SampleFactory
-from tracker.synth.samples.sample import Sample
+Made_co = TypeVar("Made_co", covariant=True)
+
+
+class SampleMaker(Protocol[Made_co]):
+    """Makes the sample, or whatever it makes, of a number. `SampleFactory` is one."""
+
+    def sample(self, seed: int) -> Made_co: ...
+
 
 _CHUNK = 8
 _AHEAD = 3
 """Chunks that each process may be ahead of the reader."""
-_factory: SampleFactory | None = None
+_factory: SampleMaker[Any] | None = None
 
 
-def stream(factory: SampleFactory, seeds: Iterable[int], workers: int) -> Iterator[Sample]:
+def stream(factory: SampleMaker[Made_co], seeds: Iterable[int], workers: int) -> Iterator[Made_co]:
     """The samples of these numbers, of which there may be infinitely many, made by so many processes.
 
     With 0 workers they are made in this process. The processes start anew: a script that calls this needs the guard
@@ -35,7 +42,7 @@ def stream(factory: SampleFactory, seeds: Iterable[int], workers: int) -> Iterat
     context = multiprocessing.get_context("spawn")
     # Pickled here: multiprocessing would move the body's tensors to shared memory, away from numpy's views.
     with ProcessPoolExecutor(workers, context, _start, (pickle.dumps(factory),)) as pool:
-        pending: deque[Future[list[Sample]]] = deque()
+        pending: deque[Future[list[Made_co]]] = deque()
         try:
             while chunk := list(islice(source, _CHUNK)):
                 pending.append(pool.submit(_make, chunk))
@@ -57,6 +64,6 @@ def _start(factory: bytes) -> None:
     threadpool_limits(1)
 
 
-def _make(seeds: list[int]) -> list[Sample]:
+def _make(seeds: list[int]) -> list[Any]:
     assert _factory is not None
     return [_factory.sample(seed) for seed in seeds]

@@ -1,0 +1,101 @@
+"""The `live` extractor: a light decoder on the landmark network's own maps.
+
+3DNBF's extractor is a U-Net on ResNet-50 (§3.5). Here the backbone is the landmark network, which runs anyway, stays as
+it is, and knows real people; only what turns its maps into features of the body's surface is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tracker.networks.guide import GUIDE_CHANNELS
+
+_LEVELS = (8, 16, 32, 64)
+_INPUTS = {
+    8: ("decoder_8",),
+    16: ("decoder_16", "encoder_16"),
+    32: ("decoder_32", "encoder_32"),
+    64: ("decoder_64", "encoder_64", "heatmaps", "mask"),
+}
+_PATCH = 4
+"""px: the crop's own pixels come in as patches of this side, one for each pixel of the features."""
+
+
+@dataclass(frozen=True)
+class ExtractorConfig:
+    """Sizes of the live extractor."""
+
+    width: tuple[int, int, int, int] = (96, 96, 80, 64)
+    """Channels at 1/32, 1/16, 1/8 and 1/4 of the crop."""
+    stem: int = 16
+    """Channels read from the crop's pixels; 0 for the landmark network's maps alone."""
+    features: int = 64
+    """D."""
+    guided: bool = True
+    """False hides the landmark network's maps (they read 0): what they are worth."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What the extractor sees in B crops."""
+
+    features: Tensor
+    """(B, D, 64, 64), unit length along D: eq. 1's feature map F."""
+    trunk: Tensor
+    """(B, C, 64, 64): the maps that the features are read from; the heads read from them too."""
+
+
+class LiveExtractor(nn.Module):
+    """From crops and their guides to features at 1/4 of the resolution."""
+
+    def __init__(self, config: ExtractorConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = {name: size for name, (size, _) in GUIDE_CHANNELS.items()}
+        read = {level: sum(channels[name] for name in names) for level, names in _INPUTS.items()}
+        read[64] += config.stem
+        # the maps' scales differ a hundredfold
+        self.scale = nn.ModuleDict(
+            {n: nn.BatchNorm2d(channels[n], affine=False) for ns in _INPUTS.values() for n in ns}
+        )
+        self.stem = nn.Sequential(nn.Conv2d(3 * _PATCH**2, config.stem, 1), nn.ReLU()) if config.stem else None
+        before = dict(zip(_LEVELS, (0, *config.width[:-1]), strict=True))
+        width = dict(zip(_LEVELS, config.width, strict=True))
+        self.mix = nn.ModuleDict({str(s): _conv(read[s] + before[s], width[s], 1) for s in _LEVELS})
+        self.body = nn.ModuleDict({str(s): _Residual(width[s]) for s in _LEVELS})
+        self.head = nn.Conv2d(width[64], config.features, 1)
+
+    def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
+        """image: (B, 3, 256, 256) RGB in 0..1; guide: GUIDE_CHANNELS' maps, (B, C, s, s) each."""
+        trunk: Tensor | None = None
+        for level in _LEVELS:
+            parts = [self.scale[name](guide[name]) * self.config.guided for name in _INPUTS[level]]
+            if level == 64 and self.stem is not None:
+                parts.append(self.stem(functional.pixel_unshuffle(image - 0.5, _PATCH)))
+            if trunk is not None:
+                parts.append(functional.interpolate(trunk, scale_factor=2.0, mode="bilinear", align_corners=False))
+            trunk = self.body[str(level)](self.mix[str(level)](torch.cat(parts, dim=1)))
+        assert trunk is not None
+        return Extracted(functional.normalize(self.head(trunk), dim=1), trunk)
+
+
+class _Residual(nn.Module):
+    """x + 3×3 convolution of x."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = _conv(width, width, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x)
+
+
+def _conv(inputs: int, outputs: int, side: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, side, padding=side // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )

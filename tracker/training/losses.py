@@ -1,0 +1,80 @@
+"""What the networks and the volume are trained for. Every function gives a mean over the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_FARTHEST = 4.0
+"""Errors in the picture count up to so many half crops: a joint behind the camera projects anywhere."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """N pixels of a batch's feature maps, with what the volume has there."""
+
+    features: Tensor
+    """(N, D) unit length."""
+    kernels: Tensor
+    """(N, n) int64: the kernels that weigh most there."""
+    shares: Tensor
+    """(N, n): their weights, a row adding up to 1."""
+    orientations: Tensor
+    """(N, n, O): p(o | limb) of each of these kernels; adds up to 1 over O."""
+
+
+def contrast(pixels: Pixels, bank: Tensor, clutter: Tensor, temperature: float) -> Tensor:
+    """InfoNCE of body pixels (3DNBF eqs. 10–12 in their inner-product form).
+
+    A pixel's feature must match its own kernels at their own orientations against all other kernels, all other
+    orientations of the same kernels, and the clutter. bank: (K, O, D), clutter: (C, D), unit length. Kernels that share
+    a pixel are no negatives of each other: they share its probability as they share its weight.
+    """
+    orientations = bank.shape[1]
+    scores = pixels.features @ torch.cat([bank.flatten(0, 1), clutter]).T / temperature
+    wanted = pixels.kernels[..., None] * orientations + torch.arange(orientations, device=bank.device)
+    target = pixels.shares[..., None] * pixels.orientations
+    own = scores.gather(1, wanted.flatten(1))
+    return (torch.logsumexp(scores, dim=1) - (target.flatten(1) * own).sum(1)).mean()
+
+
+def clutter_contrast(features: Tensor, bank: Tensor, clutter: Tensor, temperature: float) -> Tensor:
+    """InfoNCE of pixels (N, D) where no body is seen: they must match some clutter feature against every kernel."""
+    body = features @ bank.flatten(0, 1).T / temperature
+    other = torch.logsumexp(features @ clutter.T / temperature, dim=1)
+    return (torch.logaddexp(torch.logsumexp(body, dim=1), other) - other).mean()
+
+
+def rotation_loss(predicted: Tensor, truth: Tensor, trusted: Tensor) -> Tensor:
+    """Mean squared difference of rotation matrices (B, 24, 3, 3)."""
+    return (((predicted - truth) ** 2).sum(dim=(2, 3)).mean(1) * trusted).mean()
+
+
+def joint_loss(predicted: Tensor, truth: Tensor, trusted: Tensor) -> Tensor:
+    """Mean distance in m between joints (B, J, 3), both seen from their roots (the first)."""
+    off = (predicted - predicted[:, :1]) - (truth - truth[:, :1])
+    return (off.norm(dim=2).mean(1) * trusted).mean()
+
+
+def projection_loss(predicted: Tensor, truth: Tensor, cameras: Tensor, half: float) -> Tensor:
+    """Mean distance in half crops between the projections of joints (B, J, 3); cameras: (B, 4) px."""
+    off = (project(predicted, cameras) - project(truth, cameras)).norm(dim=2) / half
+    return off.clamp(max=_FARTHEST).mean()
+
+
+def project(points: Tensor, cameras: Tensor) -> Tensor:
+    """(B, n, 3) m → (B, n, 2) px."""
+    return points[..., :2] / points[..., 2:].clamp(min=0.05) * cameras[:, None, :2] + cameras[:, None, 2:]
+
+
+def depth_loss(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute error of the logarithm of the roots' (B, 3) depth: scale and distance cannot be told apart."""
+    return (predicted[:, 2].clamp(min=0.05).log() - truth[:, 2].clamp(min=0.05).log()).abs().mean()
+
+
+def part_loss(logits: Tensor, parts: Tensor) -> Tensor:
+    """Cross-entropy of the part maps: logits (B, 25, s, s), parts (B, s, s)."""
+    return functional.cross_entropy(logits, parts.long())

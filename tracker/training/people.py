@@ -1,0 +1,181 @@
+"""Training examples as the networks take them: a crop, what the landmark network says of it, and the truth.
+
+They are made in worker processes, synthetic people and real ones alike, so that the training only has to stack them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from kernels import raster
+from tracker.body import BodyModel
+from tracker.crop import crop_image
+from tracker.networks.guide import SIDE, LandmarkGuide
+from tracker.synth.samples import Sample, SampleFactory
+from tracker.synth.samples.occluder import patch_mask
+from tracker.training.footage import LabelledCrop
+from tracker.types import Array
+
+MAP = 64
+"""px: side of the feature maps."""
+_REAL = 7
+"""First key of the random numbers of real examples."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One crop. Pixels of the crop, metres, the crop camera's frame."""
+
+    image: NDArray[np.uint8]
+    """(256, 256, 3)."""
+    guide: dict[str, NDArray[np.float16]]
+    """See `guide.Guide`."""
+    parts: NDArray[np.uint8]
+    """(64, 64): 0, or 1 + the joint whose part is seen there."""
+    theta: NDArray[np.float32]
+    betas: NDArray[np.float32]
+    transl: NDArray[np.float32]
+    camera: NDArray[np.float32]
+    """(4,) fx, fy, cx, cy."""
+    trusted: NDArray[np.float32]
+    """(): 1 where the truth is exact, less where it was estimated."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples as tensors, the fields' first axis running over them."""
+
+    image: Tensor
+    """(B, 3, 256, 256) 0..1."""
+    guide: dict[str, Tensor]
+    parts: Tensor
+    theta: Tensor
+    betas: Tensor
+    transl: Tensor
+    camera: Tensor
+    trusted: Tensor
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], device: str = "cpu") -> Batch:
+        image = torch.from_numpy(np.stack([e.image for e in examples])).to(device).permute(0, 3, 1, 2).float() / 255
+        names = examples[0].guide
+        guide = {n: torch.from_numpy(np.stack([e.guide[n] for e in examples])).to(device).float() for n in names}
+        stacked: dict[str, Any] = {}
+        for field in fields(cls)[2:]:
+            stacked[field.name] = torch.from_numpy(np.stack([getattr(e, field.name) for e in examples])).to(device)
+        return cls(image, guide, **stacked)
+
+
+class Guided:
+    """A factory of samples whose results are examples; makes its landmark network in the process that uses it."""
+
+    def __init__(self, factory: SampleFactory) -> None:
+        self._factory = factory
+        self._guide: LandmarkGuide | None = None
+
+    def __reduce__(self) -> tuple[type[Guided], tuple[SampleFactory]]:
+        return Guided, (self._factory,)
+
+    def sample(self, seed: int) -> Example:
+        """The example of this number."""
+        self._guide = self._guide or LandmarkGuide()
+        return _from_sample(self._factory.sample(seed), self._guide)
+
+
+class Mixed:
+    """Synthetic examples with a share of real ones among them."""
+
+    def __init__(self, synthetic: Guided, real: RealPeople, share: float) -> None:
+        self._synthetic, self._real, self._share = synthetic, real, share
+
+    def sample(self, seed: int) -> Example:
+        """The example of this number."""
+        real = np.random.default_rng([_REAL, seed]).random() < self._share
+        return (self._real if real else self._synthetic).sample(seed)
+
+
+class RealPeople:
+    """Crops of real clips, cut anew each time, with patches over people whose pose is known from without them."""
+
+    def __init__(self, crops: Sequence[LabelledCrop], body: BodyModel, trust: float = 0.5) -> None:
+        self._crops, self._body, self._trust = list(crops), body, trust
+        self._faces = body.faces.int().contiguous()
+        self._part_of_face = (1 + body.part_labels[body.faces[:, 0]]).to(torch.uint8).numpy()
+        self._guide: LandmarkGuide | None = None
+
+    def __reduce__(self) -> tuple[type[RealPeople], tuple]:
+        return RealPeople, (self._crops, self._body, self._trust)
+
+    def sample(self, seed: int) -> Example:
+        """The example of this number."""
+        self._guide = self._guide or LandmarkGuide()
+        rng = np.random.default_rng([_REAL, seed])
+        crop = self._crops[rng.integers(len(self._crops))]
+        box = _cut_again(rng, crop)
+        camera = crop.camera.crop(box, SIDE, SIDE)
+        image, mask = crop_image(crop.image, box, SIDE), crop_image(crop.mask, box, SIDE)
+        amodal = self._parts(crop, camera.matrix)
+        if rng.random() < 0.6 and (amodal > 0).any():
+            hidden = patch_mask(rng, amodal > 0, (0.1, 0.5))
+            other = self._crops[rng.integers(len(self._crops))].image
+            image[hidden] = cv2.resize(other[: SIDE // 2, : SIDE // 2], (SIDE, SIDE))[hidden]
+            mask[hidden] = 0
+        image = _recoloured(rng, image)
+        parts = np.where(mask > 127, amodal, 0).astype(np.uint8)
+        theta = crop.pose.theta
+        return Example(
+            image, _half(self._guide(image)), parts[2::4, 2::4].copy(), _single(theta), _single(crop.pose.betas),
+            _single(crop.pose.transl), _four(camera.matrix), _single(self._trust),
+        )  # fmt: skip
+
+    def _parts(self, crop: LabelledCrop, camera: Array) -> NDArray[np.uint8]:
+        """(256, 256): 0, or 1 + the joint whose part the fitted mesh has there."""
+        shaped = self._body.with_shape(torch.from_numpy(crop.pose.betas).float())
+        posed = shaped.with_pose(torch.from_numpy(crop.pose.theta).float())
+        vertices = posed.vertices() + torch.from_numpy(crop.pose.transl).float()
+        k = raster.Intrinsics(camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2])
+        face = raster.rasterize(vertices.contiguous(), self._faces, k, (SIDE, SIDE)).triangle.numpy()
+        return np.where(face >= 0, self._part_of_face[face], 0).astype(np.uint8)
+
+
+def _cut_again(rng: np.random.Generator, crop: LabelledCrop) -> Array:
+    """A square (xyxy px of the stored crop) about the person, as inexact as a tracker's."""
+    rows, columns = np.nonzero(crop.mask > 127)
+    low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
+    side = float((high - low).max()) * 1.1 * rng.uniform(0.9, 1.5)
+    centre = (low + high) / 2 + rng.uniform(-0.1, 0.1, 2) * side
+    return np.concatenate([centre - side / 2, centre + side / 2])
+
+
+def _recoloured(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Another exposure and white balance, a little noise."""
+    gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.06, 3))
+    noise = rng.normal(0, rng.uniform(0, 6), image.shape)
+    return np.clip(image * gain + noise, 0, 255).astype(np.uint8)
+
+
+def _from_sample(sample: Sample, guide: LandmarkGuide) -> Example:
+    return Example(
+        sample.image, _half(guide(sample.image)), sample.parts[2::4, 2::4].copy(), _single(sample.theta),
+        _single(sample.betas), _single(sample.transl), _four(sample.camera_matrix), _single(1.0),
+    )  # fmt: skip
+
+
+def _half(guide: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float16]]:
+    return {name: value.astype(np.float16) for name, value in guide.items()}
+
+
+def _single(values: ArrayLike) -> NDArray[np.float32]:
+    return np.asarray(values, np.float32)
+
+
+def _four(matrix: Array) -> NDArray[np.float32]:
+    return np.array([matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]], np.float32)
