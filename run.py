@@ -36,9 +36,10 @@ CAMERA = options(
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
 )
+BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body.")
 PEOPLE = options(
     click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
-    click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body."),
+    BODY,
 )
 FORMAT = click.option(
     "--format",
@@ -177,6 +178,133 @@ def train(config: str, device: str, **given: Any) -> None:
 
     check_device(device)
     click.echo(run_training(TrainingJob.read(config, device, **given)))
+
+
+@cli.group()
+def evaluate() -> None:
+    """Measure the tracker: errors on made-up or recorded people, in clear view and under occlusion."""
+
+
+@evaluate.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/evaluation"), show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, other people.")
+@click.option("--stills", type=click.IntRange(min=0), default=10, show_default=True, help="Number of still pictures.")
+@click.option("--clips", type=click.IntRange(min=0), default=3, show_default=True, help="Number of clips.")
+@click.option("--seconds", type=click.FloatRange(min=4.0), default=10.0, show_default=True, help="Length of a clip.")
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="Pixels of a 224² crop between places of the sliding patch; the papers take 10.",
+)
+@click.option(
+    "--textures", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Pictures for occluders."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
+@click.option("--compare", "others", type=click.Path(path_type=Path), multiple=True, help="Folder of an earlier run.")
+@OVERWRITE
+@BODY
+@COMMON
+def synthetic(out: Path, others: tuple[Path, ...], workers: int | None, overwrite: bool, **given: Any) -> None:
+    """Evaluate on made-up people with exact truth; needs no data.
+
+    \b
+    Stills and clips, in clear view and under every occlusion protocol. Writes in OUT/:
+      report.html       tables, curves, best and worst cases
+      summary.json      every figure; summary.csv the same as a table
+      cases/            what the figures are made of; a run that was stopped goes on from there
+    """
+    import os
+
+    from tracker.evaluation.benchmark import evaluate_synthetic
+    from tracker.evaluation.cases import PictureSize, SyntheticSettings
+    from tracker.evaluation.run import EvaluationJob
+    from tracker.interrupt import deferred_interrupt
+
+    size = PictureSize(seconds=given["seconds"])
+    chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures")}
+    job = EvaluationJob(out, SyntheticSettings(**chosen, size=size), workers or os.cpu_count() or 1, overwrite)
+    with deferred_interrupt() as interrupt:
+        click.echo(evaluate_synthetic(job, configured(given, {}), others, interrupt))
+
+
+@evaluate.command()
+@click.argument("name", metavar="NAME")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--protocol", default="clean", show_default=True, help="Occlusion; 'evaluate dataset --help' lists them.")
+@click.option(
+    "--textures", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Pictures for occluders."
+)
+@click.option("--regressor", type=click.Path(path_type=Path), help="J_regressor_h36m.npy, for sets of other joints.")
+@click.option("--limit", type=click.IntRange(min=1), help="Evaluate on so many recordings only.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of occluders' places and looks."
+)
+@PEOPLE
+@CAMERA
+@COMMON
+def dataset(name: str, path: Path, protocol: str, limit: int | None, **given: Any) -> None:
+    """Evaluate on a data set that you have: its NAME and the PATH it lies in.
+
+    \b
+    Names:      3dpw 3dpw-occ 3doh50k h36m-p1 h36m-p2 mpi-inf-3dhp lsp spin-npz mmhuman3d
+                person-npz (without pictures: only to be read)
+    Protocols:  clean; for stills patch-40 patch-80 patch-40-dense patch-80-dense bar circle rectangle;
+                for clips limb pillar lower-half
+    """
+    from itertools import islice
+
+    from tracker.evaluation.datasets import read_dataset
+    from tracker.evaluation.recorded import RecordedJob, dataset_report, evaluate_recordings
+    from tracker.evaluation.texture import Textures
+    from tracker.interrupt import deferred_interrupt
+
+    job = RecordedJob(protocol, Textures.from_folder(given["textures"]), given["regressor"], given["seed"])
+    recordings = list(islice(read_dataset(name, path), limit))
+    with deferred_interrupt() as interrupt:
+        rows = evaluate_recordings(recordings, job, configured(given, {}), interrupt)
+    click.echo(dataset_report(rows, recordings, job))
+
+
+@evaluate.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option(
+    "--protocol",
+    type=click.Choice(["limb", "pillar", "lower-half"]),
+    default="limb",
+    show_default=True,
+    help="A patch that follows a limb for 2 s, a pillar that is passed, everything below the hips.",
+)
+@click.option(
+    "--textures", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Pictures for occluders."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the occluder's look.")
+@PEOPLE
+@CAMERA
+@COMMON
+def clip(video: Path, protocol: str, **given: Any) -> None:
+    """Put an occluder into any VIDEO and measure how far it moves the tracker's answer."""
+    from tracker.evaluation.own_clip import clear_answer
+    from tracker.evaluation.recorded import RecordedJob, dataset_report, evaluate_recordings
+    from tracker.evaluation.texture import Textures
+    from tracker.interrupt import deferred_interrupt
+
+    config = configured(given, {})
+    job = RecordedJob(protocol, Textures.from_folder(given["textures"]), None, given["seed"])
+    with deferred_interrupt() as interrupt:
+        recordings = [clear_answer(video, config, interrupt)]
+        rows = evaluate_recordings(recordings, job, config, interrupt)
+    click.echo(dataset_report(rows, recordings, job))
+
+
+@evaluate.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN RUN...")
+def compare(runs: tuple[Path, ...]) -> None:
+    """Put the figures of RUNs side by side, with the differences from the first."""
+    from tracker.evaluation.report import comparison, read_run
+
+    click.echo(comparison([read_run(run) for run in runs]))
 
 
 @cli.group()

@@ -23,6 +23,7 @@ from tracker.geometry import rotation_between
 from tracker.initialise import initial_state
 from tracker.keypoints import LIMB_LANDMARKS, LIMB_SMPL
 from tracker.kinematics import LandmarkRig
+from tracker.pose_prior import PosePrior
 from tracker.prior import JointPrior
 from tracker.types import Array
 
@@ -64,7 +65,7 @@ class Fits:
 def fit_all(samples: Samples, config: FitConfig) -> Fits:
     """Fits every sample on its own, without time."""
     rig = LandmarkRig.from_body(load_body(None))
-    fitter = LandmarkFitter(rig, JointPrior.anatomical(), config)
+    fitter = LandmarkFitter(rig, JointPrior.anatomical(), config, PosePrior.load())
     fitted, true, detected, ratio = [], [], [], []
     for i in range(len(samples)):
         seen, belief = samples.observation(i), Belief.stranger()

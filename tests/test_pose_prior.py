@@ -94,6 +94,20 @@ def of_family(name: str, count: int) -> np.ndarray:
     return rotations
 
 
+@pytest.mark.parametrize("breaker", sorted(BREAKERS))
+def test_the_shipped_prior_knows_broken_poses(breaker: str) -> None:
+    prior = PosePrior.load()
+    good = of_family("standing", 60)
+    bad = BREAKERS[breaker](np.random.default_rng(0), good)
+    assert area_under_curve(prior.penalty(good), prior.penalty(bad)) > 0.85
+
+
+def test_the_shipped_prior_says_where_it_comes_from() -> None:
+    metadata = PosePrior.load().metadata
+    assert "CMU" in metadata["data"] and "MIT" in metadata["data"]
+    assert metadata["commit"] != "unknown"
+
+
 def test_area_under_curve_by_hand() -> None:
     assert area_under_curve(np.array([1.0, 2.0]), np.array([3.0, 4.0])) == 1.0
     assert area_under_curve(np.array([1.0, 3.0]), np.array([2.0, 4.0])) == 0.75

@@ -6,14 +6,15 @@ The unknowns are the 24 joint rotations, β and transl. They explain, in the ful
 - the landmarks in metres, up to scale and position (the detector's axes are those of a camera that looks straight at
 the
   person, so they are turned by the angle at which this camera sees the person);
-- what joints can do (`prior.py`), what the track knows of the shape, and where the motion was heading.
+- what joints can do (`prior.py`), what poses people take (`pose_prior.py`), what the track knows of the shape, and
+  where the motion was heading.
 
 Rotations are updated as R ← R exp(δ), so there is no gimbal and no wrapped angle. The derivatives are analytic.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from tracker.camera import Camera
 from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_depth_factors
 from tracker.kinematics import LandmarkRig, PosedPoints
+from tracker.pose_prior import PosePrior
 from tracker.prior import JointPrior
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Pose
 
@@ -30,6 +32,8 @@ _BETAS = slice(_ROTATION.stop, _ROTATION.stop + NUM_BETAS)
 _TRANSL = slice(_BETAS.stop, _BETAS.stop + 3)
 _SIZE = _TRANSL.stop
 
+_HABIT_LASTS = 7
+"""Iterations after which the trained prior is linearised anew: a warm start's few need it once."""
 _NEAREST_Z = 0.1
 """m: a point closer to the camera's plane than this has no usable projection."""
 
@@ -49,6 +53,9 @@ class FitConfig:
     hidden_weight: float = 0.1
     """What the detector's 3D guess at a hidden landmark counts, against 1 for a visible one."""
     prior_weight: float = 1.5
+    """Of the joints' ranges."""
+    latent_weight: float = 0.3
+    """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
     turn_rate: float = 1.0
     """rad/√s: how far a joint wanders from its predicted rotation."""
     move_rate: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -153,6 +160,32 @@ class _System:
 
 
 @dataclass(frozen=True)
+class _Habit:
+    """The trained prior, √w μ, linear in how far the joints have turned from where it was linearised."""
+
+    rotations: Array
+    code: Array
+    """(latent,)."""
+    slope: Array
+    """(latent, 72)."""
+    matrix: Array
+    """(72, 72): slopeᵀ slope."""
+
+    @classmethod
+    def at(cls, prior: PosePrior, rotations: Array, weight: float) -> _Habit:
+        code, by_turn = prior.latent_residuals(rotations)
+        slope = np.sqrt(weight) * by_turn.reshape(len(code), -1)
+        return cls(rotations, np.sqrt(weight) * code, slope, slope.T @ slope)
+
+    def pull(self, system: _System, rotations: Array) -> None:
+        turned = axis_angle_from_matrix(np.swapaxes(self.rotations, 1, 2) @ rotations).reshape(-1)
+        off = self.code + self.slope @ turned
+        system.cost += 0.5 * float(off @ off)
+        system.gradient[_ROTATION] += off @ self.slope
+        system.matrix[_ROTATION, _ROTATION] += self.matrix
+
+
+@dataclass(frozen=True)
 class _Problem:
     """One person's observation and everything that is believed beforehand, ready to be linearised again and again."""
 
@@ -161,6 +194,7 @@ class _Problem:
     belief: Belief
     move_precision: Array
     """(3, 3): how firmly the predicted position holds; 0 without a prediction."""
+    habit: _Habit | None = None
 
 
 def turn_spread_of_joints() -> Array:
@@ -172,20 +206,23 @@ def turn_spread_of_joints() -> Array:
 
 
 class LandmarkFitter:
-    """Fits one body model to landmarks."""
+    """Fits one body model to landmarks. poses: the trained prior; without it only the joints' ranges hold."""
 
-    def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig) -> None:
-        self.rig, self.config = rig, config
+    def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig, poses: PosePrior | None = None) -> None:
+        self.rig, self.config, self._poses = rig, config, poses
         self._prior = prior.pulls(config.prior_weight)
         self._turn_spread = turn_spread_of_joints()
         lateral = np.full(len(MEDIAPIPE_LANDMARKS), config.lateral_spread)
         self._metric_spread = np.stack([lateral, lateral, config.depth_spread * landmark_depth_factors()], axis=1)
 
     def fit(self, seen: Observation, belief: Belief, start: BodyState, iterations: int) -> FitResult:
-        """Levenberg–Marquardt from `start`; the result's cost is never above the start's."""
-        state, damping, problem = start, 1e-3, self._problem(seen, belief)
+        """Levenberg–Marquardt from `start`; the cost only falls while the trained prior keeps its linearisation."""
+        state, damping, problem = start, 1e-3, self._problem(seen, belief, start)
         system, landmarks = self._linearise(problem, state)
-        for _ in range(iterations):
+        for iteration in range(1, iterations + 1):
+            if self._poses is not None and iteration % _HABIT_LASTS == 0:
+                problem = replace(problem, habit=self._habit(state))
+                system, landmarks = self._linearise(problem, state)
             step = _damped_step(system, damping)
             trial = state.moved(step)
             trial_system, trial_landmarks = self._linearise(problem, trial)
@@ -201,7 +238,7 @@ class LandmarkFitter:
 
     def score(self, seen: Observation, belief: Belief, state: BodyState) -> float:
         """The cost of a state as it is."""
-        return self._linearise(self._problem(seen, belief), state)[0].cost
+        return self._linearise(self._problem(seen, belief, state), state)[0].cost
 
     def _linearise(self, problem: _Problem, state: BodyState) -> tuple[_System, LandmarkSystem]:
         place = BodyPlace(*(np.ascontiguousarray(v) for v in (state.rotations, state.betas, state.transl)))
@@ -209,21 +246,27 @@ class LandmarkFitter:
         system = _System(landmarks.cost, landmarks.gradient, landmarks.matrix)
         for towards in problem.pulls:
             system.pull(place.rotations, towards)
+        if problem.habit is not None:
+            problem.habit.pull(system, place.rotations)
         belief = problem.belief
         system.gaussian(_BETAS, state.betas - belief.betas, belief.betas_precision)
         if belief.state is not None:
             system.gaussian(_TRANSL, state.transl - belief.state.transl, problem.move_precision)
         return system, landmarks
 
-    def _problem(self, seen: Observation, belief: Belief) -> _Problem:
+    def _habit(self, state: BodyState) -> _Habit | None:
+        return None if self._poses is None else _Habit.at(self._poses, state.rotations, self.config.latent_weight)
+
+    def _problem(self, seen: Observation, belief: Belief, start: BodyState) -> _Problem:
+        habit = self._habit(start)
         if belief.state is None:
-            return _Problem(self._view(seen), self._prior, belief, np.zeros((3, 3)))
+            return _Problem(self._view(seen), self._prior, belief, np.zeros((3, 3)), habit)
         spread = np.sqrt(max(belief.seconds, 1e-3))
         slope = np.repeat(1 / (self.config.turn_rate * spread * self._turn_spread)[:, None], 3, axis=1)
         still = np.zeros((NUM_JOINTS, 3))
         motion = RotationPull(np.ascontiguousarray(belief.state.rotations), still, still, slope)
         rate = spread * np.array(self.config.move_rate)
-        return _Problem(self._view(seen), (*self._prior, motion), belief, np.diag(1 / rate**2))
+        return _Problem(self._view(seen), (*self._prior, motion), belief, np.diag(1 / rate**2), habit)
 
     def _view(self, seen: Observation) -> LandmarkView:
         """The observation with its standard deviations."""

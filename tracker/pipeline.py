@@ -21,6 +21,7 @@ from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observa
 from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
+from tracker.pose_prior import PosePrior
 from tracker.prior import JointPrior
 from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
@@ -76,7 +77,7 @@ class Tracker:
         self._outline = Outline.from_body(body)
         self.identity = IdentityTracker(config.identity, config.detect.max_people)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
-        self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit)
+        self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._tracks: dict[int, PersonTrack] = {}
         self._filters: dict[int, CausalFilter] = {}
         self._last: dict[int, tuple[float, Array]] = {}

@@ -16,43 +16,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from tracker.errors import InputError
+from tracker.perceptron import Perceptron, read_weights
 from tracker.types import Array
 
 WEIGHTS = Path(__file__).parent / "weights" / "prior.safetensors"
+_WHAT = "the pose prior (`run.py train prior` makes them)"
 BODY = slice(1, 22)
 """Joints of SMPL that the prior speaks of."""
-
-
-@dataclass(frozen=True)
-class Perceptron:
-    """Linear layers with SiLU between them."""
-
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
-
-    def __call__(self, x: Array) -> Array:
-        """(..., inputs) → (..., outputs)."""
-        for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = x @ weight.T + bias
-            if k < len(self.weights) - 1:
-                x = x * _sigmoid(x)
-        return x
-
-    def with_jacobian(self, x: Array) -> tuple[Array, Array]:
-        """(inputs,) → (outputs,) and (outputs, inputs)."""
-        jacobian = None
-        for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = weight @ x + bias
-            jacobian = weight if jacobian is None else weight @ jacobian
-            if k < len(self.weights) - 1:
-                gate = _sigmoid(x)
-                jacobian = (gate * (1 + x * (1 - gate)))[:, None] * jacobian
-                x = x * gate
-        assert jacobian is not None
-        return x, jacobian
 
 
 @dataclass(frozen=True)
@@ -70,23 +42,13 @@ class PosePrior:
     def load(cls, path: Path | None = None) -> PosePrior:
         """The weights that come with the project, or a user's own. Raises InputError that names the file."""
         path = WEIGHTS if path is None else path
+        tensors, metadata = read_weights(path, _WHAT)
         try:
-            with safe_open(path, framework="np") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-                metadata = file.metadata() or {}
-            latent = int(json.loads(metadata["config"])["latent"])
-            encoder, decoder = (_layers(tensors, part) for part in ("encoder", "decoder"))
-            noise = float(metadata["noise"])
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise InputError(
-                f"{path}: expected weights of the pose prior; make them with `run.py train prior`: {error}"
-            ) from error
-        last = len(encoder.weights) - 1
-        mean = Perceptron(
-            (*encoder.weights[:last], encoder.weights[last][:latent]),
-            (*encoder.biases[:last], encoder.biases[last][:latent]),
-        )
-        return cls(mean, decoder, noise, metadata)
+            latent, noise = int(json.loads(metadata["config"])["latent"]), float(metadata["noise"])
+            encoder, decoder = Perceptron.of(tensors, "encoder"), Perceptron.of(tensors, "decoder")
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: expected weights of {_WHAT}: {error}") from error
+        return cls(encoder.first_outputs(latent), decoder, noise, metadata)
 
     @cached_property
     def latent(self) -> int:
@@ -110,29 +72,15 @@ class PosePrior:
     def latent_residuals(self, rotations: Array) -> tuple[Array, Array]:
         """(24, 3, 3) → μ (latent,), whose half square is the latent penalty, and its derivative (latent, 24, 3) by a
         small rotation δ of each joint in its own frame, R_j ← R_j exp(δ). Root and hands have none."""
-        mean, by_number = self.encoder.with_jacobian(_first_columns(rotations))
+        mean, by_number = self.encoder.with_jacobian(_first_columns(rotations).astype(np.float32))
         body = rotations[BODY]
+        # R skew(δ) has the columns R(δ × e_x) and R(δ × e_y): (21, 6, 3), what the 6D numbers turn by
+        turned = np.zeros((len(body), 6, 3), np.float32)
+        turned[:, :3, 1], turned[:, :3, 2] = -body[:, :, 2], body[:, :, 1]
+        turned[:, 3:, 0], turned[:, 3:, 2] = body[:, :, 2], -body[:, :, 0]
         by_turn = np.zeros((self.latent, len(rotations), 3))
-        # R skew(δ) has the columns R(δ × e_x) and R(δ × e_y)
-        columns = by_number.reshape(self.latent, -1, 2, 3)
-        first, second = columns[:, :, 0], columns[:, :, 1]
-        x, y, z = body[:, :, 0], body[:, :, 1], body[:, :, 2]
-        by_turn[:, BODY, 0] = (second * z).sum(axis=-1)
-        by_turn[:, BODY, 1] = -(first * z).sum(axis=-1)
-        by_turn[:, BODY, 2] = (first * y).sum(axis=-1) - (second * x).sum(axis=-1)
-        return mean, by_turn
-
-
-def _sigmoid(x: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * x))
-
-
-def _layers(tensors: dict[str, Array], part: str) -> Perceptron:
-    names = sorted(name for name in tensors if name.startswith(f"{part}.") and name.endswith(".weight"))
-    return Perceptron(
-        tuple(tensors[name].astype(np.float32) for name in names),
-        tuple(tensors[name.replace(".weight", ".bias")].astype(np.float32) for name in names),
-    )
+        by_turn[:, BODY] = (by_number.reshape(self.latent, -1, 6).swapaxes(0, 1) @ turned).swapaxes(0, 1)
+        return mean.astype(np.float64), by_turn
 
 
 def _first_columns(rotations: Array) -> Array:

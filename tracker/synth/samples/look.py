@@ -123,8 +123,8 @@ def look_up(texture: NDArray[np.uint8], uv: NDArray[np.float32]) -> NDArray[np.u
     count = len(uv)
     rows = -(-count // _ROW)
     places = np.zeros((rows * _ROW, 2), np.float32)
-    places[:count, 0] = uv[:, 0] % 1 * width - 0.5
-    places[:count, 1] = (1 - uv[:, 1]) % 1 * height - 0.5
+    places[:count, 0] = uv[:, 0] * width - 0.5
+    places[:count, 1] = (1 - uv[:, 1]) * height - 0.5
     maps = places.reshape(rows, _ROW, 2)
     found = cv2.remap(texture, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)  # type: ignore[call-overload]
     return found.reshape(-1, 3)[:count]

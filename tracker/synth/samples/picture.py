@@ -20,7 +20,7 @@ from tracker.types import Array
 
 _FAINT = 0.3
 """A lamp that gives less casts no shadows worth the work."""
-SIDE = 384
+SIDE = 352
 """px along which the renderer works; averaged down to the sample's 256."""
 
 
@@ -51,6 +51,8 @@ class Scene:
     R_camera_world: Array
     light: Light
     exposure: float
+    floor: float
+    """m along the world's up from the camera to the lowest point of the person."""
 
 
 def shrink(values: NDArray) -> NDArray:
@@ -70,25 +72,28 @@ def draw_outfit(scene: Scene, outfit: Outfit, vertices: Float32, paints: list[Pa
     seen = _rasterize(scene, vertices, outfit.faces)
     face, colour = seen.triangle.numpy(), np.zeros((SIDE, SIDE, 4), np.uint8)
     drawn = Drawn(seen.depth.numpy(), face, colour, seen.barycentric.numpy())
-    rows = np.flatnonzero(face.max(axis=1) >= 0)
-    if len(rows):
+    here = np.flatnonzero(face >= 0)
+    if len(here):
         light = shown_as(_light_on(scene, outfit, vertices) * scene.exposure)
         attributes = np.concatenate([light, outfit.uv, outfit.hull.template], axis=1, dtype=np.float32)
-        band = slice(rows[0], rows[-1] + 1)
-        part = raster.Raster(seen.depth[band], seen.triangle[band], seen.barycentric[band])
-        here = np.flatnonzero(face[band] >= 0)
-        found = raster.interpolate(part, outfit.faces, attributes).numpy()
-        values = found.reshape(-1, attributes.shape[1]).take(here, 0)
-        faces = face[band].ravel().take(here)
-        _put(colour[band], here, albedo(outfit, paints, Pixels(faces, values[:, 3:5], values[:, 5:8])) * values[:, :3])
+        values = _at_pixels(seen, here, outfit.faces, attributes)
+        pixels = Pixels(face.ravel().take(here), values[:, 3:5], values[:, 5:8])
+        _put(colour, here, albedo(outfit, paints, pixels) * values[:, :3])
     return drawn
+
+
+def _at_pixels(seen: raster.Raster, where: NDArray[np.int64], faces: NDArray[np.int32], attributes: Float32) -> Float32:
+    """(N, C) of vertex attributes (V, C) at some pixels (N,), by their places in the flattened picture."""
+    triangle = torch.from_numpy(seen.triangle.numpy().ravel().take(where)[None])
+    weights = torch.from_numpy(seen.barycentric.numpy().reshape(-1, 3).take(where, 0)[None])
+    return raster.interpolate(raster.Raster(weights[..., 0], triangle, weights), faces, attributes).numpy()[0]
 
 
 def _put(colour: NDArray[np.uint8], where: NDArray[np.int64], values: NDArray) -> None:
     """Writes the pixels (N,) of a picture (h, w, 4); values: (N, 3) sRGB, 255 and more are white."""
     opaque = np.full((len(where), 4), 255, np.uint8)
     opaque[:, :3] = np.minimum(values, 255)
-    colour.reshape(-1, 4)[where] = opaque
+    colour.reshape(-1, 4).view(np.uint32)[where] = opaque.view(np.uint32)
 
 
 def draw_prop(scene: Scene, prop: Prop, vertices: Float32, tile: tuple[NDArray[np.uint8], float] | None) -> Drawn:
@@ -104,10 +109,9 @@ def draw_prop(scene: Scene, prop: Prop, vertices: Float32, tile: tuple[NDArray[n
     faces = face.ravel().take(here)
     if tile is None:
         _put(colour, here, 255 * shown_as(prop.colours * light)[faces])
-    else:
+    elif len(here):
         places = np.ascontiguousarray(prop.uv * tile[1], np.float32)
-        uv = raster.interpolate(seen, prop.faces, places).numpy().reshape(-1, 2).take(here, 0)
-        _put(colour, here, look_up(tile[0], uv) * shown_as(light)[faces])
+        _put(colour, here, look_up(tile[0], _at_pixels(seen, here, prop.faces, places)) * shown_as(light)[faces])
     return Drawn(seen.depth.numpy(), face, colour, seen.barycentric.numpy())
 
 

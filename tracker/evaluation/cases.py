@@ -1,0 +1,205 @@
+"""The pieces of an evaluation that are worked through on their own: one scene under one protocol, with one tracker.
+
+Each gives a table of arrays, the same for the same settings, so that a run can stop, go on, and be spread over
+processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.body.free_body import load_free_body
+from tracker.evaluation.occlusion import (
+    DEGREES,
+    SHAPES,
+    JointShape,
+    Mask,
+    Placement,
+    SlidingPatch,
+    StillProtocol,
+    painted,
+)
+from tracker.evaluation.scoring import Judge, Row, stacked
+from tracker.evaluation.sequence_occlusion import (
+    SEQUENCE_PROTOCOLS,
+    CutOuts,
+    Occlusion,
+    Whereabouts,
+    limb_patch,
+    lower_half,
+    pillar,
+)
+from tracker.evaluation.synthetic import CLIP, CROSSER, STILL, Footage, PictureSize, PictureStore, SceneKey
+from tracker.evaluation.texture import Textures
+from tracker.evaluation.truth import Truth
+from tracker.pipeline import Tracker, TrackerConfig
+from tracker.types import Frame, Person
+
+CLEAN = "clean"
+PATCH_SIDES = (40, 80)
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """What is evaluated: results of runs with the same settings can be compared number by number."""
+
+    seed: int = 0
+    stills: int = 10
+    clips: int = 3
+    stride: int = 40
+    """px of the 224² crop between the sliding patch's places; the papers' is 10."""
+    degrees: tuple[int, ...] = DEGREES
+    size: PictureSize = field(default_factory=PictureSize)
+    textures: Path | None = None
+
+    def protocol(self, name: str) -> StillProtocol:
+        """The protocol for stills of this name."""
+        if name in SHAPES:
+            return JointShape(name, self.degrees)
+        return SlidingPatch(int(name.removeprefix("patch ")), self.stride)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scene under one protocol."""
+
+    kind: str
+    """'still' or 'clip'."""
+    number: int
+    protocol: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}_{self.number:03d}_{self.protocol.replace(' ', '_')}"
+
+    def key(self, settings: SyntheticSettings) -> SceneKey:
+        """The scene."""
+        return SceneKey(settings.seed, self.kind, self.number, settings.size)
+
+
+def still_protocols() -> tuple[str, ...]:
+    """Names of all protocols for stills."""
+    return (CLEAN, *(f"patch {side}" for side in PATCH_SIDES), *SHAPES)
+
+
+def all_cases(settings: SyntheticSettings) -> list[Case]:
+    """Everything that the settings ask for."""
+    stills = [Case(STILL, i, name) for i in range(settings.stills) for name in still_protocols()]
+    return stills + [Case(CLIP, i, name) for i in range(settings.clips) for name in (CLEAN, *SEQUENCE_PROTOCOLS)]
+
+
+def all_scenes(settings: SyntheticSettings) -> list[SceneKey]:
+    """Every scene that has to be drawn, the longest first."""
+    clips = [SceneKey(settings.seed, kind, i, settings.size) for i in range(settings.clips) for kind in (CLIP, CROSSER)]
+    return clips + [SceneKey(settings.seed, STILL, i, settings.size) for i in range(settings.stills)]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What cases are worked through with."""
+
+    settings: SyntheticSettings
+    tracker: TrackerConfig
+    store: PictureStore
+
+    def run(self, case: Case) -> Row:
+        """The table of one case. Raises RunError as drawing and tracking do."""
+        footage = self.store.footage(case.key(self.settings))
+        return self._still(case, footage) if case.kind == STILL else self._clip(case, footage)
+
+    def _still(self, case: Case, footage: Footage) -> Row:
+        """Every placement of the protocol by itself, each with a tracker that has seen nothing before."""
+        rows = []
+        # one person, as the papers' protocols, which hand the person's crop to the network
+        config = replace(self.tracker, detect=replace(self.tracker.detect, max_people=1))
+        for index, placement in enumerate(self.placements(case, footage)):
+            with Tracker.open(config) as tracker:
+                people = tracker.step(Frame(0, 0.0, self.picture(case, footage, placement, index)))
+                row = Judge(tracker.body, load_free_body(), footage.truth, parts=True).row(0, people, placement.mask)
+            place = {"degree": np.array(placement.degree), "occluded_joint": np.array(placement.joint)}
+            rows.append(row | place | {"index": np.array(index)})
+        return stacked(rows)
+
+    def placements(self, case: Case, footage: Footage) -> Iterator[Placement]:
+        """All placements of a still's protocol, those of an identical picture left out."""
+        truth = footage.truth
+        size = (truth.camera.width, truth.camera.height)
+        if case.protocol == CLEAN:
+            yield Placement(CLEAN, 0, -1, np.zeros(size[::-1], bool))
+        else:
+            seed = self.settings.seed * 1000 + case.number
+            protocol = self.settings.protocol(case.protocol)
+            yield from protocol.placements(size, truth.crop_box(0), truth.joints2d[0], seed)
+
+    def picture(self, case: Case, footage: Footage, placement: Placement, index: int) -> NDArray[np.uint8]:
+        """The occluded still; index: the placement's position in the protocol."""
+        rng = np.random.default_rng([self.settings.seed, case.number, index])
+        return painted(footage.images[0], placement.mask, Textures.from_folder(self.settings.textures), rng)
+
+    def _clip(self, case: Case, footage: Footage) -> Row:
+        """The clip from beginning to end with one tracker; and every box, for identities."""
+        others = [self._crosser(case).truth] if case.protocol == "crossing" else []
+        occlusion = self.occlusion(case, footage)
+        rows, boxes = [], []
+        with Tracker.open(replace(self.tracker, detect=replace(self.tracker.detect, max_people=2))) as tracker:
+            judge = Judge(tracker.body, load_free_body(), footage.truth, parts=False)
+            for index, (time, image) in enumerate(zip(footage.truth.times, footage.images, strict=True)):
+                mask = _no_mask(image) if occlusion is None else occlusion.mask(index)
+                shown = image if occlusion is None else occlusion.apply(image, index)
+                people = tracker.step(Frame(index, float(time), shown))
+                rows.append(judge.row(index, people, mask) | {"hidden_share": _hidden_share(footage, index, mask)})
+                boxes += _tracked_boxes(index, people)
+        truths = [footage.truth, *others]
+        return stacked(rows) | {"tracked_boxes": _box_table(boxes), "true_boxes": _box_table(_true_boxes(truths))}
+
+    def occlusion(self, case: Case, footage: Footage) -> Occlusion | None:
+        """What is in front of a clip; None for the clean one."""
+        where = _whereabouts(footage.truth)
+        textures, seed = Textures.from_folder(self.settings.textures), self.settings.seed * 1000 + case.number
+        if case.protocol == CLEAN:
+            return None
+        if case.protocol == "crossing":
+            crosser = self._crosser(case)
+            return CutOuts(crosser.images, crosser.masks)
+        if case.protocol == "lower half":
+            return lower_half(where)
+        return limb_patch(where, textures, seed) if case.protocol == "limb" else pillar(where, textures, seed)
+
+    def _crosser(self, case: Case) -> Footage:
+        return self.store.footage(SceneKey(self.settings.seed, CROSSER, case.number, self.settings.size))
+
+
+def _whereabouts(truth: Truth) -> Whereabouts:
+    return Whereabouts(truth.times, truth.joints2d, truth.boxes, (truth.camera.width, truth.camera.height))
+
+
+def _no_mask(image: NDArray[np.uint8]) -> Mask:
+    return np.zeros(image.shape[:2], bool)
+
+
+def _hidden_share(footage: Footage, index: int, mask: Mask) -> NDArray:
+    """The share of the person's pixels that the mask hides."""
+    person = footage.masks[index]
+    return np.array((person & mask).sum() / max(person.sum(), 1))
+
+
+def _tracked_boxes(index: int, people: Sequence[Person]) -> list[list[float]]:
+    return [[index, person.person_id, *person.bbox] for person in people]
+
+
+def _true_boxes(truths: Sequence[Truth]) -> list[list[float]]:
+    return [
+        [index, number, *truth.boxes[index]]
+        for number, truth in enumerate(truths)
+        for index in np.flatnonzero(truth.present)
+    ]
+
+
+def _box_table(boxes: list[list[float]]) -> NDArray:
+    """(N, 6): frame, identity, xyxy px."""
+    return np.array(boxes, float).reshape(-1, 6)

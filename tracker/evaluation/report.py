@@ -1,0 +1,139 @@
+"""Reports: a table for the screen, JSON and CSV for programs, one HTML page for eyes; and runs side by side."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.errors import InputError
+from tracker.evaluation.summary import METRICS, Figures, as_text, formatted
+from tracker.export.files import atomic_file
+
+SUMMARY, TABLE, PAGE = "summary.json", "summary.csv", "report.html"
+SCREEN_KEYS = (
+    "found", "mpjpe", "mpjpe_visible", "pa_mpjpe", "pa_mpjpe_visible", "pve", "pckh", "pckh_visible", "angle",
+    "acceleration", "foot_sliding", "idf1",
+)  # fmt: skip
+_COMPARED_KEYS = ("found", "mpjpe", "mpjpe_visible", "pa_mpjpe", "pve", "pckh", "acceleration", "idf1")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves with common axes."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Mapping[str, Sequence[tuple[float, float]]]
+    """By name: (x, y); NaN interrupts a curve."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A case for eyes."""
+
+    caption: str
+    image: NDArray[np.uint8]
+    """(h, w, 3) RGB."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that an evaluation has to say."""
+
+    title: str
+    rows: Mapping[str, Figures]
+    """By protocol."""
+    charts: Sequence[Chart]
+    pictures: Sequence[Picture]
+    notes: Sequence[str]
+
+    def text(self) -> str:
+        """The table for the screen."""
+        return as_text(self.rows, SCREEN_KEYS)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The figures of a run that is done."""
+
+    name: str
+    rows: Mapping[str, Figures]
+
+
+def write_summary(folder: Path, report: Report) -> None:
+    """summary.json and summary.csv: every figure of every row; NaN is null, or empty."""
+    rows = {name: {key: _number(value) for key, value in figures.items()} for name, figures in report.rows.items()}
+    units = {metric.key: metric.unit for metric in METRICS}
+    content = {"title": report.title, "units": units, "rows": rows, "notes": list(report.notes),
+               "charts": [_chart_values(chart) for chart in report.charts]}  # fmt: skip
+    with atomic_file(folder / SUMMARY) as stream:
+        stream.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["protocol", *(metric.key for metric in METRICS)])
+    for name, figures in report.rows.items():
+        values = (_number(figures.get(metric.key, float("nan"))) for metric in METRICS)
+        writer.writerow([name, *("" if value is None else repr(value) for value in values)])
+    with atomic_file(folder / TABLE) as stream:
+        stream.write(text.getvalue().encode())
+
+
+def _chart_values(chart: Chart) -> dict[str, object]:
+    series = {name: [[x, _number(y)] for x, y in points] for name, points in chart.series.items()}
+    return {"title": chart.title, "x": chart.x_label, "y": chart.y_label, "series": series}
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def read_run(folder: Path) -> Run:
+    """A run's figures. Raises InputError when the folder holds none."""
+    path = folder / SUMMARY
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        figures = {
+            str(name): {str(key): float("nan") if value is None else float(value) for key, value in each.items()}
+            for name, each in rows.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder}: expected the folder of an evaluation with a {SUMMARY} in it ({error})") from error
+    return Run(folder.name, figures)
+
+
+def comparison(runs: Sequence[Run]) -> str:
+    """Runs side by side for the screen, each row's figures with the difference from the first run."""
+    blocks = []
+    for name in dict.fromkeys(name for run in runs for name in run.rows):
+        lines = {run.name: run.rows[name] for run in runs if name in run.rows}
+        blocks.append(f"{name}\n{as_text(_with_differences(lines), _COMPARED_KEYS)}")
+    return "\n\n".join(blocks)
+
+
+def _with_differences(lines: Mapping[str, Figures]) -> dict[str, Figures]:
+    """Each run, and under each but the first how much it differs from the first."""
+    (first, base), *others = lines.items()
+    rows = {first: base}
+    for name, figures in others:
+        rows[name] = figures
+        rows[f"  {name} − {first}"] = {key: figures[key] - base[key] for key in figures if key in base}
+    return rows
+
+
+def better(key: str, difference: float) -> bool:
+    """Whether a difference in this metric is one for the better."""
+    metric = next(each for each in METRICS if each.key == key)
+    return difference > 0 if metric.higher_is_better else difference < 0
+
+
+def cell(figures: Figures, key: str) -> str:
+    """A figure as the page shows it."""
+    return formatted(figures.get(key), next(each for each in METRICS if each.key == key))

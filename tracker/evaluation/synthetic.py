@@ -1,0 +1,246 @@
+"""The benchmark that needs nothing: stills and clips of made-up people with exact truth, the same for the same seed.
+
+Drawing is the slow part, so pictures are kept, without loss, in a folder by seed and by what draws them; every
+protocol then uses them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.body.free_body import FREE_BODY_FILE, load_free_body
+from tracker.camera import Camera
+from tracker.errors import RunError
+from tracker.evaluation.truth import Truth
+from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.synth.figure import Figure, FigureConfig
+from tracker.synth.gait import FootPlan, GaitConfig
+from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
+from tracker.synth.legs import SIDES, LegGeometry
+from tracker.synth.motion import Choreography, Motion, perform
+from tracker.synth.scene import Scene, SceneConfig, Viewpoint
+from tracker.types import Array, Pose
+
+STILL, CLIP, CROSSER = "still", "clip", "crosser"
+_KINDS = (STILL, CLIP, CROSSER)
+_SYNTH = Path(__file__).parents[1] / "synth"
+_NOWHERE = np.array([-100.0, 0.0, 0.0])
+"""m: where the scene's obstacle is not in the way."""
+_GESTURES = (WAVE_OUT, WAVE_IN, SQUATTING, ARMS_UP, REACHING)
+_STILL_SECONDS = 12.0
+_STAGE = np.array([[-0.9, 0.9], [-1.0, 0.3]])
+"""m: x and z between which people walk, in view of the camera."""
+_CROSSING_Z, _CROSSING_X = 1.5, 2.2
+
+
+@dataclass(frozen=True)
+class PictureSize:
+    """Of made-up pictures."""
+
+    width: int = 640
+    height: int = 480
+    rate: int = 30
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class SceneKey:
+    """Which made-up scene: everything in it follows from this."""
+
+    seed: int
+    kind: str
+    """'still', 'clip' or 'crosser': the person who walks through the clip of the same number."""
+    number: int
+    size: PictureSize
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}_{self.number:03d}"
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """Random numbers for one purpose."""
+        return np.random.default_rng([self.seed, _KINDS.index(self.kind), self.number, purpose])
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Drawn pictures and the truth about the one person in them."""
+
+    images: list[NDArray[np.uint8]]
+    """T pictures (h, w, 3) RGB."""
+    masks: list[NDArray[np.bool_]]
+    """T times (h, w): where the person, clothes and all, is seen."""
+    truth: Truth
+
+
+@dataclass(frozen=True)
+class PictureStore:
+    """A folder of drawn scenes."""
+
+    folder: Path
+
+    def prepare(self, key: SceneKey) -> Path:
+        """Draws and keeps the scene unless that was done. Raises RunError when there is no OpenGL or no room."""
+        path = self.folder / version() / f"{_digest(key)}.npz"
+        if not path.exists():
+            self._keep(path, draw(key))
+        return path
+
+    def footage(self, key: SceneKey) -> Footage:
+        """The scene, drawn if need be: see `prepare`."""
+        with np.load(self.prepare(key), allow_pickle=False) as file:
+            count = int(file["count"])
+            truth = Truth.of(
+                load_free_body(), camera_of(key), file["times"], (file["theta"], file["betas"], file["transl"])
+            )
+            images = [_decoded(file[f"image{i}"], cv2.IMREAD_COLOR)[..., ::-1] for i in range(count)]
+            masks = [_decoded(file[f"mask{i}"], cv2.IMREAD_GRAYSCALE) > 0 for i in range(count)]
+        return Footage([np.ascontiguousarray(image) for image in images], masks, truth)
+
+    def _keep(self, path: Path, footage: Footage) -> None:
+        truth = footage.truth
+        encoded = {f"image{i}": _encoded(image[..., ::-1]) for i, image in enumerate(footage.images)}
+        encoded |= {
+            f"mask{i}": _encoded(np.where(mask, np.uint8(255), np.uint8(0))) for i, mask in enumerate(footage.masks)
+        }
+        partial = path.with_suffix(".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as stream:
+                np.savez(stream, **encoded, count=len(footage.images), times=truth.times, theta=truth.theta,
+                         betas=truth.betas, transl=truth.transl)  # fmt: skip
+            partial.replace(path)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Changes whenever what draws the pictures does."""
+    digest = hashlib.sha256()
+    for path in (*sorted(_SYNTH.glob("*.py")), Path(__file__), FREE_BODY_FILE):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _digest(key: SceneKey) -> str:
+    return f"{key.name}_{hashlib.sha256(repr(key).encode()).hexdigest()[:10]}"
+
+
+def _encoded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise RunError("OpenCV could not encode a picture")
+    return np.asarray(data, np.uint8)
+
+
+def _decoded(data: NDArray[np.uint8], mode: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(data, mode), np.uint8)
+
+
+def camera_of(key: SceneKey) -> Camera:
+    """What the tracker assumes of an unknown camera."""
+    return Camera.default(key.size.width, key.size.height)
+
+
+def draw(key: SceneKey) -> Footage:
+    """Makes the scene: dresses a person, moves them, draws them."""
+    rng = key.rng(0)
+    betas = np.concatenate([rng.normal(0, 0.6, 6).clip(-1.2, 1.2), np.zeros(4)])
+    look = int(rng.integers(2**31))
+    figure = Figure(load_free_body(), betas, FigureConfig(sleeve=float(rng.uniform(0.4, 1.0))), look)
+    height = float(key_camera(key).uniform(1.1, 1.6))
+    view = Viewpoint(height=height, tilt_degrees=4.0 + 9.0 * (height - 1.35))
+    room = int(key_camera(key).integers(2**31))
+    motion = _motion(key, figure)
+    theta, transl = _in_camera(motion, figure, view)
+    camera = camera_of(key)
+    with Scene(camera, figure, SceneConfig(viewpoint=view), room) as scene:
+        shots = [
+            scene.draw(_pose(*each, figure.betas), _NOWHERE, i)
+            for i, each in enumerate(zip(theta, transl, strict=True))
+        ]
+    truth = Truth.of(load_free_body(), camera, motion.times, (theta, figure.betas, transl))
+    return Footage([shot.image for shot in shots], [shot.person for shot in shots], truth)
+
+
+def key_camera(key: SceneKey) -> np.random.Generator:
+    """Random numbers for camera and room, which the person who walks through shares with the clip."""
+    kind = CLIP if key.kind == CROSSER else key.kind
+    return SceneKey(key.seed, kind, key.number, key.size).rng(1)
+
+
+def _pose(theta: Array, transl: Array, betas: Array) -> Pose:
+    return Pose(theta[0], theta[1:].ravel(), betas, transl)
+
+
+def _motion(key: SceneKey, figure: Figure) -> Motion:
+    rng = key.rng(2)
+    left, right = (LegGeometry.of(figure.shaped, side, figure.floor) for side in SIDES)
+    seconds = _STILL_SECONDS if key.kind == STILL else key.size.seconds
+    times = np.arange(max(4, round(seconds * key.size.rate))) / key.size.rate
+    script = _walk_through(seconds) if key.kind == CROSSER else _wander(seconds, rng)
+    motion = perform(script, (left, right), times)
+    if key.kind != STILL:
+        return motion
+    chosen = rng.integers(round(0.2 * len(times)), len(times), 1)
+    return Motion(np.zeros(1), motion.theta[chosen], motion.pelvis[chosen])
+
+
+def _wander(seconds: float, rng: np.random.Generator) -> Choreography:
+    """Walks somewhere, does a few things there, turns, walks on."""
+    feet = FootPlan(GaitConfig(), rng.uniform(_STAGE[:, 0], _STAGE[:, 1]), float(rng.uniform(-math.pi, math.pi)))
+    keys = [Key(0.0, STANDING)]
+    while feet.time < seconds + 1.0:
+        gestures = rng.permutation(len(_GESTURES))[: rng.integers(2, 4)]
+        time = feet.time
+        for gesture in gestures:
+            time += float(rng.uniform(0.5, 0.9))
+            keys.append(Key(time, _GESTURES[gesture]))
+        time += 0.7
+        keys.append(Key(time, STANDING))
+        feet.wait(time - feet.time)
+        _walk_on(feet, rng)
+        keys.append(Key(feet.time, STANDING))
+    return Choreography(feet, keys, int(rng.integers(2**31)))
+
+
+def _walk_on(feet: FootPlan, rng: np.random.Generator) -> None:
+    """To the farthest of a few places, facing it first."""
+    places = rng.uniform(_STAGE[:, 0], _STAGE[:, 1], (4, 2))
+    place = places[np.linalg.norm(places - feet.place, axis=1).argmax()]
+    away = place - feet.place
+    heading = math.atan2(away[0], away[1])
+    heading += 2 * math.pi * round((feet.heading - heading) / (2 * math.pi))
+    if abs(heading - feet.heading) > 0.3:
+        feet.turn(heading, max(1, round(abs(heading - feet.heading) / 0.8)))
+    feet.walk(place, heading + float(rng.uniform(-0.4, 0.4)))
+
+
+def _walk_through(seconds: float) -> Choreography:
+    """From one side of the picture to the other, close to the camera, in the middle of the clip."""
+    feet = FootPlan(GaitConfig(), np.array([-_CROSSING_X, _CROSSING_Z]), math.pi / 2)
+    pace = GaitConfig().stride / GaitConfig().step_seconds
+    feet.wait(max(0.0, seconds / 2 - _CROSSING_X / pace))
+    feet.walk(np.array([_CROSSING_X, _CROSSING_Z]), math.pi / 2)
+    end = max(feet.time, seconds) + 1.0
+    return Choreography(feet, [Key(0.0, STANDING), Key(end, STANDING)], 1)
+
+
+def _in_camera(motion: Motion, figure: Figure, view: Viewpoint) -> tuple[Array, Array]:
+    """theta (T, 24, 3) and transl (T, 3) in the camera's frame."""
+    T = view.T_camera_world
+    theta = motion.theta.copy()
+    theta[:, 0] = axis_angle_from_matrix(T[:3, :3] @ matrix_from_axis_angle(motion.theta[:, 0]))
+    rest_pelvis = figure.shaped.rest_joints[0].numpy().astype(float)
+    return theta, motion.pelvis @ T[:3, :3].T + T[:3, 3] - rest_pelvis

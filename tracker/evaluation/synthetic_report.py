@@ -1,0 +1,133 @@
+"""What the synthetic benchmark's tables amount to: its rows, its curves and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tracker.evaluation.cases import CLEAN, PATCH_SIDES, Bench, Case, SyntheticSettings
+from tracker.evaluation.gallery import Pick, picked, side_by_side
+from tracker.evaluation.identities import MISSING, available
+from tracker.evaluation.occlusion import SHAPES, STUDY_JOINTS
+from tracker.evaluation.report import Chart, Picture, Report
+from tracker.evaluation.scoring import Row
+from tracker.evaluation.sequence_occlusion import SEQUENCE_PROTOCOLS
+from tracker.evaluation.summary import (
+    Figures,
+    Worst,
+    degree_curve,
+    identity_figures,
+    joined,
+    mean_figures,
+    motion_figures,
+    pose_figures,
+    time_curve,
+    worst_case,
+)
+from tracker.evaluation.synthetic import CLIP, STILL
+
+Tables = Mapping[Case, Row]
+
+
+def synthetic_report(bench: Bench, tables: Tables, title: str) -> Report:
+    """The whole report; draws the pictures anew from the kept scenes."""
+    rows = _still_rows(tables) | _clip_rows(tables)
+    return Report(title, rows, _charts(tables), _pictures(bench, tables), _notes(bench.settings))
+
+
+def _of(tables: Tables, kind: str, protocol: str) -> list[Row]:
+    """In the order of their numbers."""
+    chosen = [case for case in tables if (case.kind, case.protocol) == (kind, protocol)]
+    return [tables[case] for case in sorted(chosen, key=lambda case: case.number)]
+
+
+def _still_rows(tables: Tables) -> dict[str, Figures]:
+    clean = _of(tables, STILL, CLEAN)
+    if not clean:
+        return {}
+    rows = {"stills": pose_figures(joined(clean))}
+    for side in PATCH_SIDES:
+        worst = _worst_cases(tables, side)
+        if worst:
+            rows[f"patch {side}, worst"] = mean_figures([each.figures for each in worst.values()])
+    return rows | {shape: pose_figures(joined(_of(tables, STILL, shape))) for shape in SHAPES}
+
+
+def _worst_cases(tables: Tables, side: int) -> dict[int, Worst]:
+    """By the still's number; without those whose person is not even found in the clean picture."""
+    pairs = zip(_of(tables, STILL, CLEAN), _of(tables, STILL, f"patch {side}"), strict=True)
+    found = {number: worst_case(clean, patches) for number, (clean, patches) in enumerate(pairs)}
+    return {number: worst for number, worst in found.items() if worst is not None}
+
+
+def _clip_rows(tables: Tables) -> dict[str, Figures]:
+    rows = {}
+    for protocol in (CLEAN, *SEQUENCE_PROTOCOLS):
+        clips = _of(tables, CLIP, protocol)
+        if clips:
+            figures = pose_figures(joined(clips)) | motion_figures(clips) | identity_figures(clips)
+            rows["clips" if protocol == CLEAN else f"clips, {protocol}"] = figures
+    return rows
+
+
+def _charts(tables: Tables) -> list[Chart]:
+    clean = _of(tables, STILL, CLEAN)
+    charts = []
+    if clean:
+        shapes = {shape: joined(_of(tables, STILL, shape)) for shape in SHAPES}
+        for key, unit, label in (("mpjpe", "MPJPE, mm", "error"), ("pckh", "PCKh, %", "keypoints")):
+            series = {name: degree_curve(joined(clean), table, key) for name, table in shapes.items()}
+            charts.append(Chart(f"Stills: {label} against degree of occlusion", "degree of occlusion", unit, series))
+    clips = {name: _of(tables, CLIP, name) for name in (CLEAN, *SEQUENCE_PROTOCOLS)}
+    if clips[CLEAN]:
+        series = {name: time_curve(each) for name, each in clips.items()}
+        charts.append(Chart("Clips: error over time", "time, s", "MPJPE, mm", series))
+    return charts
+
+
+def _notes(settings: SyntheticSettings) -> list[str]:
+    notes = [
+        f"Seed {settings.seed}: {settings.stills} stills and {settings.clips} clips of {settings.size.seconds:g} s at "
+        f"{settings.size.rate} fps, {settings.size.width}×{settings.size.height}, the built-in body with exact truth.",
+        f"Sliding patch: every {settings.stride} px of the person's 224² crop (the papers' stride is 10); worst place "
+        "for each metric by relative loss on visible joints, mean over the stills.",
+        f"Bar, circle, rectangle: over one of {len(STUDY_JOINTS)} joints at a time, degrees "
+        f"{', '.join(map(str, settings.degrees))}; mean over joints and degrees.",
+        "Visible: in the picture and not under an occluder; joints hidden by the body itself count as visible.",
+        "PCKh: half a head's length, neck joint to crown. PCK: 5 % of the box's longer side. A person who is not found "
+        "counts as wrong in both, and only in 'found' elsewhere.",
+    ]
+    return notes if available() else [*notes, MISSING + "."]
+
+
+def _pictures(bench: Bench, tables: Tables) -> list[Picture]:
+    """Best, median and worst of clean stills, of stills at their worst patch, and of clips under each protocol."""
+    largest = max(PATCH_SIDES)
+    worst = _worst_cases(tables, largest)
+    groups: dict[str, list[Pick]] = {
+        "stills": [Pick(Case(STILL, i, CLEAN), 0) for i in range(bench.settings.stills)],
+        f"patch {largest}, worst place": [
+            Pick(Case(STILL, i, f"patch {largest}"), each.index) for i, each in worst.items() if each.index >= 0
+        ],
+    }
+    for protocol in (CLEAN, *SEQUENCE_PROTOCOLS):
+        cases = [Case(CLIP, i, protocol) for i in range(bench.settings.clips)]
+        groups[f"clips, {protocol}"] = [Pick(case, int(i)) for case in cases for i in _judged(tables[case])]
+    shown = []
+    for name, picks in groups.items():
+        for rank, pick in picked(picks, tables):
+            caption = (
+                f"{name}: {rank}, {np.nanmean(_visible_error(tables[pick.case], pick.index)):.0f} mm on visible joints"
+            )
+            shown.append(Picture(caption, side_by_side(bench, pick, tables[pick.case])))
+    return shown
+
+
+def _judged(table: Row) -> np.ndarray:
+    """Frames in which the person is asked for and found."""
+    return np.flatnonzero(table["asked"] & table["found"])
+
+
+def _visible_error(table: Row, index: int) -> np.ndarray:
+    return table["error"][index][table["visible"][index]]
