@@ -1,0 +1,75 @@
+"""A video of one's own under the occlusion protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.test_pipeline import CONFIG, SIZE, somebody
+from tracker.body import load_body
+from tracker.errors import InputError
+from tracker.evaluation.own_clip import clear_answer
+from tracker.evaluation.recorded import RecordedJob, evaluate_recordings
+from tracker.interrupt import Interrupt
+from tracker.pipeline import Tracker, TrackerConfig
+from tracker.types import Array, Detection, Frame
+from tracker.video_writer import VideoWriter
+
+RATE, FRAMES, GREY = 15, 60, 128
+
+
+class Visitor:
+    """Somebody in the frames after the fifth; where the picture is covered at a landmark, it is seen 40 px aside."""
+
+    def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
+        if frame.index < 5:
+            return []
+        detection = somebody(0.0)[0]
+        x, y = np.clip(detection.landmarks2d.astype(int).T, 0, np.array([[SIZE[0] - 1], [SIZE[1] - 1]]))
+        covered = np.abs(frame.image[y, x].astype(int) - GREY).max(axis=1) > 12
+        moved = detection.landmarks2d + 40.0 * covered[:, None]
+        return [Detection(moved, detection.landmarks3d, np.where(covered, 0.6, 0.98))]
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def opened(config: TrackerConfig | None = None) -> Tracker:
+        return Tracker(config or CONFIG, load_body(None), Visitor())
+
+    monkeypatch.setattr(Tracker, "open", opened)
+    path = tmp_path / "visit.mp4"
+    with VideoWriter(path, SIZE, Fraction(RATE)) as video:
+        for i in range(FRAMES):
+            video.write(i / RATE, np.full((SIZE[1], SIZE[0], 3), GREY, np.uint8))
+    return path
+
+
+def test_the_clear_answer_covers_the_frames_in_which_somebody_is_seen(clip: Path) -> None:
+    recording = clear_answer(clip, CONFIG, Interrupt())
+    assert len(recording) == FRAMES and recording.pictures == (clip,)
+    assert not recording.valid[:5].any() and recording.valid[5:].all()
+    assert recording.joints2d is not None and np.isfinite(recording.joints2d).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["limb", "pillar", "lower-half"])
+def test_an_occluder_moves_the_answer_and_a_clear_picture_does_not(clip: Path, protocol: str) -> None:
+    recording = clear_answer(clip, CONFIG, Interrupt())
+    rows = evaluate_recordings([recording], RecordedJob(protocol), CONFIG, Interrupt())
+    assert rows["clean"]["mpjpe"] < 15.0
+    assert rows[protocol]["mpjpe"] > rows["clean"]["mpjpe"] + 3.0
+
+
+def test_an_empty_video_is_refused(tmp_path: Path, clip: Path) -> None:
+    path = tmp_path / "short.mp4"
+    with VideoWriter(path, SIZE, Fraction(RATE)) as video:
+        video.write(0.0, np.full((SIZE[1], SIZE[0], 3), GREY, np.uint8))
+    with pytest.raises(InputError, match="nobody was found"):
+        clear_answer(path, CONFIG, Interrupt())
