@@ -155,8 +155,9 @@ def test_the_shipped_predictor_neither_freezes_nor_flies_off() -> None:
     rotations = []
     for time in np.arange(12) / 30:
         theta = np.zeros((24, 3))
-        theta[16], theta[17] = [0, -0.9 * time, -1.2], [0, -0.9 * time, 1.2]
-        theta[1, 0], theta[2, 0] = -0.8 * time, 0.8 * time
+        swing = 2.2 * (time - 0.2)
+        theta[16], theta[17] = [0.5 * swing, 0, -1.2], [-0.5 * swing, 0, 1.2]
+        theta[1, 0], theta[2, 0], theta[4, 0], theta[5, 0] = -swing, swing, 0.4, 0.2
         rotations.append(matrix_from_axis_angle(theta))
     past = Past(tuple(np.arange(12) / 30), tuple(rotations), tuple(np.array([0, 0, 1.2 * t / 30]) for t in range(12)))
     course = predictor.course(past.glimpse, UP)
