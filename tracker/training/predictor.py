@@ -1,4 +1,4 @@
-"""Training of the motion predictor from motion alone; minutes on two CPU threads.
+"""Training of the motion predictor from motion alone; minutes on one CPU thread.
 
 The past is given as a tracker sees it: each joint off by a little in every frame, at frame rates from 30 down to 5, the
 camera's idea of up tilted. What is to be said is the clean future. Loss: mean absolute error of every output over the

@@ -1,4 +1,4 @@
-"""Training of the pose prior from motion alone; minutes on two CPU threads.
+"""Training of the pose prior from motion alone; minutes on one CPU thread.
 
 Loss of a batch of poses R with reconstructions R̂ (evidence lower bound with a geometric likelihood, as VPoser's):
 
