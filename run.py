@@ -332,6 +332,7 @@ ENGINE = options(
     click.option("--precision", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32"),
     click.option("--outputs", help="Only these outputs of the network, separated by commas.  [default: all]"),
     click.option("--max-batch", type=click.IntRange(min=1), default=4, show_default=True, help="For TensorRT."),
+    click.option("--compile", "compiled", is_flag=True, help="Have torch compile the network; takes a minute."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: all cores]"),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
 )
@@ -444,7 +445,14 @@ def engine_options(given: dict[str, Any]) -> Any:
 
     check_device(given["device"])
     outputs = tuple(given["outputs"].split(",")) if given["outputs"] else None
-    return EngineOptions(given["threads"], given["precision"], given["device"], outputs, given["max_batch"])
+    return EngineOptions(
+        threads=given["threads"],
+        precision=given["precision"],
+        device=given["device"],
+        outputs=outputs,
+        max_batch=given["max_batch"],
+        compiled=given["compiled"],
+    )
 
 
 def check_device(name: str) -> None:

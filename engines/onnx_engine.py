@@ -28,7 +28,7 @@ class OnnxEngine(Engine):
         session.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if options.threads is not None:
             session.intra_op_num_threads = options.threads
-        settings = {"device_id": device_id} if provider.startswith("CUDA") else {}
+        settings = {"device_id": device_id, "use_tf32": 0} if provider.startswith("CUDA") else {}
         try:
             self._session: Any = runtime.InferenceSession(content, session, providers=[(provider, settings)])
         except Exception as error:  # its exceptions share no base class but this one

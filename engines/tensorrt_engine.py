@@ -148,6 +148,7 @@ def _built(tensorrt: Any, model: Path, network: Any, options: EngineOptions) -> 
         raise ModelError(f"{model}: TensorRT cannot take it: {parser.get_error(0).desc()}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, _WORKSPACE)
+    config.clear_flag(tensorrt.BuilderFlag.TF32)  # which would take ten bits of a float32's mantissa
     known = _timings_path(model)
     # Timings of another GPU are of no use: TensorRT refuses them, and measures anew.
     if not config.set_timing_cache(config.create_timing_cache(known.read_bytes() if known.is_file() else b""), False):

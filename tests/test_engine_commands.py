@@ -12,11 +12,13 @@ import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from engines import Engine, EngineOptions, TensorSpec
+from engines import Engine, EngineOptions, TensorSpec, open_engine
+from engines.base import Precision
+from engines.convert import half_precision, read_onnx
 from engines.plan import PlanNote, write_plan
 from kernels.build import load_library
 from run import cli
-from tracker.engine_commands import NETWORKS, build, check, compare, example_inputs, listing
+from tracker.engine_commands import NETWORKS, TOLERANCES, build, check, compare, example_inputs, listing
 from tracker.errors import InputError, RunError
 
 pytestmark = pytest.mark.skipif(find_spec("mediapipe") is None, reason="mediapipe, which has the network, is missing")
@@ -55,6 +57,27 @@ def test_every_engine_agrees_with_torch(cache: Path) -> None:
     found = {each.backend: each for each in check("landmarks", ["openvino", "onnxruntime"], ONE_THREAD)}
     assert set(found) == {"openvino", "onnxruntime"}
     assert all(each.agrees and 0 < each.error < 1e-4 and each.median_ms > 0 for each in found.values())
+
+
+def test_half_precision_stays_within_its_tolerance(cache: Path) -> None:
+    """The ONNX file in half precision, which is what TensorRT and ONNX Runtime's CUDA get, run on the CPU."""
+    network = NETWORKS["landmarks"]()
+    half = cache / "half.onnx"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(half_precision(read_onnx(network.onnx())).SerializeToString())
+    inputs = example_inputs(network, 1)
+    with open_engine(network, "torch", ONE_THREAD) as reference, open_engine(half, "onnxruntime", ONE_THREAD) as engine:
+        found = compare(engine, inputs, reference.run(inputs))
+    assert 1e-4 < found.error < TOLERANCES["float16"]
+    assert half.stat().st_size < 0.6 * network.onnx().stat().st_size
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_torch_in_lower_precision_stays_within_its_tolerance(precision: Precision) -> None:
+    options = EngineOptions(threads=1, device="cpu", precision=precision)
+    (found,) = check("landmarks", ["torch"], options)
+    assert found.precision == precision
+    assert 1e-4 < found.error < TOLERANCES[precision]
 
 
 class Off(Engine):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from copy import deepcopy
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -219,9 +221,20 @@ def test_torch_threads_are_put_back(model: Network) -> None:
     np.testing.assert_allclose(found["pose"].numpy(), engine.run({INPUT: picture()})["pose"])
 
 
+def test_a_compiled_network_gives_the_same(
+    network: SmallNetwork, model: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled as far as torch's own graph: the C++ that usually follows takes ten seconds to build."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    with open_engine(model, "torch", EngineOptions(threads=1, device="cpu", compiled=True)) as engine:
+        found = engine.run({INPUT: picture(2)})
+    for name, expected in zip(SHAPES, network(torch.from_numpy(picture(2))), strict=True):
+        np.testing.assert_allclose(found[name], expected.detach().numpy(), atol=1e-5)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("float16", 1e-2), ("bfloat16", 5e-2)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("float16", 1e-2), ("bfloat16", 5e-2)])
 def test_replayed_graphs_equal_torch(
     precision: Precision, tolerance: float, network: SmallNetwork, model: Network
 ) -> None:
@@ -248,3 +261,23 @@ def test_a_spec_checks_rank_size_and_type() -> None:
     for wrong in (np.zeros((2,), np.float32), np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float16)):
         with pytest.raises(ValueError, match="x: expected"):
             spec.check(wrong)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or find_spec("tensorrt") is None, reason="no NVIDIA GPU, or no TensorRT"
+)
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float16", 1e-2)])
+def test_tensorrt_equals_torch(precision: Precision, tolerance: float, network: SmallNetwork, model: Network) -> None:
+    """Builds a plan for this GPU, runs it at several batch sizes, and refuses one that is larger."""
+    from engines.tensorrt_engine import build_plan
+
+    options = EngineOptions(precision=precision, device="cuda", max_batch=3)
+    build_plan(model.onnx(), options)
+    with open_engine(model, "tensorrt", options) as engine:
+        for batch in (1, 3, 1, 2):
+            found = engine.run({INPUT: picture(batch)})
+            for name, expected in zip(SHAPES, network(torch.from_numpy(picture(batch))), strict=True):
+                np.testing.assert_allclose(found[name], expected.detach().numpy(), atol=tolerance)
+        with pytest.raises(ValueError, match="built for a batch of at most 3, got 4"):
+            engine.run({INPUT: picture(4)})
