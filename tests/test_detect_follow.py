@@ -14,7 +14,7 @@ import pytest
 from tests.people_scene import TEMPLATE
 from tests.test_detect import LARGE, Bar, BarFollower, BarLandmarker, picture
 from tracker.crop import apply_affine
-from tracker.detect import DetectConfig, LandmarkDetector, detector
+from tracker.detect import DetectConfig, LandmarkDetector, detector, search
 from tracker.detect.follow import NetworkFollower, Region, refined
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.likeness import body_size
@@ -34,18 +34,18 @@ needs_mediapipe = pytest.mark.skipif(
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detector, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(detector, "built_in_bundle", lambda: b"")
-    monkeypatch.setattr(detector, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
+    monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
+    monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
     monkeypatch.setattr(detector, "NetworkFollower", BarFollower)
 
 
 def whole_looks(found: LandmarkDetector) -> int:
-    assert isinstance(found._whole, BarLandmarker)
-    return len(found._whole.shown)
+    assert isinstance(found._searcher._whole, BarLandmarker)
+    return len(found._searcher._whole.shown)
 
 
-QUIET = DetectConfig(search_seconds=math.inf)
+QUIET = DetectConfig(search_seconds=math.inf, look_delay=0.0)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.7, math.pi / 2, -2.5])

@@ -84,6 +84,9 @@ class Followed:
 class Follower(Protocol):
     """Looks for people in the regions where they were."""
 
+    @property
+    def engine(self) -> str: ...
+
     def follow(self, image: NDArray[np.uint8], regions: Sequence[Region]) -> list[Followed]: ...
 
     def close(self) -> None: ...
