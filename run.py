@@ -468,16 +468,13 @@ def check_device(name: str) -> None:
 
 
 def opened_tracker(config: Any) -> Any:
-    """A fresh tracker, with torch on one thread.
-
-    Its tensors are small: more threads gain a millisecond where the machine is idle and lose many where it is not.
-    """
-    import torch
-
+    """A fresh tracker, in a process that is set for it."""
     from tracker.pipeline import Tracker
+    from tracker.process import prepare_for_real_time
 
-    torch.set_num_threads(1)
-    return Tracker.open(config)
+    tracker = Tracker.open(config)
+    prepare_for_real_time()
+    return tracker
 
 
 def summary_line(spec: str, result: Any) -> str:

@@ -155,7 +155,7 @@ class Recorder:
         self.folder = job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}"
         camera = tracker.config.camera.for_size(*frame.size)
         rate = float(source.info.rate) if source.info.rate else None
-        header = RunHeader(tracker.config, "cpu", tracker.engine, source.info)
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
         self._started, self._start = perf_counter(), frame.time
         self._size = frame.size
         self._writer = RunWriter(self.folder, job.export, RunContext(camera, tracker.body, rate), header)

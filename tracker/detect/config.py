@@ -31,8 +31,9 @@ class DetectConfig:
     False: as soon as it is there, and no more than a quarter of the time is spent looking, as cameras need it."""
     search_seconds: float = 1.0
     """One piece of the frame is searched for people not known yet so often; infinity: never."""
-    threads: int | None = None
-    """Of the landmark network's engine; None leaves it to the engine."""
+    threads: int | None = 1
+    """Of the landmark network's engine, which is one of several stages at work at once; None leaves it to the engine,
+    which takes all cores."""
 
     def __post_init__(self) -> None:
         if self.max_people < 1:

@@ -63,6 +63,11 @@ class LandmarkDetector:
         """What runs the landmark network, for the record."""
         return self._follower.engine
 
+    @property
+    def device(self) -> str:
+        """What that runs on."""
+        return self._follower.device
+
     def close(self) -> None:
         """Frees MediaPipe's graphs and the engine; the detector cannot be used afterwards."""
         self._scout.close()

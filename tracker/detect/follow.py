@@ -87,6 +87,9 @@ class Follower(Protocol):
     @property
     def engine(self) -> str: ...
 
+    @property
+    def device(self) -> str: ...
+
     def follow(self, image: NDArray[np.uint8], regions: Sequence[Region]) -> list[Followed]: ...
 
     def close(self) -> None: ...
@@ -108,7 +111,12 @@ class NetworkFollower:
     def engine(self) -> str:
         """What runs the network, for the record."""
         told = self._engine.metadata
-        return f"{told['backend']} {told['version']}"
+        return f"{told['backend']} {told['version']}, {told['precision']}"
+
+    @property
+    def device(self) -> str:
+        """What it runs on."""
+        return self._engine.metadata["device"]
 
     def close(self) -> None:
         """Frees the engine."""
