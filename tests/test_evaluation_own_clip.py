@@ -13,7 +13,10 @@ from tests.test_pipeline import CONFIG, SIZE, somebody
 from tracker.body import load_body
 from tracker.errors import InputError
 from tracker.evaluation.own_clip import clear_answer
-from tracker.evaluation.recorded import RecordedJob, evaluate_recordings
+from tracker.evaluation.recorded import RecordedBench, RecordedSettings
+from tracker.evaluation.run import EvaluationJob
+from tracker.evaluation.summary import Figures, pose_figures
+from tracker.evaluation.synthetic import PictureStore
 from tracker.interrupt import Interrupt
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.types import Array, Detection, Frame
@@ -51,20 +54,40 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def answer(clip: Path) -> Path:
+    return clear_answer(EvaluationJob(clip.parent / "run"), clip, CONFIG, Interrupt())
+
+
+def bench(clip: Path, *protocols: str) -> RecordedBench:
+    settings = RecordedSettings("person-npz", answer(clip), protocols)
+    return RecordedBench(settings, CONFIG, PictureStore(clip.parent / "cache"))
+
+
 def test_the_clear_answer_covers_the_frames_in_which_somebody_is_seen(clip: Path) -> None:
-    recording = clear_answer(clip, CONFIG, Interrupt())
+    (case,) = bench(clip).cases()
+    recording = case.recording
     assert len(recording) == FRAMES and recording.pictures == (clip,)
     assert not recording.valid[:5].any() and recording.valid[5:].all()
     assert recording.joints2d is not None and np.isfinite(recording.joints2d).all()
 
 
+def test_the_clear_answer_is_found_once(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = answer(clip)
+    monkeypatch.delattr(Tracker, "open")
+    assert answer(clip) == first
+    assert [path.name for path in (clip.parent / "run").iterdir()] == ["clear"]
+    with pytest.raises(InputError, match=r"--out .*run: holds an evaluation of .*visit\.mp4; pass --overwrite"):
+        answer(clip.with_name("other.mp4"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["limb", "pillar", "lower-half"])
-def test_an_occluder_moves_the_answer_and_a_clear_picture_does_not(clip: Path, protocol: str) -> None:
-    recording = clear_answer(clip, CONFIG, Interrupt())
-    rows = evaluate_recordings([recording], RecordedJob(protocol), CONFIG, Interrupt())
-    assert rows["clean"]["mpjpe"] < 15.0
-    assert rows[protocol]["mpjpe"] > rows["clean"]["mpjpe"] + 3.0
+def test_an_occluder_moves_the_answer_and_a_clear_picture_does_not(clip: Path) -> None:
+    able = bench(clip, "limb", "pillar", "lower-half")
+    figures: dict[str, Figures] = {case.protocol: pose_figures(able.run(case)) for case in able.cases()}
+    clean = figures.pop("clean")["mpjpe"]
+    assert clean < 15.0
+    for protocol, found in figures.items():
+        assert found["mpjpe"] > clean + 3.0, protocol
 
 
 def test_an_empty_video_is_refused(tmp_path: Path, clip: Path) -> None:
@@ -72,4 +95,5 @@ def test_an_empty_video_is_refused(tmp_path: Path, clip: Path) -> None:
     with VideoWriter(path, SIZE, Fraction(RATE)) as video:
         video.write(0.0, np.full((SIZE[1], SIZE[0], 3), GREY, np.uint8))
     with pytest.raises(InputError, match="nobody was found"):
-        clear_answer(path, CONFIG, Interrupt())
+        answer(path)
+    assert not list((tmp_path / "run").iterdir())
