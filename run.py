@@ -350,9 +350,76 @@ def body_import(file: Path, out: Path | None, overwrite: bool) -> None:
     click.echo(f"{target}: use it with --body {target}")
 
 
+ENGINE = options(
+    click.option("--precision", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32"),
+    click.option("--outputs", help="Only these outputs of the network, separated by commas.  [default: all]"),
+    click.option("--max-batch", type=click.IntRange(min=1), default=4, show_default=True, help="For TensorRT."),
+    click.option("--compile", "compiled", is_flag=True, help="Have torch compile the network; takes a minute."),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: all cores]"),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+)
+
+
+@cli.group()
+def engine() -> None:
+    """What runs the networks: OpenVINO, ONNX Runtime, torch or TensorRT."""
+
+
+@engine.command("build")
+@click.argument("networks", nargs=-1, metavar="[NETWORK...]")
+@click.option("--backend", default="auto", show_default=True, help="auto, tensorrt, torch, openvino or onnxruntime.")
+@ENGINE
+def engine_build(networks: tuple[str, ...], backend: str, **given: Any) -> None:
+    """Make what an engine needs to run the NETWORKs on this machine; by default for all of them.
+
+    Only TensorRT has to be asked, once for each machine; for the others it is done at first use.
+    """
+    from tracker.engine_commands import build
+
+    for line in build(networks, backend, engine_options(given)):
+        click.echo(line)
+
+
+@engine.command("list")
+def engine_list() -> None:
+    """Say which engines are installed, what was built, and whether it fits this machine."""
+    from tracker.engine_commands import listing
+
+    for line in listing():
+        click.echo(line)
+
+
+@engine.command("check")
+@click.argument("network", default="landmarks")
+@click.option("--backend", "backends", multiple=True, help="Only this one; may be given several times.")
+@ENGINE
+def engine_check(network: str, backends: tuple[str, ...], **given: Any) -> None:
+    """Run NETWORK (default: landmarks) in every engine that is installed; compare outputs and time with torch."""
+    from tracker.engine_commands import check
+
+    differing = []
+    click.echo(f"{'engine':12} {'precision':10} {'ms':>7} {'error':>9}  of")
+    for found in check(network, backends, engine_options(given)):
+        click.echo(f"{found.backend:12} {found.precision:10} {found.median_ms:7.2f} {found.error:9.1e}  {found.worst}")
+        if not found.agrees:
+            differing.append(found.backend)
+    if differing:
+        raise RunError(f"{network}: {', '.join(differing)} differs too much from torch in {given['precision']}")
+
+
 @cli.group()
 def bench() -> None:
     """Measurements of speed, written as JSON under benchmarks/results/."""
+
+
+@bench.command("engines")
+@click.option("--quick", is_flag=True, help="Fewer runs.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/engines.json.")
+def bench_engines(quick: bool, out: Path | None) -> None:
+    """Time every engine of this machine on the landmark network: outputs, batch sizes, threads, precisions."""
+    from benchmarks.engines import write_results
+
+    click.echo(f"written: {write_results(quick, out)}")
 
 
 @bench.command("kernels")
@@ -392,6 +459,22 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     detect = {"max_people": given["max_people"]} if given.get("max_people") is not None else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
     return load_config(given["config"], {"camera": camera, "detect": detect, **chosen, **changes})
+
+
+def engine_options(given: dict[str, Any]) -> Any:
+    """What the options of the engine commands ask for."""
+    from engines import EngineOptions
+
+    check_device(given["device"])
+    outputs = tuple(given["outputs"].split(",")) if given["outputs"] else None
+    return EngineOptions(
+        threads=given["threads"],
+        precision=given["precision"],
+        device=given["device"],
+        outputs=outputs,
+        max_batch=given["max_batch"],
+        compiled=given["compiled"],
+    )
 
 
 def check_device(name: str) -> None:

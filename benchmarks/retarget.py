@@ -1,7 +1,8 @@
 """How faithful retargeting is: the source's joints against those of SMPL's skeleton, over all clips of a collection.
 
 Two figures a joint. The distance, after scaling by the legs, also holds what the skeletons' builds differ by (a doll's
-shoulders are not the built-in body's); the bones' directions do not. With `--sheet`, a picture: the posed body with the
+shoulders are not the built-in body's, nor is the middle of its pelvis): the column `at rest` says how much, with the
+source unturned. The directions of the bones do not depend on it. With `--sheet`, a picture: the posed body with the
 source's skeleton drawn over it.
 
     python -m benchmarks.retarget MOTION [--sheet FILE.png] [--only NAME ...]
@@ -9,7 +10,8 @@ source's skeleton drawn over it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import click
@@ -40,11 +42,20 @@ _FAR = 100.0
 class Pair:
     """A source motion and what became of it; places (T, joint, 3) in m in SMPL's world."""
 
+    motion: SourceMotion
     clip: MotionClip
     names: tuple[str, ...]
     """SMPL's names of the joints that both have."""
     source: Array
     target: Array
+
+    @cached_property
+    def at_rest(self) -> dict[str, float]:
+        """mm of each joint with the source as it rests: what the two builds differ by."""
+        skeleton = self.motion.skeleton
+        unturned = np.tile(np.eye(3), (1, len(skeleton.names), 1, 1))
+        still = Pair.of(replace(self.motion, rotations=unturned, root=np.zeros((1, 3))))
+        return {name: float(mm[0]) for name, mm in still.distances().items()}
 
     @classmethod
     def of(cls, motion: SourceMotion) -> Pair:
@@ -53,10 +64,12 @@ class Pair:
         clip = retarget(motion)
         posed = joint_positions(clip.rotations().astype(float)) + clip.transl[:, None]
         pairs = {name: match.joints[own] for name in JOINT_NAMES if (own := _source_name(name)) in match.joints}
-        if match.neck:
-            pairs["neck"] = match.neck[0]
+        # a skeleton with a single joint above the chest turns its head at the base of the neck
+        pairs["neck"] = match.neck[0] if match.neck else pairs.pop("head")
         names = tuple(pairs)
-        return cls(clip, names, places[:, list(pairs.values())], posed[:, [JOINT_NAMES.index(n) for n in names]])
+        return cls(
+            motion, clip, names, places[:, list(pairs.values())], posed[:, [JOINT_NAMES.index(n) for n in names]]
+        )
 
     def distances(self) -> dict[str, Array]:
         """(T,) mm of each joint."""
@@ -136,14 +149,15 @@ def _pixel(point: Array, focal: float) -> tuple[float, float]:
 def report(pairs: list[Pair]) -> None:
     """A table of joints: distance in mm and the angle of the bone below in degrees, mean and 95th percentile."""
     click.echo(f"{len(pairs)} clips, {sum(len(p.clip.theta) for p in pairs)} frames")
-    click.echo(f"{'joint':16s}{'mm mean':>9s}{'p95':>7s}{'bone, degrees: mean':>22s}{'p95':>7s}")
+    click.echo(f"{'joint':16s}{'mm mean':>9s}{'p95':>7s}{'at rest':>9s}{'bone, degrees: mean':>22s}{'p95':>7s}")
     for name in JOINT_NAMES:
         apart = [p.distances()[name] for p in pairs if name in p.names]
         if not apart:
             continue
         turned = [p.angles()[name] for p in pairs if name in p.angles()]
         mm = np.concatenate(apart)
-        line = f"{name:16s}{mm.mean():9.1f}{np.percentile(mm, 95):7.1f}"
+        rest = np.mean([p.at_rest[name] for p in pairs if name in p.names])
+        line = f"{name:16s}{mm.mean():9.1f}{np.percentile(mm, 95):7.1f}{rest:9.1f}"
         if turned:
             degrees = np.concatenate(turned)
             line += f"{degrees.mean():22.2f}{np.percentile(degrees, 95):7.2f}"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from engines.base import BackendError, Engine, EngineOptions, ModelError, TensorSpec
+from engines.base import BackendError, Engine, EngineOptions, ModelError, Network, TensorSpec
 from engines.choose import BACKENDS, open_engine
 
-__all__ = ["BACKENDS", "BackendError", "Engine", "EngineOptions", "ModelError", "TensorSpec", "open_engine"]
+__all__ = [
+    "BACKENDS",
+    "BackendError",
+    "Engine",
+    "EngineOptions",
+    "ModelError",
+    "Network",
+    "TensorSpec",
+    "open_engine",
+]

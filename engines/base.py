@@ -6,13 +6,17 @@ An engine belongs to one thread at a time: it holds the buffers of one inference
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Precision = Literal["float32", "float16", "bfloat16"]
 Arrays = Mapping[str, NDArray[Any]]
@@ -64,6 +68,8 @@ class EngineOptions:
     """The outputs wanted; what only the others need is not computed. None: all of them."""
     max_batch: int = 4
     """The largest batch that a network with a free batch size is prepared for, where a runtime has to know."""
+    compiled: bool = False
+    """Has torch compile the network: quicker, after a minute at the first run of each batch size."""
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -72,6 +78,19 @@ class EngineOptions:
             raise ValueError(f"precision: expected one of {', '.join(get_args(Precision))}, got {self.precision}")
         if self.max_batch < 1:
             raise ValueError(f"max_batch: expected at least 1, got {self.max_batch}")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that exists in torch: every engine can run it, each from the form that it reads."""
+
+    name: str
+    module: Callable[[], nn.Module]
+    """Makes it, in evaluation mode: takes the inputs in their order, returns a tuple, one tensor for each output."""
+    onnx: Callable[[], Path]
+    """Its ONNX file, made when it does not exist yet."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
 
 
 class Engine(ABC):

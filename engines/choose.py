@@ -1,15 +1,34 @@
-"""Which engine runs a model: the one asked for, or the fastest that this machine has."""
+"""Which engine runs a network: the one asked for, or the fastest that this machine has."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from engines.base import BackendError, Engine, EngineOptions, ModelError
+from engines.base import BackendError, Engine, EngineOptions, ModelError, Network
 
 _log = logging.getLogger("tracker.engines")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A runtime: what it reads, what it needs, how it is opened."""
+
+    package: str
+    suffixes: tuple[str, ...]
+    """Model files that it opens; none for torch, which wants the network itself."""
+    needs_gpu: bool
+    """Whether auto takes it only where there is an NVIDIA GPU."""
+    open: Callable[[Path, EngineOptions], Engine] | None
+
+
+def _tensorrt(model: Path, options: EngineOptions) -> Engine:
+    from engines.tensorrt_engine import TensorrtEngine
+
+    return TensorrtEngine(model, options)
 
 
 def _openvino(model: Path, options: EngineOptions) -> Engine:
@@ -18,33 +37,69 @@ def _openvino(model: Path, options: EngineOptions) -> Engine:
     return OpenVinoEngine(model, options)
 
 
-BACKENDS: Mapping[str, Callable[[Path, EngineOptions], Engine]] = {"openvino": _openvino}
-_SUFFIXES = {"openvino": (".onnx", ".tflite", ".xml")}
+def _onnxruntime(model: Path, options: EngineOptions) -> Engine:
+    from engines.onnx_engine import OnnxEngine
+
+    return OnnxEngine(model, options)
 
 
-def open_engine(model: Path, backend: str = "auto", options: EngineOptions | None = None) -> Engine:
-    """Opens a model file with a backend: one of BACKENDS, or auto for the fastest that is installed here.
+BACKENDS: Mapping[str, Backend] = {
+    "tensorrt": Backend("tensorrt", (".onnx",), True, _tensorrt),
+    "torch": Backend("torch", (), True, None),
+    "openvino": Backend("openvino", (".onnx", ".tflite", ".xml"), False, _openvino),
+    "onnxruntime": Backend("onnxruntime", (".onnx",), False, _onnxruntime),
+}
+"""In the order in which auto tries them."""
+
+
+def open_engine(model: Path | Network, backend: str = "auto", options: EngineOptions | None = None) -> Engine:
+    """Opens a model file or a network with a backend: one of BACKENDS, or auto for the fastest that is here.
 
     What was chosen is logged. When it fails, that is an error: nothing slower steps in unasked.
     Raises ModelError for a file that cannot be used, BackendError for a backend that cannot, ValueError for options
     that the model does not allow.
     """
     options = options or EngineOptions()
-    if not model.is_file():
+    if isinstance(model, Path) and not model.is_file():
         raise ModelError(f"{model}: {'a folder' if model.is_dir() else 'no such file'}; expected a model file")
-    chosen = _chosen(model) if backend == "auto" else backend
+    chosen = choose_backend(model, options) if backend == "auto" else backend
     if chosen not in BACKENDS:
         raise BackendError(f"no engine '{backend}'; there are auto, {', '.join(BACKENDS)}")
-    if model.suffix not in _SUFFIXES[chosen]:
-        raise ModelError(f"{model}: {chosen} opens {', '.join(_SUFFIXES[chosen])}, not '{model.suffix}'")
-    engine = BACKENDS[chosen](model, options)
+    engine = _opened(model, chosen, options)
     told = engine.metadata
     _log.info("%s runs on %s %s, %s, %s", model.name, chosen, told["version"], told["device"], told["precision"])
     return engine
 
 
-def _chosen(model: Path) -> str:
-    for backend in BACKENDS:
-        if find_spec(backend) is not None and model.suffix in _SUFFIXES[backend]:
-            return backend
-    raise BackendError(f"nothing installed here opens {model.name}; install one of: pip install openvino")
+def choose_backend(model: Path | Network, options: EngineOptions) -> str:
+    """What auto means here. Raises BackendError where nothing that is installed opens the model."""
+    for name, backend in BACKENDS.items():
+        reads = model.suffix in backend.suffixes if isinstance(model, Path) else True
+        if reads and is_installed(name) and (not backend.needs_gpu or _has_gpu(options)):
+            return name
+    raise BackendError(f"nothing installed here opens {model.name}; install an engine with: pip install openvino")
+
+
+def is_installed(backend: str) -> bool:
+    return find_spec(BACKENDS[backend].package) is not None
+
+
+def _opened(model: Path | Network, name: str, options: EngineOptions) -> Engine:
+    backend = BACKENDS[name]
+    if isinstance(model, Network):
+        if backend.open is not None:
+            return backend.open(model.onnx(), options)
+        from engines.torch_engine import TorchEngine
+
+        return TorchEngine(model, options)
+    if backend.open is None:
+        raise ModelError(f"{model}: torch runs networks, not files; use {', '.join(set(BACKENDS) - {name})}")
+    if model.suffix not in backend.suffixes:
+        raise ModelError(f"{model}: {name} opens {', '.join(backend.suffixes)}, not '{model.suffix}'")
+    return backend.open(model, options)
+
+
+def _has_gpu(options: EngineOptions) -> bool:
+    import torch
+
+    return options.device != "cpu" and torch.cuda.is_available()

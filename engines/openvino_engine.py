@@ -37,7 +37,7 @@ class OpenVinoEngine(Engine):
                 "backend": "openvino",
                 "version": openvino.__version__.partition("-")[0],
                 "device": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
-                "precision": str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()),
+                "precision": options.precision,
                 "threads": str(compiled.get_property("INFERENCE_NUM_THREADS")),
             },
         )

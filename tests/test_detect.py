@@ -7,6 +7,7 @@ pixels to which it shrinks a picture, as MediaPipe's own detector does.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,6 +16,7 @@ import pytest
 
 from tests.people_scene import TEMPLATE
 from tracker.detect import DetectConfig, LandmarkDetector, detector
+from tracker.detect.follow import Followed, Region
 from tracker.detect.landmarkers import PoseReading, centred_landmarks
 from tracker.detect.likeness import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask, shared_box
 from tracker.detect.paint import painted_out
@@ -57,6 +59,33 @@ class BarLandmarker:
         return PoseReading(landmarks, np.zeros((33, 3)), np.full(33, 0.95), np.full(33, self.presence), mask)
 
 
+class BarFollower:
+    """Sees the bar, of any size, that the middle of a region lies on."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.asked: list[int] = []
+        self._reader = BarLandmarker(b"", None)
+        self._reader.smallest = 0.0
+
+    def follow(self, image: np.ndarray, regions: Sequence[Region]) -> list[Followed]:
+        self.asked.append(len(regions))
+        return [self._follow(image, region) for region in regions]
+
+    def _follow(self, image: np.ndarray, region: Region) -> Followed:
+        unmoved = np.eye(3)[:2]
+        for reading in self._reader.read(image):
+            low, high = reading.landmarks2d.min(axis=0), reading.landmarks2d.max(axis=0)
+            if ((low <= region.centre) & (region.centre <= high)).all():
+                return Followed(reading, unmoved, 0.99, Region.around(reading.landmarks2d))
+        nobody = PoseReading(
+            np.zeros((33, 2)), np.zeros((33, 3)), np.zeros(33), np.zeros(33), np.zeros(image.shape[:2], np.uint8)
+        )
+        return Followed(nobody, unmoved, 0.01, region)
+
+    def close(self) -> None:
+        self.asked.clear()
+
+
 @dataclass(frozen=True)
 class Bar:
     """A red bar: middle x, top y, height, px."""
@@ -86,8 +115,8 @@ def picture(*bars: Bar) -> np.ndarray:
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detector, "require_mediapipe", lambda: None)
     monkeypatch.setattr(detector, "built_in_bundle", lambda: b"")
-    monkeypatch.setattr(detector, "VideoLandmarker", BarLandmarker)
     monkeypatch.setattr(detector, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(detector, "NetworkFollower", BarFollower)
 
 
 def looks_taken(found: LandmarkDetector) -> list[np.ndarray]:
@@ -234,7 +263,7 @@ def test_the_same_person_is_given_once_and_where_expected(monkeypatch: pytest.Mo
     reader = BarLandmarker(b"", None)
     poses = [reader.read(picture(bar))[0] for bar in (double, expected)]
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._video, "read", lambda image, time: poses)
+        monkeypatch.setattr(found._whole, "read", lambda image: poses)
         (person,) = found.detect(Frame(0, 0.0, picture(expected)), [expected.bbox])
         np.testing.assert_array_equal(person.landmarks2d, poses[1].landmarks2d)
 
@@ -244,7 +273,7 @@ def test_an_unlike_pose_on_the_same_mask_is_the_same_person(monkeypatch: pytest.
     (right,) = BarLandmarker(b"", None).read(picture(LARGE))
     upside_down = replace(right, landmarks2d=right.landmarks2d * np.array([1.0, -1.0]) + np.array([0.0, 700.0]))
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._video, "read", lambda image, time: [right, upside_down])
+        monkeypatch.setattr(found._whole, "read", lambda image: [right, upside_down])
         assert len(found.detect(Frame(0, 0.0, picture(LARGE)))) == 1
 
 
@@ -262,7 +291,7 @@ def test_an_unlike_pose_on_the_same_mask_is_the_same_person(monkeypatch: pytest.
 def test_what_is_plainly_no_person_is_left_out(monkeypatch: pytest.MonkeyPatch, fault: dict[str, np.ndarray]) -> None:
     (pose,) = BarLandmarker(b"", None).read(picture(LARGE))
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._video, "read", lambda image, time: [replace(pose, **fault)])
+        monkeypatch.setattr(found._whole, "read", lambda image: [replace(pose, **fault)])
         assert found.detect(Frame(0, 0.0, picture(LARGE))) == []
 
 
@@ -278,7 +307,7 @@ def test_a_person_cut_at_the_waist_by_the_picture_is_kept(monkeypatch: pytest.Mo
         pose, landmarks2d=bar.landmarks, presence=np.where(below, 0.05, 0.95), visibility=~below * 0.9, mask=mask
     )
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._video, "read", lambda image, time: [seen])
+        monkeypatch.setattr(found._whole, "read", lambda image: [seen])
         assert len(found.detect(Frame(0, 0.0, picture()))) == 1
 
 

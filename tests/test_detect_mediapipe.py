@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tracker.detect import DetectConfig, LandmarkDetector, landmarkers, task_bundle
-from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings, VideoLandmarker
+from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.stderr_filter import native_chatter_held_back
 from tracker.errors import InputError, RunError
 from tracker.types import Array, Frame
@@ -150,44 +150,6 @@ def test_a_mediapipe_without_networks_asks_for_a_task_file(cache: Path, monkeypa
         LandmarkDetector()
 
 
-class Recorder:
-    """Stands for MediaPipe's landmarker: keeps the timestamps, finds nobody."""
-
-    def __init__(self) -> None:
-        self.timestamps: list[int] = []
-
-    def detect_for_video(self, image: object, milliseconds: int) -> SimpleNamespace:
-        self.timestamps.append(milliseconds)
-        return SimpleNamespace(pose_landmarks=[], pose_world_landmarks=[], segmentation_masks=None)
-
-    def close(self) -> None:
-        self.timestamps.clear()
-
-
-@needs_mediapipe
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        ([0.0, 1 / 30, 2 / 30], [0, 33, 67]),
-        ([0.5, 0.5, 0.5, 0.6], [500, 501, 502, 602]),
-        ([10.0, 10.1, 0.0, 0.1, 0.2], [10000, 10100, 10101, 10201, 10301]),
-        ([0.0, 0.0001, 0.0002], [0, 1, 2]),
-    ],
-    ids=["steady", "repeated", "starting over", "faster than milliseconds"],
-)
-def test_timestamps_always_grow_and_keep_their_steps(
-    monkeypatch: pytest.MonkeyPatch, times: list[float], expected: list[int]
-) -> None:
-    from mediapipe.tasks.python import vision
-
-    native = Recorder()
-    monkeypatch.setattr(vision.PoseLandmarker, "create_from_options", lambda options: native)
-    video = VideoLandmarker(b"", SETTINGS)
-    for time in times:
-        assert video.read(np.zeros((8, 8, 3), np.uint8), time) == []
-    assert native.timestamps == expected
-
-
 @needs_mediapipe
 def test_a_failure_of_mediapipe_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     from mediapipe.tasks.python import vision
@@ -195,11 +157,9 @@ def test_a_failure_of_mediapipe_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: object) -> None:
         raise RuntimeError("Graph has errors:\nCalculator::Process() failed")
 
-    native = SimpleNamespace(detect_for_video=fail, detect=fail)
+    native = SimpleNamespace(detect=fail)
     monkeypatch.setattr(vision.PoseLandmarker, "create_from_options", lambda options: native)
     image = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(RunError, match=r"Graph has errors:$"):
-        VideoLandmarker(b"", SETTINGS).read(image, 0.0)
     with pytest.raises(RunError, match=r"Graph has errors:$"):
         ImageLandmarker(b"", SETTINGS).read(image)
 

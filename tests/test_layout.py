@@ -50,7 +50,7 @@ LEVELS = (
     ("tracker.detect", "tracker.identity", "tracker.overlay", "tracker.export", "tracker.synth"),
     ("tracker.pipeline",),
     ("tracker.capture", "tracker.web", "tracker.offline", "tracker.live", "tracker.training", "tracker.evaluation"),
-    ("tracker.config", "tracker.demo"),
+    ("tracker.config", "tracker.demo", "tracker.engine_commands"),
     ("run",),
 )
 PACKAGES = ("tracker", "kernels", "engines")

@@ -13,6 +13,7 @@ from tracker.body import BodyModel, load_body
 from tracker.motion.sampler import PoseSampler
 from tracker.synth.samples import Sample, SampleConfig, SampleFactory, stream
 from tracker.synth.samples.factory import sample_betas
+from tracker.synth.samples.look import look_up
 
 SMALL = SampleConfig(outfits=2, backgrounds=2)
 SEEDS = range(10)
@@ -141,6 +142,12 @@ def test_nothing_hides_anybody_when_nothing_is_to(body: BodyModel) -> None:
     for sample in map(factory.sample, range(4)):
         dark = ~sample.image.any(axis=2)
         assert dark[sample.occluder].all()  # only what lies outside of the frame, which is black
+
+
+def test_a_texture_of_which_nothing_is_seen_can_be_looked_up() -> None:
+    texture = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+    assert look_up(texture, np.zeros((0, 2), np.float32)).shape == (0, 3)
+    np.testing.assert_array_equal(look_up(texture, np.float32([[0.125, 0.875]])), texture[:1, 0])
 
 
 def test_splits_share_no_shapes() -> None:

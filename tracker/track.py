@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from tracker.fit import Belief, BodyState, FitResult, LandmarkFitter, Observation
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.initialise import initial_state, mirrored
-from tracker.types import NUM_BETAS, NUM_JOINTS, Array
+from tracker.predictor import Course, MotionPredictor, Past, carried
+from tracker.types import NUM_BETAS, Array
+
+_UP = np.array([0.0, -1.0, 0.0])
+"""Away from the ground in a camera that is held level."""
+_NEAREST_Z = 0.1
+"""m."""
+_PLACE_SECONDS = 0.25
+"""How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
 
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """How long a motion is believed, and when a fit is not."""
+    """When a track is given up, and when a fit is not believed."""
 
-    velocity_seconds: float = 0.08
-    """A velocity dies out with this time constant when it is carried forward."""
     forget_seconds: float = 1.5
     """After so long an absence the pose starts anew; the shape is kept."""
     surprise: float = 2.5
@@ -33,27 +39,39 @@ class TrackConfig:
 
 @dataclass(frozen=True)
 class Motion:
-    """The last pose and how it was moving."""
+    """The last poses of a track, and where they lead."""
 
-    time: float
     state: BodyState
-    turning: Array
-    """(24, 3) rad/s, in each joint's own frame."""
-    moving: Array
-    """(3,) m/s."""
+    past: Past
+    predictor: MotionPredictor
 
-    def at(self, time: float, fade: float) -> BodyState:
-        """The state carried forward to `time`; the velocity fades with time constant `fade` (s)."""
-        seconds = fade * (1 - np.exp(-max(time - self.time, 0.0) / fade))
-        turn = matrix_from_axis_angle(self.turning * seconds)
-        return BodyState(self.state.rotations @ turn, self.state.betas, self.state.transl + self.moving * seconds)
+    @classmethod
+    def begin(cls, time: float, state: BodyState, predictor: MotionPredictor) -> Motion:
+        return cls(state, Past((time,), (state.rotations,), (state.transl,)), predictor)
+
+    @property
+    def time(self) -> float:
+        """s, of the last pose."""
+        return self.past.times[-1]
+
+    def at(self, time: float) -> BodyState:
+        """The state carried forward to `time`."""
+        seconds = max(time - self.time, 0.0)
+        turns, _ = self._course.after(seconds)
+        _, move = self._course.after(min(seconds, _PLACE_SECONDS))
+        return BodyState(carried(self.state.rotations, turns), self.state.betas, self.state.transl + move)
 
     def then(self, time: float, state: BodyState) -> Motion:
         """The motion after the next fitted state."""
-        dt = max(time - self.time, 1e-3)
-        turn = axis_angle_from_matrix(np.swapaxes(self.state.rotations, 1, 2) @ state.rotations) / dt
-        move = (state.transl - self.state.transl) / dt
-        return Motion(time, state, 0.5 * self.turning + 0.5 * turn, 0.5 * self.moving + 0.5 * move)
+        return Motion(state, self.past.then(time, state.rotations, state.transl), self.predictor)
+
+    @cached_property
+    def _course(self) -> Course:
+        """A single camera hardly sees how far away somebody is, so speed towards it is not believed: the past is looked
+        at as if all of it had happened at the present depth."""
+        depth = max(float(self.state.transl[2]), _NEAREST_Z)
+        level = tuple(place * depth / max(float(place[2]), _NEAREST_Z) for place in self.past.places)
+        return self.predictor.course(replace(self.past, places=level).glimpse, _UP)
 
 
 @dataclass
@@ -83,8 +101,8 @@ class ShapeMemory:
 class PersonTrack:
     """Fits one person frame after frame."""
 
-    def __init__(self, fitter: LandmarkFitter, config: TrackConfig) -> None:
-        self.fitter, self.config = fitter, config
+    def __init__(self, fitter: LandmarkFitter, config: TrackConfig, predictor: MotionPredictor) -> None:
+        self.fitter, self.config, self._predictor = fitter, config, predictor
         self.motion: Motion | None = None
         self._shape = ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
@@ -107,13 +125,13 @@ class PersonTrack:
         """Where the motion was heading, for a frame in which nobody was found."""
         if self.motion is None:
             raise RuntimeError("PersonTrack.coast: the track has no pose yet; call update first")
-        return self.motion.at(time, self.config.velocity_seconds)
+        return self.motion.at(time)
 
     def _belief(self, time: float) -> Belief:
         betas, precision = self._shape.betas, self._shape.precision
         if self.motion is None or time - self.motion.time > self.config.forget_seconds:
             return Belief(betas, precision)
-        state = self.motion.at(time, self.config.velocity_seconds)
+        state = self.motion.at(time)
         state = BodyState(state.rotations, betas, state.transl)
         return Belief(betas, precision, state, time - self.motion.time)
 
@@ -147,7 +165,7 @@ class PersonTrack:
         self._costs.append(result.cost)
         share = 1.0
         if self.motion is None:
-            self.motion = Motion(time, result.state, np.zeros((NUM_JOINTS, 3)), np.zeros(3))
+            self.motion = Motion.begin(time, result.state, self._predictor)
         else:
             share = min((time - self.motion.time) / self.config.shape_seconds, 1.0)
             self.motion = self.motion.then(time, result.state)

@@ -1,16 +1,18 @@
-"""Finds people: MediaPipe on the whole frame, and closer looks where that is known to fail.
+"""Finds people and follows them: MediaPipe on the whole frame, closer looks where that is known to fail, and between
+them only the landmark network where people were last.
 
-MediaPipe's person detector sees the whole frame at 224², so it misses small people, and it loses people who bend,
-fall or lie. Both are found again on an enlarged piece of the frame. Two kinds of look are taken, and their number is
-bounded: at the places where tracked people should be but were not found, and over a grid of tiles for people not known
-yet.
+Whoever is found is followed from frame to frame in their own region (`follow.py`), which is quick; the whole frame is
+looked at twice a second, and at once when somebody is lost. MediaPipe's person detector sees it at 224², so it misses
+small people, and it loses people who bend, fall or lie. Both are found again on an enlarged piece of the frame. Two
+kinds of look are taken, and their number is bounded: at the places where tracked people should be but were not found,
+and over a grid of tiles for people not known yet.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +22,13 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from tracker.crop import apply_affine, crop_transform, paste_crop, square_box, warp_crop
+from tracker.detect.follow import Follower, NetworkFollower, Region
 from tracker.detect.landmarkers import (
     HIPS,
     SHOULDERS,
     ImageLandmarker,
     LandmarkerSettings,
     PoseReading,
-    VideoLandmarker,
 )
 from tracker.detect.likeness import (
     BODY_POINTS,
@@ -57,8 +59,12 @@ class DetectConfig:
     second_looks: int = 2
     """At most so many closer looks a frame for tracked people whom the look at the whole frame did not find. What one
     sees beside other people is confirmed by one more."""
-    search_seconds: float = 0.2
+    look_seconds: float = 0.5
+    """The whole frame is looked at so often while all whom we know are followed; 0: every frame."""
+    search_seconds: float = 1.0
     """One piece of the frame is searched for people not known yet so often; infinity: never."""
+    threads: int | None = None
+    """Of the landmark network's engine; None leaves it to the engine."""
 
     def __post_init__(self) -> None:
         if self.max_people < 1:
@@ -68,6 +74,10 @@ class DetectConfig:
                 raise InputError(f"{name}: expected a confidence in 0..1, got {getattr(self, name)}")
         if self.second_looks < 0:
             raise InputError(f"second_looks: expected 0 or more, got {self.second_looks}")
+        if not self.look_seconds >= 0:
+            raise InputError(f"look_seconds: expected 0 or more seconds, got {self.look_seconds}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads: expected 1 or more, got {self.threads}")
         if not self.search_seconds > 0:
             raise InputError(f"search_seconds: expected a positive number of seconds, got {self.search_seconds}")
 
@@ -111,6 +121,12 @@ _SWEEP_GAP = 1.0
 """s: frames this far apart (stills, the first frame) are searched all over at once."""
 
 
+_LOST_LOOK_SECONDS = 0.1
+"""The whole frame is looked at no more often than this while somebody is lost, or nobody known."""
+_FOLLOW_SECONDS = 1.0
+"""Nobody is followed over a longer gap between frames."""
+
+
 @dataclass(frozen=True)
 class _Candidate:
     detection: Detection
@@ -119,6 +135,8 @@ class _Candidate:
     visible_points: Array
     """(n, 2) px."""
     share_on_mask: float
+    region: Region
+    """Where to look for them in the next frame."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +164,14 @@ class LandmarkDetector:
             task_file = self.config.task_file
             self._bundle = built_in_bundle() if task_file is None else read_task_file(task_file)
         try:
-            self._video = VideoLandmarker(self._bundle, self._settings(self.config.min_detection))
+            self._whole = ImageLandmarker(self._bundle, self._settings(self.config.min_detection))
         except RunError as error:
             if self.config.task_file is not None:
                 raise InputError(f"task file {self.config.task_file}: {error}") from error
             raise
+        self._follower: Follower = NetworkFollower(self.config.threads)
+        self._followed: list[Region] = []
+        self._seen_at = self._looked_at = -math.inf
         self._lost_count = 0
         self._searched_at = -math.inf
         self._search_count = 0
@@ -165,7 +186,8 @@ class LandmarkDetector:
 
     def close(self) -> None:
         """Frees MediaPipe's graphs; the detector cannot be used afterwards."""
-        self._video.close()
+        self._whole.close()
+        self._follower.close()
         if "_stills" in self.__dict__:
             self._stills.close()
 
@@ -175,14 +197,43 @@ class LandmarkDetector:
         predicted: xyxy px boxes where people who are being followed should be; who is not found there is looked for
         more closely. Frames come in the order of their time. Raises RunError when MediaPipe fails.
         """
-        readings = self._video.read(frame.image, frame.time)
-        people = filter(_is_person, (_candidate(reading, frame.size) for reading in readings))
-        found = _without_duplicates(sorted(people, key=lambda c: _expectedness(c, predicted), reverse=True))
+        followed = self._follow(frame)
+        lost = _uncovered(predicted, followed)
+        found = (
+            self._look_around(frame, predicted, followed) if self._is_look_due(frame.time, followed, lost) else followed
+        )
         lost = _uncovered(predicted, found)
         found = self._look_for_lost(frame, lost, found)
         if len(found) + len(lost) < self.config.max_people:
             found = self._search(frame, found)
+        self._followed, self._seen_at = [candidate.region for candidate in found], frame.time
         return [candidate.detection for candidate in found]
+
+    def _follow(self, frame: Frame) -> list[_Candidate]:
+        """Whoever was seen in the last frame and still is, each once."""
+        if not 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
+            return []
+        people = []
+        for each in self._follower.follow(frame.image, self._followed):
+            if each.presence < self.config.min_tracking:
+                continue
+            moved = _in_frame(each.reading, each.T_frame_crop, frame.size)
+            people.append(replace(_candidate(moved, frame.size), region=each.region))
+        return _without_duplicates(filter(_is_person, people))
+
+    def _is_look_due(self, time: float, followed: list[_Candidate], lost: list[Array]) -> bool:
+        elapsed = time - self._looked_at
+        wait = self.config.look_seconds
+        if lost or not followed:
+            wait = min(wait, _LOST_LOOK_SECONDS)
+        return elapsed < 0 or elapsed >= wait
+
+    def _look_around(self, frame: Frame, predicted: Sequence[Array], followed: list[_Candidate]) -> list[_Candidate]:
+        """The people followed and those whom MediaPipe finds in the whole frame."""
+        self._looked_at = frame.time
+        people = filter(_is_person, (_candidate(reading, frame.size) for reading in self._whole.read(frame.image)))
+        everybody = [*followed, *people]
+        return _without_duplicates(sorted(everybody, key=lambda c: _expectedness(c, predicted), reverse=True))
 
     @cached_property
     def _stills(self) -> ImageLandmarker:
@@ -321,7 +372,8 @@ def _candidate(reading: PoseReading, size: tuple[int, int]) -> _Candidate:
     detection = Detection(reading.landmarks2d, reading.landmarks3d, reading.visibility, reading.mask)
     points = reading.visible_points(*size)
     share = share_on_mask(points, reading.mask, _MASK_REACH * body_size(reading.landmarks2d))
-    return _Candidate(detection, reading.mask, reading.quality(*size), points, share)
+    region = Region.around(reading.landmarks2d)
+    return _Candidate(detection, reading.mask, reading.quality(*size), points, share, region)
 
 
 def _is_person(candidate: _Candidate) -> bool:

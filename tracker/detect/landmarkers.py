@@ -1,7 +1,7 @@
 """MediaPipe's pose landmarker with its conventions turned into ours.
 
-Two modes: `VideoLandmarker` carries regions of interest from frame to frame, `ImageLandmarker` takes every picture by
-itself. Both give pixels in the picture's own coordinates (pixel centres at integers + 0.5).
+It takes every picture by itself: following people is `follow.py`'s. Pixels are in the picture's own coordinates (pixel
+centres at integers + 0.5).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tracker.types import Array
 
 HIPS = [landmark_index("left_hip"), landmark_index("right_hip")]
 SHOULDERS = [landmark_index("left_shoulder"), landmark_index("right_shoulder")]
-_NETWORK_SIZE = 256
+NETWORK_SIZE = 256
 """px: side of the landmark network's input."""
-_REGION_SIDE = 2.6
+REGION_SIDE = 2.6
 """Side of the region that MediaPipe cuts out for that network, over the distance from mid-hips to the farthest landmark
 (median over real clips; 2.2 to 3.4)."""
 _SEEN = 0.5
@@ -63,7 +63,7 @@ class PoseReading:
 
 @dataclass(frozen=True)
 class LandmarkerSettings:
-    """What both modes of the landmarker are opened with."""
+    """What the landmarker is opened with."""
 
     num_poses: int
     min_detection: float
@@ -71,17 +71,17 @@ class LandmarkerSettings:
     min_tracking: float
 
 
-class _Landmarker:
-    """Opening, closing and reading of one MediaPipe landmarker; its chatter is held back until it has seen a person."""
+class ImageLandmarker:
+    """Takes each picture by itself. MediaPipe's chatter is held back until it has seen a person."""
 
-    def __init__(self, bundle: bytes, settings: LandmarkerSettings, mode_name: str) -> None:
+    def __init__(self, bundle: bytes, settings: LandmarkerSettings) -> None:
         """Raises RunError when MediaPipe refuses the bundle."""
         with native_chatter_held_back():
             from mediapipe.tasks.python import BaseOptions, vision
 
             options = vision.PoseLandmarkerOptions(
                 base_options=BaseOptions(model_asset_buffer=bundle),
-                running_mode=vision.RunningMode[mode_name],
+                running_mode=vision.RunningMode.IMAGE,
                 num_poses=settings.num_poses,
                 min_pose_detection_confidence=settings.min_detection,
                 min_pose_presence_confidence=settings.min_presence,
@@ -98,53 +98,6 @@ class _Landmarker:
         with native_chatter_held_back():
             self._native.close()
 
-    def _quietly(self) -> AbstractContextManager[None]:
-        # Both networks have been set up, and have had their say, once a person was found.
-        return nullcontext() if self._warmed_up else native_chatter_held_back()
-
-    def _readings(self, result: Any, image: NDArray[np.uint8]) -> list[PoseReading]:
-        self._warmed_up = self._warmed_up or bool(result.pose_landmarks)
-        poses = zip(result.pose_landmarks, result.pose_world_landmarks, result.segmentation_masks or [], strict=True)
-        return [_reading(*pose, image.shape[1], image.shape[0]) for pose in poses]
-
-
-class VideoLandmarker(_Landmarker):
-    """Follows people from frame to frame."""
-
-    def __init__(self, bundle: bytes, settings: LandmarkerSettings) -> None:
-        super().__init__(bundle, settings, "VIDEO")
-        self._last_ms: int | None = None
-        self._offset_ms = 0
-
-    def read(self, image: NDArray[np.uint8], time: float) -> list[PoseReading]:
-        """The poses in an (h, w, 3) RGB frame at `time` s. Raises RunError when MediaPipe fails."""
-        milliseconds = self._next_timestamp(time)
-        with self._quietly():
-            try:
-                result = self._native.detect_for_video(_mediapipe_image(image), milliseconds)
-            except (RuntimeError, ValueError) as error:
-                raise RunError(f"mediapipe failed at {time:.3f} s: {_first_line(error)}") from error
-        return self._readings(result, image)
-
-    def _next_timestamp(self, time: float) -> int:
-        """Milliseconds that always grow, or MediaPipe ends the run: sources repeat times, and go back when they loop.
-
-        What is added to catch up stays added, so that the steps after it have their true length again.
-        """
-        milliseconds = round(time * 1000) + self._offset_ms
-        if self._last_ms is not None and milliseconds <= self._last_ms:
-            self._offset_ms += self._last_ms + 1 - milliseconds
-            milliseconds = self._last_ms + 1
-        self._last_ms = milliseconds
-        return milliseconds
-
-
-class ImageLandmarker(_Landmarker):
-    """Takes each picture by itself."""
-
-    def __init__(self, bundle: bytes, settings: LandmarkerSettings) -> None:
-        super().__init__(bundle, settings, "IMAGE")
-
     def read(self, image: NDArray[np.uint8]) -> list[PoseReading]:
         """The poses in an (h, w, 3) RGB picture. Raises RunError when MediaPipe fails."""
         with self._quietly():
@@ -153,6 +106,15 @@ class ImageLandmarker(_Landmarker):
             except (RuntimeError, ValueError) as error:
                 raise RunError(f"mediapipe failed on a picture: {_first_line(error)}") from error
         return self._readings(result, image)
+
+    def _quietly(self) -> AbstractContextManager[None]:
+        # Both networks have been set up, and have had their say, once a person was found.
+        return nullcontext() if self._warmed_up else native_chatter_held_back()
+
+    def _readings(self, result: Any, image: NDArray[np.uint8]) -> list[PoseReading]:
+        self._warmed_up = self._warmed_up or bool(result.pose_landmarks)
+        poses = zip(result.pose_landmarks, result.pose_world_landmarks, result.segmentation_masks or [], strict=True)
+        return [_reading(*pose, image.shape[1], image.shape[0]) for pose in poses]
 
 
 def _first_line(error: Exception) -> str:
@@ -189,6 +151,6 @@ def centred_landmarks(landmarks: Array) -> Array:
     up = landmarks[SHOULDERS].mean(axis=0) - hips
     turn = np.arctan2(up[0], -up[1])
     farthest = float(np.linalg.norm(landmarks - hips, axis=1).max())
-    half_step = 0.5 * _REGION_SIDE * farthest / _NETWORK_SIZE
+    half_step = 0.5 * REGION_SIDE * farthest / NETWORK_SIZE
     cosine, sine = np.cos(turn), np.sin(turn)
     return landmarks - half_step * np.array([cosine - sine, sine + cosine]) + 0.5

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engines import Engine, EngineOptions, open_engine
+from engines import Engine, EngineOptions, Network, TensorSpec, open_engine
 from engines.convert import export_onnx
 from tracker.errors import InputError
 from tracker.networks.landmark_network import (
     FEATURES,
+    LANDMARKS,
     OUTPUTS,
     SIDE,
     LandmarkNetwork,
@@ -34,7 +36,28 @@ def open_landmark_engine(
     B is 1 without `dynamic_batch`, which makes it a sixth slower. `options.outputs` says what is wanted: on the CPU the
     mask takes about a third of the time, the heatmaps a tenth, all features a sixth.
     """
-    return open_engine(landmark_onnx(dynamic_batch), backend, options)
+    return open_engine(landmark_model(dynamic_batch), backend, options)
+
+
+def landmark_model(dynamic_batch: bool = False) -> Network:
+    """The network in the installed mediapipe, for every engine. Raises InputError where there is none."""
+    source, batch = landmark_network_file(), None if dynamic_batch else 1
+    sizes = {
+        "landmarks": (LANDMARKS, 5),
+        "presence": (1,),
+        "mask": (1, SIDE, SIDE),
+        "heatmaps": (LANDMARKS, 64, 64),
+        "metric": (LANDMARKS, 3),
+        **{name: (channels, side, side) for name, (channels, side) in FEATURES.items()},
+    }
+    single = np.dtype(np.float32)
+    return Network(
+        name="landmarks-batch" if dynamic_batch else "landmarks",
+        module=lambda: FlatLandmarkNetwork(read_landmark_network(source)).eval(),
+        onnx=lambda: landmark_onnx(dynamic_batch, source),
+        inputs=(TensorSpec(INPUT, (batch, 3, SIDE, SIDE), single),),
+        outputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in sizes.items()),
+    )
 
 
 def landmark_onnx(dynamic_batch: bool = False, source: Path | None = None) -> Path:
@@ -43,12 +66,7 @@ def landmark_onnx(dynamic_batch: bool = False, source: Path | None = None) -> Pa
     Raises InputError without a network, or without a place to keep the file.
     """
     path = source or landmark_network_file()
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    kind = "batch_n" if dynamic_batch else "batch_1"
-    target = cache_folder() / "networks" / f"pose_landmark_full-{digest}-v{_FORMAT}-{kind}.onnx"
+    target = landmark_onnx_place(dynamic_batch, path)
     if not target.is_file():
         try:
             export_landmark_network(read_landmark_network(path), target, dynamic_batch)
@@ -57,14 +75,24 @@ def landmark_onnx(dynamic_batch: bool = False, source: Path | None = None) -> Pa
     return target
 
 
+def landmark_onnx_place(dynamic_batch: bool, source: Path) -> Path:
+    """Where `landmark_onnx` keeps its file. Raises InputError when `source` cannot be read."""
+    try:
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from None
+    kind = "batch_n" if dynamic_batch else "batch_1"
+    return cache_folder() / "networks" / f"pose_landmark_full-{digest}-v{_FORMAT}-{kind}.onnx"
+
+
 def export_landmark_network(network: LandmarkNetwork, target: Path, dynamic_batch: bool) -> None:
     """Writes the network with all outputs and features to an ONNX file. Raises OSError when it cannot be written."""
     # A batch of two: sizes of one in the example would be taken for sizes that always are one.
     example = {INPUT: torch.zeros(2 if dynamic_batch else 1, 3, SIDE, SIDE)}
-    export_onnx(_Flat(network).eval(), example, (*OUTPUTS, *FEATURES), target, dynamic_batch)
+    export_onnx(FlatLandmarkNetwork(network).eval(), example, (*OUTPUTS, *FEATURES), target, dynamic_batch)
 
 
-class _Flat(nn.Module):
+class FlatLandmarkNetwork(nn.Module):
     """The network with a tuple as its result, as ONNX has it."""
 
     def __init__(self, network: LandmarkNetwork) -> None:

@@ -1,4 +1,4 @@
-"""Training of the pose prior from motion alone; minutes on two CPU threads.
+"""Training of the pose prior from motion alone; minutes on one CPU thread.
 
 Loss of a batch of poses R with reconstructions R̂ (evidence lower bound with a geometric likelihood, as VPoser's):
 
@@ -32,8 +32,8 @@ from tracker.types import Array
 
 _BODY = slice(1, 1 + BODY_JOINTS)
 _CENTIMETRE = 0.01
-_THREADS = 2
-"""The matrices are small: more threads wait for each other."""
+_THREADS = 1
+"""The matrices are small: more threads wait for each other, for long on a busy machine."""
 
 
 @dataclass(frozen=True)

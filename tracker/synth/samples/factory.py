@@ -42,6 +42,10 @@ _FILMED = 0.25
 """Of the other samples: share before a room out of footage, if there is any."""
 _MODELLED = 0.5
 """Share of things and patches that come from the assets, if there are any."""
+_STANDING = 0.5
+"""Share of things that stand on the floor."""
+_UPRIGHT = 0.5
+"""Of somebody whom a webcam sees, the trunk points up by more than this."""
 _LYING = 0.8
 """Of somebody who lies the chest points up or down by more than this."""
 _CLOSEST = 0.3
@@ -89,10 +93,12 @@ class SampleFactory:
         self._stock.turn_to(seed)
         rng = self.config.rng(_SAMPLE, seed)
         figure = self._figure(rng)
-        view = _find_view(rng, figure, rng.random() < self.config.webcam)
+        near = rng.random() < self.config.webcam and figure.rotations[0, 1, 1] > _UPRIGHT
+        view = _find_view(rng, figure, near)
         around = self._stock.environments.any(rng).turned(rng.random())
         light = light_from_environment(around.radiance, max(rng.uniform(-0.3, 0.65), 0.0))
-        scene = Scene(view.camera, view.R_camera_world, light, _exposure(rng, light, view))
+        floor = float(view.R_camera_world[:, 1] @ view.transl + figure.vertices[:, 1].min())
+        scene = Scene(view.camera, view.R_camera_world, light, _exposure(rng, light, view), floor)
         person = self._draw(rng, scene, figure, view.transl)
         background = self._background(rng, scene, around)
         kind = rng.random() if rng.random() < self.config.occluded else 1.0
@@ -167,12 +173,15 @@ class SampleFactory:
         modelled = len(models) > 0 and rng.random() < _MODELLED
         prop = models[rng.integers(len(models))] if modelled else furniture(rng)
         tile = None if modelled or rng.random() < 0.5 else (self._stock.tiles.any(rng), float(rng.uniform(1, 6)))
-        shape = place(rng, prop, scene.R_camera_world)
+        shape, up = place(rng, prop, scene.R_camera_world), scene.R_camera_world[:, 1]
+        standing = rng.random() < _STANDING
         for _ in range(_PROP_TRIES):
-            drawn = draw_prop(scene, prop, (shape * scale + at).astype(np.float32), tile)
+            lift = up * (scene.floor - (shape @ up).min() * scale - at @ up) if standing else 0.0
+            drawn = draw_prop(scene, prop, (shape * scale + at + lift).astype(np.float32), tile)
             share = hides(drawn)
             if self.config.hidden[0] <= share <= self.config.hidden[1]:
                 break
+            standing = standing and share > 0
             scale *= 0.7 if share > self.config.hidden[1] else 1.4
         return drawn
 

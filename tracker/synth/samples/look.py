@@ -121,7 +121,7 @@ def look_up(texture: NDArray[np.uint8], uv: NDArray[np.float32]) -> NDArray[np.u
     """(N, 3) of a texture at uv (N, 2), v up, repeated outside 0..1."""
     height, width = texture.shape[:2]
     count = len(uv)
-    rows = -(-count // _ROW)
+    rows = max(-(-count // _ROW), 1)
     places = np.zeros((rows * _ROW, 2), np.float32)
     places[:count, 0] = uv[:, 0] * width - 0.5
     places[:count, 1] = (1 - uv[:, 1]) * height - 0.5

@@ -51,6 +51,8 @@ class Scene:
     R_camera_world: Array
     light: Light
     exposure: float
+    floor: float
+    """m along the world's up from the camera to the lowest point of the person."""
 
 
 def shrink(values: NDArray) -> NDArray:

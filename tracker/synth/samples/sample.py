@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -23,10 +22,6 @@ class PoseSource(Protocol):
         """(count, 24, 3, 3): each joint's rotation relative to its parent; the root's into a world with y up, in which
         an upright body looks along +z."""
         ...
-
-
-PoseMaker = Callable[[], PoseSource]
-"""Makes a pose source in the process that needs one."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from tracker.types import Array
 _FRAMES = ((1280, 720), (640, 480), (720, 1280), (1920, 1080), (960, 960))
 _NEAREST = 0.25
 """m between the camera and the nearest point of a person."""
+_IN_FRAME = 0.3
+"""Share of the crop that the frame covers at least."""
 _UPPER_BODY = [3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
 """Joints from the waist up."""
 
@@ -67,7 +69,8 @@ def _webcam_shot(rng: np.random.Generator) -> _Shot:
 
 
 def sample_view(rng: np.random.Generator, cloud: Array, joints: Array, webcam: bool) -> View | None:
-    """A view of a person whose surface (N, 3) and joints (24, 3) lie in the world; None where he comes too near."""
+    """A view of a person whose surface (N, 3) and joints (24, 3) lie in the world; None where he comes too near or
+    leaves the frame."""
     shot = _webcam_shot(rng) if webcam else _wide_shot(rng)
     width, height = _FRAMES[rng.integers(len(_FRAMES))]
     camera = Camera.from_focal(shot.focal * height, width, height)
@@ -81,6 +84,9 @@ def sample_view(rng: np.random.Generator, cloud: Array, joints: Array, webcam: b
     if (cloud[:, 2] + transl[2]).min() < _NEAREST:
         return None
     box = _crop_box(rng, camera, camera.project(joints + transl), webcam)
+    inside = np.minimum(box[2:], [width, height]) - np.maximum(box[:2], 0)
+    if (inside <= 0).any() or inside.prod() < _IN_FRAME * (box[2] - box[0]) ** 2:
+        return None
     crop = camera.crop(box, SIZE, SIZE)
     scale = SIZE / (box[2] - box[0])
     frame = np.array([-box[0], -box[1], width - box[0], height - box[1]]) * scale

@@ -1,0 +1,164 @@
+"""Follows people from frame to frame with the landmark network alone, each in the region where they were last.
+
+MediaPipe's own tracking does the same inside its graph; here the network runs through an engine, several times faster,
+and the crop is known exactly. Finding people is left to the detector.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import BackendError, EngineOptions, ModelError, open_engine
+from tracker.crop import apply_affine, crop_transform, warp_crop
+from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
+from tracker.errors import RunError
+from tracker.networks.landmark_network import landmark_network_file
+from tracker.types import NUM_LANDMARKS, Array
+
+_CENTRE, _RIM = 33, 34
+"""Two of the network's further points: the hips' middle, and one on the circle around it that holds the whole body,
+straight above."""
+_RIM_MARGIN = 1.25
+"""Side of the next region over that circle's diameter, as MediaPipe takes it."""
+_CELL = 4
+"""Crop pixels that one cell of the heatmaps covers."""
+_REFINE_REACH = 3
+"""Cells around a landmark whose heat corrects it."""
+_REFINE_CONFIDENCE = 0.5
+_SMALLEST_SIDE = 16.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """A square piece of a picture, turned so that the person in it stands upright."""
+
+    centre: Array
+    """(2,) px."""
+    side: float
+    """px"""
+    turn: float
+    """rad, clockwise on the screen."""
+
+    @classmethod
+    def around(cls, landmarks: Array) -> Region:
+        """Where a person with these (33, 2) px landmarks should be looked for."""
+        hips = landmarks[HIPS].mean(axis=0)
+        up = landmarks[SHOULDERS].mean(axis=0) - hips
+        farthest = float(np.linalg.norm(landmarks - hips, axis=1).max())
+        return cls(hips, max(REGION_SIDE * farthest, _SMALLEST_SIDE), float(np.arctan2(up[0], -up[1])))
+
+    @classmethod
+    def on_rim(cls, centre: Array, rim: Array) -> Region:
+        """The region whose circle is given by its centre and its highest point (2,) px."""
+        up = rim - centre
+        side = 2 * _RIM_MARGIN * float(np.linalg.norm(up))
+        return cls(centre, max(side, _SMALLEST_SIDE), float(np.arctan2(up[0], -up[1])))
+
+    @property
+    def transform(self) -> Array:
+        """T_frame_crop (2, 3) of the network's crop."""
+        box = np.concatenate([self.centre - self.side / 2, self.centre + self.side / 2])
+        return crop_transform(box, NETWORK_SIZE, NETWORK_SIZE, self.turn)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A person in their region, one frame later."""
+
+    reading: PoseReading
+    """In the crop's pixels and axes."""
+    T_frame_crop: Array
+    presence: float
+    """0..1: how sure the network is that there is a person."""
+    region: Region
+    """Where to look in the next frame."""
+
+
+class Follower(Protocol):
+    """Looks for people in the regions where they were."""
+
+    def follow(self, image: NDArray[np.uint8], regions: Sequence[Region]) -> list[Followed]: ...
+
+    def close(self) -> None: ...
+
+
+class NetworkFollower:
+    """MediaPipe's landmark network, read from the installed package, in an engine."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        """Raises InputError without mediapipe, RunError when no engine runs the network."""
+        try:
+            self._engine = open_engine(landmark_network_file(), options=EngineOptions(threads=threads))
+        except (ModelError, BackendError) as error:
+            raise RunError(f"the landmark network does not start: {error}") from error
+        (self._input,) = self._engine.inputs
+        self._names = {math.prod(n or 1 for n in spec.shape): name for name, spec in self._engine.outputs.items()}
+
+    @property
+    def engine(self) -> str:
+        """What runs the network, for the record."""
+        told = self._engine.metadata
+        return f"{told['backend']} {told['version']}"
+
+    def close(self) -> None:
+        """Frees the engine."""
+        self._engine.close()
+
+    def follow(self, image: NDArray[np.uint8], regions: Sequence[Region]) -> list[Followed]:
+        """image: (h, w, 3) RGB. One answer a region, in the same order. Raises RunError when the engine fails."""
+        return [self._look(image, region) for region in regions]
+
+    def _look(self, image: NDArray[np.uint8], region: Region) -> Followed:
+        T_frame_crop = region.transform
+        crop = warp_crop(image, T_frame_crop, NETWORK_SIZE, NETWORK_SIZE)
+        try:
+            found = self._engine.run({self._input: np.multiply(crop[None], 1 / 255, dtype=np.float32)})
+        except BackendError as error:
+            raise RunError(f"the landmark network failed: {error}") from error
+        points = found[self._names[195]].reshape(-1, 5).astype(float)
+        heatmaps = found[self._names[64 * 64 * 39]].reshape(64, 64, 39)
+        flat = refined(points[:, :2], heatmaps)
+        mask = _sigmoid(found[self._names[NETWORK_SIZE**2]].reshape(NETWORK_SIZE, NETWORK_SIZE))
+        centre, rim = apply_affine(T_frame_crop, points[[_CENTRE, _RIM], :2])
+        reading = PoseReading(
+            landmarks2d=flat[:NUM_LANDMARKS],
+            landmarks3d=found[self._names[117]].reshape(-1, 3)[:NUM_LANDMARKS].astype(float),
+            visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
+            presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
+            mask=np.asarray(cv2.convertScaleAbs(mask, alpha=255.0), np.uint8),
+        )
+        return Followed(reading, T_frame_crop, float(found[self._names[1]].item()), Region.on_rim(centre, rim))
+
+
+def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:
+    """(39, 2) crop px, drawn to the mean of the heat (64, 64, 39 logits) around each of them where that is hot.
+
+    MediaPipe does the same after its network. A landmark in the corner of a cell heats that cell most: cells are
+    numbered, and their numbers averaged, from their corners.
+    """
+    rows, columns, channels = heatmaps.shape
+    offsets = np.arange(-_REFINE_REACH, _REFINE_REACH + 1)
+    column = (points[:, 0, None] // _CELL).astype(int) + offsets
+    row = (points[:, 1, None] // _CELL).astype(int) + offsets
+    inside = ((row >= 0) & (row < rows))[:, :, None] & ((column >= 0) & (column < columns))[:, None, :]
+    picked = heatmaps[
+        row.clip(0, rows - 1)[:, :, None], column.clip(0, columns - 1)[:, None, :], np.arange(channels)[:, None, None]
+    ]
+    heat = np.where(inside, _sigmoid(picked.astype(float)), 0.0)
+    total = heat.sum(axis=(1, 2))
+    hot = (heat.max(axis=(1, 2)) >= _REFINE_CONFIDENCE) & (total > 0)
+    safe = np.where(hot, total, 1.0)
+    x = (heat.sum(axis=1) * column).sum(axis=1) / safe
+    y = (heat.sum(axis=2) * row).sum(axis=1) / safe
+    return np.where(hot[:, None], _CELL * np.stack([x, y], axis=1), points)
+
+
+def _sigmoid(logits: NDArray) -> NDArray:
+    return 0.5 * (1 + np.tanh(0.5 * logits))
