@@ -37,6 +37,9 @@ class Visitor:
         moved = detection.landmarks2d + 40.0 * covered[:, None]
         return [Detection(moved, detection.landmarks3d, np.where(covered, 0.6, 0.98))]
 
+    def forget(self) -> None:
+        """Remembers nothing."""
+
     def close(self) -> None:
         """Holds nothing."""
 

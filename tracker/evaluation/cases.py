@@ -103,12 +103,13 @@ class SyntheticBench:
         rows = []
         # one person, as the papers' protocols, which hand the person's crop to the network
         config = replace(self.tracker, detect=replace(self.tracker.detect, max_people=1))
-        for index, placement in enumerate(self.placements(case, footage)):
-            with Tracker.open(config) as tracker:
+        with Tracker.open(config) as tracker:
+            judge = Judge(tracker.body, load_free_body(), footage.truth, parts=True)
+            for index, placement in enumerate(self.placements(case, footage)):
+                tracker.restart()
                 people = tracker.step(Frame(0, 0.0, self.picture(case, footage, placement, index)))
-                row = Judge(tracker.body, load_free_body(), footage.truth, parts=True).row(0, people, placement.mask)
-            place = {"degree": np.array(placement.degree), "occluded_joint": np.array(placement.joint)}
-            rows.append(row | place | {"index": np.array(index)})
+                place = {"degree": np.array(placement.degree), "occluded_joint": np.array(placement.joint)}
+                rows.append(judge.row(0, people, placement.mask) | place | {"index": np.array(index)})
         return stacked(rows)
 
     def placements(self, case: Case, footage: Footage) -> Iterator[Placement]:

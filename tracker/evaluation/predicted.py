@@ -42,6 +42,9 @@ class PredictedPeople:
     ) -> None:
         """Nothing is open."""
 
+    def restart(self) -> None:
+        """Nothing is remembered."""
+
     @property
     def camera(self) -> Camera:
         """The one that they were tracked with."""

@@ -126,16 +126,15 @@ class RecordedBench:
         return stacked(rows)
 
     def _frames_alone(self, case: RecordedCase, judge: RecordedJudge) -> Iterator[Row]:
-        """Each placement of the protocol with a tracker of its own."""
-        with closing(frames_of(case.recording)) as frames:
+        """Each placement of the protocol by itself."""
+        with self._opened(case) as people, closing(frames_of(case.recording)) as frames:
             for frame in islice(frames, 0, None, self.settings.every):
                 if not case.recording.valid[frame.index].any():
                     continue
                 for index, placement in enumerate(self.placements(case, frame)):
-                    shown = Frame(0, 0.0, self.picture(case, frame, placement, index))
-                    with self._opened(case) as people:
-                        found, camera = people.step(shown), self._camera(people, frame)
-                    row = judge.row(frame.index, found, camera, placement.mask)
+                    people.restart()
+                    found = people.step(Frame(0, 0.0, self.picture(case, frame, placement, index)))
+                    row = judge.row(frame.index, found, self._camera(people, frame), placement.mask)
                     place = {"degree": placement.degree, "index": index, "frame": frame.index}
                     yield row | {name: np.array(value) for name, value in place.items()}
 
