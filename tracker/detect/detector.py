@@ -46,9 +46,15 @@ class LandmarkDetector:
         self._searcher = Searcher(self.config)
         self._scout = Scout(self._searcher.search)
         self._follower: Follower = NetworkFollower(self.config.threads)
+        self.forget()
+
+    def forget(self) -> None:
+        """The next frame is looked at like the first one."""
         self._followed: list[Region] = []
         self._seen_at = self._sent_at = -math.inf
         self._due = math.inf
+        self._scout.forget()
+        self._searcher.forget()
 
     def __enter__(self) -> LandmarkDetector:
         return self

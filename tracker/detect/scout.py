@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import perf_counter
 
 from tracker.detect.candidate import Candidate
@@ -41,6 +41,12 @@ class Scout:
             raise RuntimeError("Scout.take: nothing is being looked for; call send first")
         answer, self._errand, self._answer = self._answer, None, None
         return answer.result()
+
+    def forget(self) -> None:
+        """Waits for a search under way, whose answer nobody wants any more."""
+        if self._answer is not None:
+            wait([self._answer])
+        self._errand = self._answer = None
 
     def close(self) -> None:
         """Waits for a search under way."""

@@ -102,9 +102,12 @@ class Searcher:
             if config.task_file is not None:
                 raise InputError(f"task file {config.task_file}: {error}") from error
             raise
-        self._lost_count = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """The next frame is searched like the first one."""
         self._searched_at = -math.inf
-        self._search_count = 0
+        self._lost_count = self._search_count = 0
 
     def close(self) -> None:
         """Frees MediaPipe's graphs; the searcher cannot be used afterwards."""
