@@ -48,6 +48,13 @@ FORMAT = click.option(
     show_default=True,
     help="What to write, separated by commas: npz, jsonl, bvh, glb, csv, trc.",
 )
+RENDERER = click.option(
+    "--renderer",
+    type=click.Choice(["raster", "pyrender"]),
+    default="raster",
+    show_default=True,
+    help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
+)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 
 
@@ -70,6 +77,7 @@ def cli() -> None:
     show_default=True,
     help="offline looks both ways in time, causal only back, as live does.",
 )
+@RENDERER
 @OVERWRITE
 @PEOPLE
 @CAMERA
@@ -96,7 +104,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
     specs = expand_inputs(inputs)
     with deferred_interrupt() as interrupt:
         for spec, folder in zip(specs, output_folders(specs, out), strict=True):
-            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], smooth)
+            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], smooth, given["renderer"])
             with opened_tracker(config) as tracker:
                 result = run_track(job, tracker, interrupt)
             click.echo(summary_line(spec, result))
@@ -108,10 +116,11 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
 @FORMAT
+@RENDERER
 @PEOPLE
 @CAMERA
 @COMMON
-def live(source: str, record: Path | None, headless: bool, web: int | None, formats: str, **given: Any) -> None:
+def live(source: str, record: Path | None, headless: bool, web: int | None, **given: Any) -> None:
     """Track a webcam live and draw the meshes over its picture.
 
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
@@ -122,8 +131,9 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, form
     from tracker.live import LiveJob, LiveSession, open_screen
     from tracker.source import open_live_source
 
-    job = LiveJob(record or Path("out"), record is not None, ExportConfig(parse_formats(formats)))
-    config = configured(given, {})
+    export = ExportConfig(parse_formats(given["formats"]))
+    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
+    config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
         open_live_source(source) as opened,
@@ -456,9 +466,11 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
 
     check_device(given["device"])
     camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
-    detect = {"max_people": given["max_people"]} if given.get("max_people") is not None else {}
+    detect = dict(changes.get("detect", {}))
+    if given.get("max_people") is not None:
+        detect["max_people"] = given["max_people"]
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
-    return load_config(given["config"], {"camera": camera, "detect": detect, **chosen, **changes})
+    return load_config(given["config"], {**changes, "camera": camera, "detect": detect, **chosen})
 
 
 def engine_options(given: dict[str, Any]) -> Any:

@@ -24,6 +24,7 @@ from tracker.export.files import OVERLAY_NAME
 from tracker.interrupt import Interrupt
 from tracker.overlay import MeshOverlay, Picture
 from tracker.pipeline import Found, Tracker
+from tracker.renderer import RENDERERS
 from tracker.smooth import reach, smooth_zero_phase, smoothed_at
 from tracker.source import Clip, Source, open_source
 from tracker.stages import Stage, read_ahead
@@ -47,6 +48,8 @@ class TrackJob:
     export: ExportConfig = field(default_factory=ExportConfig)
     overlay: bool = True
     smooth: Smoothing = "offline"
+    renderer: str = "raster"
+    """Among RENDERERS."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class _Run:
         encoding = stack.enter_context(Stage("encode", encode))
 
         def draw(frames: Iterator[Shown]) -> None:
-            with MeshOverlay() as overlay:
+            with MeshOverlay(make_renderer=RENDERERS[self._job.renderer]) as overlay:
                 for shown in frames:
                     encoding.put(self._draw(shown, overlay))
 
