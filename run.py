@@ -466,7 +466,7 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
 
     check_device(given["device"])
     camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
-    detect = dict(changes.get("detect", {}))
+    detect = {"device": given["device"], **changes.get("detect", {})}
     if given.get("max_people") is not None:
         detect["max_people"] = given["max_people"]
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
@@ -490,7 +490,7 @@ def engine_options(given: dict[str, Any]) -> Any:
 
 
 def check_device(name: str) -> None:
-    """Raises InputError for a device that does not exist here. Tracking runs on the CPU; a GPU is not used yet."""
+    """Raises InputError for a device that does not exist here."""
     import re
 
     import torch

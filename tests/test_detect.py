@@ -22,7 +22,7 @@ from tracker.detect.likeness import body_size, box_overlap, mask_overlap, pose_s
 from tracker.detect.paint import painted_out
 from tracker.errors import InputError
 from tracker.keypoints import LANDMARK_MIRROR
-from tracker.types import Array, Frame
+from tracker.types import Array, Frame, Look
 
 WIDTH, HEIGHT = 1280, 720
 RED = (230, 20, 20)
@@ -62,7 +62,7 @@ class BarLandmarker:
 class BarFollower:
     """Sees the bar, of any size, that the middle of a region lies on."""
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, config: DetectConfig) -> None:
         self.asked: list[int] = []
         self._reader = BarLandmarker(b"", None)
         self._reader.smallest = 0.0
@@ -72,7 +72,7 @@ class BarFollower:
         return [self._follow(image, region) for region in regions]
 
     def _follow(self, image: np.ndarray, region: Region) -> Followed:
-        unmoved = np.eye(3)[:2]
+        unmoved = Look(image, np.eye(3)[:2], {})
         for reading in self._reader.read(image):
             low, high = reading.landmarks2d.min(axis=0), reading.landmarks2d.max(axis=0)
             if ((low <= region.centre) & (region.centre <= high)).all():

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from tracker.detect.candidate import (
     Candidate,
+    alike,
     candidate_of,
     in_frame,
     is_person,
@@ -22,7 +23,7 @@ from tracker.detect.candidate import (
     without_duplicates,
 )
 from tracker.detect.config import DetectConfig
-from tracker.detect.follow import Follower, NetworkFollower, Region
+from tracker.detect.follow import Followed, Follower, NetworkFollower, Region
 from tracker.detect.scout import Scout
 from tracker.detect.search import Errand, Searcher
 from tracker.types import Array, Detection, Frame
@@ -45,7 +46,7 @@ class LandmarkDetector:
         self.config = config or DetectConfig()
         self._searcher = Searcher(self.config)
         self._scout = Scout(self._searcher.search)
-        self._follower: Follower = NetworkFollower(self.config.threads)
+        self._follower: Follower = NetworkFollower(self.config)
         self.forget()
 
     def forget(self) -> None:
@@ -96,7 +97,12 @@ class LandmarkDetector:
     def _begin(self, errand: Errand) -> list[Candidate]:
         """The people of a frame that has nothing to do with the one before; nobody yet for one who does not wait."""
         self._send(errand, 0.0)
-        return self._scout.take() if self.config.punctual else []
+        return self._seen_closely(errand.frame, self._scout.take()) if self.config.punctual else []
+
+    def _seen_closely(self, frame: Frame, found: list[Candidate]) -> list[Candidate]:
+        """The same people as the landmark network alone sees them, where it agrees."""
+        closely = self._follow(frame, [candidate.region for candidate in found])
+        return [next((c for c in closely if alike(c, candidate)), candidate) for candidate in found]
 
     def _go_on(self, frame: Frame, predicted: Sequence[Array]) -> list[Candidate]:
         found = without_duplicates(self._follow(frame, self._followed))
@@ -109,7 +115,8 @@ class LandmarkDetector:
             delay = min(self.config.look_delay, _LOST_DELAY) if lost else self.config.look_delay
             self._send(Errand(frame, predicted, found), delay)
             if self.config.punctual and delay == 0:
-                return self._scout.take()
+                newcomers = self._seen_closely(frame, self._news())
+                return the_more_expected([*found, *newcomers], predicted)
         return found
 
     def _send(self, errand: Errand, delay: float) -> None:
@@ -138,10 +145,11 @@ class LandmarkDetector:
 
     def _follow(self, frame: Frame, regions: Sequence[Region]) -> list[Candidate]:
         """Whoever is in these regions."""
-        people = []
-        for each in self._follower.follow(frame.image, regions):
-            if each.presence < self.config.min_tracking:
-                continue
-            moved = in_frame(each.reading, each.T_frame_crop, frame.size)
-            people.append(replace(candidate_of(moved, frame.size), region=each.region))
-        return list(filter(is_person, people))
+        answers = self._follower.follow(frame.image, regions)
+        sure = (each for each in answers if each.presence >= self.config.min_tracking)
+        return list(filter(is_person, (_followed(each, frame.size) for each in sure)))
+
+
+def _followed(answer: Followed, size: tuple[int, int]) -> Candidate:
+    candidate = candidate_of(in_frame(answer.reading, answer.look.T_frame_crop, size), size)
+    return replace(candidate, detection=replace(candidate.detection, look=answer.look), region=answer.region)
