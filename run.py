@@ -445,6 +445,24 @@ def bench_kernels(threads: int | None, quick: bool, out: Path | None) -> None:
     click.echo(f"written: {write_results(threads, quick, out)}")
 
 
+@bench.command("pipeline")
+@click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option(
+    "--soak", type=click.FloatRange(min=0.0), default=0.0, metavar="MINUTES", help="Also run live for so long."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/pipeline.json.")
+def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | None) -> None:
+    """Time the whole tracker, as track and live run it, beside MediaPipe alone, on CLIP or one made up.
+
+    Sizes, numbers of people, configs and every engine of this machine; latency, processor time, memory, and where the
+    time goes.
+    """
+    from benchmarks.pipeline import PipelineJob, run_benchmark
+
+    click.echo(f"written: {run_benchmark(PipelineJob(clip, seconds, soak, out))}")
+
+
 @cli.command()
 @COMMON
 def info(**given: Any) -> None:
