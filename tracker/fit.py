@@ -83,6 +83,11 @@ class BodyState:
         theta = axis_angle_from_matrix(self.rotations)
         return Pose(theta[0], theta[1:].reshape(-1), self.betas, self.transl)
 
+    def turned(self, turn: Array, root: Array) -> BodyState:
+        """The same body in a camera frame turned by `turn` (3, 3). root: (3,) m, where its pelvis is at rest."""
+        rotations = np.concatenate([(turn @ self.rotations[0])[None], self.rotations[1:]])
+        return BodyState(rotations, self.betas, turn @ (self.transl + root) - root)
+
     def moved(self, step: Array) -> BodyState:
         """step: (85,) in the solver's order: rotations in each joint's own frame, β, transl."""
         turn = matrix_from_axis_angle(step[_ROTATION].reshape(NUM_JOINTS, 3))
@@ -137,6 +142,8 @@ class FitResult:
     """(33,) distance of each landmark in the picture, in standard deviations."""
     betas_information: Array
     """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
+    precision: Array
+    """(85, 85) Gauss–Newton matrix of everything that was known: rotations in each joint's own frame, β, transl."""
 
 
 @dataclass
@@ -290,7 +297,7 @@ class LandmarkFitter:
         information = schur - belief.betas_precision
         posed = PosedPoints(landmarks.points, landmarks.joints, landmarks.rest_joints, landmarks.world_rotations)
         residual = np.linalg.norm(landmarks.pixel_residual, axis=1)
-        return FitResult(state, system.cost, posed, residual, information)
+        return FitResult(state, system.cost, posed, residual, information, matrix)
 
 
 def _damped_step(system: _System, damping: float) -> Array:
