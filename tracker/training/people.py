@@ -22,14 +22,13 @@ from tracker.crop import warp_crop
 from tracker.detect.follow import Region
 from tracker.fit import BodyState
 from tracker.kinematics import LandmarkRig
-from tracker.networks.guide import SIDE, LandmarkGuide
+from tracker.networks.guide import LandmarkGuide
+from tracker.networks.landmark_network import SIDE
 from tracker.synth.samples import Sample, SampleFactory
 from tracker.synth.samples.occluder import patch_mask
 from tracker.training.footage import LabelledCrop
 from tracker.types import Array
 
-MAP = 64
-"""px: side of the feature maps."""
 _REAL = 7
 """First key of the random numbers of real examples."""
 

@@ -24,8 +24,9 @@ from tracker.errors import InputError, RunError
 from tracker.geometry import matrix_from_axis_angle
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.networks.extractor import Extracted
-from tracker.networks.guide import SIDE
+from tracker.networks.guide import MAP
 from tracker.networks.heads import FirstPose
+from tracker.networks.landmark_network import SIDE
 from tracker.paths import cache_folder
 from tracker.pipeline import TrackerConfig
 from tracker.synth.samples import AssetFolder, SampleConfig, SampleFactory, stream
@@ -33,7 +34,7 @@ from tracker.training import losses
 from tracker.training.footage import FootageConfig, find_clips, label_footage, split_clips
 from tracker.training.job import TrainingJob
 from tracker.training.loop import Curves, Schedule, keep_freed_memory, load_checkpoint, save_checkpoint
-from tracker.training.people import MAP, Batch, Example, Guided, Mixed, RealPeople
+from tracker.training.people import Batch, Example, Guided, Mixed, RealPeople
 from tracker.volume import BodyVolume, VolumeConfig
 
 log = logging.getLogger("tracker")

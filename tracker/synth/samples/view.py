@@ -1,8 +1,8 @@
 """Where the camera stands, what its frame shows, and which square of it the tracker would cut out.
 
-The tracker cuts people out upright, about their hips, whichever way they lie in the frame (`tracker.detect.follow`), and
-the landmark network knows no other crops. So it is the camera that is rolled here: somebody who lies on the floor is
-seen by a camera that lies on its side.
+The tracker cuts people out upright, about their hips, whichever way they lie in the frame (`tracker.detect.follow`),
+and the landmark network knows no other crops. So it is the camera that is rolled here: somebody who lies on the floor
+is seen by a camera that lies on its side.
 """
 
 from __future__ import annotations
