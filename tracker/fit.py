@@ -144,6 +144,8 @@ class FitResult:
     """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
     precision: Array
     """(85, 85) Gauss–Newton matrix of everything that was known: rotations in each joint's own frame, β, transl."""
+    support: Array | None = None
+    """(24,) 0..1: how far the picture itself shows each joint's part of the body; None when it was not asked."""
 
 
 @dataclass

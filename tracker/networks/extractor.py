@@ -83,8 +83,11 @@ class LiveExtractor(nn.Module):
 
 
 class Standardised(nn.BatchNorm2d):
-    """Batch normalisation of (B, size, ...) with nothing learned. Scale and offset are spelled out for the ONNX exporter, which
-    otherwise asks for their size where the batch is free."""
+    """Batch normalisation of (B, size, ...) with nothing learned. Scale and offset are spelled out for the ONNX
+    exporter, which otherwise asks for their size where the batch is free."""
+
+    _one: Tensor
+    _zero: Tensor
 
     def __init__(self, size: int) -> None:
         super().__init__(size, affine=False)

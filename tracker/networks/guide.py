@@ -57,5 +57,6 @@ class LandmarkGuide:
             raise ValueError(f"guide: expected a crop of shape {(SIDE, SIDE, 3)}, got {image.shape}")
         crop = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
         found = {name: torch.from_numpy(value) for name, value in self._engine.run({self._input: crop}).items()}
-        maps = LandmarkMaps(*(found[name] for name in OUTPUTS), {name: found[name] for name in FEATURES})
+        features = {name: found[name] for name in FEATURES}
+        maps = LandmarkMaps(**{name: found[name] for name in OUTPUTS}, features=features)
         return {name: value[0].numpy() for name, value in guide_of(maps).items()}

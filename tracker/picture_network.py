@@ -16,8 +16,13 @@ from tracker.body_network import BodyNetwork
 from tracker.errors import InputError
 from tracker.networks.guide import MAP, guide_of
 from tracker.networks.heads import NUM_PARTS
-from tracker.networks.landmark_network import LANDMARKS, SIDE, LandmarkNetwork, landmark_network_file
-from tracker.networks.landmark_network import read_landmark_network
+from tracker.networks.landmark_network import (
+    LANDMARKS,
+    SIDE,
+    LandmarkNetwork,
+    landmark_network_file,
+    read_landmark_network,
+)
 from tracker.paths import cache_folder
 from tracker.types import NUM_BETAS, NUM_JOINTS
 
