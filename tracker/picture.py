@@ -142,17 +142,19 @@ class PictureView:
 
     def refine(self, found: FitResult) -> FitResult:
         """The pose that landmarks and picture agree on, with how far the picture supports each joint."""
-        belief = self._turned(PoseBelief(found.state, found.precision))
+        belief = self.turned_belief(self._rig, PoseBelief(found.state, found.precision), self._roll)
         fit = self._fitter.fit(self._observed, self._reading.map_camera, belief)
         state = fit.state.turned(self._roll.T, self._rig.root_at_rest(fit.state.betas))
         return replace(found, state=state, posed=self._rig.pose(state.rotations, state.betas), support=fit.support)
 
-    def _turned(self, belief: PoseBelief) -> PoseBelief:
-        """The belief in the crop's camera: t ↦ R (t + r) − r, where the pelvis's rest place r moves with β."""
+    @staticmethod
+    def turned_belief(rig: LandmarkRig, belief: PoseBelief, turn: Array) -> PoseBelief:
+        """The belief in a camera frame turned by R = `turn`: t ↦ R (t + r) − r, where the pelvis's rest place r moves
+        with β."""
         betas = slice(3 * NUM_JOINTS, 3 * NUM_JOINTS + NUM_BETAS)
         place = slice(betas.stop, betas.stop + 3)
         back = np.eye(len(belief.precision))
-        back[place, place] = self._roll.T
-        back[place, betas] = (self._roll.T - np.eye(3)) @ self._rig.root_slope
-        state = belief.state.turned(self._roll, self._rig.root_at_rest(belief.state.betas))
+        back[place, place] = turn.T
+        back[place, betas] = (turn.T - np.eye(3)) @ rig.root_slope
+        state = belief.state.turned(turn, rig.root_at_rest(belief.state.betas))
         return PoseBelief(state, back.T @ belief.precision @ back)

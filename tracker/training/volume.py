@@ -40,6 +40,8 @@ from tracker.volume import BodyVolume, VolumeConfig
 log = logging.getLogger("tracker")
 
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
+_TELL_EVERY = 20
+"""Steps between two lines of the curves."""
 _KEPT = 4
 """Kernels of a pixel that its feature is trained to match."""
 
@@ -152,6 +154,7 @@ class _Run:
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
         self.network.train()
+        torch.manual_seed(self.settings.seed + self.step)  # for the dropout: a resumed run draws what it would have
         values = self.losses(batch, np.random.default_rng([self.settings.seed, self.step]))
         total = torch.stack([getattr(self.settings.losses, name) * value for name, value in values.items()]).sum()
         if not torch.isfinite(total):
@@ -162,7 +165,7 @@ class _Run:
         self._optimizer.step()
         self.step += 1
         seen = {name: float(value.detach()) for name, value in values.items()}
-        if self.step % 20 == 0:
+        if self.step % _TELL_EVERY == 0:
             self._curves.add({"step": self.step - 1, "seconds": self.schedule.seconds, "rate": factor, **seen})
         if self.schedule.seconds - self._saved > self.settings.save_seconds:
             self._save()
