@@ -64,6 +64,9 @@ class Detector(Protocol):
 
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]: ...
 
+    def forget(self) -> None:
+        """Nothing that comes has to do with the frames so far."""
+
     def close(self) -> None: ...
 
 
@@ -82,16 +85,24 @@ class Tracker:
         self.rig = LandmarkRig.from_body(body)
         self._pictures = pictures
         self._outline = Outline.from_body(body)
-        self.identity = IdentityTracker(config.identity, config.detect.max_people)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._predictor = MotionPredictor.load()
-        self._tracks: dict[int, PersonTrack] = {}
-        self._filters: dict[int, CausalFilter] = {}
-        self._last: dict[int, tuple[float, Array]] = {}
         self._evidence = landmark_to_joint_matrix()
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController()
+        self._know_nobody()
+
+    def _know_nobody(self) -> None:
+        self.identity = IdentityTracker(self.config.identity, self.config.detect.max_people)
+        self._tracks: dict[int, PersonTrack] = {}
+        self._filters: dict[int, CausalFilter] = {}
+        self._last: dict[int, tuple[float, Array]] = {}
+
+    def restart(self) -> None:
+        """Forgets everybody: the next frame is seen as a tracker that was just opened sees it, which is much slower."""
+        self.detector.forget()
+        self._know_nobody()
 
     @property
     def engine(self) -> str:

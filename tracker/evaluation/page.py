@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tracker.evaluation.report import PAGE, Chart, Picture, Report, Run, better, cell
+from tracker.evaluation.report import PAGE, Chart, Picture, Report, Run, better, cell, told_apart
 from tracker.evaluation.summary import METRICS, Figures
 from tracker.export.files import atomic_file
 
@@ -86,7 +86,7 @@ def _figures(rows: Mapping[str, Figures]) -> Iterator[str]:
 
 def _compared(runs: Sequence[Run]) -> Iterator[str]:
     """For each protocol that all runs know, a line a metric: this run's figure, the others', the differences."""
-    base, *others = runs
+    base, *others = told_apart(runs)
     heads = "".join(f"<th>{escape(run.name)}</th><th>{escape(base.name)} against it</th>" for run in others)
     yield f'<div class="wide"><table><thead><tr><th></th><th>{escape(base.name)}</th>{heads}</tr></thead><tbody>'
     for name in (name for name in base.rows if all(name in run.rows for run in others)):

@@ -101,9 +101,11 @@ class PictureStore:
             truth = Truth.of(
                 load_free_body(), camera_of(key), file["times"], (file["theta"], file["betas"], file["transl"])
             )
-            images = [_decoded(file[f"image{i}"], cv2.IMREAD_COLOR)[..., ::-1] for i in range(count)]
+            images = [
+                np.ascontiguousarray(_decoded(file[f"image{i}"], cv2.IMREAD_COLOR)[..., ::-1]) for i in range(count)
+            ]
             masks = [_decoded(file[f"mask{i}"], cv2.IMREAD_GRAYSCALE) > 0 for i in range(count)]
-        return Footage([np.ascontiguousarray(image) for image in images], masks, truth)
+        return Footage(images, masks, truth)
 
     def _keep(self, path: Path, footage: Footage) -> None:
         truth = footage.truth
