@@ -129,6 +129,8 @@ class PersonTrack:
         """time: s, later than the call before. view: asks the picture, too."""
         belief = self._belief(time)
         seen = self._unswapped(time, seen, belief)
+        if view is not None:
+            belief = replace(belief, regressed=view.proposal().rotations)
         if belief.state is None:
             result = self._fit_anew(seen, belief, view)
         else:
@@ -155,7 +157,7 @@ class PersonTrack:
         return Belief(betas, precision, state, time - self.motion.time)
 
     def _fit_anew(self, seen: Observation, belief: Belief, view: View | None) -> FitResult:
-        """From the landmarks, or from what the networks regress, whichever landmarks and picture like better."""
+        """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
         start = initial_state(self.fitter.rig, seen, belief.betas)
         result = self.fitter.fit(seen, belief, start, self.fitter.config.first_iterations)
         if view is None:
@@ -165,7 +167,7 @@ class PersonTrack:
 
     def _recover(self, seen: Observation, belief: Belief, result: FitResult, view: View | None) -> FitResult:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
-        free = Belief(belief.betas, belief.betas_precision)
+        free = Belief(belief.betas, belief.betas_precision, regressed=belief.regressed)
         fresh = self._fit_anew(seen, free, view)
         warm = self.fitter.score(seen, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result

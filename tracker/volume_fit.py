@@ -45,9 +45,9 @@ _TINY = 1e-6
 class VolumeFitConfig:
     """How far the picture is followed."""
 
-    steps: int = 8
+    steps: int = 4
     """Renderings with gradients a fit may take."""
-    likelihood_weight: float = 0.03
+    likelihood_weight: float = 0.02
     """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
     turn_spread: float = 0.3
     """rad: how far joints may be off in a regressed pose."""
