@@ -220,6 +220,7 @@ PROTOCOL = options(
 @click.option("--stills", type=click.IntRange(min=0), default=10, show_default=True, help="Number of still pictures.")
 @click.option("--clips", type=click.IntRange(min=0), default=3, show_default=True, help="Number of clips.")
 @click.option("--seconds", type=click.FloatRange(min=4.0), default=10.0, show_default=True, help="Length of a clip.")
+@click.option("--motion", type=click.Path(path_type=Path), help="People move as in these files; as `train` reads them.")
 @EVALUATION
 @BODY
 @COMMON
@@ -235,7 +236,7 @@ def synthetic(**given: Any) -> None:
     from tracker.evaluation.cases import PictureSize, SyntheticSettings
     from tracker.interrupt import deferred_interrupt
 
-    chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures")}
+    chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures", "motion")}
     settings = SyntheticSettings(**chosen, size=PictureSize(seconds=given["seconds"]))
     with deferred_interrupt() as interrupt:
         click.echo(evaluation(given, given["out"]).synthetic(settings, interrupt))

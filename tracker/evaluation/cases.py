@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body.free_body import load_free_body
+from tracker.evaluation.captured import held_out_clips
 from tracker.evaluation.occlusion import DEGREES, STILL_PROTOCOLS, Mask, Placement, painted, still_protocol
 from tracker.evaluation.scoring import Judge, Row, stacked
 from tracker.evaluation.sequence_occlusion import (
@@ -42,6 +43,8 @@ class SyntheticSettings:
     degrees: tuple[int, ...] = DEGREES
     size: PictureSize = field(default_factory=PictureSize)
     textures: Path | None = None
+    motion: Path | None = None
+    """Captured motion for the people, of which what is held out of training is used."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Case:
 
     def key(self, settings: SyntheticSettings) -> SceneKey:
         """The scene."""
-        return SceneKey(settings.seed, self.kind, self.number, settings.size)
+        return SceneKey(settings.seed, self.kind, self.number, settings.size, settings.motion)
 
 
 def all_cases(settings: SyntheticSettings) -> list[Case]:
@@ -71,8 +74,12 @@ def all_cases(settings: SyntheticSettings) -> list[Case]:
 
 def all_scenes(settings: SyntheticSettings) -> list[SceneKey]:
     """Every scene that has to be drawn, the longest first."""
-    clips = [SceneKey(settings.seed, kind, i, settings.size) for i in range(settings.clips) for kind in (CLIP, CROSSER)]
-    return clips + [SceneKey(settings.seed, STILL, i, settings.size) for i in range(settings.stills)]
+    clips = [
+        key
+        for i in range(settings.clips)
+        for key in (Case(CLIP, i, CLEAN).key(settings), SceneKey(settings.seed, CROSSER, i, settings.size))
+    ]
+    return clips + [Case(STILL, i, CLEAN).key(settings) for i in range(settings.stills)]
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,12 @@ class SyntheticBench:
         return {"settings": asdict(self.settings), "tracker": asdict(self.tracker), "pictures": version()}
 
     def cases(self) -> list[Case]:
-        Textures.from_folder(self.settings.textures)  # what is wrong with them is said before anything is drawn
-        return all_cases(self.settings)
+        settings, size = self.settings, self.settings.size
+        # what is wrong with textures or motion is said before anything is drawn
+        Textures.from_folder(settings.textures)
+        if settings.motion is not None:
+            held_out_clips(settings.motion, size.rate, round(size.seconds * size.rate))
+        return all_cases(settings)
 
     def preparations(self) -> list[Callable[[], object]]:
         return [partial(self.store.prepare, key) for key in all_scenes(self.settings)]

@@ -167,7 +167,8 @@ def _pictures(bench: RecordedBench, groups: Mapping[str, Sequence[RecordedCase]]
             error = visible_error(tables[pick.case], pick.index)
             unit = "mm" if pick.case.recording.joints3d is not None else "% of the box"
             caption = f"{name}: {rank}, {error:.{0 if unit == 'mm' else 1}f} {unit} on visible joints"
-            shown.append(Picture(caption, _side_by_side(bench, pick, tables[pick.case])))
+            image = _side_by_side(bench, pick, tables[pick.case])
+            shown.append(Picture(caption, image, ("annotated joints", "tracked")))
     return shown
 
 

@@ -42,6 +42,8 @@ class Picture:
     caption: str
     image: NDArray[np.uint8]
     """(h, w, 3) RGB."""
+    sides: tuple[str, str] = ("truth", "tracked")
+    """What its left and its right half show."""
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,9 @@ def _notes(settings: SyntheticSettings) -> list[str]:
     notes = [
         f"Seed {settings.seed}: {settings.stills} stills and {settings.clips} clips of {settings.size.seconds:g} s at "
         f"{settings.size.rate} fps, {settings.size.width}×{settings.size.height}, the built-in body with exact truth.",
+        "People walk and gesture."
+        if settings.motion is None
+        else f"People move as in clips of {settings.motion} that training leaves out.",
         f"Sliding patch: every {settings.stride} px of the person's 224² crop (the papers' stride is 10); worst place "
         "for each metric by relative loss on visible joints, mean over the stills.",
         f"Bar, circle, rectangle: over one of {len(STUDY_JOINTS)} joints at a time, degrees "
