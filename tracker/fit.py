@@ -54,6 +54,8 @@ class FitConfig:
     """What the detector's 3D guess at a hidden landmark counts, against 1 for a visible one."""
     prior_weight: float = 1.5
     """Of the joints' ranges."""
+    regressed_spread: float = 0.15
+    """rad: how far off the rotations are that the networks regress from the picture."""
     latent_weight: float = 0.3
     """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
     turn_rate: float = 1.0
@@ -82,6 +84,11 @@ class BodyState:
     def to_pose(self) -> Pose:
         theta = axis_angle_from_matrix(self.rotations)
         return Pose(theta[0], theta[1:].reshape(-1), self.betas, self.transl)
+
+    def turned(self, turn: Array, root: Array) -> BodyState:
+        """The same body in a camera frame turned by `turn` (3, 3). root: (3,) m, where its pelvis is at rest."""
+        rotations = np.concatenate([(turn @ self.rotations[0])[None], self.rotations[1:]])
+        return BodyState(rotations, self.betas, turn @ (self.transl + root) - root)
 
     def moved(self, step: Array) -> BodyState:
         """step: (85,) in the solver's order: rotations in each joint's own frame, β, transl."""
@@ -120,6 +127,8 @@ class Belief:
     """The predicted pose; None at the beginning of a track."""
     seconds: float = 0.0
     """Since the pose that the prediction starts from."""
+    regressed: Array | None = None
+    """(24, 3, 3) rotations that the networks regress from the picture; None when it was not asked."""
 
     @classmethod
     def stranger(cls) -> Belief:
@@ -137,6 +146,10 @@ class FitResult:
     """(33,) distance of each landmark in the picture, in standard deviations."""
     betas_information: Array
     """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
+    precision: Array
+    """(85, 85) Gauss–Newton matrix of everything that was known: rotations in each joint's own frame, β, transl."""
+    support: Array | None = None
+    """(24,) 0..1: how far the picture itself shows each joint's part of the body; None when it was not asked."""
 
 
 @dataclass
@@ -210,7 +223,7 @@ class LandmarkFitter:
 
     def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig, poses: PosePrior | None = None) -> None:
         self.rig, self.config, self._poses = rig, config, poses
-        self._prior = prior.pulls(config.prior_weight)
+        self._prior: tuple[RotationPull, ...] = prior.pulls(config.prior_weight)
         self._turn_spread = turn_spread_of_joints()
         lateral = np.full(len(MEDIAPIPE_LANDMARKS), config.lateral_spread)
         self._metric_spread = np.stack([lateral, lateral, config.depth_spread * landmark_depth_factors()], axis=1)
@@ -258,15 +271,15 @@ class LandmarkFitter:
         return None if self._poses is None else _Habit.at(self._poses, state.rotations, self.config.latent_weight)
 
     def _problem(self, seen: Observation, belief: Belief, start: BodyState) -> _Problem:
-        habit = self._habit(start)
+        habit, pulls = self._habit(start), self._prior
+        if belief.regressed is not None:
+            pulls = (*pulls, _drawn_to(belief.regressed, np.full(NUM_JOINTS, 1 / self.config.regressed_spread)))
         if belief.state is None:
-            return _Problem(self._view(seen), self._prior, belief, np.zeros((3, 3)), habit)
+            return _Problem(self._view(seen), pulls, belief, np.zeros((3, 3)), habit)
         spread = np.sqrt(max(belief.seconds, 1e-3))
-        slope = np.repeat(1 / (self.config.turn_rate * spread * self._turn_spread)[:, None], 3, axis=1)
-        still = np.zeros((NUM_JOINTS, 3))
-        motion = RotationPull(np.ascontiguousarray(belief.state.rotations), still, still, slope)
+        motion = _drawn_to(belief.state.rotations, 1 / (self.config.turn_rate * spread * self._turn_spread))
         rate = spread * np.array(self.config.move_rate)
-        return _Problem(self._view(seen), (*self._prior, motion), belief, np.diag(1 / rate**2), habit)
+        return _Problem(self._view(seen), (*pulls, motion), belief, np.diag(1 / rate**2), habit)
 
     def _view(self, seen: Observation) -> LandmarkView:
         """The observation with its standard deviations."""
@@ -290,7 +303,13 @@ class LandmarkFitter:
         information = schur - belief.betas_precision
         posed = PosedPoints(landmarks.points, landmarks.joints, landmarks.rest_joints, landmarks.world_rotations)
         residual = np.linalg.norm(landmarks.pixel_residual, axis=1)
-        return FitResult(state, system.cost, posed, residual, information)
+        return FitResult(state, system.cost, posed, residual, information, matrix)
+
+
+def _drawn_to(rotations: Array, slope: Array) -> RotationPull:
+    """Gaussians around rotations (24, 3, 3). slope: (24,) 1/rad."""
+    still = np.zeros((NUM_JOINTS, 3))
+    return RotationPull(np.ascontiguousarray(rotations), still, still, np.repeat(slope[:, None], 3, axis=1))
 
 
 def _damped_step(system: _System, damping: float) -> Array:
