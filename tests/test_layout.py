@@ -57,7 +57,7 @@ LEVELS = (
         "tracker.picture_network",
         "tracker.synth",
     ),
-    ("tracker.pipeline",),
+    ("tracker.pipeline", "tracker.sizes"),
     ("tracker.capture", "tracker.web", "tracker.offline", "tracker.live", "tracker.training", "tracker.evaluation"),
     ("tracker.config", "tracker.demo", "tracker.engine_commands", "tracker.process"),
     ("run",),
