@@ -30,6 +30,7 @@ from tracker.kinematics import LandmarkRig
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory, stream
+from tracker.synth.samples.sample import Split
 from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 from tracker.training.noise import EDGES, SIDES, TAIL, LandmarkNoise
 from tracker.types import Array, Pose
@@ -66,6 +67,11 @@ class Readings:
     @classmethod
     def of(cls, rows: list[dict[str, Array]]) -> Readings:
         return cls(**{f.name: np.array([row[f.name] for row in rows]) for f in fields(cls)})
+
+    @classmethod
+    def load(cls, path: Path) -> Readings:
+        with np.load(path, allow_pickle=False) as stored:
+            return cls(**{f.name: stored[f.name] for f in fields(cls)})
 
     def found(self) -> Readings:
         """Those in which the detector saw a person."""
@@ -293,9 +299,8 @@ def memory_of(clips: list[Errors], rate: float) -> Array:
         correlations[row] = [(z[lag:] * z[:-lag]).mean() / (z**2).mean() for lag in lags]
     usual = np.maximum(np.median(correlations, axis=0), 1e-3)
     slope, start = np.polyfit(lags / rate, np.log(usual), 1)
-    click.echo(
-        "errors' correlation over time: " + ", ".join(f"{c:.2f} at {k / rate:.2f} s" for k, c in zip(lags, usual))
-    )
+    listed = ", ".join(f"{c:.2f} at {k / rate:.2f} s" for k, c in zip(lags, usual, strict=True))
+    click.echo(f"errors' correlation over time: {listed}")
     return np.array([min(np.exp(start), 1.0), min(-1 / min(slope, -1e-3), 5.0)])
 
 
@@ -312,39 +317,51 @@ def report(noise: LandmarkNoise) -> None:
         )
         slopes = [f"{noise.slope[c, k, 2]:.2f}" for c in (-1, 1)]
         click.echo(f"{name:16s}" + "".join(f"{a:>8s} |{b:>6s}" for a, b in (lateral, depth, picture, slopes)))
-    whole, arms, legs = 100 * noise.swapped
-    click.echo(
-        f"left for right: all {whole:.1f} %, arms {arms:.1f} %, legs {legs:.1f} %; nobody {100 * noise.missing[0]:.1f} %"
-    )
+    (whole, arms, legs), missing = 100 * noise.swapped, 100 * noise.missing[0]
+    click.echo(f"left for right: all {whole:.1f} %, arms {arms:.1f} %, legs {legs:.1f} %; nobody found {missing:.1f} %")
     click.echo(
         f"scale {np.exp(noise.scale[0]):.2f} ± {100 * noise.scale[1]:.0f} %; "
         f"{100 * noise.memory[0]:.0f} % of an error's variance lasts {noise.memory[1]:.2f} s"
     )
 
 
+def rendered(motion: Path, assets: Path | None, people: int, split: Split, workers: int) -> Readings:
+    """What the detector says of so many samples (docs/samples.md)."""
+    library = MotionLibrary.open(motion).split()[split == "held_out"]
+    stock = AssetFolder.open(assets) if assets else None
+    factory = SampleFactory(SampleConfig(seed=77, split=split), load_body(None), PoseSampler(library), stock)
+    rows = tqdm(stream(Looked(factory), range(people), workers), total=people, unit="picture")
+    return Readings.of([row for row in rows if row is not None])
+
+
 @click.command(help=__doc__)
 @click.option("--motion", type=click.Path(path_type=Path), required=True, help="Motion files: what people do.")
 @click.option("--assets", type=click.Path(path_type=Path), help="Skins, clothes, light (docs/samples.md).")
 @click.option("--people", default=4000, show_default=True)
-@click.option("--clips", default=10, show_default=True, help="Rendered clips, for the errors over time.")
+@click.option("--split", type=click.Choice(["train", "held_out"]), default="train", show_default=True)
+@click.option("--clips", default=6, show_default=True, help="Rendered clips, for the errors over time.")
 @click.option("--workers", default=2, show_default=True)
 @click.option("--readings", type=click.Path(path_type=Path), help="Kept here, or taken from here if it exists.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The tables (.npz).")
+@click.option("--out", type=click.Path(path_type=Path), help="The tables (.npz); without it only readings are made.")
 def main(
-    motion: Path, assets: Path | None, people: int, clips: int, workers: int, readings: Path | None, out: Path
+    motion: Path,
+    assets: Path | None,
+    people: int,
+    split: Split,
+    clips: int,
+    workers: int,
+    readings: Path | None,
+    out: Path | None,
 ) -> None:
-    library = MotionLibrary.open(motion).split()[0]
-    rig = LandmarkRig.from_body(load_body(None))
     if readings is not None and readings.exists():
-        with np.load(readings, allow_pickle=False) as stored:
-            seen = Readings(**{f.name: stored[f.name] for f in fields(Readings)})
+        seen = Readings.load(readings)
     else:
-        stock = AssetFolder.open(assets) if assets else None
-        factory = SampleFactory(SampleConfig(seed=77), load_body(None), PoseSampler(library), stock)
-        rows = tqdm(stream(Looked(factory), range(people), workers), total=people, unit="picture")
-        seen = Readings.of([row for row in rows if row is not None])
+        seen = rendered(motion, assets, people, split, workers)
         if readings is not None:
             np.savez(readings, **{f.name: getattr(seen, f.name) for f in fields(seen)})
+    if out is None:
+        return
+    rig, library = LandmarkRig.from_body(load_body(None)), MotionLibrary.open(motion).split()[0]
     films = [Errors.of(clip, rig) for clip in tqdm(moving(library, clips, 60), total=clips, unit="clip")]
     noise = tables(Errors.of(seen.found(), rig), float((seen.score >= _FOUND).mean()), memory_of(films, library.rate))
     report(noise)

@@ -119,7 +119,7 @@ class InverseKinematics:
         sizes = [(part.inputs, part.outputs) for part in parts]
         expected = [(FEATURES, 3 * POINTS), (3 * POINTS + _LANDMARKS, OUTPUTS)]
         if sizes != expected:
-            raise InputError(f"{path}: expected networks of {expected} inputs and outputs, got {sizes}")
+            raise InputError(f"{path}: expected weights of {_WHAT} with {expected} inputs and outputs, got {sizes}")
         return cls(parts[0], parts[1], metadata)
 
     def __call__(self, seen: Sight) -> PoseGuess:

@@ -19,6 +19,7 @@ from tracker.detect import DetectConfig, LandmarkDetector
 from tracker.export.sequence import place_on_rays
 from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.identity import IdentityConfig, IdentityTracker
+from tracker.inverse_kinematics import InverseKinematics
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
 from tracker.pose_prior import PosePrior
@@ -79,7 +80,7 @@ class Tracker:
         self.identity = IdentityTracker(config.identity, config.detect.max_people)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
-        self._predictor = MotionPredictor.load()
+        self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
         self._tracks: dict[int, PersonTrack] = {}
         self._filters: dict[int, CausalFilter] = {}
         self._last: dict[int, tuple[float, Array]] = {}
@@ -159,7 +160,7 @@ class Tracker:
     def _fit(self, time: float, camera: Camera, person_id: int, detection: Detection) -> tuple[BodyState, Array, float]:
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
-            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
+            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor, self._kinematics)
         result = self._tracks[person_id].update(time, seen)
         confidence = self._confidence(detection, result)
         self._last[person_id] = (time, confidence)

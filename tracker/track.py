@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from tracker.fit import Belief, BodyState, FitResult, LandmarkFitter, Observation
-from tracker.initialise import initial_state, mirrored
+from tracker.initialise import guessed_state, initial_state, mirrored, sight
+from tracker.inverse_kinematics import InverseKinematics
 from tracker.predictor import Course, MotionPredictor, Past, carried
 from tracker.types import NUM_BETAS, Array
 
@@ -99,10 +100,16 @@ class ShapeMemory:
 
 
 class PersonTrack:
-    """Fits one person frame after frame."""
+    """Fits one person frame after frame. kinematics: guesses at what is not seen; without it only time bridges it."""
 
-    def __init__(self, fitter: LandmarkFitter, config: TrackConfig, predictor: MotionPredictor) -> None:
-        self.fitter, self.config, self._predictor = fitter, config, predictor
+    def __init__(
+        self,
+        fitter: LandmarkFitter,
+        config: TrackConfig,
+        predictor: MotionPredictor,
+        kinematics: InverseKinematics | None = None,
+    ) -> None:
+        self.fitter, self.config, self._predictor, self._kinematics = fitter, config, predictor, kinematics
         self.motion: Motion | None = None
         self._shape = ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
@@ -112,6 +119,8 @@ class PersonTrack:
         """time: s, later than the call before."""
         belief = self._belief(time)
         seen = self._unswapped(time, seen, belief)
+        if self._kinematics is not None:
+            belief = replace(belief, guess=self._kinematics(sight(seen)))
         if belief.state is None:
             result = self._fit_anew(seen, belief)
         else:
@@ -136,12 +145,18 @@ class PersonTrack:
         return Belief(betas, precision, state, time - self.motion.time)
 
     def _fit_anew(self, seen: Observation, belief: Belief) -> FitResult:
-        start = initial_state(self.fitter.rig, seen, belief.betas)
-        return self.fitter.fit(seen, belief, start, self.fitter.config.first_iterations)
+        """From the bones' directions, or from the guess where that leads to a better fit."""
+        fitter, betas = self.fitter, belief.betas
+        result = fitter.fit(seen, belief, initial_state(fitter.rig, seen, betas), fitter.config.first_iterations)
+        if belief.guess is None:
+            return result
+        start = guessed_state(fitter.rig, seen, betas, belief.guess)
+        other = fitter.fit(seen, belief, start, fitter.config.guessed_iterations)
+        return min(result, other, key=lambda fit: fit.cost)
 
     def _recover(self, seen: Observation, belief: Belief, result: FitResult) -> FitResult:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
-        free = Belief(belief.betas, belief.betas_precision)
+        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
         fresh = self._fit_anew(seen, free)
         warm = self.fitter.score(seen, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result

@@ -1,5 +1,7 @@
-"""Training of joint inpainting and GIK-Net from motion alone: people of any shape before any camera, their landmarks off
-as the detector's are (`noise.py`), parts of them hidden or blank. About 25 minutes on one CPU thread.
+"""Training of joint inpainting and GIK-Net from motion alone; about 25 minutes on one CPU thread.
+
+People of any shape stand before any camera, their landmarks are off as the detector's are (`noise.py`), parts of them
+are hidden or blank.
 
 Loss of a batch, points p (joints and landmarks about the pelvis), rotations R, shape β, and K(R, β) the points of the
 body so posed:
@@ -15,10 +17,12 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -107,7 +111,7 @@ class People:
     def __len__(self) -> int:
         return len(self.betas)
 
-    def some(self, rows: Array) -> People:
+    def some(self, rows: NDArray[np.int64]) -> People:
         return People(self.rotations[rows], self.betas[rows], self.points[rows])
 
 
@@ -179,7 +183,7 @@ def random_cameras(rng: np.random.Generator, people: People) -> tuple[Array, Arr
     return rotation, distance[:, None] * direction
 
 
-def hide(rng: np.random.Generator, rays: Array, config: HidingConfig) -> Array:
+def hide(rng: np.random.Generator, rays: Array, config: HidingConfig) -> NDArray[np.bool_]:
     """(n, 33) whether something stands in front of each landmark. rays: (n, 33, 2) where they are seen."""
     count, landmarks = rays.shape[:2]
     hidden = np.zeros((count, landmarks), bool)
@@ -219,32 +223,69 @@ def _in_box(rng: np.random.Generator, rays: Array) -> Array:
     return boxed
 
 
+@dataclass(frozen=True)
+class Shots:
+    """People before cameras, n of them."""
+
+    people: People
+    rotation: Array
+    """(n, 3, 3): R_camera_world."""
+    place: Array
+    """(n, 3) m: the pelvis in the camera's frame."""
+
+    @classmethod
+    def random(cls, rng: np.random.Generator, people: People) -> Shots:
+        return cls(people, *random_cameras(rng, people))
+
+    @cached_property
+    def points(self) -> Array:
+        """(n, 57, 3) m about the pelvis, the camera's axes."""
+        return self.people.points @ np.swapaxes(self.rotation, 1, 2)
+
+    @cached_property
+    def rays(self) -> Array:
+        """(n, 33, 2) of the landmarks at z = 1."""
+        seen = self.points[:, NUM_JOINTS:] + self.place[:, None]
+        return seen[..., :2] / seen[..., 2:]
+
+    def rotations(self) -> Array:
+        """(n, 24, 3, 3): the root from body to camera."""
+        rotations = self.people.rotations.astype(np.float64)
+        rotations[:, 0] = self.rotation @ rotations[:, 0]
+        return rotations
+
+    def detected(self, noise: LandmarkNoise, rng: np.random.Generator, hidden: NDArray[np.bool_]) -> Sight:
+        """What the detector says of them. hidden: (n, 33)."""
+        count = len(self.place)
+        # its axes are those of a camera that looks straight at the pelvis
+        truth = self.points[:, NUM_JOINTS:] @ facing(self.place[:, :2] / self.place[:, 2:])
+        read = noise.read(noise.numbers(rng, count), truth, hidden, rng.random(count))
+        size = np.ptp(self.rays, axis=1).max(axis=1)[:, None, None]
+        rays = self.rays[np.arange(count)[:, None], read.order] + size * read.offset
+        return Sight(rays, read.metric, read.visibility)
+
+    def exact(self) -> Sight:
+        """All landmarks where they are."""
+        truth = self.points[:, NUM_JOINTS:] @ facing(self.place[:, :2] / self.place[:, 2:])
+        hips = truth[:, _HIPS].mean(axis=1, keepdims=True)
+        return Sight(self.rays, truth - hips, np.ones(truth.shape[:2]))
+
+
 def lesson(people: People, noise: LandmarkNoise, config: InverseKinematicsTraining, rng: np.random.Generator) -> Lesson:
     """The people before random cameras, with parts hidden, as the detector says that they are."""
-    count = len(people)
-    rotation, place = random_cameras(rng, people)
-    points = people.points @ np.swapaxes(rotation, 1, 2)
-    seen = points[:, NUM_JOINTS:] + place[:, None]
-    rays = seen[..., :2] / seen[..., 2:]
-    hidden = hide(rng, rays, config.hiding)
+    count, shots = len(people), Shots.random(rng, people)
+    hidden = hide(rng, shots.rays, config.hiding)
     exact = rng.random(count) < config.clean
-    numbers = noise.numbers(rng, count)
-    swaps = np.where(exact, 1.0, rng.random(count))
-    # the detector's camera looks straight at the pelvis
-    T_camera_pelvis = facing(place[:, :2] / place[:, 2:])
-    truth = points[:, NUM_JOINTS:] @ T_camera_pelvis
-    read = noise.read(numbers, truth, hidden, swaps)
-    hips = truth[:, _HIPS].mean(axis=1, keepdims=True)
-    metric = np.where(exact[:, None, None], truth - hips, read.metric)
-    size = np.ptp(rays, axis=1).max(axis=1)[:, None, None]
-    rays = np.take_along_axis(rays, read.order[..., None], axis=1) + ~exact[:, None, None] * size * read.offset
+    said, true = shots.detected(noise, rng, hidden), shots.exact()
+    whole = exact[:, None, None]
+    rays, metric = np.where(whole, true.rays, said.rays), np.where(whole, true.metric, said.metric)
     blank = hidden & ((rng.random(count) < config.hiding.known) | exact)[:, None]
-    confidence = np.where(blank, 0.0, np.where(exact[:, None], 1.0, read.visibility))
+    confidence = np.where(blank, 0.0, np.where(exact[:, None], true.confidence, said.confidence))
     T = Sight(rays, metric, confidence).T_camera_facing
-    rotations = people.rotations.astype(np.float64)
-    rotations[:, 0] = np.swapaxes(T, 1, 2) @ rotation @ rotations[:, 0]
+    rotations = shots.rotations()
+    rotations[:, 0] = np.swapaxes(T, 1, 2) @ rotations[:, 0]
     focal = np.exp(config.focal_error * rng.normal(size=(count, 1, 1)))
-    return Lesson(Sight(rays * focal, metric, confidence), points @ T, rotations, people.betas)
+    return Lesson(Sight(rays * focal, metric, confidence), shots.points @ T, rotations, people.betas)
 
 
 def lessons(
@@ -269,7 +310,7 @@ def train(job: TrainingJob) -> str:
         millimetres, degrees = _held_out_errors(network, held, config)
     data = (
         f"{len(train_clips.clips)} motion clips, {train_clips.seconds / 60:.0f} minutes; {len(held.clips)} held out "
-        "(CMU motion capture: no restriction on use; DeepMimic's clips: MIT); detector's errors measured on rendered people"
+        "(CMU motion capture: no restriction on use; DeepMimic's clips: MIT); errors as measured on rendered people"
     )
     save_inverse_kinematics(target, network, job.provenance(data))
     return f"{target}: held-out joints, seen as the detector does, are off by {millimetres:.0f} mm and {degrees:.1f}°"

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.errors import InputError
 from tracker.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
@@ -47,7 +48,7 @@ class Reading:
     """(n, 33, 2): off in the picture, in parts of the person's size there (longer side of the landmarks' box)."""
     visibility: Array
     """(n, 33) 0..1."""
-    order: Array
+    order: NDArray[np.int64]
     """(n, 33): whose truth each landmark shows; not its own where left and right are mistaken."""
 
 
@@ -108,7 +109,7 @@ class LandmarkNoise:
         z[:, -2:] = lasting[:1, -2:]
         return z
 
-    def read(self, numbers: Array, truth: Array, hidden: Array, swaps: Array) -> Reading:
+    def read(self, numbers: Array, truth: Array, hidden: NDArray[np.bool_], swaps: Array) -> Reading:
         """numbers: of n people. truth: (n, 33, 3) m, axes of the camera that looks straight at them. hidden: (n, 33).
 
         swaps: (n,) in 0..1, evenly drawn: decides whether, and which, sides are mistaken.
@@ -128,7 +129,7 @@ class LandmarkNoise:
         metric = scale * (shown * (1 + self.slope[kind, which]) + off[..., :3])
         return Reading(metric, off[..., 3:], visibility, order)
 
-    def _order(self, swaps: Array) -> Array:
+    def _order(self, swaps: Array) -> NDArray[np.int64]:
         order = np.tile(SIDES["all"], (len(swaps), 1))
         edges = np.concatenate([[0.0], np.cumsum(self.swapped)])
         for part, low, high in zip(SIDES.values(), edges[:-1], edges[1:], strict=True):
