@@ -257,12 +257,16 @@ class Shots:
     def detected(self, noise: LandmarkNoise, rng: np.random.Generator, hidden: NDArray[np.bool_]) -> Sight:
         """What the detector says of them. hidden: (n, 33)."""
         count = len(self.place)
-        # its axes are those of a camera that looks straight at the pelvis
+        return self.read(noise, noise.numbers(rng, count), hidden, rng.random(count))
+
+    def read(self, noise: LandmarkNoise, numbers: Array, hidden: NDArray[np.bool_], swaps: Array) -> Sight:
+        """The same, numbers and swaps drawn already (see `LandmarkNoise.read`)."""
+        # the detector's axes are those of a camera that looks straight at the pelvis
         truth = self.points[:, NUM_JOINTS:] @ facing(self.place[:, :2] / self.place[:, 2:])
-        read = noise.read(noise.numbers(rng, count), truth, hidden, rng.random(count))
+        said = noise.read(numbers, truth, hidden, swaps)
         size = np.ptp(self.rays, axis=1).max(axis=1)[:, None, None]
-        rays = self.rays[np.arange(count)[:, None], read.order] + size * read.offset
-        return Sight(rays, read.metric, read.visibility)
+        rays = self.rays[np.arange(len(self.place))[:, None], said.order] + size * said.offset
+        return Sight(rays, said.metric, said.visibility)
 
     def exact(self) -> Sight:
         """All landmarks where they are."""
