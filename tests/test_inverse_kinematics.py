@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from tests.test_fit import mpjpe, observe, upright
 from tests.test_motion import library
 from tracker.body import load_body
 from tracker.errors import InputError
-from tracker.inverse_kinematics import FEATURES, POINTS, InverseKinematics, Sight, facing
-from tracker.keypoints import MEDIAPIPE_LANDMARKS, landmark_to_turn_matrix
+from tracker.fit import Belief, FitConfig, LandmarkFitter, Observation
+from tracker.geometry import matrix_from_axis_angle
+from tracker.initialise import guessed_state, initial_state
+from tracker.inverse_kinematics import FEATURES, POINTS, InverseKinematics, PoseGuess, Sight, facing
+from tracker.keypoints import MEDIAPIPE_LANDMARKS, landmark_to_turn_matrix, smpl_index
 from tracker.kinematics import LandmarkRig
 from tracker.motion.sampler import PoseSampler
 from tracker.networks.inverse_kinematics import InverseKinematicsConfig, InverseKinematicsNetwork
+from tracker.prior import JointPrior
 from tracker.training import TrainingJob, run_training
 from tracker.training.inverse_kinematics import (
     BELOW_WAIST,
@@ -211,3 +216,28 @@ def test_one_command_trains_from_motion_files(tmp_path: Path, monkeypatch: pytes
 
 def test_every_joint_has_landmarks_that_show_its_turn() -> None:
     np.testing.assert_allclose(landmark_to_turn_matrix().sum(axis=1), 1.0)
+
+
+def test_the_fit_follows_the_guess_where_nothing_is_seen() -> None:
+    """An arm that is not seen, and that the detector believes to hang, goes where the guess has it."""
+    fitter = LandmarkFitter(LandmarkRig.from_body(load_body(None)), JointPrior.anatomical(), FitConfig())
+    theta = np.zeros((24, 3))
+    theta[smpl_index("left_shoulder"), 2] = theta[smpl_index("right_shoulder"), 2] = 0.3
+    truth = observe(fitter, upright(theta, 0.0), np.zeros(10), np.array([0.0, 0.0, 4.0]), 0.002)
+    arm = [k for k, name in enumerate(MEDIAPIPE_LANDMARKS) if name.startswith("left_") and 13 <= k < 23]
+    pixels, metric, visibility = truth.seen.pixels.copy(), truth.seen.metric.copy(), truth.seen.visibility.copy()
+    down = np.linspace(0.28, 0.6, len(arm))[:, None] * np.array([0.1, 1.0, 0.0])
+    visibility[arm], metric[arm] = 0.0, metric[11] + down
+    pixels[arm] = pixels[11] + 360 * down[:, :2]
+    seen = Observation(truth.seen.camera, pixels, metric, visibility)
+    rotations = matrix_from_axis_angle(upright(theta, 0.0))
+    guess = PoseGuess(rotations, np.zeros(10), np.full(24, 0.1), np.zeros((POINTS, 3)))
+    off = {}
+    for name, belief in (("alone", Belief.stranger()), ("guessed", replace(Belief.stranger(), guess=guess))):
+        result = fitter.fit(seen, belief, initial_state(fitter.rig, seen, belief.betas), 30)
+        off[name] = mpjpe(result.posed.joints[[18, 20]], truth.joints[[18, 20]])
+        if name == "guessed":
+            start = guessed_state(fitter.rig, seen, belief.betas, guess)
+            np.testing.assert_allclose(start.transl, truth.transl, atol=0.1)
+    assert off["guessed"] < 0.4 * off["alone"]
+    assert off["alone"] > 100
