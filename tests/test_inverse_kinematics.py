@@ -241,3 +241,35 @@ def test_the_fit_follows_the_guess_where_nothing_is_seen() -> None:
             np.testing.assert_allclose(start.transl, truth.transl, atol=0.1)
     assert off["guessed"] < 0.4 * off["alone"]
     assert off["alone"] > 100
+
+
+def test_the_shipped_weights_know_where_a_hidden_limb_is() -> None:
+    """Sitting people, exact but for the blank feet and shins: nearer than where the knees would be straight."""
+    body, kinematics = PointBody(load_body(None)), InverseKinematics.load()
+    rng, count = np.random.default_rng(0), 40
+    theta = np.zeros((count, 24, 3))
+    theta[:, [smpl_index("left_hip"), smpl_index("right_hip")], 0] = -1.45
+    theta[:, [smpl_index("left_knee"), smpl_index("right_knee")], 0] = 1.5
+    theta[:, smpl_index("left_shoulder"), 2], theta[:, smpl_index("right_shoulder"), 2] = -1.1, 1.1
+    theta += rng.normal(size=theta.shape) * 0.05
+    theta[:, 0] = rng.uniform(-0.8, 0.8, (count, 1)) * np.array([0.0, 1.0, 0.0])
+    people = body.people(matrix_from_axis_angle(theta).astype(np.float32), np.zeros((count, 10)))
+    upright_camera = np.tile(np.diag([1.0, -1.0, -1.0]), (count, 1, 1))
+    some = Shots(people, upright_camera, np.tile([0.0, 0.0, 3.5], (count, 1)))
+    seen = some.exact()
+    confidence = seen.confidence.copy()
+    confidence[:, BELOW_WAIST[4:]] = 0.0
+    guess = kinematics(Sight(seen.rays, seen.metric, confidence))
+    feet = [smpl_index("left_ankle"), smpl_index("right_ankle")]
+    off = np.linalg.norm(guess.points[:, feet] - some.points[:, feet], axis=2)
+    assert off.mean() < 0.25
+    assert (
+        guess.spread[:, smpl_index("left_knee")].mean()
+        > 1.2 * kinematics(seen).spread[:, smpl_index("left_knee")].mean()
+    )
+
+
+def test_the_shipped_weights_say_where_they_come_from() -> None:
+    metadata = InverseKinematics.load().metadata
+    assert "CMU" in metadata["data"] and "MIT" in metadata["data"]
+    assert InverseKinematics.load().inpainting.inputs == FEATURES

@@ -19,9 +19,9 @@ from tracker.detect import DetectConfig, LandmarkDetector
 from tracker.export.sequence import place_on_rays
 from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.identity import IdentityConfig, IdentityTracker
-from tracker.inverse_kinematics import InverseKinematics
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
+from tracker.picture import PictureConfig, Pictures
 from tracker.pose_prior import PosePrior
 from tracker.predictor import MotionPredictor
 from tracker.prior import JointPrior
@@ -46,6 +46,7 @@ class TrackerConfig:
     """False gives out the fits as they are (for the zero-phase filter of files, or for measuring)."""
     coast_seconds: float = 0.4
     """A person whom the detector loses is carried forward by their motion for so long."""
+    picture: PictureConfig = field(default_factory=PictureConfig)
     body: Path | None = None
     """A user's SMPL file; None is the built-in free body."""
 
@@ -63,6 +64,9 @@ class Detector(Protocol):
 
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]: ...
 
+    def forget(self) -> None:
+        """Nothing that comes has to do with the frames so far."""
+
     def close(self) -> None: ...
 
 
@@ -73,20 +77,32 @@ class Tracker:
     ...     print(frame.time, [person.pose.transl for person in people])
     """
 
-    def __init__(self, config: TrackerConfig, body: BodyModel, detector: Detector) -> None:
+    def __init__(
+        self, config: TrackerConfig, body: BodyModel, detector: Detector, pictures: Pictures | None = None
+    ) -> None:
+        """pictures: asked after the landmarks (`tracker.picture`)."""
         self.config, self.body, self.detector = config, body, detector
         self.rig = LandmarkRig.from_body(body)
+        self._pictures = pictures
         self._outline = Outline.from_body(body)
-        self.identity = IdentityTracker(config.identity, config.detect.max_people)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
-        self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
-        self._tracks: dict[int, PersonTrack] = {}
-        self._filters: dict[int, CausalFilter] = {}
-        self._last: dict[int, tuple[float, Array]] = {}
+        self._predictor = MotionPredictor.load()
         self._evidence = landmark_to_joint_matrix()
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController()
+        self._know_nobody()
+
+    def _know_nobody(self) -> None:
+        self.identity = IdentityTracker(self.config.identity, self.config.detect.max_people)
+        self._tracks: dict[int, PersonTrack] = {}
+        self._filters: dict[int, CausalFilter] = {}
+        self._last: dict[int, tuple[float, Array]] = {}
+
+    def restart(self) -> None:
+        """Forgets everybody: the next frame is seen as a tracker that was just opened sees it, which is much slower."""
+        self.detector.forget()
+        self._know_nobody()
 
     @property
     def engine(self) -> str:
@@ -100,7 +116,9 @@ class Tracker:
         Raises InputError when a file it names is unusable or the detector is not installed.
         """
         config = config or TrackerConfig()
-        return cls(config, load_body(config.body), LandmarkDetector(config.detect))
+        body = load_body(config.body)
+        pictures = Pictures(body, LandmarkRig.from_body(body), config.picture) if config.picture.enabled else None
+        return cls(config, body, LandmarkDetector(config.detect), pictures)
 
     def __enter__(self) -> Tracker:
         return self
@@ -111,8 +129,10 @@ class Tracker:
         self.close()
 
     def close(self) -> None:
-        """Frees the detector."""
+        """Frees the detector and the networks."""
         self.detector.close()
+        if self._pictures is not None:
+            self._pictures.close()
 
     def run(self, spec: str) -> Iterator[tuple[Frame, list[Person]]]:
         """Every frame of a source (see `open_source`) with its people."""
@@ -129,7 +149,7 @@ class Tracker:
         clock.lap("identify")
         camera = self.config.camera.for_size(*frame.size)
         with self._blas.limit(limits=1, user_api="blas"):
-            found = {t.person_id: self._fit(frame.time, camera, t.person_id, t.detection) for t in tracked}
+            found = {t.person_id: self._fit(frame, camera, t.person_id, t.detection) for t in tracked}
         clock.lap("fit")
         people = {key: self._smoothed(key, frame.time, camera, *fit) for key, fit in found.items()}
         people |= self._coasting(frame.time, camera, set(found))
@@ -157,19 +177,25 @@ class Tracker:
         safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
         return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
 
-    def _fit(self, time: float, camera: Camera, person_id: int, detection: Detection) -> tuple[BodyState, Array, float]:
+    def _fit(
+        self, frame: Frame, camera: Camera, person_id: int, detection: Detection
+    ) -> tuple[BodyState, Array, float]:
+        pictures, points = self._pictures, detection.landmarks2d
+        view = None if pictures is None else pictures.view(frame.image, camera, points)
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
-            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor, self._kinematics)
-        result = self._tracks[person_id].update(time, seen)
+            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
+        result = self._tracks[person_id].update(frame.time, seen, view)
         confidence = self._confidence(detection, result)
-        self._last[person_id] = (time, confidence)
+        self._last[person_id] = (frame.time, confidence)
         return result.state, confidence, result.cost / len(detection.visibility)
 
     def _confidence(self, detection: Detection, result: FitResult) -> Array:
-        """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it."""
+        """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it; and, if
+        the picture was asked, the mean of that and of what the picture shows."""
         agreement = 1 / (1 + (result.residual / self.config.fit.outlier) ** 2)
-        return np.clip(self._evidence @ (detection.visibility * agreement), 0.0, 1.0)
+        confidence = np.clip(self._evidence @ (detection.visibility * agreement), 0.0, 1.0)
+        return confidence if result.support is None else (confidence + result.support) / 2
 
     def _smoothed(
         self, person_id: int, time: float, camera: Camera, state: BodyState, confidence: Array, nll: float
