@@ -185,28 +185,46 @@ def evaluate() -> None:
     """Measure the tracker: errors on made-up or recorded people, in clear view and under occlusion."""
 
 
+EVALUATION = options(
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."),
+    click.option(
+        "--stride",
+        type=click.IntRange(min=1),
+        default=40,
+        show_default=True,
+        help="Pixels of a 224² crop between places of the sliding patch; the papers take 10.",
+    ),
+    click.option("--textures", type=click.Path(path_type=Path), help="Folder of pictures that occluders are made of."),
+    click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]"),
+    click.option(
+        "--compare", "others", type=click.Path(path_type=Path), multiple=True, help="Folder of an earlier run."
+    ),
+    OVERWRITE,
+)
+PROTOCOL = options(
+    click.option(
+        "--protocol", "protocols", multiple=True, help="Occlusion, beside the clean pictures; all for every one."
+    ),
+    click.option(
+        "--every",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Under stills' protocols every so many frames of a clip only.",
+    ),
+)
+
+
 @evaluate.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out/evaluation"), show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, other people.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/evaluation/synthetic"), show_default=True)
 @click.option("--stills", type=click.IntRange(min=0), default=10, show_default=True, help="Number of still pictures.")
 @click.option("--clips", type=click.IntRange(min=0), default=3, show_default=True, help="Number of clips.")
 @click.option("--seconds", type=click.FloatRange(min=4.0), default=10.0, show_default=True, help="Length of a clip.")
-@click.option(
-    "--stride",
-    type=click.IntRange(min=1),
-    default=40,
-    show_default=True,
-    help="Pixels of a 224² crop between places of the sliding patch; the papers take 10.",
-)
-@click.option(
-    "--textures", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Pictures for occluders."
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
-@click.option("--compare", "others", type=click.Path(path_type=Path), multiple=True, help="Folder of an earlier run.")
-@OVERWRITE
+@click.option("--motion", type=click.Path(path_type=Path), help="People move as in these files; as `train` reads them.")
+@EVALUATION
 @BODY
 @COMMON
-def synthetic(out: Path, others: tuple[Path, ...], workers: int | None, overwrite: bool, **given: Any) -> None:
+def synthetic(**given: Any) -> None:
     """Evaluate on made-up people with exact truth; needs no data.
 
     \b
@@ -215,87 +233,92 @@ def synthetic(out: Path, others: tuple[Path, ...], workers: int | None, overwrit
       summary.json      every figure; summary.csv the same as a table
       cases/            what the figures are made of; a run that was stopped goes on from there
     """
-    import os
-
-    from tracker.evaluation.benchmark import evaluate_synthetic
     from tracker.evaluation.cases import PictureSize, SyntheticSettings
-    from tracker.evaluation.run import EvaluationJob
     from tracker.interrupt import deferred_interrupt
 
-    size = PictureSize(seconds=given["seconds"])
-    chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures")}
-    job = EvaluationJob(out, SyntheticSettings(**chosen, size=size), workers or os.cpu_count() or 1, overwrite)
+    chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures", "motion")}
+    settings = SyntheticSettings(**chosen, size=PictureSize(seconds=given["seconds"]))
     with deferred_interrupt() as interrupt:
-        click.echo(evaluate_synthetic(job, configured(given, {}), others, interrupt))
+        click.echo(evaluation(given, given["out"]).synthetic(settings, interrupt))
 
 
 @evaluate.command()
 @click.argument("name", metavar="NAME")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--protocol", default="clean", show_default=True, help="Occlusion; 'evaluate dataset --help' lists them.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: out/evaluation/NAME.")
+@PROTOCOL
+@click.option("--limit", type=click.IntRange(min=1), help="So many recordings only.")
+@click.option("--regressor", type=click.Path(path_type=Path), help="J_regressor_h36m.npy, for the papers' joints.")
+@click.option("--truth-bodies", type=click.Path(path_type=Path), help="Folder of SMPL_MALE.pkl and the like.")
 @click.option(
-    "--textures", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Pictures for occluders."
+    "--predicted", type=click.Path(path_type=Path), help="Judge the results of `track` in this folder instead."
 )
-@click.option("--regressor", type=click.Path(path_type=Path), help="J_regressor_h36m.npy, for sets of other joints.")
-@click.option("--limit", type=click.IntRange(min=1), help="Evaluate on so many recordings only.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of occluders' places and looks."
-)
+@EVALUATION
 @PEOPLE
 @CAMERA
 @COMMON
-def dataset(name: str, path: Path, protocol: str, limit: int | None, **given: Any) -> None:
-    """Evaluate on a data set that you have: its NAME and the PATH it lies in.
+def dataset(name: str, path: Path, protocols: tuple[str, ...], **given: Any) -> None:
+    """Evaluate on a data set that you have: its NAME and the PATH it lies in. Writes what `synthetic` writes.
 
     \b
     Names:      3dpw 3dpw-occ 3doh50k h36m-p1 h36m-p2 mpi-inf-3dhp lsp spin-npz mmhuman3d
-                person-npz (without pictures: only to be read)
-    Protocols:  clean; for stills patch-40 patch-80 patch-40-dense patch-80-dense bar circle rectangle;
-                for clips limb pillar lower-half
+                person-npz: a folder that `track` wrote; how far does occlusion move its answers?
+    Protocols:  patch-40 patch-80 bar circle rectangle: each frame by itself
+                limb pillar lower-half crossing: over time
     """
-    from itertools import islice
-
-    from tracker.evaluation.datasets import read_dataset
-    from tracker.evaluation.recorded import RecordedJob, dataset_report, evaluate_recordings
-    from tracker.evaluation.texture import Textures
     from tracker.interrupt import deferred_interrupt
 
-    job = RecordedJob(protocol, Textures.from_folder(given["textures"]), given["regressor"], given["seed"])
-    recordings = list(islice(read_dataset(name, path), limit))
+    settings = recorded_settings(name, path, protocols, given)
     with deferred_interrupt() as interrupt:
-        rows = evaluate_recordings(recordings, job, configured(given, {}), interrupt)
-    click.echo(dataset_report(rows, recordings, job))
+        click.echo(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
 
 
 @evaluate.command()
 @click.argument("video", type=click.Path(path_type=Path))
-@click.option(
-    "--protocol",
-    type=click.Choice(["limb", "pillar", "lower-half"]),
-    default="limb",
-    show_default=True,
-    help="A patch that follows a limb for 2 s, a pillar that is passed, everything below the hips.",
-)
-@click.option(
-    "--textures", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Pictures for occluders."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the occluder's look.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: out/evaluation/<name of the video>.")
+@PROTOCOL
+@EVALUATION
 @PEOPLE
 @CAMERA
 @COMMON
-def clip(video: Path, protocol: str, **given: Any) -> None:
-    """Put an occluder into any VIDEO and measure how far it moves the tracker's answer."""
+def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
+    """Put occluders into any VIDEO or picture and measure how far they move the tracker's answer.
+
+    Protocols are those of `dataset`. Writes what `synthetic` writes, and the answer on the clear picture in clear/.
+    """
     from tracker.evaluation.own_clip import clear_answer
-    from tracker.evaluation.recorded import RecordedJob, dataset_report, evaluate_recordings
-    from tracker.evaluation.texture import Textures
     from tracker.interrupt import deferred_interrupt
 
-    config = configured(given, {})
-    job = RecordedJob(protocol, Textures.from_folder(given["textures"]), None, given["seed"])
+    out = given["out"] or Path("out/evaluation") / video.stem
     with deferred_interrupt() as interrupt:
-        recordings = [clear_answer(video, config, interrupt)]
-        rows = evaluate_recordings(recordings, job, config, interrupt)
-    click.echo(dataset_report(rows, recordings, job))
+        truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
+        settings = recorded_settings("person-npz", truth, protocols, given)
+        click.echo(evaluation(given, out).recorded(settings, interrupt))
+
+
+def recorded_settings(name: str, path: Path, protocols: tuple[str, ...], given: dict[str, Any]) -> Any:
+    """What is evaluated on recorded people, of a command's options those that it has."""
+    from tracker.evaluation.recorded import PROTOCOLS, RecordedSettings
+
+    wanted = PROTOCOLS if "all" in protocols else tuple(dict.fromkeys(each for each in protocols if each != "clean"))
+    names = ("seed", "stride", "every", "limit", "textures", "regressor", "truth_bodies", "predicted")
+    return RecordedSettings(name, path, wanted, **{each: given[each] for each in names if each in given})
+
+
+def evaluation_job(given: dict[str, Any], out: Path) -> Any:
+    """Where a command's results go, and how it is run."""
+    import os
+
+    from tracker.evaluation.run import EvaluationJob
+
+    return EvaluationJob(out, given["workers"] or os.cpu_count() or 1, given["overwrite"])
+
+
+def evaluation(given: dict[str, Any], out: Path) -> Any:
+    """The evaluation that a command's options ask for."""
+    from tracker.evaluation.benchmark import Evaluation
+
+    return Evaluation(evaluation_job(given, out), configured(given, {}), given["others"])
 
 
 @evaluate.command()

@@ -251,6 +251,23 @@ def test_stills_far_apart_are_searched_all_over() -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_what_is_forgotten_changes_nothing() -> None:
+    """After three frames the first one is looked at as it was when nothing was known."""
+    lost = [Bar(200.0 + 250 * k, 300.0, 120.0).bbox for k in range(3)]
+    with LandmarkDetector() as found:
+        taken = looks_taken(found)
+        found.detect(Frame(0, 0.0, picture(SMALL)), lost)
+        first = [look.copy() for look in taken]
+        for index in (1, 2):
+            found.detect(Frame(index, index / 30, picture(LARGE)), lost)
+        found.forget()
+        taken.clear()
+        found.detect(Frame(0, 0.0, picture(SMALL)), lost)
+        assert len(taken) == len(first) > 2
+        assert all((one == other).all() for one, other in zip(taken, first, strict=True))
+
+
+@pytest.mark.usefixtures("fake")
 def test_nobody_is_searched_for_when_enough_people_are_known() -> None:
     with LandmarkDetector(DetectConfig(max_people=1)) as found:
         found.detect(Frame(0, 0.0, picture(LARGE)))

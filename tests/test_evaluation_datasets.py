@@ -179,6 +179,12 @@ def test_lsp(tmp_path: Path) -> None:
     assert fourth.pictures == (tmp_path / "images" / "im0004.jpg",)
     assert third.joints2d[0] == pytest.approx(joints[:2, :, 2].T - 0.5)  # type: ignore[index]
     assert third.joints3d is None
+    assert third.parts is None
+    parts = tmp_path / "data" / "lsp" / "im0003_part_segmentation.png"
+    parts.parent.mkdir(parents=True)
+    parts.touch()
+    third, fourth = read_dataset("lsp", tmp_path)
+    assert (third.parts, fourth.parts) == ((parts,), None)
 
 
 def test_spin_annotations(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tracker.evaluation.sequence_occlusion import (
     Whereabouts,
     limb_patch,
     lower_half,
+    passing,
     pillar,
 )
 from tracker.evaluation.texture import Textures, made_up
@@ -162,6 +163,38 @@ def test_a_cut_out_person_covers_only_their_place() -> None:
     image, other = np.full((20, 30, 3), 10, np.uint8), np.full((20, 30, 3), 200, np.uint8)
     mask = np.zeros((20, 30), bool)
     mask[5:15, 10:20] = True
-    result = CutOuts([other], [mask]).apply(image, 0)
+    result = CutOuts([other], [mask], [0], (30, 20)).apply(image, 0)
     assert (result[7:13, 12:18] == 200).all()
     assert (result[:3] == 10).all()
+
+
+def test_somebody_passes_in_the_middle_of_a_clip_of_another_size_and_rate(person: Whereabouts) -> None:
+    """Cut-outs of 1 s at 5 fps, of a column that walks to the right, in ten seconds at 10 fps."""
+    masks = [np.zeros((24, 32), bool) for _ in range(5)]
+    for i, mask in enumerate(masks):
+        mask[8:, 6 * i : 6 * i + 4] = True
+    others = [np.full((24, 32, 3), 200, np.uint8)] * 5
+    crossing = passing(person, others, masks, np.arange(5) / 5)
+    shown = [i for i in range(100) if crossing.mask(i).any()]
+    assert shown == list(range(shown[0], shown[-1] + 1))
+    assert len(shown) == pytest.approx(8, abs=1)
+    assert (shown[0] + shown[-1]) / 2 == pytest.approx(49.5, abs=1)
+    assert crossing.mask(shown[0]).shape == (480, 640)
+    assert (crossing.apply(np.zeros((480, 640, 3), np.uint8), shown[0])[400, 40] == 200).all()
+    assert not crossing.apply(np.zeros((480, 640, 3), np.uint8), 0).any()
+
+
+def test_somebody_stands_in_front_of_a_still(person: Whereabouts) -> None:
+    still = Whereabouts(person.times[:1], person.joints2d[:1], person.boxes[:1], SIZE)
+    masks = [np.zeros((24, 32), bool) for _ in range(5)]
+    for i, mask in enumerate(masks):
+        mask[8:, 6 * i : 6 * i + 4] = True
+    mask = passing(still, [np.zeros((24, 32, 3), np.uint8)] * 5, masks, np.arange(5) / 5).mask(0)
+    # the person's middle is at 200 px, the second column reaches from 120 to 200
+    assert np.flatnonzero(mask.any(axis=0))[[0, -1]].tolist() == [120, 199]
+
+
+def test_protocols_in_time_lie_on_a_still(person: Whereabouts) -> None:
+    still = Whereabouts(person.times[:1], person.joints2d[:1], person.boxes[:1], SIZE)
+    for covering in (limb_patch(still, Textures(), 0), pillar(still, Textures(), 0), lower_half(still)):
+        assert covering.mask(0).any()

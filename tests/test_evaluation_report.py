@@ -128,10 +128,15 @@ def test_runs_side_by_side_on_the_screen() -> None:
     row = next(line for line in lines if line.strip().startswith("new − old"))
     assert "-8.5" in row
     assert "bar" in lines
+    assert "old (2) − old" in comparison([runs[0], runs[0]])
 
 
 def test_best_median_and_worst() -> None:
-    table = {"error": np.array([[30.0], [10.0], [np.nan], [20.0], [90.0]]), "visible": np.ones((5, 1), bool)}
+    table = {
+        "error": np.array([[30.0], [10.0], [np.nan], [20.0], [90.0]]),
+        "box_units": np.full((5, 1), np.nan),
+        "visible": np.ones((5, 1), bool),
+    }
     case = Case("still", 0, "clean")
     ranked = picked([Pick(case, i) for i in range(5)], {case: table})
     assert [(name, pick.index) for name, pick in ranked] == [("best", 1), ("median", 0), ("worst", 4)]

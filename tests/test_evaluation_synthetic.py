@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 
 from tracker.body import load_body
 from tracker.errors import InputError, RunError
-from tracker.evaluation.benchmark import evaluate_synthetic
-from tracker.evaluation.cases import CLEAN, Bench, Case, SyntheticSettings, all_cases, all_scenes
+from tracker.evaluation.benchmark import Evaluation
+from tracker.evaluation.cases import CLEAN, Case, SyntheticBench, SyntheticSettings, all_cases, all_scenes
 from tracker.evaluation.run import EvaluationJob, prepare, run_cases
 from tracker.evaluation.synthetic import CLIP, CROSSER, STILL, PictureSize, PictureStore, SceneKey, draw
 from tracker.interrupt import Interrupt
@@ -68,42 +67,42 @@ def test_the_truth_lies_on_the_picture(store: PictureStore) -> None:
 
 
 @pytest.fixture
-def job(tmp_path: Path, store: PictureStore) -> EvaluationJob:
-    settings = SyntheticSettings(seed=3, stills=1, clips=0, stride=144, degrees=(5,), size=SMALL)
-    return EvaluationJob(tmp_path / "run", settings, workers=2, cache=store.folder)
+def caches(store: PictureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracker.evaluation.benchmark.picture_cache", lambda: store.folder)
 
 
 @pytest.mark.slow
-def test_two_runs_agree_and_a_stopped_one_goes_on(job: EvaluationJob, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("caches")
+def test_two_runs_agree_and_a_stopped_one_goes_on(tmp_path: Path) -> None:
     pytest.importorskip("mediapipe")
-    text = evaluate_synthetic(job, TrackerConfig(), [], Interrupt())
-    assert "patch 80, worst" in text
+    settings = SyntheticSettings(seed=3, stills=1, clips=0, stride=144, degrees=(5,), size=SMALL)
+    job = EvaluationJob(tmp_path / "run", workers=2)
+    text = Evaluation(job, TrackerConfig()).synthetic(settings, Interrupt())
+    assert "patch-80, worst" in text
     summary = (job.out / "summary.json").read_bytes()
     (job.out / "cases" / "still_000_bar.npz").unlink()
-    evaluate_synthetic(job, TrackerConfig(), [], Interrupt())
+    again = Evaluation(job, TrackerConfig(), [job.out]).synthetic(settings, Interrupt())
     assert (job.out / "summary.json").read_bytes() == summary
+    assert "run (2) − run" in again
     assert "data:image/jpeg" in (job.out / "report.html").read_text(encoding="utf-8")
-    shutil.rmtree(tmp_path / "run")
 
 
 def test_results_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
-    first = EvaluationJob(tmp_path, SyntheticSettings(seed=1, stills=1, clips=0))
-    prepare(first, TrackerConfig())
-    prepare(first, TrackerConfig())
-    other = EvaluationJob(tmp_path, SyntheticSettings(seed=2, stills=1, clips=0))
+    prepare(EvaluationJob(tmp_path), {"seed": 1})
+    prepare(EvaluationJob(tmp_path), {"seed": 1})
     with pytest.raises(InputError, match=r"holds an evaluation of other settings .*--overwrite"):
-        prepare(other, TrackerConfig())
+        prepare(EvaluationJob(tmp_path), {"seed": 2})
     (tmp_path / "cases" / "still_000_clean.npz").write_bytes(b"old")
-    prepare(EvaluationJob(tmp_path, other.settings, overwrite=True), TrackerConfig())
+    prepare(EvaluationJob(tmp_path, overwrite=True), {"seed": 2})
     assert not list((tmp_path / "cases").iterdir())
 
 
 def test_an_interrupt_stops_before_anything_new(tmp_path: Path) -> None:
     interrupt = Interrupt()
     interrupt.requested = True
-    job = EvaluationJob(tmp_path / "run", SyntheticSettings(stills=1, clips=0), workers=1, cache=tmp_path / "cache")
+    bench = SyntheticBench(SyntheticSettings(stills=1, clips=0), TrackerConfig(), PictureStore(tmp_path / "cache"))
     with pytest.raises(KeyboardInterrupt):
-        run_cases(job, TrackerConfig(), interrupt)
+        run_cases(EvaluationJob(tmp_path / "run", workers=1), bench, interrupt)
     assert not list((tmp_path / "run" / "cases").iterdir())
 
 
@@ -119,6 +118,6 @@ def test_the_tracker_gets_a_picture_and_nothing_of_the_truth(
     real = Tracker.step
     monkeypatch.setattr(Tracker, "step", lambda self, frame: seen.append(frame) or real(self, frame))
     settings = SyntheticSettings(seed=3, stills=1, clips=0, size=SMALL)
-    table = Bench(settings, TrackerConfig(), store).run(Case(STILL, 0, CLEAN))
+    table = SyntheticBench(settings, TrackerConfig(), store).run(Case(STILL, 0, CLEAN))
     assert [type(frame) for frame in seen] == [Frame]
     assert table["error"].shape == (1, 24)

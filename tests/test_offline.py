@@ -41,6 +41,9 @@ class Walking:
         detection = somebody(-0.5 + 0.02 * frame.index, bend=0.1 + 0.02 * frame.index)[0]
         return [replace(detection, landmarks2d=detection.landmarks2d + noise)]
 
+    def forget(self) -> None:
+        """Remembers nothing."""
+
     def close(self) -> None:
         """Holds nothing."""
 

@@ -44,6 +44,9 @@ class Script:
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
         return self._frames[frame.index]
 
+    def forget(self) -> None:
+        """The script goes by the frames' numbers."""
+
     def close(self) -> None:
         self.closed = True
 
@@ -80,6 +83,20 @@ def test_somebody_who_left_is_not_shown_for_ever() -> None:
     seen, _ = somebody(0.0)
     results = run([[seen]] * 10 + [[]] * 40)
     assert results[-1] == []
+
+
+def test_a_restarted_tracker_answers_like_a_fresh_one() -> None:
+    (left, _), (right, _) = somebody(-0.8), somebody(0.8, bend=0.3)
+    picture = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
+    with Tracker(CONFIG, load_body(None), Script([[right]])) as fresh:
+        (expected,) = fresh.step(Frame(0, 0.0, picture))
+    with Tracker(CONFIG, load_body(None), Script([[right], [left], [left]])) as tracker:
+        for index in (1, 2):
+            tracker.step(Frame(index, 10.0 + index, picture))
+        tracker.restart()
+        (person,) = tracker.step(Frame(0, 0.0, picture))
+    assert person.person_id == expected.person_id
+    np.testing.assert_array_equal(person.joints3d, expected.joints3d)
 
 
 def test_projected_joints_agree_with_the_pose() -> None:

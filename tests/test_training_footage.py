@@ -39,6 +39,9 @@ class Standing:
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
         return [self._detection]
 
+    def forget(self) -> None:
+        """Remembers nothing."""
+
     def close(self) -> None:
         """Holds nothing."""
 

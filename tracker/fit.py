@@ -62,6 +62,8 @@ class FitConfig:
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
     prior_weight: float = 1.5
     """Of the joints' ranges."""
+    regressed_spread: float = 0.15
+    """rad: how far off the rotations are that the networks regress from the picture."""
     latent_weight: float = 0.3
     """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
     turn_rate: float = 1.0
@@ -92,6 +94,11 @@ class BodyState:
     def to_pose(self) -> Pose:
         theta = axis_angle_from_matrix(self.rotations)
         return Pose(theta[0], theta[1:].reshape(-1), self.betas, self.transl)
+
+    def turned(self, turn: Array, root: Array) -> BodyState:
+        """The same body in a camera frame turned by `turn` (3, 3). root: (3,) m, where its pelvis is at rest."""
+        rotations = np.concatenate([(turn @ self.rotations[0])[None], self.rotations[1:]])
+        return BodyState(rotations, self.betas, turn @ (self.transl + root) - root)
 
     def moved(self, step: Array) -> BodyState:
         """step: (85,) in the solver's order: rotations in each joint's own frame, β, transl."""
@@ -132,6 +139,8 @@ class Belief:
     """Since the pose that the prediction starts from."""
     guess: PoseGuess | None = None
     """What the trained inverse kinematics makes of the landmarks."""
+    regressed: Array | None = None
+    """(24, 3, 3) rotations that the networks regress from the picture; None when it was not asked."""
 
     @classmethod
     def stranger(cls) -> Belief:
@@ -149,6 +158,10 @@ class FitResult:
     """(33,) distance of each landmark in the picture, in standard deviations."""
     betas_information: Array
     """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
+    precision: Array
+    """(85, 85) Gauss–Newton matrix of everything that was known: rotations in each joint's own frame, β, transl."""
+    support: Array | None = None
+    """(24,) 0..1: how far the picture itself shows each joint's part of the body; None when it was not asked."""
 
 
 @dataclass
@@ -273,6 +286,8 @@ class LandmarkFitter:
         habit, pulls = self._habit(start), self._pulls
         if belief.guess is not None:
             pulls = (*pulls, self._guess_pull(seen, belief, belief.guess))
+        if belief.regressed is not None:
+            pulls = (*pulls, _drawn_to(belief.regressed, np.full(NUM_JOINTS, 1 / self.config.regressed_spread)))
         if belief.state is None:
             return _Problem(self._view(seen), pulls, belief, np.zeros((3, 3)), habit)
         spread = np.sqrt(max(belief.seconds, 1e-3))
@@ -310,7 +325,7 @@ class LandmarkFitter:
         information = schur - belief.betas_precision
         posed = PosedPoints(landmarks.points, landmarks.joints, landmarks.rest_joints, landmarks.world_rotations)
         residual = np.linalg.norm(landmarks.pixel_residual, axis=1)
-        return FitResult(state, system.cost, posed, residual, information)
+        return FitResult(state, system.cost, posed, residual, information, matrix)
 
 
 def _drawn_to(rotations: Array, slope: Array) -> RotationPull:

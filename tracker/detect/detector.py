@@ -170,11 +170,13 @@ class LandmarkDetector:
                 raise InputError(f"task file {self.config.task_file}: {error}") from error
             raise
         self._follower: Follower = NetworkFollower(self.config.threads)
+        self.forget()
+
+    def forget(self) -> None:
+        """The next frame is looked at like the first one."""
         self._followed: list[Region] = []
-        self._seen_at = self._looked_at = -math.inf
-        self._lost_count = 0
-        self._searched_at = -math.inf
-        self._search_count = 0
+        self._seen_at = self._looked_at = self._searched_at = -math.inf
+        self._lost_count = self._search_count = 0
 
     def __enter__(self) -> LandmarkDetector:
         return self

@@ -1,47 +1,34 @@
-"""The pieces of an evaluation that are worked through on their own: one scene under one protocol, with one tracker.
-
-Each gives a table of arrays, the same for the same settings, so that a run can stop, go on, and be spread over
-processes.
-"""
+"""The synthetic benchmark's cases: one made-up scene under one protocol, with one tracker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body.free_body import load_free_body
-from tracker.evaluation.occlusion import (
-    DEGREES,
-    SHAPES,
-    JointShape,
-    Mask,
-    Placement,
-    SlidingPatch,
-    StillProtocol,
-    painted,
-)
+from tracker.evaluation.captured import held_out_clips
+from tracker.evaluation.occlusion import DEGREES, STILL_PROTOCOLS, Mask, Placement, painted, still_protocol
 from tracker.evaluation.scoring import Judge, Row, stacked
 from tracker.evaluation.sequence_occlusion import (
     SEQUENCE_PROTOCOLS,
     CutOuts,
     Occlusion,
     Whereabouts,
-    limb_patch,
-    lower_half,
-    pillar,
+    occlusion_of,
 )
-from tracker.evaluation.synthetic import CLIP, CROSSER, STILL, Footage, PictureSize, PictureStore, SceneKey
+from tracker.evaluation.synthetic import CLIP, CROSSER, STILL, Footage, PictureSize, PictureStore, SceneKey, version
 from tracker.evaluation.texture import Textures
 from tracker.evaluation.truth import Truth
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.types import Frame, Person
 
 CLEAN = "clean"
-PATCH_SIDES = (40, 80)
 
 
 @dataclass(frozen=True)
@@ -56,12 +43,8 @@ class SyntheticSettings:
     degrees: tuple[int, ...] = DEGREES
     size: PictureSize = field(default_factory=PictureSize)
     textures: Path | None = None
-
-    def protocol(self, name: str) -> StillProtocol:
-        """The protocol for stills of this name."""
-        if name in SHAPES:
-            return JointShape(name, self.degrees)
-        return SlidingPatch(int(name.removeprefix("patch ")), self.stride)
+    motion: Path | None = None
+    """Captured motion for the people, of which what is held out of training is used."""
 
 
 @dataclass(frozen=True)
@@ -75,37 +58,51 @@ class Case:
 
     @property
     def name(self) -> str:
-        return f"{self.kind}_{self.number:03d}_{self.protocol.replace(' ', '_')}"
+        return f"{self.kind}_{self.number:03d}_{self.protocol}"
 
     def key(self, settings: SyntheticSettings) -> SceneKey:
         """The scene."""
-        return SceneKey(settings.seed, self.kind, self.number, settings.size)
-
-
-def still_protocols() -> tuple[str, ...]:
-    """Names of all protocols for stills."""
-    return (CLEAN, *(f"patch {side}" for side in PATCH_SIDES), *SHAPES)
+        return SceneKey(settings.seed, self.kind, self.number, settings.size, settings.motion)
 
 
 def all_cases(settings: SyntheticSettings) -> list[Case]:
-    """Everything that the settings ask for."""
-    stills = [Case(STILL, i, name) for i in range(settings.stills) for name in still_protocols()]
-    return stills + [Case(CLIP, i, name) for i in range(settings.clips) for name in (CLEAN, *SEQUENCE_PROTOCOLS)]
+    """Everything that the settings ask for. Clips, which take long, come first: at the end they would keep one
+    process busy while the others wait."""
+    clips = [Case(CLIP, i, name) for i in range(settings.clips) for name in (CLEAN, *SEQUENCE_PROTOCOLS)]
+    return clips + [Case(STILL, i, name) for i in range(settings.stills) for name in (CLEAN, *STILL_PROTOCOLS)]
 
 
 def all_scenes(settings: SyntheticSettings) -> list[SceneKey]:
     """Every scene that has to be drawn, the longest first."""
-    clips = [SceneKey(settings.seed, kind, i, settings.size) for i in range(settings.clips) for kind in (CLIP, CROSSER)]
-    return clips + [SceneKey(settings.seed, STILL, i, settings.size) for i in range(settings.stills)]
+    clips = [
+        key
+        for i in range(settings.clips)
+        for key in (Case(CLIP, i, CLEAN).key(settings), SceneKey(settings.seed, CROSSER, i, settings.size))
+    ]
+    return clips + [Case(STILL, i, CLEAN).key(settings) for i in range(settings.stills)]
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What cases are worked through with."""
+class SyntheticBench:
+    """The benchmark's cases and what they are worked through with; see `run.Bench`."""
 
     settings: SyntheticSettings
     tracker: TrackerConfig
     store: PictureStore
+
+    def describe(self) -> dict[str, Any]:
+        return {"settings": asdict(self.settings), "tracker": asdict(self.tracker), "pictures": version()}
+
+    def cases(self) -> list[Case]:
+        settings, size = self.settings, self.settings.size
+        # what is wrong with textures or motion is said before anything is drawn
+        Textures.from_folder(settings.textures)
+        if settings.motion is not None:
+            held_out_clips(settings.motion, size.rate, round(size.seconds * size.rate))
+        return all_cases(settings)
+
+    def preparations(self) -> list[Callable[[], object]]:
+        return [partial(self.store.prepare, key) for key in all_scenes(self.settings)]
 
     def run(self, case: Case) -> Row:
         """The table of one case. Raises RunError as drawing and tracking do."""
@@ -117,23 +114,24 @@ class Bench:
         rows = []
         # one person, as the papers' protocols, which hand the person's crop to the network
         config = replace(self.tracker, detect=replace(self.tracker.detect, max_people=1))
-        for index, placement in enumerate(self.placements(case, footage)):
-            with Tracker.open(config) as tracker:
+        with Tracker.open(config) as tracker:
+            judge = Judge(tracker.body, load_free_body(), footage.truth, parts=True)
+            for index, placement in enumerate(self.placements(case, footage)):
+                tracker.restart()
                 people = tracker.step(Frame(0, 0.0, self.picture(case, footage, placement, index)))
-                row = Judge(tracker.body, load_free_body(), footage.truth, parts=True).row(0, people, placement.mask)
-            place = {"degree": np.array(placement.degree), "occluded_joint": np.array(placement.joint)}
-            rows.append(row | place | {"index": np.array(index)})
+                place = {"degree": np.array(placement.degree), "occluded_joint": np.array(placement.joint)}
+                rows.append(judge.row(0, people, placement.mask) | place | {"index": np.array(index)})
         return stacked(rows)
 
     def placements(self, case: Case, footage: Footage) -> Iterator[Placement]:
-        """All placements of a still's protocol, those of an identical picture left out."""
+        """All placements of a still's protocol."""
         truth = footage.truth
         size = (truth.camera.width, truth.camera.height)
         if case.protocol == CLEAN:
-            yield Placement(CLEAN, 0, -1, np.zeros(size[::-1], bool))
+            yield Placement(0, -1, np.zeros(size[::-1], bool))
         else:
             seed = self.settings.seed * 1000 + case.number
-            protocol = self.settings.protocol(case.protocol)
+            protocol = still_protocol(case.protocol, self.settings.stride, self.settings.degrees)
             yield from protocol.placements(size, truth.crop_box(0), truth.joints2d[0], seed)
 
     def picture(self, case: Case, footage: Footage, placement: Placement, index: int) -> NDArray[np.uint8]:
@@ -159,16 +157,14 @@ class Bench:
 
     def occlusion(self, case: Case, footage: Footage) -> Occlusion | None:
         """What is in front of a clip; None for the clean one."""
-        where = _whereabouts(footage.truth)
-        textures, seed = Textures.from_folder(self.settings.textures), self.settings.seed * 1000 + case.number
         if case.protocol == CLEAN:
             return None
+        where = _whereabouts(footage.truth)
         if case.protocol == "crossing":
             crosser = self._crosser(case)
-            return CutOuts(crosser.images, crosser.masks)
-        if case.protocol == "lower half":
-            return lower_half(where)
-        return limb_patch(where, textures, seed) if case.protocol == "limb" else pillar(where, textures, seed)
+            return CutOuts(crosser.images, crosser.masks, range(len(crosser.images)), where.size)
+        textures = Textures.from_folder(self.settings.textures)
+        return occlusion_of(case.protocol, where, textures, self.settings.seed * 1000 + case.number)
 
     def _crosser(self, case: Case) -> Footage:
         return self.store.footage(SceneKey(self.settings.seed, CROSSER, case.number, self.settings.size))

@@ -4,47 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body import BodyModel, load_body
-from tracker.body.free_body import load_free_body
+from tracker.body import BodyModel
 from tracker.camera import Camera
 from tracker.crop import crop_image
-from tracker.evaluation.cases import Bench, Case
 from tracker.evaluation.metrics import mean
 from tracker.evaluation.scoring import Row, face_parts
 from tracker.evaluation.segmentation import label_map
-from tracker.evaluation.synthetic import STILL
 from tracker.evaluation.truth import posed_body
 from tracker.keypoints import SKELETON_EDGES
 from tracker.types import Array
 
-_SIDE = 300
+SIDE = 300
 """px of each of the two pictures."""
-_OUTLINE = 1.35
+_OUTLINE = 1.1
 """Side of the picture over that of the person's crop."""
+_GAP = 4
+"""px between them."""
 _PART_COLOURS = np.array(
-    [[0, 0, 0], [240, 228, 66], [0, 158, 115], [86, 180, 233], [230, 159, 0], [0, 114, 178], [213, 94, 0]], np.uint8
+    [[0, 0, 0], [240, 228, 66], [0, 158, 115], [230, 159, 0], [86, 180, 233], [213, 94, 0], [0, 114, 178]], np.uint8
 )
 """RGB of the background and the six parts; told apart by colour-blind eyes too."""
 _OPACITY = 0.55
 
+CaseT = TypeVar("CaseT")
+
 
 @dataclass(frozen=True)
-class Pick:
+class Pick(Generic[CaseT]):
     """One row of a case's table."""
 
-    case: Case
+    case: CaseT
     index: int
 
 
-def picked(picks: Sequence[Pick], tables: Mapping[Case, Row]) -> list[tuple[str, Pick]]:
-    """The best, the median and the worst by the mean error of visible joints; fewer where there are fewer."""
-    errors = {pick: _error(tables[pick.case], pick.index) for pick in picks}
+def picked(picks: Sequence[Pick[CaseT]], tables: Mapping[CaseT, Row]) -> list[tuple[str, Pick[CaseT]]]:
+    """The best, the median and the worst by `visible_error`; fewer where there are fewer."""
+    errors = {pick: visible_error(tables[pick.case], pick.index) for pick in picks}
     ranked = sorted((pick for pick in picks if not np.isnan(errors[pick])), key=lambda pick: errors[pick])
     if not ranked:
         return []
@@ -55,40 +56,20 @@ def picked(picks: Sequence[Pick], tables: Mapping[Case, Row]) -> list[tuple[str,
     return [(name, ranked[place]) for place, name in chosen.items()]
 
 
-def _error(table: Row, index: int) -> float:
-    return mean(table["error"][index], table["visible"][index])
+def visible_error(table: Row, index: int) -> float:
+    """The mean error of the visible joints in one row: mm, or in % of the box's side where there is no truth in 3D."""
+    visible = table["visible"][index]
+    solid = mean(table["error"][index], visible)
+    return 100 * mean(table["box_units"][index], visible) if np.isnan(solid) else solid
 
 
-def side_by_side(bench: Bench, pick: Pick, table: Row) -> NDArray[np.uint8]:
-    """(300, 604, 3) RGB: the occluded picture with the true body over it on the left, the tracked one on the right."""
-    footage = bench.store.footage(pick.case.key(bench.settings))
-    frame = 0 if pick.case.kind == STILL else pick.index
-    image = shown_picture(bench, pick)
-    truth = footage.truth
-    box = truth.crop_box(frame)
-    middle, half = (box[:2] + box[2:]) / 2, _OUTLINE * (box[2:] - box[:2]) / 2
-    box = np.concatenate([middle - half, middle + half])
-    camera = truth.camera.crop(box, _SIDE, _SIDE)
-    background = crop_image(image, box, _SIDE)
-    true = _Body(load_free_body(), truth.theta[frame], truth.betas, truth.transl[frame])
-    tracked = _Body(load_body(bench.tracker.body), *(table[name][pick.index] for name in ("theta", "betas", "transl")))
-    gap = np.full((_SIDE, 4, 3), 255, np.uint8)
-    return np.hstack([_drawn(background, camera, true), gap, _drawn(background, camera, tracked)])
-
-
-def shown_picture(bench: Bench, pick: Pick) -> NDArray[np.uint8]:
-    """(h, w, 3) exactly what the tracker was given."""
-    footage = bench.store.footage(pick.case.key(bench.settings))
-    if pick.case.kind == STILL:
-        placement = next(islice(bench.placements(pick.case, footage), pick.index, None))
-        return bench.picture(pick.case, footage, placement, pick.index)
-    occlusion = bench.occlusion(pick.case, footage)
-    image = footage.images[pick.index]
-    return image if occlusion is None else occlusion.apply(image, pick.index)
+def found_rows(table: Row) -> list[int]:
+    """Rows in which the person is asked for and found."""
+    return [int(i) for i in np.flatnonzero(table["asked"] & table["found"])]
 
 
 @dataclass(frozen=True)
-class _Body:
+class Body:
     """A body in a pose."""
 
     model: BodyModel
@@ -96,17 +77,53 @@ class _Body:
     betas: Array
     transl: Array
 
+    @classmethod
+    def tracked(cls, model: BodyModel, table: Row, index: int) -> Body:
+        """The tracker's answer in one row of a table."""
+        return cls(model, *(table[name][index] for name in ("theta", "betas", "transl")))
 
-def _drawn(image: NDArray[np.uint8], camera: Camera, body: _Body) -> NDArray[np.uint8]:
-    """The parts in colour over the picture, and the skeleton."""
-    posed = posed_body(body.model, body.theta, body.betas, body.transl)
-    vertices = posed.vertices().numpy().astype(float)
-    parts = label_map(camera, vertices, body.model.faces.numpy(), face_parts(body.model))
-    colours = _PART_COLOURS[parts].astype(np.float32)
-    share = np.where(parts > 0, np.float32(_OPACITY), np.float32(0.0))[..., None]
-    canvas = np.ascontiguousarray(np.rint(image + share * (colours - image)).astype(np.uint8))
-    points = np.rint(camera.project(posed.joints.numpy().astype(float)) - 0.5).astype(int)
-    for parent, joint in SKELETON_EDGES:
-        ends = [tuple(int(v) for v in points[i]) for i in (parent, joint)]
-        cv2.line(canvas, ends[0], ends[1], (255, 255, 255), 1, cv2.LINE_AA)
+
+class Panel:
+    """The part of a picture around one person, to draw into."""
+
+    def __init__(self, image: NDArray[np.uint8], crop_box: Array) -> None:
+        """image: (h, w, 3) RGB; crop_box: (4,) xyxy px, square."""
+        middle, half = (crop_box[:2] + crop_box[2:]) / 2, _OUTLINE * (crop_box[2:] - crop_box[:2]) / 2
+        self._box = np.concatenate([middle - half, middle + half])
+        self.picture = crop_image(image, self._box, SIDE)
+
+    def with_body(self, camera: Camera, body: Body) -> NDArray[np.uint8]:
+        """(300, 300, 3) RGB: the parts in colour over the picture, and the skeleton. camera: the whole picture's."""
+        camera = camera.crop(self._box, SIDE, SIDE)
+        posed = posed_body(body.model, body.theta, body.betas, body.transl)
+        vertices = posed.vertices().numpy().astype(float)
+        parts = label_map(camera, vertices, body.model.faces.numpy(), face_parts(body.model))
+        share = np.where(parts > 0, np.float32(_OPACITY), np.float32(0.0))[..., None]
+        colours = _PART_COLOURS[parts].astype(np.float32)
+        canvas = np.rint(self.picture + share * (colours - self.picture)).astype(np.uint8)
+        return _with_lines(canvas, camera.project(posed.joints.numpy().astype(float)), SKELETON_EDGES)
+
+    def with_points(self, points: Array, edges: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
+        """(300, 300, 3) RGB: points (J, 2) px of the whole picture, and lines between them; NaN are left out."""
+        scale = SIDE / (self._box[2] - self._box[0])
+        return _with_lines(self.picture.copy(), scale * (points - self._box[:2]), edges, dots=True)
+
+
+def beside(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(300, 604, 3) RGB."""
+    return np.hstack([first, np.full((SIDE, _GAP, 3), 255, np.uint8), second])
+
+
+def _with_lines(
+    canvas: NDArray[np.uint8], points: Array, edges: Sequence[tuple[int, int]], dots: bool = False
+) -> NDArray[np.uint8]:
+    """The picture with points (J, 2) px and lines drawn into it."""
+    canvas = np.ascontiguousarray(canvas)
+    # OpenCV has pixel centres at integers
+    places = {i: (round(x - 0.5), round(y - 0.5)) for i, (x, y) in enumerate(points.tolist()) if np.isfinite(x + y)}
+    for first, second in edges:
+        if first in places and second in places:
+            cv2.line(canvas, places[first], places[second], (255, 255, 255), 1, cv2.LINE_AA)
+    for place in places.values() if dots else ():
+        cv2.circle(canvas, place, 3, (255, 210, 0), -1, cv2.LINE_AA)
     return canvas

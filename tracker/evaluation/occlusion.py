@@ -24,6 +24,9 @@ Mask = NDArray[np.bool_]
 STUDY_JOINTS = tuple(int(joint) for joint in (*LIMB_SMPL, smpl_index("neck"), smpl_index("head")))
 """The fourteen joints of Human3.6M's evaluation that shapes are laid over, in SMPL's order."""
 SHAPES = ("bar", "circle", "rectangle")
+PATCHES = {"patch-40": 40, "patch-80": 80}
+"""Sides, px of the crop."""
+STILL_PROTOCOLS = (*PATCHES, *SHAPES)
 DEGREES = (1, 2, 3, 4, 5)
 _WIDTH_A_DEGREE, _AREA_A_DEGREE = 10.0, 3000.0
 """px and px² of the crop: bars' width and circles' radius; rectangles' area."""
@@ -35,8 +38,6 @@ _SHIFT = 4
 class Placement:
     """One picture of a protocol: where the occluder is."""
 
-    group: str
-    """The row of the report that it belongs to."""
     degree: int
     """0 where the protocol knows none."""
     joint: int
@@ -52,10 +53,6 @@ class SlidingPatch:
     side: int = 80
     stride: int = 10
 
-    @property
-    def name(self) -> str:
-        return f"patch {self.side}"
-
     def placements(self, size: tuple[int, int], box: Array, _joints: Array, _seed: int) -> Iterator[Placement]:
         """For a frame of size (w, h) px, row by row. box: (4,) the person's crop, xyxy px."""
         scale = (box[2] - box[0]) / CROP_SIDE
@@ -64,7 +61,7 @@ class SlidingPatch:
             for x in starts:
                 corner = box[:2] + scale * np.array([x, y])
                 outline = _rectangle(corner + scale * self.side / 2, scale * self.side, scale * self.side, 0.0)
-                yield Placement(self.name, 0, -1, polygon_mask(size, outline))
+                yield Placement(0, -1, polygon_mask(size, outline))
 
 
 @dataclass(frozen=True)
@@ -74,19 +71,15 @@ class JointShape:
     shape: str
     degrees: tuple[int, ...] = DEGREES
 
-    @property
-    def name(self) -> str:
-        return self.shape
-
     def placements(self, size: tuple[int, int], box: Array, joints: Array, seed: int) -> Iterator[Placement]:
-        """As SlidingPatch's; joints: (24, 2) px."""
+        """As SlidingPatch's; joints: (24, 2) px, those that are NaN are left out."""
         scale = (box[2] - box[0]) / CROP_SIDE
-        for joint in STUDY_JOINTS:
+        for joint in (joint for joint in STUDY_JOINTS if np.isfinite(joints[joint]).all()):
             rng = np.random.default_rng([seed, SHAPES.index(self.shape), joint])
             angle, aspect = rng.uniform(0, math.pi), rng.uniform(0.5, 2.0)
             for degree in self.degrees:
                 mask = self._mask(size, joints[joint], scale, (degree, angle, aspect))
-                yield Placement(self.name, degree, joint, mask)
+                yield Placement(degree, joint, mask)
 
     def _mask(self, size: tuple[int, int], centre: Array, scale: float, form: tuple[int, float, float]) -> Mask:
         degree, angle, aspect = form
@@ -100,6 +93,11 @@ class JointShape:
 
 
 StillProtocol = SlidingPatch | JointShape
+
+
+def still_protocol(name: str, stride: int, degrees: tuple[int, ...] = DEGREES) -> StillProtocol:
+    """One of STILL_PROTOCOLS. stride: px of the crop between a patch's places; the papers' is 10."""
+    return JointShape(name, degrees) if name in SHAPES else SlidingPatch(PATCHES[name], stride)
 
 
 def _rectangle(centre: Array, width: float, height: float, angle: float) -> Array:

@@ -6,55 +6,54 @@ back, as live tracking does; the row `clean` says what that alone makes.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from tracker.errors import InputError
-from tracker.evaluation.datasets import JOINT_SETS, Recording
-from tracker.export import ExportConfig, TrackedPerson, load_person
+from tracker.evaluation.run import EvaluationJob
+from tracker.export import ExportConfig, load_person
+from tracker.export.files import RUN_NAME
 from tracker.interrupt import Interrupt
 from tracker.offline import TrackJob, track
 from tracker.pipeline import Tracker, TrackerConfig
-from tracker.types import NUM_JOINTS, Array
+
+CLEAR = "clear"
 
 
-def clear_answer(clip: Path, config: TrackerConfig, interrupt: Interrupt) -> Recording:
-    """The person seen longest in a video, as tracked on the clear picture: a recording whose truth that is.
+def clear_answer(job: EvaluationJob, clip: Path, config: TrackerConfig, interrupt: Interrupt) -> Path:
+    """The `person_NNN.npz` of the person seen longest in a video or picture, as tracked on the clear picture.
 
-    Raises InputError when the video cannot be read or nobody is found in it.
+    It lies in the job's folder, in CLEAR, and is made once. Raises InputError when the clip cannot be read, when nobody
+    is found in it, and when the folder holds the answer for another clip.
     """
-    with tempfile.TemporaryDirectory() as folder, Tracker.open(replace(config, causal_filter=False)) as tracker:
-        job = TrackJob(str(clip), Path(folder) / "clear", export=ExportConfig(formats=("npz",)), overlay=False)
-        result = track(job, tracker, interrupt)
-        people = [load_person(path) for path in result.files if path.suffix == ".npz"]
-    if not people:
-        raise InputError(f"{clip}: nobody was found in this video, so there is nothing to compare with")
-    return _as_recording(clip, max(people, key=lambda person: len(person.frame_index)), result.frames)
+    folder = job.out / CLEAR
+    if job.overwrite or not folder.exists():
+        _track(clip, folder, config, interrupt)
+    source = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))["source"]["location"]
+    if Path(source).resolve() != clip.resolve():
+        raise InputError(
+            f"--out {job.out}: holds an evaluation of {source}; pass --overwrite to replace it, or another --out"
+        )
+    paths = sorted(folder.glob("person_*.npz"))
+    return max(paths, key=lambda path: len(load_person(path).frame_index))
 
 
-def _as_recording(clip: Path, person: TrackedPerson, frames: int) -> Recording:
-    """Frames without the person are not asked for."""
-    here = person.frame_index
-    valid = np.zeros((frames, NUM_JOINTS), bool)
-    valid[here] = True
-
-    def spread(values: Array) -> Array:
-        whole = np.full((frames, *values.shape[1:]), np.nan)
-        whole[here] = values
-        # occluders follow the person through frames in which nobody was found
-        nearest = here[np.abs(np.arange(frames)[:, None] - here).argmin(axis=1)]
-        return whole[nearest]
-
-    return Recording(
-        name=clip.name,
-        pictures=(clip,),
-        joint_set=JOINT_SETS["smpl24"],
-        joints3d=spread(person.joints3d.astype(float)),
-        joints2d=spread(person.joints2d.astype(float)),
-        valid=valid,
-        camera=person.camera,
-        rate=person.timeline.frame_rate,
-    )
+def _track(clip: Path, folder: Path, config: TrackerConfig, interrupt: Interrupt) -> None:
+    """Fills the folder, which is there only when it is whole."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder.parent}: cannot be written ({error.strerror or error})") from error
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent) as space,
+        Tracker.open(replace(config, causal_filter=False)) as tracker,
+    ):
+        made = Path(space) / CLEAR
+        result = track(TrackJob(str(clip), made, export=ExportConfig(("npz",)), overlay=False), tracker, interrupt)
+        if not any(path.suffix == ".npz" for path in result.files):
+            raise InputError(f"{clip}: nobody was found in it, so there is nothing to compare with")
+        if folder.exists():
+            folder.replace(Path(space) / "old")
+        made.replace(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tracker.evaluation.report import PAGE, Chart, Picture, Report, Run, better, cell
+from tracker.evaluation.report import PAGE, Chart, Picture, Report, Run, better, cell, told_apart
 from tracker.evaluation.summary import METRICS, Figures
 from tracker.export.files import atomic_file
 
@@ -30,7 +30,8 @@ th:first-child { text-align: left; position: sticky; left: 0; background: Canvas
 thead th { vertical-align: bottom; white-space: normal; }
 tbody tr:hover td, tbody tr:hover th { background: var(--soft); }
 small { opacity: .65; } .good { color: var(--good); } .bad { color: var(--bad); }
-.grid { display: grid; gap: 20px; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr)); }
+.grid { display: grid; gap: 20px; grid-template-columns: repeat(auto-fill, minmax(min(380px, 100%), 1fr)); }
+.sides { display: grid; grid-template-columns: 1fr 1fr; font-size: 12px; opacity: .65; text-align: center; }
 figure { margin: 0; } figcaption { font-size: 13px; margin: 4px 0 0; }
 img, svg { max-width: 100%; height: auto; display: block; }
 svg text { fill: currentColor; font: 12px system-ui, sans-serif; } ul { padding-left: 20px; } li { margin: 2px 0; }
@@ -61,8 +62,7 @@ def _page(report: Report, runs: Sequence[Run]) -> Iterator[str]:
     yield from (
         f"<figure>{_svg(chart)}<figcaption>{escape(chart.title)}</figcaption></figure>" for chart in report.charts
     )
-    yield "</div><h2>Best, median and worst</h2><p>The true body on the left, the tracked one on the right.</p>"
-    yield '<div class="grid">'
+    yield '</div><h2>Best, median and worst</h2><div class="grid">'
     yield from map(_picture, report.pictures)
     yield "</div></body></html>"
 
@@ -86,7 +86,7 @@ def _figures(rows: Mapping[str, Figures]) -> Iterator[str]:
 
 def _compared(runs: Sequence[Run]) -> Iterator[str]:
     """For each protocol that all runs know, a line a metric: this run's figure, the others', the differences."""
-    base, *others = runs
+    base, *others = told_apart(runs)
     heads = "".join(f"<th>{escape(run.name)}</th><th>{escape(base.name)} against it</th>" for run in others)
     yield f'<div class="wide"><table><thead><tr><th></th><th>{escape(base.name)}</th>{heads}</tr></thead><tbody>'
     for name in (name for name in base.rows if all(name in run.rows for run in others)):
@@ -113,8 +113,9 @@ def _picture(picture: Picture) -> str:
     Image.fromarray(picture.image).save(data, "JPEG", quality=85)
     encoded = base64.b64encode(data.getvalue()).decode()
     caption = escape(picture.caption)
+    sides = "".join(f"<span>{escape(side)}</span>" for side in picture.sides)
     image = f'<img alt="{caption}" src="data:image/jpeg;base64,{encoded}">'
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+    return f'<figure><div class="sides">{sides}</div>{image}<figcaption>{caption}</figcaption></figure>'
 
 
 def _svg(chart: Chart) -> str:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,8 @@ class Picture:
     caption: str
     image: NDArray[np.uint8]
     """(h, w, 3) RGB."""
+    sides: tuple[str, str] = ("truth", "tracked")
+    """What its left and its right half show."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,16 @@ def read_run(folder: Path) -> Run:
     return Run(folder.name, figures)
 
 
+def told_apart(runs: Sequence[Run]) -> list[Run]:
+    """The runs, with a number behind the names that came before."""
+    names = [run.name for run in runs]
+    counts = [names[:i].count(name) for i, name in enumerate(names)]
+    return [replace(run, name=f"{run.name} ({n + 1})") if n else run for run, n in zip(runs, counts, strict=True)]
+
+
 def comparison(runs: Sequence[Run]) -> str:
     """Runs side by side for the screen, each row's figures with the difference from the first run."""
-    blocks = []
+    runs, blocks = told_apart(runs), []
     for name in dict.fromkeys(name for run in runs for name in run.rows):
         lines = {run.name: run.rows[name] for run in runs if name in run.rows}
         blocks.append(f"{name}\n{as_text(_with_differences(lines), _COMPARED_KEYS)}")

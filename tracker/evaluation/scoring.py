@@ -1,7 +1,7 @@
 """One frame's people against the truth: every number that the tables are made of, frame by frame.
 
 A row says whether the person was found, which joints were to be seen, and how far off everything is. What was not found
-is NaN in its errors; tables count it as not found, and as wrong in PCK.
+is NaN in its errors and infinitely far in PCK's distances: tables count it as not found, and as wrong in PCK.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ def _crop_mask(mask: Mask, box: Array, crop: Camera) -> Mask:
 
 def _empty_row(parts: bool) -> Row:
     joints = np.full(NUM_JOINTS, np.nan)
-    row: Row = {name: joints for name in ("error", "aligned", "aligned_visible", "head_units", "box_units", "angle")}
+    row: Row = {name: joints for name in ("error", "aligned", "aligned_visible", "angle")}
+    row |= {name: np.full(NUM_JOINTS, np.inf) for name in ("head_units", "box_units")}
     row |= {"found": np.array(False), "person_id": np.array(-1), "root": np.full(3, np.nan)}
     row |= {"vertices": np.full(2, np.nan)}
     row |= {

@@ -14,14 +14,14 @@ from tracker.body import JOINT_NAMES
 from tracker.camera import Camera
 from tracker.types import Array
 
-PARTS = ("background", "head", "torso", "left arm", "right arm", "left leg", "right leg")
-"""LSP's six parts and what is none of them."""
+PARTS = ("background", "head", "torso", "right arm", "left arm", "right leg", "left leg")
+"""LSP's six parts, in the order of their labels in its segmented pictures, and what is none of them."""
 _NEAREST_Z = 0.05
 _SUBPIXEL_BITS = 4
 
 
 def _part(joint: str) -> str:
-    if joint in ("neck", "head"):
+    if joint == "head":
         return "head"
     side, _, rest = joint.partition("_")
     if rest in ("shoulder", "elbow", "wrist", "hand"):
@@ -30,7 +30,7 @@ def _part(joint: str) -> str:
 
 
 PART_OF_JOINT = np.array([PARTS.index(_part(name)) for name in JOINT_NAMES], np.uint8)
-"""(24,) the part that the flesh around each of SMPL's bones belongs to; collars count as torso, the neck as head."""
+"""(24,) the part that the flesh around each of SMPL's bones belongs to; collars and neck count as torso."""
 
 
 def label_map(

@@ -17,7 +17,8 @@ from tracker.types import Array
 
 PCKH_THRESHOLD, PCK_THRESHOLD = 0.5, 0.05
 """Head lengths; longer sides of the box."""
-_FEET = [smpl_index(name) for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
+FEET = [smpl_index(name) for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
+"""Of SMPL's joints, those that stand still when the person does."""
 _LONGEST_STEPS = 1.5
 """Of the usual time between frames: farther apart there is no motion to speak of."""
 
@@ -83,11 +84,16 @@ def pose_figures(table: Row) -> Figures:
     figures |= {"pa_mpjpe": mean(rows["aligned"]), "pa_mpjpe_visible": mean(rows["aligned_visible"])}
     figures |= {"pve": mean(rows["vertices"][:, 0]), "pve_visible": mean(rows["vertices"][:, 1])}
     for key, name, limit in (("pckh", "head_units", PCKH_THRESHOLD), ("pck", "box_units", PCK_THRESHOLD)):
-        hit = 100.0 * (rows[name] < limit)  # NaN, a person who was not found, is no hit
+        hit = _hits(rows[name], limit)
         figures |= {key: mean(hit), f"{key}_visible": mean(hit, visible)}
     root = np.linalg.norm(rows["root"], axis=-1)
     figures |= {"root": mean(root), "root_visible": mean(root, rows["root_seen"])}
     return figures | (_pixel_figures(rows["confusion"]) if "confusion" in rows else {})
+
+
+def _hits(distances: Array, limit: float) -> Array:
+    """100 or 0; NaN where there is no truth. A person who was not found is infinitely far away."""
+    return np.where(np.isnan(distances), np.nan, 100.0 * (distances < limit))
 
 
 def _pixel_figures(confusions: NDArray[np.int64]) -> Figures:
@@ -102,17 +108,22 @@ def _pixel_figures(confusions: NDArray[np.int64]) -> Figures:
     return figures
 
 
-def motion_figures(clips: Sequence[Row]) -> Figures:
-    """What only neighbours in time can tell, over all clips together."""
+def motion_figures(clips: Sequence[Row], feet: Sequence[int] = FEET) -> Figures:
+    """What only neighbours in time can tell, over all clips together.
+
+    feet: the joints whose sliding is measured; none where the camera moves.
+    """
     values: dict[str, list[Array]] = {}
     for clip in clips:
-        for key, found in _clip_motion(clip).items():
+        for key, found in _clip_motion(clip, list(feet)).items():
             values.setdefault(key, []).append(found.ravel())
     return {key: mean(np.concatenate(each)) for key, each in values.items()}
 
 
-def _clip_motion(clip: Row) -> dict[str, Array]:
+def _clip_motion(clip: Row, feet: list[int]) -> dict[str, Array]:
     times, true = clip["time"], clip["true3d"]
+    if len(times) < 2:
+        return {}
     longest = _LONGEST_STEPS * float(np.median(np.diff(times)))
     found: dict[str, Array] = {"true_jitter": jerks(times, true, longest)}
     for suffix, counted in (("", np.ones_like(clip["visible"])), ("_visible", clip["visible"])):
@@ -120,7 +131,8 @@ def _clip_motion(clip: Row) -> dict[str, Array]:
         places = np.where(counted[..., None], clip["joints3d"], np.nan)
         found[f"acceleration{suffix}"] = acceleration_errors(times, places, true, longest) / 1000
         found[f"jitter{suffix}"] = jerks(times, places, longest)
-        found[f"foot_sliding{suffix}"] = foot_sliding(times, places[:, _FEET], true[:, _FEET], longest)
+        if feet:
+            found[f"foot_sliding{suffix}"] = foot_sliding(times, places[:, feet], true[:, feet], longest)
     return found
 
 
@@ -171,9 +183,11 @@ def worst_case(clean: Row, placements: Row) -> Worst | None:
         return None
     figures: Figures = {"found": 100 * mean(placements["found"].astype(float))}
     worst_index = -1
-    for key in ("mpjpe", "pa_mpjpe", "pve", "pckh"):
-        value, before = _visible_figures(key, placements, clean)
-        loss = (before - value) / before if key == "pckh" else (value - before) / before
+    for key in ("mpjpe", "pa_mpjpe", "pve", "pckh", "pck", "angle"):
+        value, before = _visible_figures(key, placements), _visible_figures(key, clean, placements["visible"])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            loss = (before - value) / before if key in ("pckh", "pck") else (value - before) / before
+        loss = np.where(np.isfinite(loss), loss, np.nan)
         if np.isnan(loss).all():
             continue
         index = int(np.nanargmax(loss))
@@ -183,19 +197,17 @@ def worst_case(clean: Row, placements: Row) -> Worst | None:
     return Worst(figures, worst_index)
 
 
-def _visible_figures(key: str, placements: Row, clean: Row) -> tuple[Array, Array]:
-    """(V,) each: a metric over each placement's visible joints, there and in the clean picture."""
-    visible = placements["visible"]
+def _visible_figures(key: str, table: Row, visible: NDArray[np.bool_] | None = None) -> Array:
+    """(V,): a metric over each row's visible joints; or, for the one row of a clean picture, over others' (V, J)."""
+    own = visible is None
+    counted = table["visible"] if visible is None else visible
     if key == "pve":
-        return placements["vertices"][:, 1], np.full(len(visible), clean["vertices"][0, 0])
-    if key == "pckh":
-        hits = (placements["head_units"] < PCKH_THRESHOLD, clean["head_units"] < PCKH_THRESHOLD)
-        values = [100.0 * np.broadcast_to(each, visible.shape) for each in hits]
-    else:
-        name = "error" if key == "mpjpe" else "aligned"
-        seen = placements["error" if key == "mpjpe" else "aligned_visible"]
-        values = [seen, np.broadcast_to(clean[name], visible.shape)]
-    return tuple(np.array([mean(row, v) for row, v in zip(each, visible, strict=True)]) for each in values)  # type: ignore[return-value]
+        return table["vertices"][:, 1] if own else np.full(len(counted), table["vertices"][0, 0])
+    columns = {"mpjpe": table["error"], "angle": table["angle"]}
+    columns["pa_mpjpe"] = table["aligned_visible" if own else "aligned"]
+    columns |= {"pckh": _hits(table["head_units"], PCKH_THRESHOLD), "pck": _hits(table["box_units"], PCK_THRESHOLD)}
+    values = np.broadcast_to(columns[key], counted.shape)
+    return np.array([mean(row, chosen) for row, chosen in zip(values, counted, strict=True)])
 
 
 def mean_figures(figures: Sequence[Figures]) -> Figures:
@@ -225,14 +237,19 @@ def time_curve(clips: Sequence[Row], bins: int = 60) -> list[tuple[float, float]
 def as_text(rows: Mapping[str, Figures], keys: Sequence[str]) -> str:
     """The table for the screen: these figures of every row; – where there is none."""
     metrics = [metric for metric in METRICS if metric.key in keys]
-    labels = [f"{metric.label} {metric.unit}".strip() for metric in metrics]
-    first = max(map(len, rows)) + 2
-    widths = [max(len(label), 7) + 2 for label in labels]
-    lines = ["".ljust(first) + "".join(label.rjust(width) for label, width in zip(labels, widths, strict=True))]
-    for name, figures in rows.items():
-        cells = [formatted(figures.get(metric.key), metric) for metric in metrics]
-        lines.append(name.ljust(first) + "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
-    return "\n".join(lines)
+    # a word a line: the table has to fit a terminal
+    labels = [[*metric.label.split(), *([metric.unit] if metric.unit else [])] for metric in metrics]
+    height = max(map(len, labels), default=0)
+    heads = [[""] * (height - len(words)) + words for words in labels]
+    cells = {name: [formatted(figures.get(metric.key), metric) for metric in metrics] for name, figures in rows.items()}
+    widths = [max(map(len, column)) + 2 for column in zip(*cells.values(), strict=True)]
+    widths = [max(width, *(len(word) + 2 for word in words)) for width, words in zip(widths, heads, strict=True)]
+    first = max(map(len, rows)) + 1
+    lines = [("", [words[line] for words in heads]) for line in range(height)] + list(cells.items())
+    return "\n".join(
+        name.ljust(first) + "".join(text.rjust(width) for text, width in zip(texts, widths, strict=True))
+        for name, texts in lines
+    )
 
 
 def formatted(value: float | None, metric: Metric) -> str:

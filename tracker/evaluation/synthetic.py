@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from tracker.body.free_body import FREE_BODY_FILE, load_free_body
 from tracker.camera import Camera
 from tracker.errors import RunError
+from tracker.evaluation import captured
 from tracker.evaluation.truth import Truth
 from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.motion.library import files_state
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
@@ -60,6 +62,8 @@ class SceneKey:
     """'still', 'clip' or 'crosser': the person who walks through the clip of the same number."""
     number: int
     size: PictureSize
+    motion: Path | None = None
+    """Captured motion; None is a walk with gestures."""
 
     @property
     def name(self) -> str:
@@ -101,9 +105,11 @@ class PictureStore:
             truth = Truth.of(
                 load_free_body(), camera_of(key), file["times"], (file["theta"], file["betas"], file["transl"])
             )
-            images = [_decoded(file[f"image{i}"], cv2.IMREAD_COLOR)[..., ::-1] for i in range(count)]
+            images = [
+                np.ascontiguousarray(_decoded(file[f"image{i}"], cv2.IMREAD_COLOR)[..., ::-1]) for i in range(count)
+            ]
             masks = [_decoded(file[f"mask{i}"], cv2.IMREAD_GRAYSCALE) > 0 for i in range(count)]
-        return Footage([np.ascontiguousarray(image) for image in images], masks, truth)
+        return Footage(images, masks, truth)
 
     def _keep(self, path: Path, footage: Footage) -> None:
         truth = footage.truth
@@ -128,13 +134,14 @@ class PictureStore:
 def version() -> str:
     """Changes whenever what draws the pictures does."""
     digest = hashlib.sha256()
-    for path in (*sorted(_SYNTH.glob("*.py")), Path(__file__), FREE_BODY_FILE):
+    for path in (*sorted(_SYNTH.glob("*.py")), Path(__file__), Path(captured.__file__), FREE_BODY_FILE):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def _digest(key: SceneKey) -> str:
-    return f"{key.name}_{hashlib.sha256(repr(key).encode()).hexdigest()[:10]}"
+    moved_by = () if key.motion is None else files_state(key.motion)
+    return f"{key.name}_{hashlib.sha256(repr((key, moved_by)).encode()).hexdigest()[:10]}"
 
 
 def _encoded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -187,10 +194,14 @@ def _pose(theta: Array, transl: Array, betas: Array) -> Pose:
 def _motion(key: SceneKey, figure: Figure) -> Motion:
     rng = key.rng(2)
     left, right = (LegGeometry.of(figure.shaped, side, figure.floor) for side in SIDES)
-    seconds = _STILL_SECONDS if key.kind == STILL else key.size.seconds
+    seconds = _STILL_SECONDS if key.kind == STILL and key.motion is None else key.size.seconds
     times = np.arange(max(4, round(seconds * key.size.rate))) / key.size.rate
-    script = _walk_through(seconds) if key.kind == CROSSER else _wander(seconds, rng)
-    motion = perform(script, (left, right), times)
+    if key.motion is not None:
+        clips = captured.held_out_clips(key.motion, key.size.rate, len(times))
+        motion = captured.captured_motion(clips, figure, times, _STAGE, rng)
+    else:
+        script = _walk_through(seconds) if key.kind == CROSSER else _wander(seconds, rng)
+        motion = perform(script, (left, right), times)
     if key.kind != STILL:
         return motion
     chosen = rng.integers(round(0.2 * len(times)), len(times), 1)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tracker.evaluation.cases import CLEAN, PATCH_SIDES, Bench, Case, SyntheticSettings
-from tracker.evaluation.gallery import Pick, picked, side_by_side
+from tracker.body import load_body
+from tracker.body.free_body import load_free_body
+from tracker.evaluation.cases import CLEAN, Case, SyntheticBench, SyntheticSettings
+from tracker.evaluation.gallery import Body, Panel, Pick, beside, found_rows, picked, visible_error
 from tracker.evaluation.identities import MISSING, available
-from tracker.evaluation.occlusion import SHAPES, STUDY_JOINTS
+from tracker.evaluation.occlusion import PATCHES, SHAPES, STUDY_JOINTS
 from tracker.evaluation.report import Chart, Picture, Report
 from tracker.evaluation.scoring import Row
 from tracker.evaluation.sequence_occlusion import SEQUENCE_PROTOCOLS
@@ -30,10 +34,11 @@ from tracker.evaluation.synthetic import CLIP, STILL
 Tables = Mapping[Case, Row]
 
 
-def synthetic_report(bench: Bench, tables: Tables, title: str) -> Report:
+def synthetic_report(bench: SyntheticBench, tables: Tables) -> Report:
     """The whole report; draws the pictures anew from the kept scenes."""
     rows = _still_rows(tables) | _clip_rows(tables)
-    return Report(title, rows, _charts(tables), _pictures(bench, tables), _notes(bench.settings))
+    notes = _notes(bench.settings)
+    return Report("Evaluation on made-up people", rows, _charts(tables), _pictures(bench, tables), notes)
 
 
 def _of(tables: Tables, kind: str, protocol: str) -> list[Row]:
@@ -47,16 +52,16 @@ def _still_rows(tables: Tables) -> dict[str, Figures]:
     if not clean:
         return {}
     rows = {"stills": pose_figures(joined(clean))}
-    for side in PATCH_SIDES:
-        worst = _worst_cases(tables, side)
+    for patch in PATCHES:
+        worst = _worst_cases(tables, patch)
         if worst:
-            rows[f"patch {side}, worst"] = mean_figures([each.figures for each in worst.values()])
+            rows[f"{patch}, worst"] = mean_figures([each.figures for each in worst.values()])
     return rows | {shape: pose_figures(joined(_of(tables, STILL, shape))) for shape in SHAPES}
 
 
-def _worst_cases(tables: Tables, side: int) -> dict[int, Worst]:
+def _worst_cases(tables: Tables, patch: str) -> dict[int, Worst]:
     """By the still's number; without those whose person is not even found in the clean picture."""
-    pairs = zip(_of(tables, STILL, CLEAN), _of(tables, STILL, f"patch {side}"), strict=True)
+    pairs = zip(_of(tables, STILL, CLEAN), _of(tables, STILL, patch), strict=True)
     found = {number: worst_case(clean, patches) for number, (clean, patches) in enumerate(pairs)}
     return {number: worst for number, worst in found.items() if worst is not None}
 
@@ -90,6 +95,9 @@ def _notes(settings: SyntheticSettings) -> list[str]:
     notes = [
         f"Seed {settings.seed}: {settings.stills} stills and {settings.clips} clips of {settings.size.seconds:g} s at "
         f"{settings.size.rate} fps, {settings.size.width}×{settings.size.height}, the built-in body with exact truth.",
+        "People walk and gesture."
+        if settings.motion is None
+        else f"People move as in clips of {settings.motion} that training leaves out.",
         f"Sliding patch: every {settings.stride} px of the person's 224² crop (the papers' stride is 10); worst place "
         "for each metric by relative loss on visible joints, mean over the stills.",
         f"Bar, circle, rectangle: over one of {len(STUDY_JOINTS)} joints at a time, degrees "
@@ -101,33 +109,45 @@ def _notes(settings: SyntheticSettings) -> list[str]:
     return notes if available() else [*notes, MISSING + "."]
 
 
-def _pictures(bench: Bench, tables: Tables) -> list[Picture]:
+def _pictures(bench: SyntheticBench, tables: Tables) -> list[Picture]:
     """Best, median and worst of clean stills, of stills at their worst patch, and of clips under each protocol."""
-    largest = max(PATCH_SIDES)
+    largest = list(PATCHES)[-1]
     worst = _worst_cases(tables, largest)
-    groups: dict[str, list[Pick]] = {
+    groups: dict[str, list[Pick[Case]]] = {
         "stills": [Pick(Case(STILL, i, CLEAN), 0) for i in range(bench.settings.stills)],
-        f"patch {largest}, worst place": [
-            Pick(Case(STILL, i, f"patch {largest}"), each.index) for i, each in worst.items() if each.index >= 0
+        f"{largest}, worst place": [
+            Pick(Case(STILL, i, largest), each.index) for i, each in worst.items() if each.index >= 0
         ],
     }
     for protocol in (CLEAN, *SEQUENCE_PROTOCOLS):
         cases = [Case(CLIP, i, protocol) for i in range(bench.settings.clips)]
-        groups[f"clips, {protocol}"] = [Pick(case, int(i)) for case in cases for i in _judged(tables[case])]
-    shown = []
-    for name, picks in groups.items():
-        for rank, pick in picked(picks, tables):
-            caption = (
-                f"{name}: {rank}, {np.nanmean(_visible_error(tables[pick.case], pick.index)):.0f} mm on visible joints"
-            )
-            shown.append(Picture(caption, side_by_side(bench, pick, tables[pick.case])))
-    return shown
+        groups[f"clips, {protocol}"] = [Pick(case, i) for case in cases for i in found_rows(tables[case])]
+    return [
+        Picture(
+            f"{name}: {rank}, {visible_error(tables[pick.case], pick.index):.0f} mm on visible joints",
+            _side_by_side(bench, pick, tables[pick.case]),
+        )
+        for name, picks in groups.items()
+        for rank, pick in picked(picks, tables)
+    ]
 
 
-def _judged(table: Row) -> np.ndarray:
-    """Frames in which the person is asked for and found."""
-    return np.flatnonzero(table["asked"] & table["found"])
+def _side_by_side(bench: SyntheticBench, pick: Pick[Case], table: Row) -> NDArray[np.uint8]:
+    """The occluded picture with the true body over it on the left, the tracked one on the right."""
+    truth = bench.store.footage(pick.case.key(bench.settings)).truth
+    frame = 0 if pick.case.kind == STILL else pick.index
+    panel = Panel(_shown(bench, pick), truth.crop_box(frame))
+    true = Body(load_free_body(), truth.theta[frame], truth.betas, truth.transl[frame])
+    tracked = Body.tracked(load_body(bench.tracker.body), table, pick.index)
+    return beside(panel.with_body(truth.camera, true), panel.with_body(truth.camera, tracked))
 
 
-def _visible_error(table: Row, index: int) -> np.ndarray:
-    return table["error"][index][table["visible"][index]]
+def _shown(bench: SyntheticBench, pick: Pick[Case]) -> NDArray[np.uint8]:
+    """(h, w, 3) exactly what the tracker was given."""
+    footage = bench.store.footage(pick.case.key(bench.settings))
+    if pick.case.kind == STILL:
+        placement = next(islice(bench.placements(pick.case, footage), pick.index, None))
+        return bench.picture(pick.case, footage, placement, pick.index)
+    occlusion = bench.occlusion(pick.case, footage)
+    image = footage.images[pick.index]
+    return image if occlusion is None else occlusion.apply(image, pick.index)

@@ -30,6 +30,8 @@ class Textures:
         """All pictures in a folder and its folders. Raises InputError when it holds none."""
         if folder is None:
             return cls()
+        if not folder.is_dir():
+            raise InputError(f"--textures {folder}: expected a folder of pictures; it is not there or no folder")
         files = tuple(sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES))
         if not files:
             raise InputError(f"--textures {folder}: no {', '.join(_SUFFIXES)} in it; give a folder of pictures")

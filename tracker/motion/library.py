@@ -79,12 +79,17 @@ def _share(name: str) -> float:
     return int.from_bytes(hashlib.sha256(tail.encode()).digest()[:4], "big") / 2**32
 
 
+def files_state(path: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file of a collection: another list, another content. Raises OSError."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+
+
 def _cache_file(path: Path, rate: float, cache: Path | None) -> Path | None:
     """Named by what was read: files with their sizes and times, the rate, and the reader's version."""
     try:
         folder = cache_folder() / "motion" if cache is None else cache
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+        states = files_state(path)
     except (OSError, RuntimeError):
         return None
     key = repr((_READER_VERSION, rate, path.resolve().as_posix(), states))

@@ -135,6 +135,9 @@ class _Witness:
         self.last = self._detector.detect(frame, predicted)
         return self.last
 
+    def forget(self) -> None:
+        self._detector.forget()
+
     def close(self) -> None:
         self._detector.close()
 

@@ -60,6 +60,7 @@ def _recording(subject: Path, path: Path) -> Recording:
         joints2d=joints2d,
         valid=np.ones(joints3d.shape[:2], bool),
         rate=_RATE,
+        still_camera=True,
     )
 
 

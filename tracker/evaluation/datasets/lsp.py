@@ -1,4 +1,8 @@
-"""LSP: joints.mat and images/im0001.jpg; the last thousand of its two thousand pictures are the test set."""
+"""LSP: joints.mat and images/im0001.jpg; the last thousand of its two thousand pictures are the test set.
+
+Six body parts come from Unite the People's data/lsp/im0001_part_segmentation.png, unpacked into the same folder, where
+that is there.
+"""
 
 from __future__ import annotations
 
@@ -33,4 +37,9 @@ def read(folder: Path) -> Iterator[Recording]:
             joints2d=joints[:2, :, index].T[None] - 0.5,
             # the third row tells hidden joints (1): they are clicked all the same
             valid=np.ones((1, 14), bool),
+            parts=(_parts(folder, index),) if _parts(folder, index).exists() else None,
         )
+
+
+def _parts(folder: Path, index: int) -> Path:
+    return folder / "data" / "lsp" / f"im{index + 1:04d}_part_segmentation.png"

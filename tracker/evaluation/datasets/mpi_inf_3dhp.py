@@ -43,4 +43,5 @@ def _recording(path: Path) -> Recording:
             joints2d=joints2d - 0.5,
             valid=np.repeat(valid[:, None], joints3d.shape[1], axis=1),
             rate=_RATE,
+            still_camera=True,
         )

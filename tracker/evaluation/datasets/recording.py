@@ -78,6 +78,8 @@ class SmplTruth:
     """(T, 3) m as smplx means it; None where the set gives none."""
     gender: str
     """'neutral', 'female' or 'male': whose model the betas belong to."""
+    body_model: str = "smpl"
+    """The name of the body that the parameters belong to."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ class Recording:
     smpl: SmplTruth | None = None
     rate: float | None = None
     """Hz; None for stills."""
+    still_camera: bool = False
+    """Whether the camera stood still, so that standing feet do in its frame."""
+    parts: tuple[Path, ...] | None = None
+    """T pictures of body part labels, `segmentation.PARTS`; 255 where they are unknown."""
 
     def __post_init__(self) -> None:
         count, joints = self.valid.shape

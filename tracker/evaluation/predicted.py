@@ -1,0 +1,69 @@
+"""Another tracker's answers, or earlier ones of ours: person_NNN.npz files in the place of a running tracker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from tracker.camera import Camera
+from tracker.errors import InputError
+from tracker.evaluation.datasets import Recording
+from tracker.export.npz import load_person
+from tracker.export.sequence import TrackedPerson
+from tracker.types import Frame, Person, Pose
+
+
+class PredictedPeople:
+    """Gives out the people of one recording, frame by frame, as `Tracker` does."""
+
+    def __init__(self, people: list[TrackedPerson]) -> None:
+        self._people = people
+
+    @classmethod
+    def of(cls, folder: Path, recording: Recording) -> PredictedPeople:
+        """From FOLDER/NAME/person_*.npz, NAME the recording's or its picture's, or from FOLDER/person_*.npz.
+
+        Raises InputError when there are none.
+        """
+        names = dict.fromkeys([recording.name.split("/")[0], *(path.stem for path in recording.pictures[:1])])
+        tried = [*(folder / name for name in names), folder]
+        found = next((paths for each in tried if (paths := sorted(each.glob("person_*.npz")))), None)
+        if found is None:
+            raise InputError(f"--predicted {folder}: expected {tried[0] / 'person_*.npz'} for {recording.name}")
+        return cls([load_person(path) for path in found])
+
+    def __enter__(self) -> PredictedPeople:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is open."""
+
+    def restart(self) -> None:
+        """Nothing is remembered."""
+
+    @property
+    def camera(self) -> Camera:
+        """The one that they were tracked with."""
+        return self._people[0].camera
+
+    def step(self, frame: Frame) -> list[Person]:
+        """The people in a frame, by its index."""
+        rows = [(person, np.flatnonzero(person.frame_index == frame.index)) for person in self._people]
+        return [_person(person, int(at[0])) for person, at in rows if len(at)]
+
+
+def _person(track: TrackedPerson, row: int) -> Person:
+    pose = Pose(track.poses[row, :3], track.poses[row, 3:], track.betas, track.trans[row])
+    return Person(
+        person_id=track.person_id,
+        pose=pose,
+        joints3d=track.joints3d[row].astype(float),
+        joints2d=track.joints2d[row].astype(float),
+        joint_confidence=track.joint_confidence[row],
+        bbox=track.bbox[row],
+        nll=float(track.nll[row]),
+    )
