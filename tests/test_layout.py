@@ -60,7 +60,7 @@ LEVELS = (
     ),
     ("tracker.pipeline",),
     ("tracker.capture", "tracker.web", "tracker.offline", "tracker.live", "tracker.training", "tracker.evaluation"),
-    ("tracker.config", "tracker.demo", "tracker.engine_commands"),
+    ("tracker.config", "tracker.demo", "tracker.engine_commands", "tracker.process"),
     ("run",),
 )
 PACKAGES = ("tracker", "kernels", "engines")

@@ -1,8 +1,8 @@
 """The `track` job: one input from beginning to end into one folder of results.
 
-Decoding, tracking, drawing and encoding go on at once, each in a thread of its own, in order, nothing dropped.
-Zero-phase smoothing looks both ways in time: the files are smoothed when the last frame has come, and the pictures wait
-a second before they are drawn, which is as far as the filter sees.
+Decoding, finding people, posing them, drawing and encoding go on at once, each in a thread of its own, in order,
+nothing dropped. Zero-phase smoothing looks both ways in time: the files are smoothed when the last frame has come, and
+the pictures wait a second before they are drawn, which is as far as the filter sees.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tracker.export import ExportConfig, FrameRecord, RunContext, RunHeader, Run
 from tracker.export.files import OVERLAY_NAME
 from tracker.interrupt import Interrupt
 from tracker.overlay import MeshOverlay, Picture
-from tracker.pipeline import Tracker
+from tracker.pipeline import Found, Tracker
+from tracker.renderer import RENDERERS
 from tracker.smooth import reach, smooth_zero_phase, smoothed_at
 from tracker.source import Clip, Source, open_source
 from tracker.stages import Stage, read_ahead
@@ -47,6 +48,8 @@ class TrackJob:
     export: ExportConfig = field(default_factory=ExportConfig)
     overlay: bool = True
     smooth: Smoothing = "offline"
+    renderer: str = "raster"
+    """Among RENDERERS."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         context = RunContext(camera, tracker.body, rate)
-        header = RunHeader(tracker.config, "cpu", tracker.engine, source.info)
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer)
         run.all_frames(source, interrupt)
@@ -103,8 +106,8 @@ class _Run:
             drawing = self._drawing(source, stack) if self._job.overlay else None
             lookahead = Lookahead(self._tracker) if self._job.smooth == "offline" else PassThrough()
             try:
-                for frame in self._frames(source, interrupt):
-                    people = self._tracker.step(frame)
+                for found in self._found(source, interrupt):
+                    frame, people = found.frame, self._tracker.pose(found)
                     self._writer.write(FrameRecord(frame.index, frame.time, people))
                     if drawing is not None:
                         for shown in lookahead.push(Shown(frame, people)):
@@ -118,15 +121,16 @@ class _Run:
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
 
-    def _frames(self, source: Source, interrupt: Interrupt) -> Iterator[Frame]:
-        """The source's frames under a progress bar, until the user asks to stop."""
+    def _found(self, source: Source, interrupt: Interrupt) -> Iterator[Found]:
+        """The source's frames with those who were found in them, under a progress bar, until the user asks to stop."""
         label = f"tracking {source.info.name}"
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
             closing(read_ahead(self._timed(source))) as frames,
+            closing(read_ahead(map(self._tracker.find, frames))) as everybody,
         ):
-            for frame in frames:
-                yield frame
+            for found in everybody:
+                yield found
                 bar.update()
                 if interrupt.requested:
                     return
@@ -154,7 +158,7 @@ class _Run:
         encoding = stack.enter_context(Stage("encode", encode))
 
         def draw(frames: Iterator[Shown]) -> None:
-            with MeshOverlay() as overlay:
+            with MeshOverlay(make_renderer=RENDERERS[self._job.renderer]) as overlay:
                 for shown in frames:
                     encoding.put(self._draw(shown, overlay))
 

@@ -28,7 +28,7 @@ from tracker.prior import JointPrior
 from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
-from tracker.types import Array, Detection, Frame, Person, Pose
+from tracker.types import Array, Detection, Frame, Person, Pose, TrackedDetection
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,30 @@ _NEAREST_Z = 0.01
 class Detector(Protocol):
     """Finds people's landmarks in a frame."""
 
+    @property
+    def engine(self) -> str:
+        """What runs its network, with the version."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """What that runs on."""
+        ...
+
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]: ...
 
     def forget(self) -> None:
         """Nothing that comes has to do with the frames so far."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """A frame and who was found where in it."""
+
+    frame: Frame
+    people: Sequence[TrackedDetection]
 
 
 class Tracker:
@@ -106,8 +124,13 @@ class Tracker:
 
     @property
     def engine(self) -> str:
-        """What finds the landmarks, for the record."""
-        return type(self.detector).__name__
+        """What runs the landmark network, with its version, for the record."""
+        return self.detector.engine
+
+    @property
+    def device(self) -> str:
+        """What the landmark network runs on, for the record."""
+        return self.detector.device
 
     @classmethod
     def open(cls, config: TrackerConfig | None = None) -> Tracker:
@@ -142,11 +165,22 @@ class Tracker:
 
     def step(self, frame: Frame) -> list[Person]:
         """The people in a frame, by identity. Frames come in the order of their time."""
+        return self.pose(self.find(frame))
+
+    def find(self, frame: Frame) -> Found:
+        """The first half of a step: who is where in the frame. It knows nothing of the second half, so that a thread
+        may find people in the next frame while another poses those of this one."""
         clock = _StageClock(self.stage_seconds)
         detections = self.detector.detect(frame, self.identity.predicted_boxes(frame.time))
         clock.lap("detect")
         tracked = self.identity.assign(frame, detections)
         clock.lap("identify")
+        return Found(frame, tracked)
+
+    def pose(self, found_people: Found) -> list[Person]:
+        """The second half of a step: what pose they have, by identity. One call for each `find`, in the same order."""
+        clock = _StageClock(self.stage_seconds)
+        frame, tracked = found_people.frame, found_people.people
         camera = self.config.camera.for_size(*frame.size)
         with self._blas.limit(limits=1, user_api="blas"):
             found = {t.person_id: self._fit(frame, camera, t.person_id, t.detection) for t in tracked}
