@@ -31,6 +31,7 @@ LEVELS = (
         "tracker.kinematics",
         "tracker.prior",
         "tracker.motion",
+        "tracker.inverse_kinematics",
         "tracker.pose_prior",
         "tracker.predictor",
         "tracker.source",
