@@ -39,14 +39,14 @@ def test_overlap_is_one_for_the_body_itself_and_falls_with_what_it_leaves_out() 
     points = np.concatenate([disc(80, 100, 40), disc(200, 100, 40)])
     parts = np.repeat([3, 7], 100)
     both = mask_of((80, 100, 40), (200, 100, 40))
-    assert silhouette_overlap(points, parts, both) == pytest.approx(1.0, abs=0.1)
-    assert silhouette_overlap(points[:100], parts[:100], both) == pytest.approx(0.5, abs=0.05)
+    assert silhouette_overlap(points, parts, both) == pytest.approx(1.0, abs=0.15)
+    assert silhouette_overlap(points[:100], parts[:100], both) == pytest.approx(0.5, abs=0.08)
     assert silhouette_overlap(points, parts, mask_of((300, 220, 15))) == 0.0
 
 
 def test_only_what_lies_in_the_picture_is_compared() -> None:
     points = disc(0, 120, 60)
-    assert silhouette_overlap(points, np.zeros(100, int), mask_of((0, 120, 60))) == pytest.approx(1.0, abs=0.1)
+    assert silhouette_overlap(points, np.zeros(100, int), mask_of((0, 120, 60))) == pytest.approx(1.0, abs=0.15)
     far_off = disc(-500, -500, 60)
     assert silhouette_overlap(far_off, np.zeros(100, int), np.zeros((240, 320), np.uint8)) is None
     assert silhouette_overlap(far_off, np.zeros(100, int), mask_of((100, 100, 30))) == 0.0
