@@ -21,6 +21,7 @@ from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observa
 from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
+from tracker.networks.landmark_network import FEATURES
 from tracker.picture import PictureConfig, Pictures
 from tracker.pose_prior import PosePrior
 from tracker.predictor import MotionPredictor
@@ -140,8 +141,10 @@ class Tracker:
         """
         config = config or TrackerConfig()
         body = load_body(config.body)
-        pictures = Pictures(body, LandmarkRig.from_body(body), config.picture) if config.picture.enabled else None
-        return cls(config, body, LandmarkDetector(config.detect), pictures)
+        if not config.picture.enabled:
+            return cls(config, body, LandmarkDetector(config.detect))
+        detector = LandmarkDetector(replace(config.detect, features=tuple(FEATURES)))
+        return cls(config, body, detector, Pictures(body, LandmarkRig.from_body(body), config.picture))
 
     def __enter__(self) -> Tracker:
         return self
@@ -183,7 +186,7 @@ class Tracker:
         frame, tracked = found_people.frame, found_people.people
         camera = self.config.camera.for_size(*frame.size)
         with self._blas.limit(limits=1, user_api="blas"):
-            found = {t.person_id: self._fit(frame, camera, t.person_id, t.detection) for t in tracked}
+            found = {t.person_id: self._fit(frame.time, camera, t.person_id, t.detection) for t in tracked}
         clock.lap("fit")
         people = {key: self._smoothed(key, frame.time, camera, *fit) for key, fit in found.items()}
         people |= self._coasting(frame.time, camera, set(found))
@@ -211,17 +214,16 @@ class Tracker:
         safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
         return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
 
-    def _fit(
-        self, frame: Frame, camera: Camera, person_id: int, detection: Detection
-    ) -> tuple[BodyState, Array, float]:
-        pictures, points = self._pictures, detection.landmarks2d
-        view = None if pictures is None else pictures.view(frame.image, camera, points)
+    def _fit(self, time: float, camera: Camera, person_id: int, detection: Detection) -> tuple[BodyState, Array, float]:
+        view = None
+        if self._pictures is not None and detection.look is not None:
+            view = self._pictures.view(detection.look, camera)
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
             self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
-        result = self._tracks[person_id].update(frame.time, seen, view)
+        result = self._tracks[person_id].update(time, seen, view)
         confidence = self._confidence(detection, result)
-        self._last[person_id] = (frame.time, confidence)
+        self._last[person_id] = (time, confidence)
         return result.state, confidence, result.cost / len(detection.visibility)
 
     def _confidence(self, detection: Detection, result: FitResult) -> Array:
