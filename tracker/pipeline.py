@@ -198,6 +198,10 @@ class Tracker:
         """`like` in another pose: its joints and box anew, its identity, confidence and score kept."""
         return self._person(like.person_id, pose, camera, like.joint_confidence, like.nll)
 
+    def seen_by(self, camera: Camera, people: Sequence[Person]) -> list[Person]:
+        """The same people with their joints and boxes in this camera's pixels."""
+        return [self.person_at(person.pose, camera, person) for person in people]
+
     def reshaped(self, pose: Pose, betas: Array) -> Pose:
         """The pose with another shape (10,), moved so that the joints stay where the picture shows them."""
         before = self.rig.pose_from_theta(pose.theta, pose.betas).joints + pose.transl

@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from tracker.fit import Belief, BodyState, FitResult, LandmarkFitter, Observation
-from tracker.initialise import initial_state, mirrored
+from tracker.initialise import guessed_state, initial_state, mirrored, sight
+from tracker.inverse_kinematics import InverseKinematics
 from tracker.predictor import Course, MotionPredictor, Past, carried
 from tracker.types import NUM_BETAS, Array
 
@@ -116,10 +117,16 @@ class ShapeMemory:
 
 
 class PersonTrack:
-    """Fits one person frame after frame."""
+    """Fits one person frame after frame. kinematics: guesses at what is not seen; without it only time bridges it."""
 
-    def __init__(self, fitter: LandmarkFitter, config: TrackConfig, predictor: MotionPredictor) -> None:
-        self.fitter, self.config, self._predictor = fitter, config, predictor
+    def __init__(
+        self,
+        fitter: LandmarkFitter,
+        config: TrackConfig,
+        predictor: MotionPredictor,
+        kinematics: InverseKinematics | None = None,
+    ) -> None:
+        self.fitter, self.config, self._predictor, self._kinematics = fitter, config, predictor, kinematics
         self.motion: Motion | None = None
         self._shape = ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
@@ -129,6 +136,8 @@ class PersonTrack:
         """time: s, later than the call before. view: asks the picture, too."""
         belief = self._belief(time)
         seen = self._unswapped(time, seen, belief)
+        if self._kinematics is not None:
+            belief = replace(belief, guess=self._kinematics(sight(seen)))
         if view is not None:
             belief = replace(belief, regressed=view.proposal().rotations)
         if belief.state is None:
@@ -157,17 +166,20 @@ class PersonTrack:
         return Belief(betas, precision, state, time - self.motion.time)
 
     def _fit_anew(self, seen: Observation, belief: Belief, view: View | None) -> FitResult:
-        """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
-        start = initial_state(self.fitter.rig, seen, belief.betas)
-        result = self.fitter.fit(seen, belief, start, self.fitter.config.first_iterations)
-        if view is None:
-            return result
-        other = self.fitter.fit(seen, belief, view.proposal(), self.fitter.config.first_iterations)
-        return min(result, other, key=lambda each: each.cost + view.cost(each.state))
+        """From the bones' directions, the guess, or what the networks regress, whichever landmarks and picture
+        agree with best."""
+        fitter, betas = self.fitter, belief.betas
+        fits = [fitter.fit(seen, belief, initial_state(fitter.rig, seen, betas), fitter.config.first_iterations)]
+        if belief.guess is not None:
+            start = guessed_state(fitter.rig, seen, betas, belief.guess)
+            fits.append(fitter.fit(seen, belief, start, fitter.config.guessed_iterations))
+        if view is not None:
+            fits.append(fitter.fit(seen, belief, view.proposal(), fitter.config.first_iterations))
+        return min(fits, key=lambda fit: fit.cost + (0.0 if view is None else view.cost(fit.state)))
 
     def _recover(self, seen: Observation, belief: Belief, result: FitResult, view: View | None) -> FitResult:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
-        free = Belief(belief.betas, belief.betas_precision, regressed=belief.regressed)
+        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess, regressed=belief.regressed)
         fresh = self._fit_anew(seen, free, view)
         warm = self.fitter.score(seen, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result
