@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -475,3 +476,24 @@ def test_real_clips(name, rate, count, size):
     assert [frame.index for frame in frames] == list(range(count - 5, count))
     assert [frame.time for frame in frames] == pytest.approx([i / rate for i in range(count - 5, count)], abs=1e-6)
     assert {frame.size for frame in frames} == {size}
+
+
+def test_a_closed_video_leaves_no_decoder_behind(tmp_path):
+    """Its pictures are the bulk of what a run holds; whoever opens many videos must not wait for the collector."""
+    clip = make_clip(tmp_path / "clip.mp4", ClipSpec(count=12))
+    kinds = (av.VideoFrame, av.container.InputContainer)
+
+    def held():
+        return sum(isinstance(thing, kinds) for thing in gc.get_objects())
+
+    gc.collect()
+    before = held()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with open_source(str(clip)) as source:
+                next(iter(source))
+            del source
+    finally:
+        gc.enable()
+    assert held() <= before + 2

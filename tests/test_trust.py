@@ -14,7 +14,7 @@ from tracker.camera import Camera
 from tracker.errors import InputError
 from tracker.overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker, TrackerConfig
-from tracker.trust import TrustConfig, silhouette_overlap, trust
+from tracker.trust import TrustConfig, cover_of, trust
 from tracker.types import Frame
 
 RNG = np.random.default_rng(3)
@@ -35,31 +35,31 @@ def mask_of(*circles: tuple[int, int, int]) -> np.ndarray:
     return mask
 
 
-def test_overlap_is_one_for_the_body_itself_and_falls_with_what_it_leaves_out() -> None:
+def test_cover_is_one_for_the_body_itself_and_falls_with_what_it_leaves_bare() -> None:
     points = np.concatenate([disc(80, 100, 40), disc(200, 100, 40)])
     parts = np.repeat([3, 7], 100)
     both = mask_of((80, 100, 40), (200, 100, 40))
-    assert silhouette_overlap(points, parts, both) == pytest.approx(1.0, abs=0.15)
-    assert silhouette_overlap(points[:100], parts[:100], both) == pytest.approx(0.5, abs=0.08)
-    assert silhouette_overlap(points, parts, mask_of((300, 220, 15))) == 0.0
+    assert cover_of(points, parts, both) == pytest.approx(1.0, abs=0.05)
+    assert cover_of(points[:100], parts[:100], both) == pytest.approx(0.5, abs=0.08)
+    assert cover_of(points, parts, mask_of((300, 220, 15))) == 0.0
+    assert cover_of(points, parts, np.zeros((240, 320), np.uint8)) is None
 
 
-def test_only_what_lies_in_the_picture_is_compared() -> None:
-    points = disc(0, 120, 60)
-    assert silhouette_overlap(points, np.zeros(100, int), mask_of((0, 120, 60))) == pytest.approx(1.0, abs=0.15)
-    far_off = disc(-500, -500, 60)
-    assert silhouette_overlap(far_off, np.zeros(100, int), np.zeros((240, 320), np.uint8)) is None
-    assert silhouette_overlap(far_off, np.zeros(100, int), mask_of((100, 100, 30))) == 0.0
+def test_what_is_hidden_or_out_of_the_picture_does_not_count_against_a_fit() -> None:
+    points = np.concatenate([disc(0, 120, 60), disc(60, 120, 60)])
+    parts = np.repeat([3, 7], 100)
+    assert cover_of(points, parts, mask_of((0, 120, 60))) == pytest.approx(1.0, abs=0.05)
+    assert cover_of(points, parts, mask_of((60, 90, 20))) == pytest.approx(1.0, abs=0.05)
 
 
 def test_belief_goes_from_none_to_full_between_the_ends() -> None:
-    config = TrustConfig(overlap=(0.4, 0.6), cost=(3.0, 1.0))
-    assert [trust(0.5, overlap, config) for overlap in (0.3, 0.5, 0.9)] == pytest.approx([0.0, 0.5, 1.0])
+    config = TrustConfig(cover=(0.4, 0.6), cost=(3.0, 1.0))
+    assert [trust(0.5, cover, config) for cover in (0.3, 0.5, 0.9)] == pytest.approx([0.0, 0.5, 1.0])
     assert [trust(cost, None, config) for cost in (4.0, 2.0, 0.1)] == pytest.approx([0.0, 0.5, 1.0])
     assert trust(2.0, 0.5, config) == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize(("field", "value"), [("overlap", (0.6, 0.4)), ("cost", (1.0, 3.0))])
+@pytest.mark.parametrize(("field", "value"), [("cover", (0.6, 0.4)), ("cost", (1.0, 3.0))])
 def test_senseless_configuration_is_refused_by_name(field: str, value: tuple[float, float]) -> None:
     with pytest.raises(InputError, match=field):
         TrustConfig(**{field: value})

@@ -21,6 +21,7 @@ from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observa
 from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
+from tracker.networks.landmark_network import FEATURES
 from tracker.picture import PictureConfig, Pictures
 from tracker.pose_prior import PosePrior
 from tracker.predictor import MotionPredictor
@@ -28,7 +29,7 @@ from tracker.prior import JointPrior
 from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
-from tracker.trust import TrustConfig, silhouette_overlap, trust
+from tracker.trust import TrustConfig, cover_of, trust
 from tracker.types import Array, Detection, Frame, Person, Pose, TrackedDetection
 
 
@@ -142,8 +143,10 @@ class Tracker:
         """
         config = config or TrackerConfig()
         body = load_body(config.body)
-        pictures = Pictures(body, LandmarkRig.from_body(body), config.picture) if config.picture.enabled else None
-        return cls(config, body, LandmarkDetector(config.detect), pictures)
+        if not config.picture.enabled:
+            return cls(config, body, LandmarkDetector(config.detect))
+        detector = LandmarkDetector(replace(config.detect, features=tuple(FEATURES)))
+        return cls(config, body, detector, Pictures(body, LandmarkRig.from_body(body), config.picture))
 
     def __enter__(self) -> Tracker:
         return self
@@ -185,7 +188,7 @@ class Tracker:
         frame, tracked = found_people.frame, found_people.people
         camera = self.config.camera.for_size(*frame.size)
         with self._blas.limit(limits=1, user_api="blas"):
-            found = {t.person_id: self._fit(frame, camera, t.person_id, t.detection) for t in tracked}
+            found = {t.person_id: self._fit(frame.time, camera, t.person_id, t.detection) for t in tracked}
         clock.lap("fit")
         people = {key: self._smoothed(key, frame.time, camera, *fit) for key, fit in found.items()}
         people |= self._coasting(frame.time, camera, set(found))
@@ -217,22 +220,21 @@ class Tracker:
         safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
         return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
 
-    def _fit(
-        self, frame: Frame, camera: Camera, person_id: int, detection: Detection
-    ) -> tuple[BodyState, Array, float]:
-        pictures, points = self._pictures, detection.landmarks2d
-        view = None if pictures is None else pictures.view(frame.image, camera, points)
+    def _fit(self, time: float, camera: Camera, person_id: int, detection: Detection) -> tuple[BodyState, Array, float]:
+        view = None
+        if self._pictures is not None and detection.look is not None:
+            view = self._pictures.view(detection.look, camera)
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
             self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
         track = self._tracks[person_id]
-        result = track.update(frame.time, seen, view)
+        result = track.update(time, seen, view)
         cost = result.cost / len(detection.visibility)
         believed = self._trust(cost, result.state, camera, detection)
         if believed < self.config.trust.restart_below:
             track.forget_pose()
         confidence = believed * self._confidence(detection, result)
-        self._last[person_id] = (frame.time, confidence)
+        self._last[person_id] = (time, confidence)
         return result.state, confidence, cost
 
     def _trust(self, cost: float, state: BodyState, camera: Camera, detection: Detection) -> float:
@@ -243,7 +245,7 @@ class Tracker:
         points = self._outline.points(posed, state.betas) + state.transl
         in_front = points[:, 2] > _NEAREST_Z
         pixels, parts = camera.project(points[in_front]), self._outline.parts[in_front]
-        return trust(cost, silhouette_overlap(pixels, parts, detection.mask), self.config.trust)
+        return trust(cost, cover_of(pixels, parts, detection.mask), self.config.trust)
 
     def _confidence(self, detection: Detection, result: FitResult) -> Array:
         """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it; and, if
