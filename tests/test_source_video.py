@@ -478,22 +478,18 @@ def test_real_clips(name, rate, count, size):
     assert {frame.size for frame in frames} == {size}
 
 
-def test_a_closed_video_leaves_no_decoder_behind(tmp_path):
-    """Its pictures are the bulk of what a run holds; whoever opens many videos must not wait for the collector."""
+def test_videos_that_were_closed_do_not_pile_up(tmp_path):
+    """Decoders hold tens of megabytes: whoever opens many videos must not wait for the collector."""
     clip = make_clip(tmp_path / "clip.mp4", ClipSpec(count=12))
     kinds = (av.VideoFrame, av.container.InputContainer)
-
-    def held():
-        return sum(isinstance(thing, kinds) for thing in gc.get_objects())
-
+    held = []
     gc.collect()
-    before = held()
     gc.disable()
     try:
-        for _ in range(3):
+        for _ in range(4):
             with open_source(str(clip)) as source:
                 next(iter(source))
-            del source
+            held.append(sum(isinstance(thing, kinds) for thing in gc.get_objects()))
     finally:
         gc.enable()
-    assert held() <= before + 2
+    assert held[-1] <= held[0]
