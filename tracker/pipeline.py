@@ -19,6 +19,7 @@ from tracker.detect import DetectConfig, LandmarkDetector
 from tracker.export.sequence import place_on_rays
 from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.identity import IdentityConfig, IdentityTracker
+from tracker.inverse_kinematics import InverseKinematics
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
 from tracker.picture import PictureConfig, Pictures
@@ -105,7 +106,7 @@ class Tracker:
         self._outline = Outline.from_body(body)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
-        self._predictor = MotionPredictor.load()
+        self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
         self._evidence = landmark_to_joint_matrix()
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController()
@@ -218,7 +219,7 @@ class Tracker:
         view = None if pictures is None else pictures.view(frame.image, camera, points)
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
-            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
+            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor, self._kinematics)
         result = self._tracks[person_id].update(frame.time, seen, view)
         confidence = self._confidence(detection, result)
         self._last[person_id] = (frame.time, confidence)
