@@ -56,7 +56,7 @@ class FitConfig:
     """What the detector's 3D guess at a hidden landmark counts, against 1 for a visible one."""
     guess_weight: float = 1.0
     """What the guessed rotation of a joint that is not seen at all counts, against its own standard deviation."""
-    guess_seen: float = 0.5
+    guess_seen: float = 0.3
     """Share of that for a joint that is seen: its landmarks have had their say."""
     guess_seconds: float = 0.3
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
