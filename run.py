@@ -48,6 +48,13 @@ FORMAT = click.option(
     show_default=True,
     help="What to write, separated by commas: npz, jsonl, bvh, glb, csv, trc.",
 )
+RENDERER = click.option(
+    "--renderer",
+    type=click.Choice(["raster", "pyrender"]),
+    default="raster",
+    show_default=True,
+    help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
+)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 
 
@@ -70,6 +77,7 @@ def cli() -> None:
     show_default=True,
     help="offline looks both ways in time, causal only back, as live does.",
 )
+@RENDERER
 @OVERWRITE
 @PEOPLE
 @CAMERA
@@ -96,7 +104,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
     specs = expand_inputs(inputs)
     with deferred_interrupt() as interrupt:
         for spec, folder in zip(specs, output_folders(specs, out), strict=True):
-            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], smooth)
+            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], smooth, given["renderer"])
             with opened_tracker(config) as tracker:
                 result = run_track(job, tracker, interrupt)
             click.echo(summary_line(spec, result))
@@ -108,10 +116,11 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
 @FORMAT
+@RENDERER
 @PEOPLE
 @CAMERA
 @COMMON
-def live(source: str, record: Path | None, headless: bool, web: int | None, formats: str, **given: Any) -> None:
+def live(source: str, record: Path | None, headless: bool, web: int | None, **given: Any) -> None:
     """Track a webcam live and draw the meshes over its picture.
 
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
@@ -122,8 +131,9 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, form
     from tracker.live import LiveJob, LiveSession, open_screen
     from tracker.source import open_live_source
 
-    job = LiveJob(record or Path("out"), record is not None, ExportConfig(parse_formats(formats)))
-    config = configured(given, {})
+    export = ExportConfig(parse_formats(given["formats"]))
+    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
+    config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
         open_live_source(source) as opened,
@@ -436,6 +446,24 @@ def bench_kernels(threads: int | None, quick: bool, out: Path | None) -> None:
     click.echo(f"written: {write_results(threads, quick, out)}")
 
 
+@bench.command("pipeline")
+@click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option(
+    "--soak", type=click.FloatRange(min=0.0), default=0.0, metavar="MINUTES", help="Also run live for so long."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/pipeline.json.")
+def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | None) -> None:
+    """Time the whole tracker, as track and live run it, beside MediaPipe alone, on CLIP or one made up.
+
+    Sizes, numbers of people, configs and every engine of this machine; latency, processor time, memory, and where the
+    time goes.
+    """
+    from benchmarks.pipeline import PipelineJob, run_benchmark
+
+    click.echo(f"written: {run_benchmark(PipelineJob(clip, seconds, soak, out))}")
+
+
 @cli.command()
 @COMMON
 def info(**given: Any) -> None:
@@ -457,9 +485,11 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
 
     check_device(given["device"])
     camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
-    detect = {"max_people": given["max_people"]} if given.get("max_people") is not None else {}
+    detect = {"device": given["device"], **changes.get("detect", {})}
+    if given.get("max_people") is not None:
+        detect["max_people"] = given["max_people"]
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
-    return load_config(given["config"], {"camera": camera, "detect": detect, **chosen, **changes})
+    return load_config(given["config"], {**changes, "camera": camera, "detect": detect, **chosen})
 
 
 def engine_options(given: dict[str, Any]) -> Any:
@@ -479,7 +509,7 @@ def engine_options(given: dict[str, Any]) -> Any:
 
 
 def check_device(name: str) -> None:
-    """Raises InputError for a device that does not exist here. Tracking runs on the CPU; a GPU is not used yet."""
+    """Raises InputError for a device that does not exist here."""
     import re
 
     import torch
@@ -491,16 +521,13 @@ def check_device(name: str) -> None:
 
 
 def opened_tracker(config: Any) -> Any:
-    """A fresh tracker, with torch on one thread.
-
-    Its tensors are small: more threads gain a millisecond where the machine is idle and lose many where it is not.
-    """
-    import torch
-
+    """A fresh tracker, in a process that is set for it."""
     from tracker.pipeline import Tracker
+    from tracker.process import prepare_for_real_time
 
-    torch.set_num_threads(1)
-    return Tracker.open(config)
+    tracker = Tracker.open(config)
+    prepare_for_real_time()
+    return tracker
 
 
 def summary_line(spec: str, result: Any) -> str:

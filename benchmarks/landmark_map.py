@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from tracker.body import load_body
 from tracker.camera import Camera
-from tracker.detect.detector import DetectConfig
+from tracker.detect import DetectConfig
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.task_bundle import built_in_bundle
 from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tracker.camera import Camera, CameraConfig, read_intrinsics
+from tracker.crop import apply_affine, crop_transform
 from tracker.errors import InputError
 
 
@@ -39,6 +40,16 @@ def test_a_crop_projects_onto_the_same_content() -> None:
     points = np.random.default_rng(1).normal(size=(20, 3)) + np.array([0, 0, 5.0])
     expected = (camera.project(points) - box[:2]) * np.array([256 / 200, 128 / 200])
     np.testing.assert_allclose(crop.project(points), expected, atol=1e-9)
+
+
+def test_a_turned_crop_projects_onto_the_same_content() -> None:
+    camera = Camera(700.0, 700.0, 310.0, 250.0, 640, 480)
+    T_frame_crop = crop_transform(np.array([100.5, -20.0, 300.5, 180.0]), 256, 256, 0.7)
+    crop, R_crop_camera = camera.turned_crop(T_frame_crop, 256)
+    points = np.random.default_rng(1).normal(size=(20, 3)) + np.array([0, 0, 5.0])
+    seen = apply_affine(T_frame_crop, crop.project(points @ R_crop_camera.T))
+    np.testing.assert_allclose(seen, camera.project(points), atol=1e-9)
+    np.testing.assert_allclose(R_crop_camera @ R_crop_camera.T, np.eye(3), atol=1e-12)
 
 
 @pytest.mark.parametrize("values", [(-1, 1), (0, 1), (math.nan, 1), (math.inf, 1)])

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from tests.people_scene import TEMPLATE
-from tracker.detect import DetectConfig, LandmarkDetector, detector
+from tracker.detect import DetectConfig, LandmarkDetector, detector, search
 from tracker.detect.follow import Followed, Region
 from tracker.detect.landmarkers import PoseReading, centred_landmarks
 from tracker.detect.likeness import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask, shared_box
 from tracker.detect.paint import painted_out
 from tracker.errors import InputError
 from tracker.keypoints import LANDMARK_MIRROR
-from tracker.types import Array, Frame
+from tracker.types import Array, Frame, Look
 
 WIDTH, HEIGHT = 1280, 720
 RED = (230, 20, 20)
@@ -62,7 +62,7 @@ class BarLandmarker:
 class BarFollower:
     """Sees the bar, of any size, that the middle of a region lies on."""
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, config: DetectConfig) -> None:
         self.asked: list[int] = []
         self._reader = BarLandmarker(b"", None)
         self._reader.smallest = 0.0
@@ -72,7 +72,7 @@ class BarFollower:
         return [self._follow(image, region) for region in regions]
 
     def _follow(self, image: np.ndarray, region: Region) -> Followed:
-        unmoved = np.eye(3)[:2]
+        unmoved = Look(image, np.eye(3)[:2], {})
         for reading in self._reader.read(image):
             low, high = reading.landmarks2d.min(axis=0), reading.landmarks2d.max(axis=0)
             if ((low <= region.centre) & (region.centre <= high)).all():
@@ -113,19 +113,19 @@ def picture(*bars: Bar) -> np.ndarray:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detector, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(detector, "built_in_bundle", lambda: b"")
-    monkeypatch.setattr(detector, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
+    monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
+    monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
     monkeypatch.setattr(detector, "NetworkFollower", BarFollower)
 
 
 def looks_taken(found: LandmarkDetector) -> list[np.ndarray]:
-    stills = found._stills
+    stills = found._searcher._stills
     assert isinstance(stills, BarLandmarker)
     return stills.shown
 
 
-NO_SEARCH = DetectConfig(search_seconds=math.inf)
+NO_SEARCH = DetectConfig(search_seconds=math.inf, look_delay=0.0)
 SMALL, LARGE = Bar(900.0, 300.0, 120.0), Bar(300.0, 100.0, 500.0)
 
 
@@ -143,7 +143,7 @@ def test_a_small_person_who_is_expected_is_found_by_a_closer_look_in_place() -> 
     with LandmarkDetector(NO_SEARCH) as found:
         image = picture(LARGE, SMALL)
         assert len(found.detect(Frame(0, 0.0, image))) == 1, "too small for the whole frame"
-        people = found.detect(Frame(1, 0.03, image), [LARGE.bbox, SMALL.bbox + np.array([9.0, -7.0, 9.0, -7.0])])
+        people = found.detect(Frame(1, 0.12, image), [LARGE.bbox, SMALL.bbox + np.array([9.0, -7.0, 9.0, -7.0])])
         assert len(people) == 2
         np.testing.assert_allclose(people[1].landmarks2d, SMALL.landmarks, atol=1.5)
         mask = people[1].mask
@@ -168,7 +168,7 @@ def test_closer_looks_are_bounded(limit: int) -> None:
 def test_with_fewer_looks_than_lost_people_all_get_their_turn() -> None:
     bars = [Bar(150.0 + 300 * k, 300.0, 100.0) for k in range(4)]
     with LandmarkDetector(replace(NO_SEARCH, second_looks=1)) as found:
-        seen = [found.detect(Frame(i, i / 30, picture(*bars)), [bar.bbox for bar in bars]) for i in range(8)]
+        seen = [found.detect(Frame(i, i / 8, picture(*bars)), [bar.bbox for bar in bars]) for i in range(8)]
         assert {round(person.bbox[0] / 30) for people in seen for person in people} == {
             round(bar.bbox[0] / 30) for bar in bars
         }
@@ -193,7 +193,7 @@ def test_a_person_lying_down_is_found_when_the_look_is_turned() -> None:
 @pytest.mark.usefixtures("fake")
 def test_an_unsure_closer_look_is_not_believed() -> None:
     with LandmarkDetector(NO_SEARCH) as found:
-        found._stills.presence = 0.85  # type: ignore[attr-defined]
+        found._searcher._stills.presence = 0.85  # type: ignore[attr-defined]
         assert found.detect(Frame(0, 0.0, picture(SMALL)), [SMALL.bbox]) == []
 
 
@@ -224,7 +224,7 @@ def test_a_small_stranger_is_found_in_the_first_frame() -> None:
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize("rate", [5.0, 30.0, 60.0])
 def test_the_search_costs_one_look_per_search_seconds(rate: float) -> None:
-    with LandmarkDetector(DetectConfig(search_seconds=0.5)) as found:
+    with LandmarkDetector(DetectConfig(search_seconds=0.5, look_delay=0.0)) as found:
         found.detect(Frame(0, 0.0, picture()))
         first = len(looks_taken(found))
         assert first > 4, "the first frame is searched all over"
@@ -280,7 +280,7 @@ def test_the_same_person_is_given_once_and_where_expected(monkeypatch: pytest.Mo
     reader = BarLandmarker(b"", None)
     poses = [reader.read(picture(bar))[0] for bar in (double, expected)]
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._whole, "read", lambda image: poses)
+        monkeypatch.setattr(found._searcher._whole, "read", lambda image: poses)
         (person,) = found.detect(Frame(0, 0.0, picture(expected)), [expected.bbox])
         np.testing.assert_array_equal(person.landmarks2d, poses[1].landmarks2d)
 
@@ -290,7 +290,7 @@ def test_an_unlike_pose_on_the_same_mask_is_the_same_person(monkeypatch: pytest.
     (right,) = BarLandmarker(b"", None).read(picture(LARGE))
     upside_down = replace(right, landmarks2d=right.landmarks2d * np.array([1.0, -1.0]) + np.array([0.0, 700.0]))
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._whole, "read", lambda image: [right, upside_down])
+        monkeypatch.setattr(found._searcher._whole, "read", lambda image: [right, upside_down])
         assert len(found.detect(Frame(0, 0.0, picture(LARGE)))) == 1
 
 
@@ -308,7 +308,7 @@ def test_an_unlike_pose_on_the_same_mask_is_the_same_person(monkeypatch: pytest.
 def test_what_is_plainly_no_person_is_left_out(monkeypatch: pytest.MonkeyPatch, fault: dict[str, np.ndarray]) -> None:
     (pose,) = BarLandmarker(b"", None).read(picture(LARGE))
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._whole, "read", lambda image: [replace(pose, **fault)])
+        monkeypatch.setattr(found._searcher._whole, "read", lambda image: [replace(pose, **fault)])
         assert found.detect(Frame(0, 0.0, picture(LARGE))) == []
 
 
@@ -324,7 +324,7 @@ def test_a_person_cut_at_the_waist_by_the_picture_is_kept(monkeypatch: pytest.Mo
         pose, landmarks2d=bar.landmarks, presence=np.where(below, 0.05, 0.95), visibility=~below * 0.9, mask=mask
     )
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._whole, "read", lambda image: [seen])
+        monkeypatch.setattr(found._searcher._whole, "read", lambda image: [seen])
         assert len(found.detect(Frame(0, 0.0, picture()))) == 1
 
 

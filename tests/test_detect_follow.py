@@ -14,7 +14,7 @@ import pytest
 from tests.people_scene import TEMPLATE
 from tests.test_detect import LARGE, Bar, BarFollower, BarLandmarker, picture
 from tracker.crop import apply_affine
-from tracker.detect import DetectConfig, LandmarkDetector, detector
+from tracker.detect import DetectConfig, LandmarkDetector, detector, search
 from tracker.detect.follow import NetworkFollower, Region, refined
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.likeness import body_size
@@ -34,18 +34,18 @@ needs_mediapipe = pytest.mark.skipif(
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detector, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(detector, "built_in_bundle", lambda: b"")
-    monkeypatch.setattr(detector, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
+    monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
+    monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
     monkeypatch.setattr(detector, "NetworkFollower", BarFollower)
 
 
 def whole_looks(found: LandmarkDetector) -> int:
-    assert isinstance(found._whole, BarLandmarker)
-    return len(found._whole.shown)
+    assert isinstance(found._searcher._whole, BarLandmarker)
+    return len(found._searcher._whole.shown)
 
 
-QUIET = DetectConfig(search_seconds=math.inf)
+QUIET = DetectConfig(search_seconds=math.inf, look_delay=0.0)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.7, math.pi / 2, -2.5])
@@ -116,8 +116,9 @@ def test_nobody_is_followed_over_a_gap() -> None:
     with LandmarkDetector(QUIET) as found:
         found.detect(Frame(0, 0.0, picture(LARGE)))
         found.detect(Frame(1, 5.0, picture(LARGE)))
-        assert isinstance(found._follower, BarFollower) and found._follower.asked == []
         assert whole_looks(found) == 2
+        (person,) = found.detect(Frame(2, 10.0, picture(Bar(900.0, 100.0, 500.0))))
+        assert person.bbox[0] > 700, "where nobody was before"
 
 
 @pytest.mark.usefixtures("fake")
@@ -140,7 +141,7 @@ def test_senseless_configuration_is_refused_by_name(field: str, value: float) ->
 def test_the_network_alone_says_what_mediapipe_says() -> None:
     """On the same person; a systematic shift of half a cell of the heatmaps would be 0.03 body sizes."""
     still = ImageLandmarker(built_in_bundle(), LandmarkerSettings(1, 0.5, 0.5, 0.5))
-    follower = NetworkFollower(threads=1)
+    follower = NetworkFollower(DetectConfig())
     shifts = []
     with open_source(str(JUGGLER)) as source:
         for frame in itertools.islice(source, 0, 100, 20):
@@ -148,7 +149,7 @@ def test_the_network_alone_says_what_mediapipe_says() -> None:
             (first,) = follower.follow(frame.image, [Region.around(expected.landmarks2d)])
             (second,) = follower.follow(frame.image, [first.region])
             assert first.presence > 0.9 and second.presence > 0.9
-            points = apply_affine(second.T_frame_crop, second.reading.landmarks2d)
+            points = apply_affine(second.look.T_frame_crop, second.reading.landmarks2d)
             off = (points - expected.landmarks2d) / body_size(expected.landmarks2d)
             assert np.median(np.linalg.norm(off, axis=1)) < 0.03
             shifts.append(off[LIMB_LANDMARKS].mean(axis=0))

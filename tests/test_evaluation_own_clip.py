@@ -28,6 +28,8 @@ RATE, FRAMES, DARK, GREY = 8, 32, 5, 128
 class Visitor:
     """Somebody wherever there is light; where the picture is covered at a landmark, it is seen 40 px aside."""
 
+    engine, device = "script", "cpu"
+
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
         if frame.image.max() < GREY / 2:
             return []

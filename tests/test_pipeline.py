@@ -37,6 +37,8 @@ def somebody(x: float, z: float = 3.5, bend: float = 0.3) -> tuple[Detection, Ar
 class Script:
     """A detector that plays back lists of detections."""
 
+    engine, device = "script", "cpu"
+
     def __init__(self, frames: Sequence[list[Detection]]) -> None:
         self._frames = list(frames)
         self.closed = False

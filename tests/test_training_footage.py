@@ -33,6 +33,8 @@ FRAMES = 8
 class Standing:
     """Sees the same person, with the mask that `mask` holds, in every frame."""
 
+    engine, device = "script", "cpu"
+
     def __init__(self, detection: Detection) -> None:
         self._detection = detection
 

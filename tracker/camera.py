@@ -79,6 +79,20 @@ class Camera:
         sx, sy = width / (x1 - x0), height / (y1 - y0)
         return Camera(self.fx * sx, self.fy * sy, (self.cx - x0) * sx, (self.cy - y0) * sy, width, height)
 
+    def turned_crop(self, T_frame_crop: Array, size: int) -> tuple[Camera, Array]:
+        """The camera of a square crop of size × size px that may be turned, and R_crop_camera (3, 3), its roll.
+
+        T_frame_crop: (2, 3), from pixels of the crop to pixels of this picture (`crop_transform`). Exact where fx = fy;
+        otherwise both are taken for their geometric mean within the crop.
+        """
+        linear = T_frame_crop[:, :2]
+        scale = math.sqrt(abs(float(np.linalg.det(linear))))
+        cx, cy = np.linalg.solve(linear, np.array([self.cx, self.cy]) - T_frame_crop[:, 2])
+        focal = math.sqrt(self.fx * self.fy) / scale
+        roll = np.eye(3)
+        roll[:2, :2] = linear.T / scale
+        return Camera(focal, focal, float(cx), float(cy), size, size), roll
+
 
 @dataclass(frozen=True)
 class CameraConfig:

@@ -7,7 +7,8 @@ The unknowns are the 24 joint rotations, β and transl. They explain, in the ful
 the
   person, so they are turned by the angle at which this camera sees the person);
 - what joints can do (`prior.py`), what poses people take (`pose_prior.py`), what the track knows of the shape, and
-  where the motion was heading.
+  where the motion was heading;
+- for joints that are not seen, what the trained inverse kinematics makes of the others (`inverse_kinematics.py`).
 
 Rotations are updated as R ← R exp(δ), so there is no gimbal and no wrapped angle. The derivatives are analytic.
 """
@@ -21,7 +22,8 @@ import numpy as np
 from kernels.landmarks import BodyPlace, LandmarkSystem, LandmarkView, RotationPull, linearise, pull
 from tracker.camera import Camera
 from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_depth_factors
+from tracker.inverse_kinematics import PoseGuess
+from tracker.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_depth_factors, landmark_to_turn_matrix
 from tracker.kinematics import LandmarkRig, PosedPoints
 from tracker.pose_prior import PosePrior
 from tracker.prior import JointPrior
@@ -52,8 +54,16 @@ class FitConfig:
     """Standard deviations beyond which an observation loses its pull (Geman–McClure)."""
     hidden_weight: float = 0.1
     """What the detector's 3D guess at a hidden landmark counts, against 1 for a visible one."""
+    guess_weight: float = 1.0
+    """What the guessed rotation of a joint that is not seen at all counts, against its own standard deviation."""
+    guess_seen: float = 0.3
+    """Share of that for a joint that is seen: its landmarks have had their say."""
+    guess_seconds: float = 0.8
+    """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
     prior_weight: float = 1.5
     """Of the joints' ranges."""
+    regressed_spread: float = 0.15
+    """rad: how far off the rotations are that the networks regress from the picture."""
     latent_weight: float = 0.3
     """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
     turn_rate: float = 1.0
@@ -62,6 +72,8 @@ class FitConfig:
     """m/√s: how far the body wanders from its predicted position, x, y, z of the camera."""
     first_iterations: int = 30
     iterations: int = 6
+    guessed_iterations: int = 12
+    """From a guess of the trained inverse kinematics."""
     tolerance: float = 1e-3
     """Relative fall of the cost below which iterating stops."""
 
@@ -82,6 +94,11 @@ class BodyState:
     def to_pose(self) -> Pose:
         theta = axis_angle_from_matrix(self.rotations)
         return Pose(theta[0], theta[1:].reshape(-1), self.betas, self.transl)
+
+    def turned(self, turn: Array, root: Array) -> BodyState:
+        """The same body in a camera frame turned by `turn` (3, 3). root: (3,) m, where its pelvis is at rest."""
+        rotations = np.concatenate([(turn @ self.rotations[0])[None], self.rotations[1:]])
+        return BodyState(rotations, self.betas, turn @ (self.transl + root) - root)
 
     def moved(self, step: Array) -> BodyState:
         """step: (85,) in the solver's order: rotations in each joint's own frame, β, transl."""
@@ -120,6 +137,10 @@ class Belief:
     """The predicted pose; None at the beginning of a track."""
     seconds: float = 0.0
     """Since the pose that the prediction starts from."""
+    guess: PoseGuess | None = None
+    """What the trained inverse kinematics makes of the landmarks."""
+    regressed: Array | None = None
+    """(24, 3, 3) rotations that the networks regress from the picture; None when it was not asked."""
 
     @classmethod
     def stranger(cls) -> Belief:
@@ -137,6 +158,10 @@ class FitResult:
     """(33,) distance of each landmark in the picture, in standard deviations."""
     betas_information: Array
     """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
+    precision: Array
+    """(85, 85) Gauss–Newton matrix of everything that was known: rotations in each joint's own frame, β, transl."""
+    support: Array | None = None
+    """(24,) 0..1: how far the picture itself shows each joint's part of the body; None when it was not asked."""
 
 
 @dataclass
@@ -210,8 +235,8 @@ class LandmarkFitter:
 
     def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig, poses: PosePrior | None = None) -> None:
         self.rig, self.config, self._poses = rig, config, poses
-        self._prior = prior.pulls(config.prior_weight)
-        self._turn_spread = turn_spread_of_joints()
+        self._pulls: tuple[RotationPull, ...] = prior.pulls(config.prior_weight)
+        self._turn_spread, self._turn_evidence = turn_spread_of_joints(), landmark_to_turn_matrix()
         lateral = np.full(len(MEDIAPIPE_LANDMARKS), config.lateral_spread)
         self._metric_spread = np.stack([lateral, lateral, config.depth_spread * landmark_depth_factors()], axis=1)
 
@@ -258,15 +283,25 @@ class LandmarkFitter:
         return None if self._poses is None else _Habit.at(self._poses, state.rotations, self.config.latent_weight)
 
     def _problem(self, seen: Observation, belief: Belief, start: BodyState) -> _Problem:
-        habit = self._habit(start)
+        habit, pulls = self._habit(start), self._pulls
+        if belief.guess is not None:
+            pulls = (*pulls, self._guess_pull(seen, belief, belief.guess))
+        if belief.regressed is not None:
+            pulls = (*pulls, _drawn_to(belief.regressed, np.full(NUM_JOINTS, 1 / self.config.regressed_spread)))
         if belief.state is None:
-            return _Problem(self._view(seen), self._prior, belief, np.zeros((3, 3)), habit)
+            return _Problem(self._view(seen), pulls, belief, np.zeros((3, 3)), habit)
         spread = np.sqrt(max(belief.seconds, 1e-3))
-        slope = np.repeat(1 / (self.config.turn_rate * spread * self._turn_spread)[:, None], 3, axis=1)
-        still = np.zeros((NUM_JOINTS, 3))
-        motion = RotationPull(np.ascontiguousarray(belief.state.rotations), still, still, slope)
+        motion = _drawn_to(belief.state.rotations, 1 / (self.config.turn_rate * spread * self._turn_spread))
         rate = spread * np.array(self.config.move_rate)
-        return _Problem(self._view(seen), (*self._prior, motion), belief, np.diag(1 / rate**2), habit)
+        return _Problem(self._view(seen), (*pulls, motion), belief, np.diag(1 / rate**2), habit)
+
+    def _guess_pull(self, seen: Observation, belief: Belief, guess: PoseGuess) -> RotationPull:
+        """The less a joint is seen, the more it follows the guess."""
+        config, hidden = self.config, 1 - self._turn_evidence @ seen.visibility
+        weight = config.guess_weight * (config.guess_seen + (1 - config.guess_seen) * hidden)
+        if belief.state is not None:
+            weight *= min(belief.seconds / config.guess_seconds, 1.0)
+        return _drawn_to(guess.rotations, np.sqrt(weight) / guess.spread)
 
     def _view(self, seen: Observation) -> LandmarkView:
         """The observation with its standard deviations."""
@@ -290,7 +325,13 @@ class LandmarkFitter:
         information = schur - belief.betas_precision
         posed = PosedPoints(landmarks.points, landmarks.joints, landmarks.rest_joints, landmarks.world_rotations)
         residual = np.linalg.norm(landmarks.pixel_residual, axis=1)
-        return FitResult(state, system.cost, posed, residual, information)
+        return FitResult(state, system.cost, posed, residual, information, matrix)
+
+
+def _drawn_to(rotations: Array, slope: Array) -> RotationPull:
+    """Gaussians around rotations (24, 3, 3). slope: (24,) 1/rad."""
+    still = np.zeros((NUM_JOINTS, 3))
+    return RotationPull(np.ascontiguousarray(rotations), still, still, np.repeat(slope[:, None], 3, axis=1))
 
 
 def _damped_step(system: _System, damping: float) -> Array:

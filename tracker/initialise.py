@@ -1,5 +1,5 @@
 """Where a fit starts when there is no previous frame: landmarks → pose by aligning the trunk, then each limb's
-bones."""
+bones; or the pose that the trained inverse kinematics makes of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from tracker.camera import Camera
 from tracker.fit import BodyState, Observation
 from tracker.geometry import rotation_between, similarity
+from tracker.inverse_kinematics import PoseGuess, Sight
 from tracker.keypoints import LANDMARK_MIRROR, landmark_index, smpl_index
 from tracker.kinematics import LandmarkRig
 from tracker.types import NUM_JOINTS, Array
@@ -39,6 +40,17 @@ def initial_state(rig: LandmarkRig, seen: Observation, betas: Array) -> BodyStat
         world[joint] = parent_world @ rotations[joint]
     points = rig.pose(rotations, betas).points
     return BodyState(rotations, betas, place(seen.camera, points, seen.pixels, weight))
+
+
+def sight(seen: Observation) -> Sight:
+    """The landmarks as the trained inverse kinematics takes them."""
+    return Sight(seen.camera.rays(seen.pixels)[:, :2], seen.metric, seen.visibility)
+
+
+def guessed_state(rig: LandmarkRig, seen: Observation, betas: Array, guess: PoseGuess) -> BodyState:
+    """The guessed pose, placed where the pixels say."""
+    points = rig.pose(guess.rotations, betas).points
+    return BodyState(guess.rotations, betas, place(seen.camera, points, seen.pixels, 0.05 + seen.visibility))
 
 
 def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:

@@ -166,6 +166,31 @@ def landmark_to_joint_matrix() -> Array:
     return matrix
 
 
+# Which landmarks show how a joint is turned: those on the bone beyond it.
+_TURN_EVIDENCE: dict[str, tuple[str, ...]] = {
+    **{name: ("left_shoulder", "right_shoulder", "left_hip", "right_hip") for name in ("pelvis", "spine1", "spine2")},
+    "spine3": ("left_shoulder", "right_shoulder"),
+    "neck": ("nose", "left_ear", "right_ear"),
+    "head": ("nose", "left_ear", "right_ear"),
+    **{f"{s}_collar": (f"{s}_shoulder",) for s in ("left", "right")},
+    **{f"{s}_shoulder": (f"{s}_elbow",) for s in ("left", "right")},
+    **{f"{s}_elbow": (f"{s}_wrist",) for s in ("left", "right")},
+    **{f"{s}_{joint}": (f"{s}_index", f"{s}_pinky") for s in ("left", "right") for joint in ("wrist", "hand")},
+    **{f"{s}_hip": (f"{s}_knee",) for s in ("left", "right")},
+    **{f"{s}_knee": (f"{s}_ankle",) for s in ("left", "right")},
+    **{f"{s}_{joint}": (f"{s}_foot_index", f"{s}_heel") for s in ("left", "right") for joint in ("ankle", "foot")},
+}
+
+
+def landmark_to_turn_matrix() -> Array:
+    """(24, 33) rows summing to 1: the mean over the landmarks that show how each SMPL joint is turned."""
+    matrix = np.zeros((len(SMPL_JOINTS), len(MEDIAPIPE_LANDMARKS)))
+    for row, joint in enumerate(SMPL_JOINTS):
+        for name in _TURN_EVIDENCE[joint]:
+            matrix[row, landmark_index(name)] = 1 / len(_TURN_EVIDENCE[joint])
+    return matrix
+
+
 SKELETON_EDGES = tuple((parent, joint) for joint, parent in enumerate(SMPL_PARENTS) if parent >= 0)
 """Bones as (parent, child) pairs in SMPL's order."""
 

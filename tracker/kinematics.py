@@ -93,6 +93,17 @@ class LandmarkRig:
         """(24,): -1 for the pelvis."""
         return self.carried.parents
 
+    @property
+    def root_slope(self) -> Array:
+        """(3, 10) m: how the pelvis's rest place moves with β."""
+        slope: Array = self.carried.joints_betas[0]
+        return slope
+
+    def root_at_rest(self, betas: Array) -> Array:
+        """(3,) m: the pelvis of this shape in the T-pose."""
+        place: Array = self.carried.joints[0] + self.root_slope @ betas
+        return place
+
     def pose(self, rotations: Array, betas: Array) -> PosedPoints:
         """rotations: (24, 3, 3) of each joint relative to its parent; betas: (10,)."""
         carried = self.carried

@@ -1,12 +1,17 @@
-"""The `live` job: a camera (or a file played as one) tracked as it comes, shown in a window, recorded on request."""
+"""The `live` job: a camera (or a file played as one) tracked as it comes, shown in a window, recorded on request.
+
+Capturing, tracking, drawing and recording go on at once, each in a thread of its own; drawing and showing have the main
+one, which windows want. Each waits for the next, so that no frame grows old in a queue: the tracker takes the newest
+frame there is, and those that came in between are dropped and counted. Whichever fails, all end, and it is told why.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +29,10 @@ from tracker.export.files import OVERLAY_NAME
 from tracker.interrupt import Interrupt
 from tracker.overlay import MeshOverlay, draw_hud, draw_skeleton
 from tracker.pipeline import Tracker
+from tracker.renderer import RENDERERS
+from tracker.sizes import OneSize
 from tracker.source import Source
+from tracker.stages import Stage, read_ahead
 from tracker.types import Frame, Person
 from tracker.video_writer import VideoWriter
 from tracker.web import WebScreen
@@ -39,6 +47,10 @@ KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/off   h help"
 WINDOW = "body-tracker"
 _RECENT = 300
 """Frames that the shown rate and latencies are taken over."""
+_TIMED_FRAMES = 100_000
+"""Frames whose times are kept for the record."""
+_RECORD_AHEAD = 8
+"""Pictures that may wait to be encoded before the loop waits for them."""
 
 
 class Screen(Protocol):
@@ -70,9 +82,15 @@ class Window:
 
     def key(self) -> str:
         pressed = cv2.waitKey(1)
-        if self._sized and cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
+        if self._sized and self._is_closed():
             return "q"
         return chr(pressed & 0xFF).lower() if pressed >= 0 else ""
+
+    def _is_closed(self) -> bool:
+        try:
+            return cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # with its last window Qt goes altogether
+            return True
 
     def close(self) -> None:
         cv2.destroyAllWindows()
@@ -121,6 +139,8 @@ class LiveJob:
     record: bool = False
     """Record from the first frame on; the window's r key starts and ends recordings too."""
     export: ExportConfig = field(default_factory=ExportConfig)
+    renderer: str = "raster"
+    """Among RENDERERS."""
 
 
 @dataclass
@@ -132,11 +152,13 @@ class Meter:
     """s from a frame's arrival to its drawn picture."""
     frames: int = 0
 
-    def add(self, captured: Captured) -> None:
+    def add(self, captured: Captured) -> float:
+        """The frame's latency, s, now that its picture is drawn."""
         now = perf_counter()
         self.arrivals.append(now)
         self.latencies.append(now - captured.arrival)
         self.frames += 1
+        return now - captured.arrival
 
     @property
     def rate(self) -> float:
@@ -148,34 +170,74 @@ class Meter:
         return 1e3 * float(np.percentile(self.latencies, percentile)) if self.latencies else 0.0
 
 
-class Recorder:
-    """One recording: the same files as `track` leaves."""
+@dataclass(frozen=True)
+class Tracked:
+    """A captured frame and the people in it."""
 
-    def __init__(self, job: LiveJob, tracker: Tracker, source: Source, frame: Frame) -> None:
+    captured: Captured
+    people: list[Person]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A tracked frame with its picture."""
+
+    tracked: Tracked
+    picture: Picture
+    latency_ms: float
+    """From the frame's arrival to its drawn picture."""
+
+
+class Recorder:
+    """One recording: the same files as `track` leaves, written in a thread of its own."""
+
+    def __init__(self, job: LiveJob, tracker: Tracker, source: Source, drawn: Drawn) -> None:
+        """drawn: the first frame, not written yet."""
+        frame = drawn.tracked.captured.frame
         self.folder = job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}"
         camera = tracker.config.camera.for_size(*frame.size)
         rate = float(source.info.rate) if source.info.rate else None
-        header = RunHeader(tracker.config, "cpu", tracker.engine, source.info)
-        self._started, self._start = perf_counter(), frame.time
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
+        self._began, self._start = perf_counter(), frame.time
         self._size = frame.size
         self._writer = RunWriter(self.folder, job.export, RunContext(camera, tracker.body, rate), header)
-        self._video = VideoWriter(self.folder / OVERLAY_NAME, frame.size, source.info.rate)
+        self._sizes = OneSize(tracker, camera)
         self._latency_ms: list[float] = []
+        self._write_ms: list[float] = []
+        self._open = ExitStack()
+        video = VideoWriter(self.folder / OVERLAY_NAME, frame.size, source.info.rate)
+        self._video = self._open.enter_context(video)
+        self._stage = self._open.enter_context(Stage("record", self._record, _RECORD_AHEAD))
 
-    def write(self, captured: Captured, people: list[Person], picture: Picture) -> None:
-        frame = captured.frame
-        self._writer.write(FrameRecord(frame.index, frame.time - self._start, people))
-        if frame.size != self._size:
-            picture = np.ascontiguousarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA))
-        self._video.write(frame.time - self._start, picture)
-        self._latency_ms.append(1e3 * (perf_counter() - captured.arrival))
+    def write(self, drawn: Drawn) -> None:
+        """Raises what writing an earlier frame has raised."""
+        self._stage.put(drawn)
 
-    def finish(self, tracker: Tracker, warnings: list[str]) -> RunResult:
-        """Closes the video and writes every file of the run."""
-        self._video.close()
-        stages = {name: [1e3 * s for s in times] for name, times in tracker.stage_seconds.items()}
-        stages["capture_to_drawn"] = self._latency_ms
-        return self._writer.finish(RunSummary(stages, warnings, perf_counter() - self._started))
+    def _record(self, pictures: Iterator[Drawn]) -> None:
+        for drawn in pictures:
+            before, frame = perf_counter(), drawn.tracked.captured.frame
+            people = self._sizes.of_files(frame, drawn.tracked.people)
+            self._writer.write(FrameRecord(frame.index, frame.time - self._start, people))
+            picture = drawn.picture
+            if frame.size != self._size:
+                picture = np.ascontiguousarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA))
+            self._video.write(frame.time - self._start, picture)
+            self._latency_ms.append(drawn.latency_ms)
+            self._write_ms.append(1e3 * (perf_counter() - before))
+
+    def finish(self, stage_ms: Mapping[str, Sequence[float]], warnings: list[str], dropped: int) -> RunResult:
+        """Closes the video and writes every file of the run, also when the recording has failed, which is raised then.
+
+        stage_ms: of the other stages.
+        """
+        stages = {**stage_ms, "write": self._write_ms, "capture_to_drawn": self._latency_ms}
+        try:
+            self._open.close()
+        finally:
+            told = [*warnings, *self._sizes.warnings]
+            summary = RunSummary(stages, told, perf_counter() - self._began, dropped)
+            result = self._writer.finish(summary)
+        return result
 
 
 @dataclass(frozen=True)
@@ -196,46 +258,57 @@ class LiveSession:
         self._mode: DrawMode = "mesh"
         self._help = True
         self._meter = Meter()
+        self._stage_ms = {name: deque[float](maxlen=_TIMED_FRAMES) for name in ("draw", "show")}
         self._recorder: Recorder | None = None
         self._recordings: list[RunResult] = []
 
     def run(self, source: Source, interrupt: Interrupt) -> LiveResult:
         """Until the source ends, q is pressed or the user interrupts; a recording under way is finished in any case.
 
-        Raises what the capturing thread raised (a camera unplugged for good), after saving.
+        Raises what any of the threads raised (a camera unplugged for good), after saving.
         """
         with ExitStack() as stack:
-            overlay = stack.enter_context(MeshOverlay())
+            overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
             self._warm_up(source, overlay)
-            frames = stack.enter_context(LatestFrames(source))
+            self._frames = stack.enter_context(LatestFrames(source))
             stack.callback(self._end_recording, source)
-            for captured in frames:
-                if captured is not None:
-                    self._show(captured, source, overlay)
-                if interrupt.requested or not self._obey(self._screen.key(), captured, source):
+            for tracked in stack.enter_context(closing(read_ahead(self._tracked(), size=1))):
+                drawn = None if tracked is None else self._show(tracked, source, overlay)
+                if interrupt.requested or not self._obey(self._screen.key(), drawn, source):
                     break
         meter = self._meter
+        dropped = self._frames.dropped
         return LiveResult(
-            meter.frames, frames.dropped, meter.rate, meter.latency_ms(50), meter.latency_ms(95), self._recordings
+            meter.frames, dropped, meter.rate, meter.latency_ms(50), meter.latency_ms(95), self._recordings
         )
 
     def _warm_up(self, source: Source, overlay: MeshOverlay) -> None:
         """Loads networks and kernels on a black picture, so that the first real one is not seconds late."""
         width, height = source.info.width, source.info.height
         self._tracker.detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
+        self._tracker.detector.forget()
         body, camera = self._tracker.body, self._tracker.config.camera.for_size(width, height)
         overlay.silhouette(camera, body.v_template.numpy() + np.array([0.0, 0.0, 3.0]), body.faces.numpy())
 
-    def _show(self, captured: Captured, source: Source, overlay: MeshOverlay) -> None:
-        frame = captured.frame
-        people = self._tracker.step(frame)
-        self._picture = self._draw(frame, people, overlay)
-        self._meter.add(captured)
+    def _tracked(self) -> Iterator[Tracked | None]:
+        """None every now and then while no frame comes."""
+        for captured in self._frames:
+            yield None if captured is None else Tracked(captured, self._tracker.step(captured.frame))
+
+    def _show(self, tracked: Tracked, source: Source, overlay: MeshOverlay) -> Drawn:
+        before = perf_counter()
+        picture = self._draw(tracked.captured.frame, tracked.people, overlay)
+        latency = self._meter.add(tracked.captured)
+        drawn = Drawn(tracked, picture, 1e3 * latency)
         if self._job.record and self._recorder is None and not self._recordings:
-            self._recorder = Recorder(self._job, self._tracker, source, frame)
+            self._recorder = Recorder(self._job, self._tracker, source, drawn)
         if self._recorder is not None:
-            self._recorder.write(captured, people, self._picture)
-        self._screen.show(draw_hud(self._picture, self._hud_lines()))
+            self._recorder.write(drawn)
+        between = perf_counter()
+        self._screen.show(draw_hud(picture, self._hud_lines()))
+        self._stage_ms["draw"].append(1e3 * (between - before))
+        self._stage_ms["show"].append(1e3 * (perf_counter() - between))
+        return drawn
 
     def _draw(self, frame: Frame, people: list[Person], overlay: MeshOverlay) -> Picture:
         if self._mode == "mesh":
@@ -246,33 +319,36 @@ class LiveSession:
     def _hud_lines(self) -> list[str]:
         meter = self._meter
         state = "  REC" if self._recorder is not None else ""
-        first = f"{meter.rate:.1f} fps   latency {meter.latency_ms(50):.0f} ms (p95 {meter.latency_ms(95):.0f}){state}"
+        latency = f"latency {meter.latency_ms(50):.0f} ms (p95 {meter.latency_ms(95):.0f})"
+        first = f"{meter.rate:.1f} fps   {latency}   {self._frames.dropped} dropped{state}"
         return [first, KEY_HELP] if self._help else [first]
 
-    def _obey(self, key: str, captured: Captured | None, source: Source) -> bool:
-        """Does what a key asks for; False to quit."""
+    def _obey(self, key: str, drawn: Drawn | None, source: Source) -> bool:
+        """Does what a key asks for; False to quit. drawn: the frame on the screen, None if no new one came."""
         if key == "q":
             return False
         if key == "m":
             self._mode = DRAW_MODES[(DRAW_MODES.index(self._mode) + 1) % len(DRAW_MODES)]
         elif key == "h":
             self._help = not self._help
-        elif key == "s" and captured is not None:
-            self._snapshot()
+        elif key == "s" and drawn is not None:
+            self._snapshot(drawn.picture)
         elif key == "r":
             if self._recorder is not None:
                 self._end_recording(source)
-            elif captured is not None:
-                self._recorder = Recorder(self._job, self._tracker, source, captured.frame)
+            elif drawn is not None:
+                self._recorder = Recorder(self._job, self._tracker, source, drawn)
         return True
 
-    def _snapshot(self) -> None:
+    def _snapshot(self, picture: Picture) -> None:
         self._job.folder.mkdir(parents=True, exist_ok=True)
         path = self._job.folder / f"snapshot-{datetime.now():%Y%m%d-%H%M%S-%f}.png"
-        cv2.imwrite(str(path), cv2.cvtColor(self._picture, cv2.COLOR_RGB2BGR))
+        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
     def _end_recording(self, source: Source) -> None:
         if self._recorder is None:
             return
         recorder, self._recorder = self._recorder, None
-        self._recordings.append(recorder.finish(self._tracker, source.warnings))
+        tracked = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
+        stages = {**tracked, **{name: list(times) for name, times in self._stage_ms.items()}}
+        self._recordings.append(recorder.finish(stages, source.warnings, self._frames.dropped))

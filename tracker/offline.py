@@ -1,8 +1,8 @@
 """The `track` job: one input from beginning to end into one folder of results.
 
-Decoding, tracking, drawing and encoding go on at once, each in a thread of its own, in order, nothing dropped.
-Zero-phase smoothing looks both ways in time: the files are smoothed when the last frame has come, and the pictures wait
-a second before they are drawn, which is as far as the filter sees.
+Decoding, finding people, posing them, drawing and encoding go on at once, each in a thread of its own, in order,
+nothing dropped. Zero-phase smoothing looks both ways in time: the files are smoothed when the last frame has come, and
+the pictures wait a second before they are drawn, which is as far as the filter sees.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from tracker.export import ExportConfig, FrameRecord, RunContext, RunHeader, Run
 from tracker.export.files import OVERLAY_NAME
 from tracker.interrupt import Interrupt
 from tracker.overlay import MeshOverlay, Picture
-from tracker.pipeline import Tracker
+from tracker.pipeline import Found, Tracker
+from tracker.renderer import RENDERERS
+from tracker.sizes import OneSize
 from tracker.smooth import reach, smooth_zero_phase, smoothed_at
 from tracker.source import Clip, Source, open_source
 from tracker.stages import Stage, read_ahead
@@ -47,6 +49,8 @@ class TrackJob:
     export: ExportConfig = field(default_factory=ExportConfig)
     overlay: bool = True
     smooth: Smoothing = "offline"
+    renderer: str = "raster"
+    """Among RENDERERS."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,13 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         context = RunContext(camera, tracker.body, rate)
-        header = RunHeader(tracker.config, "cpu", tracker.engine, source.info)
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
-        run = _Run(job, tracker, writer)
+        run = _Run(job, tracker, writer, camera)
         run.all_frames(source, interrupt)
         if job.smooth == "offline":
             writer.replace_people(smoothed_frames(list(writer.frames()), tracker, camera))
-        summary = run.summary(source.warnings, perf_counter() - started)
+        summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
             raise KeyboardInterrupt
@@ -93,8 +97,10 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
 class _Run:
     """One job under way."""
 
-    def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter) -> None:
+    def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter, camera: Camera) -> None:
+        """camera: of the files."""
         self._job, self._tracker, self._writer = job, tracker, writer
+        self.sizes = OneSize(tracker, camera)
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
     def all_frames(self, source: Source, interrupt: Interrupt) -> None:
@@ -103,9 +109,9 @@ class _Run:
             drawing = self._drawing(source, stack) if self._job.overlay else None
             lookahead = Lookahead(self._tracker) if self._job.smooth == "offline" else PassThrough()
             try:
-                for frame in self._frames(source, interrupt):
-                    people = self._tracker.step(frame)
-                    self._writer.write(FrameRecord(frame.index, frame.time, people))
+                for found in self._found(source, interrupt):
+                    frame, people = found.frame, self._tracker.pose(found)
+                    self._writer.write(FrameRecord(frame.index, frame.time, self.sizes.of_files(frame, people)))
                     if drawing is not None:
                         for shown in lookahead.push(Shown(frame, people)):
                             drawing.put(shown)
@@ -118,15 +124,16 @@ class _Run:
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
 
-    def _frames(self, source: Source, interrupt: Interrupt) -> Iterator[Frame]:
-        """The source's frames under a progress bar, until the user asks to stop."""
+    def _found(self, source: Source, interrupt: Interrupt) -> Iterator[Found]:
+        """The source's frames with those who were found in them, under a progress bar, until the user asks to stop."""
         label = f"tracking {source.info.name}"
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
             closing(read_ahead(self._timed(source))) as frames,
+            closing(read_ahead(map(self._tracker.find, frames))) as everybody,
         ):
-            for frame in frames:
-                yield frame
+            for found in everybody:
+                yield found
                 bar.update()
                 if interrupt.requested:
                     return
@@ -154,7 +161,7 @@ class _Run:
         encoding = stack.enter_context(Stage("encode", encode))
 
         def draw(frames: Iterator[Shown]) -> None:
-            with MeshOverlay() as overlay:
+            with MeshOverlay(make_renderer=RENDERERS[self._job.renderer]) as overlay:
                 for shown in frames:
                     encoding.put(self._draw(shown, overlay))
 

@@ -12,10 +12,11 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from tracker.body.model import BodyModel, vertex_normals
+from kernels import raster
+from tracker.body.model import BodyModel
+from tracker.body.skinner import skinner_of
 from tracker.camera import Camera
 from tracker.keypoints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.renderer import NEAREST_Z, Mesh, RasterRenderer, Renderer
@@ -39,8 +40,9 @@ PALETTE: tuple[Colour, ...] = (
 
 _LIGHTS = np.array([[-0.9, -1.2, -0.4], [0.5, 0.2, -1.0], [1.0, -0.2, 0.6]])
 """Where each light stands, seen from the person, in the camera's axes: key above left, fill in front, rim behind."""
-_STRENGTHS = np.array([0.95, 0.2, 0.3])
-_AMBIENT = 0.1
+_DIRECTIONS = (_LIGHTS / np.linalg.norm(_LIGHTS, axis=1, keepdims=True)).T.astype(np.float32)
+_STRENGTHS = np.array([0.95, 0.2, 0.3], np.float32)
+_AMBIENT = np.float32(0.1)
 _GAMMA = 2.2
 
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (74, 168, 255), (240, 240, 240)
@@ -103,13 +105,16 @@ class MeshOverlay:
 
         Raises RunError when nothing can be rendered on this machine.
         """
-        picture = np.array(image, order="C")
-        faces = body.faces.cpu().numpy()
+        faces = skinner_of(body).faces
         posed = [(person, camera_vertices(body, person.pose)) for person in people]
         meshes = [lit_mesh(v, faces, identity_colour(person.person_id)) for person, v in posed if _drawable(v)]
         if meshes:
-            picture = self._renderer_ready().draw_over(picture, camera, meshes, self.config.alpha)
-        return draw_labels(picture, people) if self.config.labels else picture
+            picture = self._renderer_ready().draw_over(np.ascontiguousarray(image), camera, meshes, self.config.alpha)
+        else:
+            picture = np.array(image, order="C")
+        if self.config.labels:
+            _label(picture, people)
+        return picture
 
     def silhouette(self, camera: Camera, vertices: Array, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
         """(height, width) True where the mesh covers the pixel. vertices: (V, 3) m, camera frame."""
@@ -124,19 +129,17 @@ class MeshOverlay:
 
 
 def camera_vertices(body: BodyModel, pose: Pose) -> Array:
-    """(V, 3) m in the camera frame."""
-    tensor = body.v_template.new_tensor
-    with torch.inference_mode():
-        posed = body.with_shape(tensor(pose.betas)).with_pose(tensor(pose.theta), tensor(pose.transl))
-        return posed.vertices().cpu().numpy()
+    """(V, 3) m in the camera frame, single precision."""
+    return skinner_of(body).vertices(pose)
 
 
 def lit_mesh(vertices: Array, faces: NDArray[np.integer], colour: Colour) -> Mesh:
     """A matt surface of one colour under the overlay's lights. vertices: (V, 3) m, camera frame."""
-    normals = vertex_normals(torch.from_numpy(vertices), torch.from_numpy(faces)).numpy()
-    directions = _LIGHTS / np.linalg.norm(_LIGHTS, axis=1, keepdims=True)
-    light = _AMBIENT + np.maximum(normals @ directions.T, 0) @ _STRENGTHS
-    return Mesh(vertices, faces, np.minimum(light[:, None] ** (1 / _GAMMA) * np.array(colour), 1))
+    points, corners = np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32)
+    normals = raster.vertex_normals(points, corners).numpy()
+    light = _AMBIENT + np.maximum(normals @ _DIRECTIONS, 0) @ _STRENGTHS
+    shown = light[:, None] ** np.float32(1 / _GAMMA) * np.array(colour, np.float32)
+    return Mesh(points, corners, np.minimum(shown, 1, out=shown))
 
 
 def _drawable(vertices: Array) -> bool:
@@ -155,7 +158,9 @@ def draw_skeleton(image: Picture, people: Sequence[Person], config: SkeletonConf
     for skeleton in skeletons:
         skeleton.draw_bones(picture, sure=True)
         skeleton.draw_joints(picture)
-    return draw_labels(picture, people) if config.labels else picture
+    if config.labels:
+        _label(picture, people)
+    return picture
 
 
 @dataclass(frozen=True)
@@ -228,6 +233,12 @@ def _circle(picture: Picture, centre: Array, radius: float, colour: tuple[int, i
 def draw_labels(image: Picture, people: Sequence[Person]) -> Picture:
     """The picture with the corners of everybody's box and their number, in the identity's colour."""
     picture = np.array(image, order="C")
+    _label(picture, people)
+    return picture
+
+
+def _label(picture: Picture, people: Sequence[Person]) -> None:
+    """Draws the labels in place."""
     height, width = picture.shape[:2]
     for person in people:
         if not np.isfinite(person.bbox).all():
@@ -236,7 +247,6 @@ def draw_labels(image: Picture, people: Sequence[Person]) -> Picture:
         colour = _bytes(identity_colour(person.person_id))
         _corners(picture, (max(x0, 0), max(y0, 0), min(x1, width - 1), min(y1, height - 1)), colour)
         _tag(picture, str(person.person_id), (x0, y0), colour)
-    return picture
 
 
 def _bytes(colour: Colour) -> tuple[int, int, int]:

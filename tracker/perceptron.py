@@ -57,6 +57,38 @@ class Perceptron:
         return Perceptron((*self.weights[:-1], self.weights[-1][:count]), (*self.biases[:-1], self.biases[-1][:count]))
 
 
+@dataclass(frozen=True)
+class ResidualPerceptron:
+    """x → first layer → SiLU → blocks h + B SiLU(A h) → last layer."""
+
+    first: Perceptron
+    blocks: tuple[Perceptron, ...]
+    last: Perceptron
+
+    @classmethod
+    def of(cls, tensors: dict[str, Array], part: str) -> ResidualPerceptron:
+        """From a torch `networks.inverse_kinematics.ResidualMlp` called `part`."""
+        count = len({name.split(".")[2] for name in tensors if name.startswith(f"{part}.blocks.")})
+        blocks = tuple(Perceptron.of(tensors, f"{part}.blocks.{k}") for k in range(count))
+        return cls(Perceptron.of(tensors, f"{part}.first"), blocks, Perceptron.of(tensors, f"{part}.last"))
+
+    @property
+    def inputs(self) -> int:
+        return self.first.weights[0].shape[1]
+
+    @property
+    def outputs(self) -> int:
+        return len(self.last.biases[-1])
+
+    def __call__(self, x: Array) -> Array:
+        """(..., inputs) → (..., outputs)."""
+        hidden = self.first(x)
+        hidden = hidden * _sigmoid(hidden)
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        return self.last(hidden)
+
+
 def read_weights(path: Path, what: str) -> tuple[dict[str, Array], dict[str, str]]:
     """Arrays and metadata of a safetensors file. Raises InputError that names the file and what it should hold."""
     try:

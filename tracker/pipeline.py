@@ -21,13 +21,15 @@ from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observa
 from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
+from tracker.networks.landmark_network import FEATURES
+from tracker.picture import PictureConfig, Pictures
 from tracker.pose_prior import PosePrior
 from tracker.predictor import MotionPredictor
 from tracker.prior import JointPrior
 from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
-from tracker.types import Array, Detection, Frame, Person, Pose
+from tracker.types import Array, Detection, Frame, Person, Pose, TrackedDetection
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class TrackerConfig:
     """False gives out the fits as they are (for the zero-phase filter of files, or for measuring)."""
     coast_seconds: float = 0.4
     """A person whom the detector loses is carried forward by their motion for so long."""
+    picture: PictureConfig = field(default_factory=PictureConfig)
     body: Path | None = None
     """A user's SMPL file; None is the built-in free body."""
 
@@ -60,12 +63,30 @@ _NEAREST_Z = 0.01
 class Detector(Protocol):
     """Finds people's landmarks in a frame."""
 
+    @property
+    def engine(self) -> str:
+        """What runs its network, with the version."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """What that runs on."""
+        ...
+
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]: ...
 
     def forget(self) -> None:
         """Nothing that comes has to do with the frames so far."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """A frame and who was found where in it."""
+
+    frame: Frame
+    people: Sequence[TrackedDetection]
 
 
 class Tracker:
@@ -75,9 +96,13 @@ class Tracker:
     ...     print(frame.time, [person.pose.transl for person in people])
     """
 
-    def __init__(self, config: TrackerConfig, body: BodyModel, detector: Detector) -> None:
+    def __init__(
+        self, config: TrackerConfig, body: BodyModel, detector: Detector, pictures: Pictures | None = None
+    ) -> None:
+        """pictures: asked after the landmarks (`tracker.picture`)."""
         self.config, self.body, self.detector = config, body, detector
         self.rig = LandmarkRig.from_body(body)
+        self._pictures = pictures
         self._outline = Outline.from_body(body)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
@@ -100,8 +125,13 @@ class Tracker:
 
     @property
     def engine(self) -> str:
-        """What finds the landmarks, for the record."""
-        return type(self.detector).__name__
+        """What runs the landmark network, with its version, for the record."""
+        return self.detector.engine
+
+    @property
+    def device(self) -> str:
+        """What the landmark network runs on, for the record."""
+        return self.detector.device
 
     @classmethod
     def open(cls, config: TrackerConfig | None = None) -> Tracker:
@@ -110,7 +140,11 @@ class Tracker:
         Raises InputError when a file it names is unusable or the detector is not installed.
         """
         config = config or TrackerConfig()
-        return cls(config, load_body(config.body), LandmarkDetector(config.detect))
+        body = load_body(config.body)
+        if not config.picture.enabled:
+            return cls(config, body, LandmarkDetector(config.detect))
+        detector = LandmarkDetector(replace(config.detect, features=tuple(FEATURES)))
+        return cls(config, body, detector, Pictures(body, LandmarkRig.from_body(body), config.picture))
 
     def __enter__(self) -> Tracker:
         return self
@@ -121,8 +155,10 @@ class Tracker:
         self.close()
 
     def close(self) -> None:
-        """Frees the detector."""
+        """Frees the detector and the networks."""
         self.detector.close()
+        if self._pictures is not None:
+            self._pictures.close()
 
     def run(self, spec: str) -> Iterator[tuple[Frame, list[Person]]]:
         """Every frame of a source (see `open_source`) with its people."""
@@ -132,11 +168,22 @@ class Tracker:
 
     def step(self, frame: Frame) -> list[Person]:
         """The people in a frame, by identity. Frames come in the order of their time."""
+        return self.pose(self.find(frame))
+
+    def find(self, frame: Frame) -> Found:
+        """The first half of a step: who is where in the frame. It knows nothing of the second half, so that a thread
+        may find people in the next frame while another poses those of this one."""
         clock = _StageClock(self.stage_seconds)
         detections = self.detector.detect(frame, self.identity.predicted_boxes(frame.time))
         clock.lap("detect")
         tracked = self.identity.assign(frame, detections)
         clock.lap("identify")
+        return Found(frame, tracked)
+
+    def pose(self, found_people: Found) -> list[Person]:
+        """The second half of a step: what pose they have, by identity. One call for each `find`, in the same order."""
+        clock = _StageClock(self.stage_seconds)
+        frame, tracked = found_people.frame, found_people.people
         camera = self.config.camera.for_size(*frame.size)
         with self._blas.limit(limits=1, user_api="blas"):
             found = {t.person_id: self._fit(frame.time, camera, t.person_id, t.detection) for t in tracked}
@@ -150,6 +197,10 @@ class Tracker:
     def person_at(self, pose: Pose, camera: Camera, like: Person) -> Person:
         """`like` in another pose: its joints and box anew, its identity, confidence and score kept."""
         return self._person(like.person_id, pose, camera, like.joint_confidence, like.nll)
+
+    def seen_by(self, camera: Camera, people: Sequence[Person]) -> list[Person]:
+        """The same people with their joints and boxes in this camera's pixels."""
+        return [self.person_at(person.pose, camera, person) for person in people]
 
     def reshaped(self, pose: Pose, betas: Array) -> Pose:
         """The pose with another shape (10,), moved so that the joints stay where the picture shows them."""
@@ -168,18 +219,23 @@ class Tracker:
         return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
 
     def _fit(self, time: float, camera: Camera, person_id: int, detection: Detection) -> tuple[BodyState, Array, float]:
+        view = None
+        if self._pictures is not None and detection.look is not None:
+            view = self._pictures.view(detection.look, camera)
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
             self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
-        result = self._tracks[person_id].update(time, seen)
+        result = self._tracks[person_id].update(time, seen, view)
         confidence = self._confidence(detection, result)
         self._last[person_id] = (time, confidence)
         return result.state, confidence, result.cost / len(detection.visibility)
 
     def _confidence(self, detection: Detection, result: FitResult) -> Array:
-        """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it."""
+        """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it; and, if
+        the picture was asked, the mean of that and of what the picture shows."""
         agreement = 1 / (1 + (result.residual / self.config.fit.outlier) ** 2)
-        return np.clip(self._evidence @ (detection.visibility * agreement), 0.0, 1.0)
+        confidence = np.clip(self._evidence @ (detection.visibility * agreement), 0.0, 1.0)
+        return confidence if result.support is None else (confidence + result.support) / 2
 
     def _smoothed(
         self, person_id: int, time: float, camera: Camera, state: BodyState, confidence: Array, nll: float

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -204,6 +204,10 @@ class PyrenderRenderer(RegionRenderer):
         """Lets go of the context, which otherwise stays bound to this thread and refuses all others."""
         if _is_egl():
             _release(self._offscreen._platform)
+
+
+RENDERERS: dict[str, Callable[[], Renderer]] = {"raster": RasterRenderer, "pyrender": PyrenderRenderer}
+"""By the name that a user asks for."""
 
 
 def _region(camera: Camera, meshes: Sequence[Mesh]) -> tuple[int, int, int, int]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from tracker.fit import Belief, BodyState, FitResult, LandmarkFitter, Observation
-from tracker.initialise import initial_state, mirrored
+from tracker.initialise import guessed_state, initial_state, mirrored, sight
+from tracker.inverse_kinematics import InverseKinematics
 from tracker.predictor import Course, MotionPredictor, Past, carried
 from tracker.types import NUM_BETAS, Array
 
@@ -19,6 +21,22 @@ _NEAREST_Z = 0.1
 """m."""
 _PLACE_SECONDS = 0.25
 """How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
+
+
+class View(Protocol):
+    """What can be asked of the picture of a person in one frame (`tracker.picture`); poses in the camera's frame."""
+
+    def proposal(self) -> BodyState:
+        """A pose to start from."""
+        ...
+
+    def cost(self, state: BodyState) -> float:
+        """To be added to a landmark fit's cost."""
+        ...
+
+    def refine(self, found: FitResult) -> FitResult:
+        """The pose that the picture, too, agrees with."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -99,25 +117,37 @@ class ShapeMemory:
 
 
 class PersonTrack:
-    """Fits one person frame after frame."""
+    """Fits one person frame after frame. kinematics: guesses at what is not seen; without it only time bridges it."""
 
-    def __init__(self, fitter: LandmarkFitter, config: TrackConfig, predictor: MotionPredictor) -> None:
-        self.fitter, self.config, self._predictor = fitter, config, predictor
+    def __init__(
+        self,
+        fitter: LandmarkFitter,
+        config: TrackConfig,
+        predictor: MotionPredictor,
+        kinematics: InverseKinematics | None = None,
+    ) -> None:
+        self.fitter, self.config, self._predictor, self._kinematics = fitter, config, predictor, kinematics
         self.motion: Motion | None = None
         self._shape = ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
         self._swapped_since: float | None = None
 
-    def update(self, time: float, seen: Observation) -> FitResult:
-        """time: s, later than the call before."""
+    def update(self, time: float, seen: Observation, view: View | None = None) -> FitResult:
+        """time: s, later than the call before. view: asks the picture, too."""
         belief = self._belief(time)
         seen = self._unswapped(time, seen, belief)
+        if self._kinematics is not None:
+            belief = replace(belief, guess=self._kinematics(sight(seen)))
+        if view is not None:
+            belief = replace(belief, regressed=view.proposal().rotations)
         if belief.state is None:
-            result = self._fit_anew(seen, belief)
+            result = self._fit_anew(seen, belief, view)
         else:
             result = self.fitter.fit(seen, belief, belief.state, self.fitter.config.iterations)
             if self._costs and result.cost > self.config.surprise * float(np.median(self._costs)):
-                result = self._recover(seen, belief, result)
+                result = self._recover(seen, belief, result, view)
+        if view is not None:
+            result = view.refine(result)
         self._remember(time, result)
         return result
 
@@ -135,14 +165,22 @@ class PersonTrack:
         state = BodyState(state.rotations, betas, state.transl)
         return Belief(betas, precision, state, time - self.motion.time)
 
-    def _fit_anew(self, seen: Observation, belief: Belief) -> FitResult:
-        start = initial_state(self.fitter.rig, seen, belief.betas)
-        return self.fitter.fit(seen, belief, start, self.fitter.config.first_iterations)
+    def _fit_anew(self, seen: Observation, belief: Belief, view: View | None) -> FitResult:
+        """From the bones' directions, the guess, or what the networks regress, whichever landmarks and picture
+        agree with best."""
+        fitter, betas = self.fitter, belief.betas
+        fits = [fitter.fit(seen, belief, initial_state(fitter.rig, seen, betas), fitter.config.first_iterations)]
+        if belief.guess is not None:
+            start = guessed_state(fitter.rig, seen, betas, belief.guess)
+            fits.append(fitter.fit(seen, belief, start, fitter.config.guessed_iterations))
+        if view is not None:
+            fits.append(fitter.fit(seen, belief, view.proposal(), fitter.config.first_iterations))
+        return min(fits, key=lambda fit: fit.cost + (0.0 if view is None else view.cost(fit.state)))
 
-    def _recover(self, seen: Observation, belief: Belief, result: FitResult) -> FitResult:
+    def _recover(self, seen: Observation, belief: Belief, result: FitResult, view: View | None) -> FitResult:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
-        free = Belief(belief.betas, belief.betas_precision)
-        fresh = self._fit_anew(seen, free)
+        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess, regressed=belief.regressed)
+        fresh = self._fit_anew(seen, free, view)
         warm = self.fitter.score(seen, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result
 

@@ -5,6 +5,7 @@ Metres, radians, seconds, pixels. Camera frame: x right, y down, z forward (Open
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,19 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Look:
+    """The crop in which the landmark network saw a person, and what it said besides the landmarks."""
+
+    image: NDArray[np.uint8]
+    """(256, 256, 3) RGB."""
+    T_frame_crop: Array
+    """(2, 3): pixels of the crop to pixels of the frame."""
+    maps: Mapping[str, NDArray[np.float32]]
+    """The network's outputs by `LandmarkMaps`' names, mask and heatmaps as logits, and the inner maps that were asked
+    for, (channels, side, side) each."""
+
+
+@dataclass(frozen=True)
 class Detection:
     """One person as a landmark detector sees them in one frame (MediaPipe's 33 points)."""
 
@@ -60,6 +74,8 @@ class Detection:
     """(33,) in 0..1: how likely the point is in the picture and not hidden."""
     mask: NDArray[np.uint8] | None = None
     """(height, width) 0..255, 255 where the person is; None when the detector gives none."""
+    look: Look | None = None
+    """None when it was not the landmark network alone that saw them."""
 
     def __post_init__(self) -> None:
         require_shape("Detection.landmarks2d", self.landmarks2d, (NUM_LANDMARKS, 2))

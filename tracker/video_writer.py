@@ -48,8 +48,8 @@ COPIED_CODECS = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opu
 class VideoConfig:
     """How H.264 is encoded."""
 
-    preset: str = "veryfast"
-    """x264's trade of speed for size; this one keeps up with a camera."""
+    preset: str = "ultrafast"
+    """x264's trade of speed for size: less than half the work of "veryfast", and twice its size."""
     crf: int = 20
     """Quality: 18 looks lossless, 28 is coarse."""
 

@@ -6,7 +6,6 @@ and the crop is known exactly. Finding people is left to the detector.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,12 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import BackendError, EngineOptions, ModelError, open_engine
+from engines import BackendError, EngineOptions, ModelError
 from tracker.crop import apply_affine, crop_transform, warp_crop
+from tracker.detect.config import DetectConfig
 from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
 from tracker.errors import RunError
-from tracker.networks.landmark_network import landmark_network_file
-from tracker.types import NUM_LANDMARKS, Array
+from tracker.networks.landmark_network import OUTPUTS
+from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
+from tracker.types import NUM_LANDMARKS, Array, Look
 
 _CENTRE, _RIM = 33, 34
 """Two of the network's further points: the hips' middle, and one on the circle around it that holds the whole body,
@@ -74,7 +75,7 @@ class Followed:
 
     reading: PoseReading
     """In the crop's pixels and axes."""
-    T_frame_crop: Array
+    look: Look
     presence: float
     """0..1: how sure the network is that there is a person."""
     region: Region
@@ -84,6 +85,12 @@ class Followed:
 class Follower(Protocol):
     """Looks for people in the regions where they were."""
 
+    @property
+    def engine(self) -> str: ...
+
+    @property
+    def device(self) -> str: ...
+
     def follow(self, image: NDArray[np.uint8], regions: Sequence[Region]) -> list[Followed]: ...
 
     def close(self) -> None: ...
@@ -92,20 +99,25 @@ class Follower(Protocol):
 class NetworkFollower:
     """MediaPipe's landmark network, read from the installed package, in an engine."""
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, config: DetectConfig) -> None:
         """Raises InputError without mediapipe, RunError when no engine runs the network."""
+        outputs = (*OUTPUTS, *config.features)
+        options = EngineOptions(threads=config.threads, device=config.device, outputs=outputs)
         try:
-            self._engine = open_engine(landmark_network_file(), options=EngineOptions(threads=threads))
+            self._engine = open_landmark_engine(config.engine, options)
         except (ModelError, BackendError) as error:
             raise RunError(f"the landmark network does not start: {error}") from error
-        (self._input,) = self._engine.inputs
-        self._names = {math.prod(n or 1 for n in spec.shape): name for name, spec in self._engine.outputs.items()}
 
     @property
     def engine(self) -> str:
         """What runs the network, for the record."""
         told = self._engine.metadata
-        return f"{told['backend']} {told['version']}"
+        return f"{told['backend']} {told['version']}, {told['precision']}"
+
+    @property
+    def device(self) -> str:
+        """What it runs on."""
+        return self._engine.metadata["device"]
 
     def close(self) -> None:
         """Frees the engine."""
@@ -118,23 +130,24 @@ class NetworkFollower:
     def _look(self, image: NDArray[np.uint8], region: Region) -> Followed:
         T_frame_crop = region.transform
         crop = warp_crop(image, T_frame_crop, NETWORK_SIZE, NETWORK_SIZE)
+        planes = np.multiply(crop.transpose(2, 0, 1)[None], 1 / 255, dtype=np.float32, order="C")
         try:
-            found = self._engine.run({self._input: np.multiply(crop[None], 1 / 255, dtype=np.float32)})
+            found = self._engine.run({INPUT: planes})
         except BackendError as error:
             raise RunError(f"the landmark network failed: {error}") from error
-        points = found[self._names[195]].reshape(-1, 5).astype(float)
-        heatmaps = found[self._names[64 * 64 * 39]].reshape(64, 64, 39)
-        flat = refined(points[:, :2], heatmaps)
-        mask = _sigmoid(found[self._names[NETWORK_SIZE**2]].reshape(NETWORK_SIZE, NETWORK_SIZE))
+        maps = {name: values[0] for name, values in found.items()}
+        points = maps["landmarks"].astype(float)
+        flat = refined(points[:, :2], maps["heatmaps"].transpose(1, 2, 0))
         centre, rim = apply_affine(T_frame_crop, points[[_CENTRE, _RIM], :2])
         reading = PoseReading(
             landmarks2d=flat[:NUM_LANDMARKS],
-            landmarks3d=found[self._names[117]].reshape(-1, 3)[:NUM_LANDMARKS].astype(float),
+            landmarks3d=maps["metric"][:NUM_LANDMARKS].astype(float),
             visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
-            mask=np.asarray(cv2.convertScaleAbs(mask, alpha=255.0), np.uint8),
+            mask=np.asarray(cv2.convertScaleAbs(_sigmoid(maps["mask"][0]), alpha=255.0), np.uint8),
         )
-        return Followed(reading, T_frame_crop, float(found[self._names[1]].item()), Region.on_rim(centre, rim))
+        look = Look(crop, T_frame_crop, maps)
+        return Followed(reading, look, float(maps["presence"].item()), Region.on_rim(centre, rim))
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:

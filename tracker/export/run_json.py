@@ -51,6 +51,8 @@ class RunSummary:
     """Milliseconds of every call of each stage."""
     warnings: Sequence[str] = ()
     wall_seconds: float | None = None
+    dropped: int = 0
+    """Frames of a camera that were never looked at."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "source": header.source,
         "stages": {name: _percentiles(values) for name, values in summary.stage_ms.items()},
         "frames_read": counts.frames_read,
+        "frames_dropped": summary.dropped,
         "frames_with_people": counts.frames_with_people,
         "people": counts.people,
         "wall_seconds": None if seconds is None else round(seconds, 3),

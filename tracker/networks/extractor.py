@@ -60,9 +60,7 @@ class LiveExtractor(nn.Module):
         read = {level: sum(channels[name] for name in names) for level, names in _INPUTS.items()}
         read[64] += config.stem
         # the maps' scales differ a hundredfold
-        self.scale = nn.ModuleDict(
-            {n: nn.BatchNorm2d(channels[n], affine=False) for ns in _INPUTS.values() for n in ns}
-        )
+        self.scale = nn.ModuleDict({n: Standardised(channels[n]) for ns in _INPUTS.values() for n in ns})
         self.stem = nn.Sequential(nn.Conv2d(3 * _PATCH**2, config.stem, 1), nn.ReLU()) if config.stem else None
         before = dict(zip(_LEVELS, (0, *config.width[:-1]), strict=True))
         width = dict(zip(_LEVELS, config.width, strict=True))
@@ -74,7 +72,7 @@ class LiveExtractor(nn.Module):
         """image: (B, 3, 256, 256) RGB in 0..1; guide: GUIDE_CHANNELS' maps, (B, C, s, s) each."""
         trunk: Tensor | None = None
         for level in _LEVELS:
-            parts = [self.scale[name](guide[name]) * self.config.guided for name in _INPUTS[level]]
+            parts = [self.scale[name](guide[name]) * float(self.config.guided) for name in _INPUTS[level]]
             if level == 64 and self.stem is not None:
                 parts.append(self.stem(functional.pixel_unshuffle(image - 0.5, _PATCH)))
             if trunk is not None:
@@ -82,6 +80,25 @@ class LiveExtractor(nn.Module):
             trunk = self.body[str(level)](self.mix[str(level)](torch.cat(parts, dim=1)))
         assert trunk is not None
         return Extracted(functional.normalize(self.head(trunk), dim=1), trunk)
+
+
+class Standardised(nn.BatchNorm2d):
+    """Batch normalisation of (B, size, ...) with nothing learned. Scale and offset are spelled out for the ONNX
+    exporter, which otherwise asks for their size where the batch is free."""
+
+    _one: Tensor
+    _zero: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, affine=False)
+        self.register_buffer("_one", torch.ones(size), persistent=False)
+        self.register_buffer("_zero", torch.zeros(size), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rate = self.momentum or 0.0
+        return functional.batch_norm(
+            x, self.running_mean, self.running_var, self._one, self._zero, self.training, rate, self.eps
+        )
 
 
 class _Residual(nn.Module):

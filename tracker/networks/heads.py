@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracker.networks.guide import GUIDE_CHANNELS, SIDE
+from tracker.networks.extractor import Standardised
+from tracker.networks.guide import GUIDE_CHANNELS
+from tracker.networks.landmark_network import LANDMARKS, SIDE
 from tracker.types import NUM_BETAS, NUM_JOINTS
 
 NUM_PARTS = NUM_JOINTS + 1
@@ -52,8 +54,8 @@ class PartAttentionHead(nn.Module):
         self.parts = nn.Conv2d(trunk, NUM_PARTS, 1)
         self.pose = nn.Conv2d(trunk, config.channels, 1)
         channels, side = GUIDE_CHANNELS["embedding"]
-        known = channels * side * side + 39 * 5 + 39 * 3
-        self.known = nn.BatchNorm1d(known, affine=False)
+        known = channels * side * side + 5 * LANDMARKS + 3 * LANDMARKS
+        self.known = Standardised(known)
         self.whole = nn.Sequential(
             nn.Linear(known + NUM_JOINTS * config.channels, config.whole),
             nn.ReLU(),
@@ -72,8 +74,7 @@ class PartAttentionHead(nn.Module):
         parts = self.parts(trunk)
         attention = torch.softmax(parts[:, 1:].flatten(2), dim=2)
         pooled = attention @ self.pose(trunk).flatten(2).transpose(1, 2)
-        inputs = [guide["embedding"].flatten(1), guide["landmarks"].flatten(1), guide["metric"].flatten(1)]
-        known = self.known(torch.cat(inputs, dim=1))
+        known = self.known(torch.cat([guide[name].flatten(1) for name in ("embedding", "landmarks", "metric")], dim=1))
         whole = self.whole(torch.cat([known, pooled.flatten(1)], dim=1))
         each = torch.cat([pooled, whole[:, None].expand(-1, NUM_JOINTS, -1)], dim=2)
         six = torch.einsum("bjc,jcr->bjr", each, self.rotation) + self.rest

@@ -10,6 +10,7 @@ from tracker.training.job import TrainingJob
 __all__ = ["TASKS", "TrainingJob", "run_training"]
 
 TASKS: dict[str, str] = {
+    "inverse_kinematics": "tracker.training.inverse_kinematics",
     "predictor": "tracker.training.predictor",
     "prior": "tracker.training.prior",
     "volume": "tracker.training.volume",

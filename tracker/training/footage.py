@@ -129,6 +129,7 @@ class _Witness:
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
+        self.engine, self.device = detector.engine, detector.device
         self.last: list[Detection] = []
 
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:

@@ -17,15 +17,18 @@ from torch import Tensor
 
 from kernels import raster
 from tracker.body import BodyModel
-from tracker.crop import crop_image
-from tracker.networks.guide import SIDE, LandmarkGuide
+from tracker.camera import Camera
+from tracker.crop import warp_crop
+from tracker.detect.follow import Region
+from tracker.fit import BodyState
+from tracker.kinematics import LandmarkRig
+from tracker.networks.guide import LandmarkGuide
+from tracker.networks.landmark_network import SIDE
 from tracker.synth.samples import Sample, SampleFactory
 from tracker.synth.samples.occluder import patch_mask
 from tracker.training.footage import LabelledCrop
 from tracker.types import Array
 
-MAP = 64
-"""px: side of the feature maps."""
 _REAL = 7
 """First key of the random numbers of real examples."""
 
@@ -107,6 +110,7 @@ class RealPeople:
 
     def __init__(self, crops: Sequence[LabelledCrop], body: BodyModel, trust: float = 0.5) -> None:
         self._crops, self._body, self._trust = list(crops), body, trust
+        self._rig = LandmarkRig.from_body(body)
         self._faces = body.faces.int().contiguous()
         self._part_of_face = (1 + body.part_labels[body.faces[:, 0]]).to(torch.uint8).numpy()
         self._guide: LandmarkGuide | None = None
@@ -119,10 +123,9 @@ class RealPeople:
         self._guide = self._guide or LandmarkGuide()
         rng = np.random.default_rng([_REAL, seed])
         crop = self._crops[rng.integers(len(self._crops))]
-        box = _cut_again(rng, crop)
-        camera = crop.camera.crop(box, SIDE, SIDE)
-        image, mask = crop_image(crop.image, box, SIDE), crop_image(crop.mask, box, SIDE)
-        amodal = self._parts(crop, camera.matrix)
+        T_crop_cut, state, camera = self._cut_again(rng, crop)
+        image, mask = (warp_crop(picture, T_crop_cut, SIDE, SIDE) for picture in (crop.image, crop.mask))
+        amodal = self._parts(state, camera.matrix)
         if rng.random() < 0.6 and (amodal > 0).any():
             hidden = patch_mask(rng, amodal > 0, (0.1, 0.5))
             other = self._crops[rng.integers(len(self._crops))].image
@@ -130,29 +133,33 @@ class RealPeople:
             mask[hidden] = 0
         image = _recoloured(rng, image)
         parts = np.where(mask > 127, amodal, 0).astype(np.uint8)
-        theta = crop.pose.theta
+        pose = state.to_pose()
         return Example(
-            image, _half(self._guide(image)), parts[2::4, 2::4].copy(), _single(theta), _single(crop.pose.betas),
-            _single(crop.pose.transl), _four(camera.matrix), _single(self._trust),
+            image, _half(self._guide(image)), parts[2::4, 2::4].copy(), _single(pose.theta), _single(pose.betas),
+            _single(pose.transl), _four(camera.matrix), _single(self._trust),
         )  # fmt: skip
 
-    def _parts(self, crop: LabelledCrop, camera: Array) -> NDArray[np.uint8]:
+    def _cut_again(self, rng: np.random.Generator, crop: LabelledCrop) -> tuple[Array, BodyState, Camera]:
+        """T_crop_cut (2, 3) of an upright square about the person, as inexact as a tracker's, with the body and the
+        camera in it."""
+        state = BodyState.from_pose(crop.pose)
+        posed = self._rig.pose(state.rotations, state.betas)
+        region = Region.around(crop.camera.project(posed.points + state.transl))
+        side = region.side * rng.uniform(0.9, 1.3)
+        centre = region.centre + rng.uniform(-0.06, 0.06, 2) * side
+        T_crop_cut = Region(centre, side, region.turn + rng.normal(0.0, 0.15)).transform
+        camera, roll = crop.camera.turned_crop(T_crop_cut, SIDE)
+        return T_crop_cut, state.turned(roll, posed.rest_joints[0]), camera
+
+    def _parts(self, state: BodyState, camera: Array) -> NDArray[np.uint8]:
         """(256, 256): 0, or 1 + the joint whose part the fitted mesh has there."""
-        shaped = self._body.with_shape(torch.from_numpy(crop.pose.betas).float())
-        posed = shaped.with_pose(torch.from_numpy(crop.pose.theta).float())
-        vertices = posed.vertices() + torch.from_numpy(crop.pose.transl).float()
+        pose = state.to_pose()
+        shaped = self._body.with_shape(torch.from_numpy(pose.betas).float())
+        posed = shaped.with_pose(torch.from_numpy(pose.theta).float())
+        vertices = posed.vertices() + torch.from_numpy(pose.transl).float()
         k = raster.Intrinsics(camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2])
         face = raster.rasterize(vertices.contiguous(), self._faces, k, (SIDE, SIDE)).triangle.numpy()
         return np.where(face >= 0, self._part_of_face[face], 0).astype(np.uint8)
-
-
-def _cut_again(rng: np.random.Generator, crop: LabelledCrop) -> Array:
-    """A square (xyxy px of the stored crop) about the person, as inexact as a tracker's."""
-    rows, columns = np.nonzero(crop.mask > 127)
-    low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
-    side = float((high - low).max()) * 1.1 * rng.uniform(0.9, 1.5)
-    centre = (low + high) / 2 + rng.uniform(-0.1, 0.1, 2) * side
-    return np.concatenate([centre - side / 2, centre + side / 2])
 
 
 def _recoloured(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -24,8 +24,9 @@ from tracker.errors import InputError, RunError
 from tracker.geometry import matrix_from_axis_angle
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.networks.extractor import Extracted
-from tracker.networks.guide import SIDE
+from tracker.networks.guide import MAP
 from tracker.networks.heads import FirstPose
+from tracker.networks.landmark_network import SIDE
 from tracker.paths import cache_folder
 from tracker.pipeline import TrackerConfig
 from tracker.synth.samples import AssetFolder, SampleConfig, SampleFactory, stream
@@ -33,12 +34,14 @@ from tracker.training import losses
 from tracker.training.footage import FootageConfig, find_clips, label_footage, split_clips
 from tracker.training.job import TrainingJob
 from tracker.training.loop import Curves, Schedule, keep_freed_memory, load_checkpoint, save_checkpoint
-from tracker.training.people import MAP, Batch, Example, Guided, Mixed, RealPeople
+from tracker.training.people import Batch, Example, Guided, Mixed, RealPeople
 from tracker.volume import BodyVolume, VolumeConfig
 
 log = logging.getLogger("tracker")
 
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
+_TELL_EVERY = 20
+"""Steps between two lines of the curves."""
 _KEPT = 4
 """Kernels of a pixel that its feature is trained to match."""
 
@@ -151,6 +154,7 @@ class _Run:
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
         self.network.train()
+        torch.manual_seed(self.settings.seed + self.step)  # for the dropout: a resumed run draws what it would have
         values = self.losses(batch, np.random.default_rng([self.settings.seed, self.step]))
         total = torch.stack([getattr(self.settings.losses, name) * value for name, value in values.items()]).sum()
         if not torch.isfinite(total):
@@ -161,7 +165,7 @@ class _Run:
         self._optimizer.step()
         self.step += 1
         seen = {name: float(value.detach()) for name, value in values.items()}
-        if self.step % 20 == 0:
+        if self.step % _TELL_EVERY == 0:
             self._curves.add({"step": self.step - 1, "seconds": self.schedule.seconds, "rate": factor, **seen})
         if self.schedule.seconds - self._saved > self.settings.save_seconds:
             self._save()
@@ -234,9 +238,10 @@ class VolumeLosses:
         """Losses with gradients; rng draws the pixels that are compared."""
         seen = self._network.extractor(batch.image, batch.guide)
         first = self._network.head(seen.trunk, batch.guide, batch.camera)
-        return self._dense(batch, seen, rng) | self._pose(batch, first)
+        return self.dense(batch, seen, rng) | self._pose(batch, first)
 
-    def _dense(self, batch: Batch, seen: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
+    def dense(self, batch: Batch, seen: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The losses of the feature maps."""
         network, settings = self._network, self._settings
         bank, clutter = network.unit_bank(), functional.normalize(network.clutter, dim=1)
         temperature = network.volume.config.temperature

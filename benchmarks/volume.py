@@ -1,0 +1,274 @@
+"""What the learned volume is worth: pose errors on held-out synthetic people, clean and behind textured patches.
+
+    python -m benchmarks.volume --motion FOLDER --assets FOLDER
+
+Every method sees the same crops: the mean pose; the regression head; the head refined by the volume; the landmark
+fit; the landmark fit refined by the volume; the landmark fit that believes the head's rotations, too, without and with
+the volume, which is what the tracker does when the picture is asked. Patches of 40 and 80 px of a 224 px crop lie
+anywhere on the person, or, for a few people, where a window that slides over the crop finds each method's own worst
+place. Shapes, looks, clothes, light and motion clips are those that training never sees. Writes
+benchmarks/results/volume.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from engines import EngineOptions
+from tracker.body import BodyModel, load_body
+from tracker.body_network import BodyNetwork
+from tracker.camera import Camera
+from tracker.detect import DetectConfig
+from tracker.detect.follow import NetworkFollower, Region
+from tracker.evaluation.metrics import aligned_errors, keypoint_distances, relative_errors
+from tracker.evaluation.occlusion import painted, polygon_mask
+from tracker.evaluation.texture import Textures
+from tracker.fit import Belief, BodyState, FitConfig, LandmarkFitter, Observation
+from tracker.initialise import initial_state
+from tracker.keypoints import smpl_index
+from tracker.kinematics import LandmarkRig
+from tracker.motion import MotionLibrary, PoseSampler
+from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.picture import WEIGHTS, CropReader
+from tracker.picture_network import PictureModel
+from tracker.pose_prior import PosePrior
+from tracker.prior import JointPrior
+from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory
+from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Pose
+from tracker.volume_fit import PoseBelief, VolumeFitConfig, VolumeFitter
+
+RESULTS = Path(__file__).parent / "results" / "volume.json"
+PATCHES = (40, 80)
+"""px of a 224 px crop."""
+_REFERENCE_SIDE = 224
+_HELD_OUT = SampleConfig(split="held_out", seed=3, occluded=0.0, webcam=0.1, outfits=16, backgrounds=40)
+_WHOLE = Region(np.full(2, SIDE / 2), float(SIDE), 0.0)
+_PCK, _HEAD_LENGTHS = 0.5, 1.7
+"""PCKh's share of the head's length, and that length over the distance from neck to head joint."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """One person's, by one method."""
+
+    mpjpe: float
+    """mm, pelvis-aligned, over 24 joints."""
+    pa_mpjpe: float
+    pve: float
+    """mm, pelvis-aligned, over all vertices."""
+    pckh: float
+    """Percent of the joints within half a head length in the picture."""
+
+
+class Judge:
+    """Compares poses with one held-out sample's truth."""
+
+    def __init__(self, body: BodyModel, rig: LandmarkRig, sample: Sample) -> None:
+        k = sample.camera_matrix
+        self.sample, self.camera = sample, Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        self._body, self._rig = body, rig
+        self._vertices = self._surface(BodyState.from_pose(_pose(sample)))
+        head = np.linalg.norm(sample.joints2d[smpl_index("head")] - sample.joints2d[smpl_index("neck")])
+        self._head = np.array([_HEAD_LENGTHS * max(float(head), 1.0)])
+
+    def mpjpe(self, state: BodyState) -> float:
+        """mm."""
+        return float(relative_errors(*self._joints(state), *self._roots(state)).mean())
+
+    def errors(self, state: BodyState) -> Errors:
+        found, true = self._joints(state)
+        flat = keypoint_distances(self.camera.project(found), self.sample.joints2d[None], self._head)
+        surface = relative_errors(self._surface(state)[None], self._vertices[None], *self._roots(state))
+        pckh = 100 * float((flat < _PCK).mean())
+        return Errors(self.mpjpe(state), float(aligned_errors(found, true).mean()), float(surface.mean()), pckh)
+
+    def _joints(self, state: BodyState) -> tuple[Array, Array]:
+        posed = self._rig.pose(state.rotations, state.betas).joints + state.transl
+        return posed[None], self.sample.joints3d[None]
+
+    def _roots(self, state: BodyState) -> tuple[Array, Array]:
+        found, true = self._joints(state)
+        return found[:, 0], true[:, 0]
+
+    def _surface(self, state: BodyState) -> Array:
+        """(V, 3) m."""
+        pose = state.to_pose()
+        theta, betas = (torch.from_numpy(v).float() for v in (pose.theta, pose.betas))
+        vertices: Array = self._body.with_shape(betas).with_pose(theta).vertices().double().numpy() + pose.transl
+        return vertices
+
+
+class Methods:
+    """Everything that is compared, on one crop."""
+
+    def __init__(self, model: PictureModel, rig: LandmarkRig, config: VolumeFitConfig) -> None:
+        self._rig, network = rig, model.network
+        self._follower = NetworkFollower(DetectConfig(threads=2, features=tuple(FEATURES)))
+        self._reader = CropReader(model, rig, EngineOptions(threads=2))
+        self._volume = VolumeFitter(network, config)
+        self._fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig(), PosePrior.load())
+
+    def __call__(self, image: NDArray[np.uint8], camera: Camera) -> dict[str, BodyState]:
+        """image: (256, 256, 3) RGB, the crop."""
+        (found,) = self._follower.follow(image, [_WHOLE])
+        reading, said = self._reader.read(found.look, camera), found.reading
+        seen, belief = Observation(camera, said.landmarks2d, said.landmarks3d, said.visibility), Belief.stranger()
+        iterations = self._fitter.config.first_iterations
+        landmarks = self._fitter.fit(seen, belief, initial_state(self._rig, seen, belief.betas), iterations)
+        regressed = replace(belief, regressed=reading.first.rotations)
+        both = self._fitter.fit(seen, regressed, reading.first, iterations)
+        observed = self._volume.observe(reading.features)
+
+        def refined(around: PoseBelief) -> BodyState:
+            return self._volume.fit(observed, reading.map_camera, around).state
+
+        return {
+            "mean pose": _mean_pose(landmarks.state.transl),
+            "head": reading.first,
+            "head + volume": refined(PoseBelief.around(reading.first, self._volume.config)),
+            "landmark fit": landmarks.state,
+            "landmark fit + volume": refined(PoseBelief(landmarks.state, landmarks.precision)),
+            "head and landmark fit": both.state,
+            "head and landmark fit + volume": refined(PoseBelief(both.state, both.precision)),
+        }
+
+
+def _mean_pose(transl: Array) -> BodyState:
+    """Somebody who stands with hanging arms and looks at the camera: what knowing nothing but the place costs."""
+    theta = np.zeros((NUM_JOINTS, 3))
+    theta[0, 0] = np.pi
+    theta[smpl_index("left_shoulder"), 2], theta[smpl_index("right_shoulder"), 2] = -1.2, 1.2
+    return BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), np.zeros(NUM_BETAS), transl))
+
+
+def _pose(sample: Sample) -> Pose:
+    theta = np.asarray(sample.theta, float).reshape(NUM_JOINTS, 3)
+    return Pose(theta[0], theta[1:].reshape(-1), np.asarray(sample.betas, float), np.asarray(sample.transl, float))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """People, and how they are read and compared."""
+
+    judges: Sequence[Judge]
+    methods: Methods
+
+    def clean(self) -> list[dict[str, Errors]]:
+        return [self._judged(judge, judge.sample.image) for judge in tqdm(self.judges, desc="clean", disable=None)]
+
+    def random(self, patch: int) -> list[dict[str, Errors]]:
+        """A patch of this size, its middle anywhere on the person."""
+        found = []
+        for number, judge in enumerate(tqdm(self.judges, desc=f"{patch} px", disable=None)):
+            rng = np.random.default_rng([patch, number])
+            rows, columns = np.nonzero(judge.sample.parts_amodal)
+            at = rng.integers(len(rows)) if len(rows) else 0
+            middle = np.array([columns[at], rows[at]]) if len(rows) else np.full(2, SIDE // 2)
+            found.append(self._judged(judge, _patched(judge.sample.image, middle, patch, rng)))
+        return found
+
+    def worst(self, patch: int, stride: int, people: int) -> list[dict[str, Errors]]:
+        """A patch where it harms each method most, as a window finds it that slides over the crop."""
+        found = []
+        for number, judge in enumerate(tqdm(self.judges[:people], desc=f"worst {patch} px", disable=None)):
+            worst: dict[str, tuple[float, BodyState]] = {}
+            for middle in _window(patch, stride):
+                rng = np.random.default_rng([patch, number, *middle.astype(int)])
+                image = _patched(judge.sample.image, middle, patch, rng)
+                for name, state in self.methods(image, judge.camera).items():
+                    error = judge.mpjpe(state)
+                    if name not in worst or error > worst[name][0]:
+                        worst[name] = error, state
+            found.append({name: judge.errors(state) for name, (_, state) in worst.items()})
+        return found
+
+    def _judged(self, judge: Judge, image: NDArray[np.uint8]) -> dict[str, Errors]:
+        states = self.methods(image, judge.camera)
+        return {name: judge.errors(state) for name, state in states.items()}
+
+
+def _window(patch: int, stride: int) -> Iterator[Array]:
+    """Middles (2,) px of the crop."""
+    starts = np.arange(0, _REFERENCE_SIDE - patch + 1, stride)
+    for y in starts:
+        for x in starts:
+            yield (np.array([x, y]) + patch / 2) * SIDE / _REFERENCE_SIDE
+
+
+def _patched(image: NDArray[np.uint8], middle: Array, patch: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    half = patch / 2 * SIDE / _REFERENCE_SIDE
+    outline = middle + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    return painted(image, polygon_mask((SIDE, SIDE), outline), Textures(), rng)
+
+
+def held_out_people(count: int, motion: Path | None, assets: Path | None) -> Iterator[Sample]:
+    """Samples of shapes, looks and clips that training never sees."""
+    library = None if motion is None else MotionLibrary.open(motion).split()[1]
+    folder = None if assets is None else AssetFolder.open(assets)
+    factory = SampleFactory(_HELD_OUT, load_body(None), PoseSampler(library), folder)
+    for number in range(count):
+        yield factory.sample(number)
+
+
+def summary(rows: Sequence[dict[str, Errors]]) -> dict[str, dict[str, float]]:
+    """Means over the people, by method and name of the error."""
+    return {
+        method: {name: float(np.mean([asdict(row[method])[name] for row in rows])) for name in asdict(rows[0][method])}
+        for method in rows[0]
+    }
+
+
+def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Markdown: a row a method and condition."""
+    lines = ["| | | MPJPE | PA-MPJPE | PVE | PCKh |", "|---|---|---:|---:|---:|---:|"]
+    for condition, methods in results.items():
+        for method, e in methods.items():
+            numbers = f"{e['mpjpe']:.1f} | {e['pa_mpjpe']:.1f} | {e['pve']:.1f} | {e['pckh']:.1f}"
+            lines.append(f"| {condition} | {method} | {numbers} |")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@click.option("--motion", type=click.Path(path_type=Path, exists=True), help="Folder of motion clips.")
+@click.option("--assets", type=click.Path(path_type=Path, exists=True), help="Folder of skins, clothes, light.")
+@click.option("--people", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--worst", type=click.IntRange(0), default=8, show_default=True, help="People for the sliding window.")
+@click.option("--stride", type=click.IntRange(1), default=36, show_default=True, help="Of the window, px of 224.")
+@click.option("--steps", type=click.IntRange(0), help="Of the volume's fit.")
+@click.option("--likelihood-weight", type=float, help="Of the volume's fit.")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+def main(
+    weights: Path, motion: Path | None, assets: Path | None, people: int, worst: int, stride: int,
+    steps: int | None, likelihood_weight: float | None, out: Path,
+) -> None:  # fmt: skip
+    """Compare head, landmark fit and volume fit on held-out synthetic people."""
+    config = VolumeFitConfig()
+    config = config if steps is None else replace(config, steps=steps)
+    config = config if likelihood_weight is None else replace(config, likelihood_weight=likelihood_weight)
+    body = load_body(None)
+    rig, network = LandmarkRig.from_body(body), BodyNetwork.load(weights, body)
+    torch.set_num_threads(1)
+    judges = [Judge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
+    scene = Scene(judges, Methods(PictureModel(network, weights), rig, config))
+    results = {"clean": summary(scene.clean())}
+    results |= {f"{patch} px, random": summary(scene.random(patch)) for patch in PATCHES}
+    if worst:
+        results |= {f"{patch} px, worst": summary(scene.worst(patch, stride, worst)) for patch in PATCHES}
+    click.echo(table(results))
+    run = {"people": people, "worst": worst, "stride": stride, "fit": asdict(config), "weights": weights.name}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"run": run, "errors": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

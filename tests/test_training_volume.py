@@ -1,0 +1,122 @@
+"""Training of the volume: it learns, and goes on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+
+from tracker.body import load_body
+from tracker.body_network import BodyNetwork
+from tracker.errors import InputError, RunError
+from tracker.tensor_file import load_tensors
+from tracker.training import volume
+from tracker.training.job import TrainingJob
+from tracker.training.threads import threads
+
+VALUES = {
+    "network": {"extractor": {"width": [8, 8, 8, 8], "stem": 4, "features": 8}, "head": {"channels": 8, "whole": 16}},
+    "volume": {"kernels": 60, "clutter": 4},
+    "samples": {"outfits": 1, "backgrounds": 1},
+    "steps": 4,
+    "batch": 2,
+    "reservoir": 4,
+    "save_seconds": 0.0,
+}
+
+
+def job(out: Path, **changed: object) -> TrainingJob:
+    return TrainingJob("tiny", "volume", {**VALUES, **changed}, out, "cpu", workers=0)
+
+
+def curves(out: Path) -> list[dict[str, str]]:
+    with (out / volume.CURVES).open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with threads(1):  # the matrices are small
+        yield
+
+
+@pytest.fixture
+def every_step_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volume, "_TELL_EVERY", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("every_step_told")
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mediapipe")
+    volume.train(job(tmp_path / "whole"))
+
+    advance, steps = volume._Run._advance, count()
+
+    def killed(self: volume._Run, batch: volume.Batch) -> dict[str, float]:
+        if next(steps) == 2:
+            raise KeyboardInterrupt
+        return advance(self, batch)
+
+    monkeypatch.setattr(volume._Run, "_advance", killed)
+    with pytest.raises(KeyboardInterrupt):
+        volume.train(job(tmp_path / "killed"))
+    monkeypatch.setattr(volume._Run, "_advance", advance)
+    volume.train(job(tmp_path / "killed"))
+
+    assert curves(tmp_path / "killed") == curves(tmp_path / "whole")
+    (one, metadata), (other, _) = (
+        load_tensors(tmp_path / name / "volume.safetensors", "weights") for name in ("whole", "killed")
+    )
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=0, msg=name)
+    assert metadata["steps"] == 4
+    assert "synthetic people" in metadata["data"]
+    BodyNetwork.load(tmp_path / "whole" / "volume.safetensors", load_body(None))
+
+
+@pytest.mark.slow
+def test_the_features_learn_to_tell_kernels_apart(tmp_path: Path) -> None:
+    """The same sample again and again: the losses must fall."""
+    pytest.importorskip("mediapipe")
+    settings = job(tmp_path).settings(volume.VolumeTraining)
+    run = volume._Run(job(tmp_path), replace(settings, learning_rate=3e-3, steps=60), load_body(None))
+    batch = volume.Batch.of([next(run._examples())] * 2)
+    before = run._advance(batch)
+    for _ in range(40):
+        after = run._advance(batch)
+    for name in ("contrast", "parts", "joints"):
+        assert after[name] < 0.97 * before[name], name
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    body = load_body(None)
+    settings = job(tmp_path).settings(volume.VolumeTraining)
+    volume._Run(job(tmp_path), settings, body)._save()
+    other = job(tmp_path, volume={"kernels": 70, "clutter": 4})
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors.*another configuration"):
+        volume._Run(other, other.settings(volume.VolumeTraining), body)
+    (tmp_path / volume.CHECKPOINT).write_bytes(b"not at all")
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors"):
+        volume._Run(job(tmp_path), settings, body)
+
+
+def test_a_diverged_loss_ends_the_training(tmp_path: Path) -> None:
+    settings = job(tmp_path).settings(volume.VolumeTraining)
+    run = volume._Run(job(tmp_path), settings, load_body(None))
+    run.losses = lambda batch, rng: {"contrast": torch.tensor(float("nan"), requires_grad=True)}  # type: ignore
+    with pytest.raises(RunError, match="nan at step 0; lower learning_rate"):
+        run._advance(None)  # type: ignore[arg-type]
+
+
+def test_unknown_settings_and_finished_runs_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="kernel_count"):
+        job(tmp_path, volume={"kernel_count": 3}).settings(volume.VolumeTraining)
+    (tmp_path / "volume.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="--overwrite"):
+        volume.train(job(tmp_path))

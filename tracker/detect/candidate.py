@@ -1,0 +1,118 @@
+"""People as one look at a frame sees them, before anybody knows who they are: whether it is a person, and which of
+several poses are one person's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from tracker.crop import apply_affine, paste_crop
+from tracker.detect.follow import Region
+from tracker.detect.landmarkers import PoseReading
+from tracker.detect.likeness import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask
+from tracker.types import Array, Detection
+
+# A person of the whole frame. Where a face alone looks into the picture no body point is visible; curtains taken for
+# people have 0.3 quality or less. In poses that were plainly wrong (between two people, on one leg of a person bent
+# over) up to 0.65 of the visible points lay on the mask, in 99 % of all poses of real clips more than 0.7.
+_MIN_QUALITY = 0.4
+_MIN_VISIBLE_POINTS = 2
+_MIN_SHARE_ON_MASK = 0.7
+_MASK_REACH = 0.08
+"""Body sizes by which a point may miss the mask."""
+# Poses on the same person: like each other, or unlike (one of them is wrong) on the same mask.
+_DUPLICATE_SIMILARITY = 0.5
+_DUPLICATE_MASKS = 0.75
+FOUND_OVERLAP = 0.3
+"""A predicted box that a detection overlaps by this (intersection over union) is not looked at again."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    detection: Detection
+    mask: NDArray[np.uint8]
+    quality: float
+    visible_points: Array
+    """(n, 2) px."""
+    share_on_mask: float
+    region: Region
+    """Where to look for them in the next frame."""
+
+
+def candidate_of(reading: PoseReading, size: tuple[int, int]) -> Candidate:
+    """Whom a reading shows. size: (width, height) px of its picture."""
+    detection = Detection(reading.landmarks2d, reading.landmarks3d, reading.visibility, reading.mask)
+    points = reading.visible_points(*size)
+    share = share_on_mask(points, reading.mask, _MASK_REACH * body_size(reading.landmarks2d))
+    region = Region.around(reading.landmarks2d)
+    return Candidate(detection, reading.mask, reading.quality(*size), points, share, region)
+
+
+def in_frame(reading: PoseReading, T_frame_crop: Array, size: tuple[int, int]) -> PoseReading:
+    """A reading of a turned crop, in the frame's pixels and along the camera's axes."""
+    R_frame_crop = np.eye(3)
+    R_frame_crop[:2, :2] = T_frame_crop[:, :2] / np.linalg.norm(T_frame_crop[:, 0])
+    return PoseReading(
+        landmarks2d=apply_affine(T_frame_crop, reading.landmarks2d),
+        landmarks3d=reading.landmarks3d @ R_frame_crop.T,
+        visibility=reading.visibility,
+        presence=reading.presence,
+        mask=paste_crop(reading.mask, T_frame_crop, size),
+    )
+
+
+def is_person(candidate: Candidate) -> bool:
+    """Whether enough of a person is seen, and the pose lies where the person is."""
+    return (
+        candidate.quality >= _MIN_QUALITY
+        and len(candidate.visible_points) >= _MIN_VISIBLE_POINTS
+        and candidate.share_on_mask >= _MIN_SHARE_ON_MASK
+    )
+
+
+def without_duplicates(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Each person once: of two candidates for the same person the earlier one stays."""
+    kept: list[Candidate] = []
+    for candidate in candidates:
+        if not any(_same_person(candidate, other) for other in kept):
+            kept.append(candidate)
+    return kept
+
+
+def alike(first: Candidate, second: Candidate) -> bool:
+    """Whether both are one pose."""
+    return pose_similarity(first.detection.landmarks2d, second.detection.landmarks2d) >= _DUPLICATE_SIMILARITY
+
+
+def _same_person(first: Candidate, second: Candidate) -> bool:
+    if alike(first, second):
+        return True
+    overlapping = box_overlap(first.detection.bbox, second.detection.bbox) > 0
+    return overlapping and mask_overlap(first.mask, second.mask) >= _DUPLICATE_MASKS
+
+
+def the_more_expected(candidates: Iterable[Candidate], predicted: Sequence[Array]) -> list[Candidate]:
+    """Each person once: of several candidates for one, that where a person was expected, then that of better quality.
+
+    predicted: xyxy px boxes.
+    """
+
+    def expectedness(candidate: Candidate) -> tuple[float, float]:
+        overlap = max((box_overlap(candidate.detection.bbox, box) for box in predicted), default=0.0)
+        return overlap, candidate.quality
+
+    return without_duplicates(sorted(candidates, key=expectedness, reverse=True))
+
+
+def uncovered(predicted: Sequence[Array], found: Sequence[Candidate]) -> list[Array]:
+    """The predicted boxes that no detection of their own covers; one detection accounts for one box."""
+    if not predicted or not found:
+        return list(predicted)
+    overlaps = np.array([[box_overlap(box, c.detection.bbox) for c in found] for box in predicted])
+    rows, columns = linear_sum_assignment(overlaps, maximize=True)
+    covered = {int(r) for r, c in zip(rows, columns, strict=True) if overlaps[r, c] >= FOUND_OVERLAP}
+    return [box for row, box in enumerate(predicted) if row not in covered]

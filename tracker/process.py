@@ -1,0 +1,42 @@
+"""Settings of the whole process for work in real time on a few cores."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+
+import cv2
+import torch
+from threadpoolctl import threadpool_limits
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""glibc's mallopt."""
+_KEPT_BYTES = 1 << 30
+_SWITCH_SECONDS = 5e-4
+"""Python lets a thread run for ten times as long before it gives way to a waiting one."""
+
+
+def prepare_for_real_time() -> None:
+    """Call it once, after what is heavy to load was loaded.
+
+    The tracker's matrices are small and its stages run in threads of their own: inside a stage more threads gain a
+    millisecond where the machine is idle, and lose many, spinning, where it is not.
+    """
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    cv2.setNumThreads(1)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    _keep_freed_memory()
+    gc.collect()
+    gc.freeze()
+
+
+def _keep_freed_memory() -> None:
+    """Pictures are freed and made anew in every frame: their pages need not go back to the system in between."""
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's; other C libraries keep freed memory anyway
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)

@@ -1,0 +1,201 @@
+"""Fitting the neural body volume to a feature map: what the picture itself says of the pose, beyond the landmarks.
+
+The volume is rendered in the pose, compared with the extractor's features under a likelihood in which something else
+may be in front (3DNBF eqs. 3–6), and the pose moved so that it explains them better. What is believed beforehand, the
+landmark fit's own Gaussian or a wide one around a regressed pose, enters as it is and also says in which units to step:
+the unknowns are counted in its standard deviations, so that stiff and loose directions converge together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import minimize
+from torch import Tensor
+
+from kernels import body_step, ellipsoids
+from kernels.values import (
+    Ellipsoids,
+    FitProblem,
+    FitTerms,
+    Likelihood,
+    Observation,
+    RenderSettings,
+    background_log_density,
+    observe,
+)
+from tracker.fit import BodyState
+from tracker.geometry import skew
+from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Pose
+
+if TYPE_CHECKING:
+    from tracker.body_network import BodyNetwork
+
+_TURNS = slice(0, 3 * NUM_JOINTS)
+_SIZE = 3 * NUM_JOINTS + NUM_BETAS + 3
+_TINY = 1e-6
+"""rad: below this an axis-angle has no axis."""
+
+
+@dataclass(frozen=True)
+class VolumeFitConfig:
+    """How far the picture is followed."""
+
+    steps: int = 4
+    """Renderings with gradients a fit may take."""
+    likelihood_weight: float = 0.02
+    """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
+    turn_spread: float = 0.3
+    """rad: how far joints may be off in a regressed pose."""
+    shape_spread: float = 1.0
+    move_spread: tuple[float, float, float] = (0.1, 0.1, 0.5)
+    """m: x, y, z of the camera."""
+
+
+@dataclass(frozen=True)
+class PoseBelief:
+    """A Gaussian over pose, shape and place."""
+
+    state: BodyState
+    precision: Array
+    """(85, 85), of rotations in each joint's own frame (R ← R exp(δ)), β, transl; positive definite."""
+
+    @classmethod
+    def around(cls, state: BodyState, config: VolumeFitConfig) -> PoseBelief:
+        """What is believed of a pose that a network regressed."""
+        spread = np.concatenate(
+            [np.full(3 * NUM_JOINTS, config.turn_spread), np.full(NUM_BETAS, config.shape_spread), config.move_spread]
+        )
+        return cls(state, np.diag(spread**-2.0))
+
+
+@dataclass(frozen=True)
+class VolumeFit:
+    """A pose that the picture has been asked about."""
+
+    state: BodyState
+    nll: float
+    """Negative log-likelihood of the feature map relative to the background explaining everything; below 0 where the
+    body explains it better."""
+    occlusion: Array
+    """(64, 64) 0..1: how surely something else is in front, where the body is; 0 elsewhere."""
+    support: Array
+    """(24,) 0..1: how much of what each joint moves is seen, and looks as it should; 0 outside the picture."""
+
+
+class VolumeFitter:
+    """Fits one trained volume on one body."""
+
+    def __init__(self, network: BodyNetwork, config: VolumeFitConfig) -> None:
+        self.config = config
+        volume = network.volume.with_keypoints(torch.empty(0, dtype=torch.int64))
+        self._body = volume.body
+        self._bank = volume.bank(network.unit_bank().detach().contiguous())
+        self._clutter = network.unit_clutter().detach()
+        self._sigma = volume.config.temperature**0.5
+        self._moved_by = _dense(volume.body.weight_joints, volume.body.weights)[: volume.count]
+
+    def observe(self, features: Tensor) -> Observation:
+        """features: (1, D, 64, 64), unit length along D, as the extractor gives them."""
+        last = features.permute(0, 2, 3, 1).contiguous()
+        return observe(last, background_log_density(last, self._clutter, self._sigma), self._sigma)
+
+    def score(self, seen: Observation, camera: Array, states: list[BodyState]) -> Array:
+        """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""
+        parameters = torch.from_numpy(np.stack([_parameters(state) for state in states])).float()
+        posed = self._posed(parameters)
+        every = replace(seen, index=torch.zeros(len(states), dtype=torch.int32))
+        cameras = torch.as_tensor(camera, dtype=torch.float32).expand(len(states), 4).contiguous()
+        found: Array = ellipsoids.score(posed, cameras, every).double().numpy()
+        return found
+
+    def fit(self, seen: Observation, camera: Array, belief: PoseBelief) -> VolumeFit:
+        """The pose near `belief` that explains the map best. camera: (4,) fx, fy, cx, cy in pixels of the map."""
+        start = _parameters(belief.state)
+        root = _whitening(start, belief.precision)
+        problem = self._problem(seen, camera)
+        weight = self.config.likelihood_weight
+
+        def loss(z: Array) -> tuple[float, Array]:
+            at = torch.from_numpy(start + root @ z).float()[None]
+            value, slope = body_step.value_and_gradient(problem, at)
+            gradient: Array = weight * (root.T @ slope[0].double().numpy()) + z
+            return weight * float(value) + 0.5 * float(z @ z), gradient
+
+        options = {"maxfun": self.config.steps, "maxiter": self.config.steps}
+        found = minimize(loss, np.zeros(_SIZE), jac=True, method="L-BFGS-B", options=options)
+        return self._looked_at(seen, camera, start + root @ found.x)
+
+    def look(self, seen: Observation, camera: Array, state: BodyState) -> VolumeFit:
+        """What the map says of a pose as it is."""
+        return self._looked_at(seen, camera, _parameters(state))
+
+    def _looked_at(self, seen: Observation, camera: Array, parameters: Array) -> VolumeFit:
+        posed = self._posed(torch.from_numpy(parameters).float()[None])
+        cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
+        with torch.no_grad():
+            said = ellipsoids.likelihood(posed, cameras, seen)
+        return VolumeFit(
+            _state(parameters), float(said.nll), said.occlusion[0].double().numpy(), self._joint_support(said)
+        )
+
+    def _joint_support(self, said: Likelihood) -> Array:
+        """Of the kernels that a joint moves: seen weight that the body explains, over what they would show alone."""
+        support, weight = (self._moved_by.T @ value[0].double().numpy() for value in (said.support, said.weight))
+        return np.clip(support / np.maximum(weight, 1e-3), 0.0, 1.0)
+
+    def _posed(self, parameters: Tensor) -> Ellipsoids:
+        posed = body_step.pose(self._body, parameters)
+        features = body_step.mix_features(self._body, self._bank, posed.limbs)
+        return Ellipsoids(posed.points.contiguous(), posed.precisions, features)
+
+    def _problem(self, seen: Observation, camera: Array) -> FitProblem:
+        """The likelihood alone: the belief is added where its own units are."""
+        nothing = torch.zeros(1, 0)
+        terms = FitTerms(torch.zeros(1, 0, 2), nothing, torch.zeros(0, self._body.parameters), nothing)
+        cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
+        return FitProblem(self._body, self._bank, cameras, seen, terms, RenderSettings())
+
+
+def _dense(joints: Tensor, weights: Tensor) -> Array:
+    """(P, 24) blend weights."""
+    dense = np.zeros((len(joints), NUM_JOINTS))
+    np.add.at(dense, (np.arange(len(joints))[:, None], joints.numpy()), weights.double().numpy())
+    return dense
+
+
+def _parameters(state: BodyState) -> Array:
+    pose = state.to_pose()
+    return np.concatenate([pose.theta.reshape(-1), pose.betas, pose.transl])
+
+
+def _state(parameters: Array) -> BodyState:
+    theta, betas, transl = np.split(parameters, [_TURNS.stop, _TURNS.stop + NUM_BETAS])
+    theta = theta.reshape(NUM_JOINTS, 3)
+    return BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), betas, transl))
+
+
+def _whitening(start: Array, precision: Array) -> Array:
+    """W (85, 85) with parameters = start + W z, z of unit variance: the belief's units for axis-angles."""
+    slope = np.eye(_SIZE)
+    for joint, turn in enumerate(right_jacobian(start[_TURNS].reshape(NUM_JOINTS, 3))):
+        at = slice(3 * joint, 3 * joint + 3)
+        slope[at, at] = turn
+    upper = cholesky(slope.T @ precision @ slope)
+    whitening: Array = solve_triangular(upper, np.eye(_SIZE))
+    return whitening
+
+
+def right_jacobian(axis_angle: Array) -> Array:
+    """(n, 3, 3) J with exp(ω + dω) = exp(ω) exp(J dω) for small dω."""
+    angle = np.linalg.norm(axis_angle, axis=1)[:, None, None]
+    cross = skew(axis_angle)
+    safe = np.maximum(angle, _TINY)
+    first, second = (1 - np.cos(safe)) / safe**2, (safe - np.sin(safe)) / safe**3
+    small = angle < 1e-4
+    first, second = np.where(small, 0.5, first), np.where(small, 1 / 6, second)
+    return np.eye(3) - first * cross + second * (cross @ cross)
