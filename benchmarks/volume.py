@@ -27,16 +27,18 @@ from engines import EngineOptions
 from tracker.body import BodyModel, load_body
 from tracker.body_network import BodyNetwork
 from tracker.camera import Camera
+from tracker.detect import DetectConfig
+from tracker.detect.follow import NetworkFollower, Region
 from tracker.evaluation.metrics import aligned_errors, keypoint_distances, relative_errors
 from tracker.evaluation.occlusion import painted, polygon_mask
 from tracker.evaluation.texture import Textures
-from tracker.fit import Belief, BodyState, FitConfig, LandmarkFitter
+from tracker.fit import Belief, BodyState, FitConfig, LandmarkFitter, Observation
 from tracker.initialise import initial_state
 from tracker.keypoints import smpl_index
 from tracker.kinematics import LandmarkRig
 from tracker.motion import MotionLibrary, PoseSampler
-from tracker.networks.landmark_network import SIDE
-from tracker.picture import WEIGHTS, CropReader, CropReading
+from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.picture import WEIGHTS, CropReader
 from tracker.picture_network import PictureModel
 from tracker.pose_prior import PosePrior
 from tracker.prior import JointPrior
@@ -49,6 +51,7 @@ PATCHES = (40, 80)
 """px of a 224 px crop."""
 _REFERENCE_SIDE = 224
 _HELD_OUT = SampleConfig(split="held_out", seed=3, occluded=0.0, webcam=0.1, outfits=16, backgrounds=40)
+_WHOLE = Region(np.full(2, SIDE / 2), float(SIDE), 0.0)
 _PCK, _HEAD_LENGTHS = 0.5, 1.7
 """PCKh's share of the head's length, and that length over the distance from neck to head joint."""
 
@@ -107,17 +110,22 @@ class Judge:
 class Methods:
     """Everything that is compared, on one crop."""
 
-    def __init__(self, network: BodyNetwork, rig: LandmarkRig, config: VolumeFitConfig) -> None:
-        self._rig = rig
+    def __init__(self, model: PictureModel, rig: LandmarkRig, config: VolumeFitConfig) -> None:
+        self._rig, network = rig, model.network
+        self._follower = NetworkFollower(DetectConfig(threads=2, features=tuple(FEATURES)))
+        self._reader = CropReader(model, rig, EngineOptions(threads=2))
         self._volume = VolumeFitter(network, config)
         self._fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig(), PosePrior.load())
 
-    def __call__(self, reading: CropReading) -> dict[str, BodyState]:
-        belief = Belief.stranger()
-        start = initial_state(self._rig, reading.seen, belief.betas)
-        landmarks = self._fitter.fit(reading.seen, belief, start, self._fitter.config.first_iterations)
+    def __call__(self, image: NDArray[np.uint8], camera: Camera) -> dict[str, BodyState]:
+        """image: (256, 256, 3) RGB, the crop."""
+        (found,) = self._follower.follow(image, [_WHOLE])
+        reading, said = self._reader.read(found.look, camera), found.reading
+        seen, belief = Observation(camera, said.landmarks2d, said.landmarks3d, said.visibility), Belief.stranger()
+        iterations = self._fitter.config.first_iterations
+        landmarks = self._fitter.fit(seen, belief, initial_state(self._rig, seen, belief.betas), iterations)
         regressed = replace(belief, regressed=reading.first.rotations)
-        both = self._fitter.fit(reading.seen, regressed, reading.first, self._fitter.config.first_iterations)
+        both = self._fitter.fit(seen, regressed, reading.first, iterations)
         observed = self._volume.observe(reading.features)
 
         def refined(around: PoseBelief) -> BodyState:
@@ -152,7 +160,6 @@ class Scene:
     """People, and how they are read and compared."""
 
     judges: Sequence[Judge]
-    reader: CropReader
     methods: Methods
 
     def clean(self) -> list[dict[str, Errors]]:
@@ -177,7 +184,7 @@ class Scene:
             for middle in _window(patch, stride):
                 rng = np.random.default_rng([patch, number, *middle.astype(int)])
                 image = _patched(judge.sample.image, middle, patch, rng)
-                for name, state in self.methods(self.reader.read(image, judge.camera)).items():
+                for name, state in self.methods(image, judge.camera).items():
                     error = judge.mpjpe(state)
                     if name not in worst or error > worst[name][0]:
                         worst[name] = error, state
@@ -185,7 +192,7 @@ class Scene:
         return found
 
     def _judged(self, judge: Judge, image: NDArray[np.uint8]) -> dict[str, Errors]:
-        states = self.methods(self.reader.read(image, judge.camera))
+        states = self.methods(image, judge.camera)
         return {name: judge.errors(state) for name, state in states.items()}
 
 
@@ -252,8 +259,7 @@ def main(
     rig, network = LandmarkRig.from_body(body), BodyNetwork.load(weights, body)
     torch.set_num_threads(1)
     judges = [Judge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
-    reader = CropReader(PictureModel(network, weights), rig, EngineOptions(threads=2))
-    scene = Scene(judges, reader, Methods(network, rig, config))
+    scene = Scene(judges, Methods(PictureModel(network, weights), rig, config))
     results = {"clean": summary(scene.clean())}
     results |= {f"{patch} px, random": summary(scene.random(patch)) for patch in PATCHES}
     if worst:

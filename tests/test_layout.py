@@ -38,6 +38,7 @@ LEVELS = (
         "tracker.crop",
         "tracker.volume",
         "tracker.smooth",
+        "tracker.trust",
     ),
     (
         "tracker.video_writer",
@@ -58,7 +59,7 @@ LEVELS = (
         "tracker.picture_network",
         "tracker.synth",
     ),
-    ("tracker.pipeline",),
+    ("tracker.pipeline", "tracker.sizes"),
     ("tracker.capture", "tracker.web", "tracker.offline", "tracker.live", "tracker.training", "tracker.evaluation"),
     ("tracker.config", "tracker.demo", "tracker.engine_commands", "tracker.process"),
     ("run",),

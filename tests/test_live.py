@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -196,3 +197,27 @@ def test_a_camera_without_a_picture_is_no_error(tmp_path: Path) -> None:
     live, screen = session(LiveJob(tmp_path, record=True), camera, detector=Script([[]]))
     result = live.run(camera, Interrupt())
     assert result.frames == 0 and result.recordings == [] and screen.pictures == []
+
+
+def test_files_of_a_size_that_changed_are_in_one_cameras_pixels(tmp_path: Path) -> None:
+    class Shrinking(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                part = 1 if frame.index < 4 else 2
+                yield Frame(frame.index, frame.time, np.full((SIZE[1] // part, SIZE[0] // part, 3), 100, np.uint8))
+
+    class Same(Script):
+        """Sees the same person at the same place, whatever the size of the picture."""
+
+        def detect(self, frame: Frame, predicted: object = ()) -> list[Detection]:
+            person, _ = somebody(0.0)
+            return [replace(person, landmarks2d=person.landmarks2d * frame.size[0] / SIZE[0])]
+
+    camera = Shrinking(8)
+    live, _ = session(LiveJob(tmp_path, record=True), camera, detector=Same([]))
+    result = live.run(camera, Interrupt())
+    person = load_person(result.recordings[0].folder / "person_000.npz")
+    height = np.ptp(person.joints2d[:, :, 1], axis=1)
+    assert len(height) == 8 and height[4:].mean() == pytest.approx(height[:4].mean(), rel=0.05)
+    (warning,) = json.loads((result.recordings[0].folder / "run.json").read_text())["warnings"]
+    assert f"{SIZE[0] // 2}×{SIZE[1] // 2}" in warning and f"{SIZE[0]}×{SIZE[1]}" in warning

@@ -9,25 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from engines import EngineOptions
 from tests.test_volume import small_network
 from tracker.body import BodyModel, load_body
 from tracker.camera import Camera
 from tracker.config import load_config
-from tracker.crop import crop_transform
+from tracker.crop import crop_transform, warp_crop
+from tracker.detect import DetectConfig
+from tracker.detect.follow import NetworkFollower, Region
 from tracker.errors import InputError
 from tracker.fit import Belief, BodyState, FitConfig, LandmarkFitter, Observation
 from tracker.geometry import matrix_from_axis_angle
 from tracker.initialise import initial_state
 from tracker.kinematics import LandmarkRig
 from tracker.motion import PoseSampler
-from tracker.networks.landmark_network import SIDE
+from tracker.networks.landmark_network import FEATURES, SIDE
 from tracker.picture import WEIGHTS, PictureConfig, Pictures, PictureView
 from tracker.picture_network import INPUTS, PictureModel, output_sizes
 from tracker.prior import JointPrior
 from tracker.synth.samples import Sample, SampleConfig, SampleFactory
-from tracker.types import Pose
+from tracker.types import Array, Look, Pose
 from tracker.volume_fit import PoseBelief
 
 
@@ -43,7 +46,6 @@ def rig(body: BodyModel) -> LandmarkRig:
 
 @pytest.fixture(scope="module")
 def model(body: BodyModel, tmp_path_factory: pytest.TempPathFactory) -> PictureModel:
-    pytest.importorskip("mediapipe")
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     small_network(body).save(path, {})
     return PictureModel(small_network(body).eval(), path)
@@ -56,7 +58,7 @@ def test_engines_compute_what_torch_computes(model: PictureModel, count: int, tm
     onnxruntime = pytest.importorskip("onnxruntime")
     described = model.described(dynamic_batch=count > 1)
     path = tmp_path / "picture.onnx"
-    model.export(described.module(), path, dynamic_batch=count > 1)
+    model.export(path, dynamic_batch=count > 1)
     rng = np.random.default_rng(0)
     inputs = {name: rng.random((count, *size), dtype=np.float32) for name, size in INPUTS.items()}
     inputs["cameras"] = np.tile(np.float32([400, 400, 128, 120]), (count, 1))
@@ -105,19 +107,26 @@ class TestShippedWeights:
         yield pictures
         pictures.close()
 
+    @pytest.fixture(scope="class")
+    def follower(self) -> Iterator[NetworkFollower]:
+        pytest.importorskip("mediapipe")
+        follower = NetworkFollower(DetectConfig(features=tuple(FEATURES)))
+        yield follower
+        follower.close()
+
     @pytest.mark.slow
-    def test_a_turned_frame_gives_the_turned_pose(self, rig: LandmarkRig, pictures: Pictures, sample: Sample) -> None:
+    def test_a_turned_frame_gives_the_turned_pose(
+        self, rig: LandmarkRig, pictures: Pictures, follower: NetworkFollower, sample: Sample
+    ) -> None:
         k = sample.camera_matrix
         camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
         points = rig.pose_from_theta(np.asarray(sample.theta).reshape(24, 3), sample.betas).points + sample.transl
-        upright = pictures.view(sample.image, camera, camera.project(points))
+        upright = pictures.view(look(follower, sample.image, camera.project(points)), camera)
         # the same picture, a quarter turned
         quarter = crop_transform(np.array([0.0, 0, SIDE, SIDE]), SIDE, SIDE, np.pi / 2)
         side_camera, roll = camera.turned_crop(quarter, SIDE)
-        from tracker.crop import warp_crop
-
         side_image = warp_crop(sample.image, quarter, SIDE, SIDE)
-        lying = pictures.view(side_image, side_camera, side_camera.project(points @ roll.T))
+        lying = pictures.view(look(follower, side_image, side_camera.project(points @ roll.T)), side_camera)
         one, other = upright.proposal(), lying.proposal()
         back = other.turned(roll.T, rig.root_at_rest(other.betas))
         joints = [rig.pose(each.rotations, each.betas).joints + each.transl for each in (one, back)]
@@ -125,7 +134,7 @@ class TestShippedWeights:
 
     @pytest.mark.slow
     def test_the_picture_does_not_spoil_a_landmark_fit(
-        self, rig: LandmarkRig, pictures: Pictures, sample: Sample
+        self, rig: LandmarkRig, pictures: Pictures, follower: NetworkFollower, sample: Sample
     ) -> None:
         k = sample.camera_matrix
         camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
@@ -136,7 +145,7 @@ class TestShippedWeights:
         seen = Observation(camera, pixels + 2 * noise, truth.points - truth.points[[23, 24]].mean(0), np.ones(33))
         fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig())
         found = fitter.fit(seen, Belief.stranger(), initial_state(rig, seen, np.zeros(10)), 30)
-        view = pictures.view(sample.image, camera, pixels)
+        view = pictures.view(look(follower, sample.image, pixels), camera)
         refined = view.refine(found)
         assert refined.support is not None
         assert refined.support.shape == (24,)
@@ -152,6 +161,12 @@ class TestShippedWeights:
         _, metadata = load_tensors(WEIGHTS, "weights")
         assert {"network", "volume", "body", "data", "commit", "made"} <= set(metadata)
         assert WEIGHTS.stat().st_size < 30e6
+
+
+def look(follower: NetworkFollower, image: NDArray[np.uint8], landmarks: Array) -> Look:
+    """What the landmark network sees where these landmarks are."""
+    (found,) = follower.follow(image, [Region.around(landmarks)])
+    return found.look
 
 
 def test_missing_weights_are_named(body: BodyModel, rig: LandmarkRig, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from tracker.interrupt import Interrupt
 from tracker.overlay import MeshOverlay, draw_hud, draw_skeleton
 from tracker.pipeline import Tracker
 from tracker.renderer import RENDERERS
+from tracker.sizes import OneSize
 from tracker.source import Source
 from tracker.stages import Stage, read_ahead
 from tracker.types import Frame, Person
@@ -81,9 +82,15 @@ class Window:
 
     def key(self) -> str:
         pressed = cv2.waitKey(1)
-        if self._sized and cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
+        if self._sized and self._is_closed():
             return "q"
         return chr(pressed & 0xFF).lower() if pressed >= 0 else ""
+
+    def _is_closed(self) -> bool:
+        try:
+            return cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # with its last window Qt goes altogether
+            return True
 
     def close(self) -> None:
         cv2.destroyAllWindows()
@@ -194,6 +201,7 @@ class Recorder:
         self._began, self._start = perf_counter(), frame.time
         self._size = frame.size
         self._writer = RunWriter(self.folder, job.export, RunContext(camera, tracker.body, rate), header)
+        self._sizes = OneSize(tracker, camera)
         self._latency_ms: list[float] = []
         self._write_ms: list[float] = []
         self._open = ExitStack()
@@ -208,7 +216,8 @@ class Recorder:
     def _record(self, pictures: Iterator[Drawn]) -> None:
         for drawn in pictures:
             before, frame = perf_counter(), drawn.tracked.captured.frame
-            self._writer.write(FrameRecord(frame.index, frame.time - self._start, drawn.tracked.people))
+            people = self._sizes.of_files(frame, drawn.tracked.people)
+            self._writer.write(FrameRecord(frame.index, frame.time - self._start, people))
             picture = drawn.picture
             if frame.size != self._size:
                 picture = np.ascontiguousarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA))
@@ -225,7 +234,8 @@ class Recorder:
         try:
             self._open.close()
         finally:
-            summary = RunSummary(stages, warnings, perf_counter() - self._began, dropped)
+            told = [*warnings, *self._sizes.warnings]
+            summary = RunSummary(stages, told, perf_counter() - self._began, dropped)
             result = self._writer.finish(summary)
         return result
 

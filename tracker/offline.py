@@ -25,6 +25,7 @@ from tracker.interrupt import Interrupt
 from tracker.overlay import MeshOverlay, Picture
 from tracker.pipeline import Found, Tracker
 from tracker.renderer import RENDERERS
+from tracker.sizes import OneSize
 from tracker.smooth import reach, smooth_zero_phase, smoothed_at
 from tracker.source import Clip, Source, open_source
 from tracker.stages import Stage, read_ahead
@@ -82,11 +83,11 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         context = RunContext(camera, tracker.body, rate)
         header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
-        run = _Run(job, tracker, writer)
+        run = _Run(job, tracker, writer, camera)
         run.all_frames(source, interrupt)
         if job.smooth == "offline":
             writer.replace_people(smoothed_frames(list(writer.frames()), tracker, camera))
-        summary = run.summary(source.warnings, perf_counter() - started)
+        summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
             raise KeyboardInterrupt
@@ -96,8 +97,10 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
 class _Run:
     """One job under way."""
 
-    def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter) -> None:
+    def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter, camera: Camera) -> None:
+        """camera: of the files."""
         self._job, self._tracker, self._writer = job, tracker, writer
+        self.sizes = OneSize(tracker, camera)
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
     def all_frames(self, source: Source, interrupt: Interrupt) -> None:
@@ -108,7 +111,7 @@ class _Run:
             try:
                 for found in self._found(source, interrupt):
                     frame, people = found.frame, self._tracker.pose(found)
-                    self._writer.write(FrameRecord(frame.index, frame.time, people))
+                    self._writer.write(FrameRecord(frame.index, frame.time, self.sizes.of_files(frame, people)))
                     if drawing is not None:
                         for shown in lookahead.push(Shown(frame, people)):
                             drawing.put(shown)

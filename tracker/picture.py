@@ -7,25 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.special import expit
 from torch import Tensor
 
 from engines import BackendError, EngineOptions, ModelError
 from tracker.body import BodyModel
 from tracker.body_network import BodyNetwork
 from tracker.camera import Camera
-from tracker.crop import warp_crop
-from tracker.detect.follow import Region, refined
 from tracker.errors import RunError
-from tracker.fit import BodyState, FitResult, Observation
+from tracker.fit import BodyState, FitResult
 from tracker.kinematics import LandmarkRig
+from tracker.networks.guide import SEEN
 from tracker.networks.landmark_network import SIDE
 from tracker.picture_network import PictureModel
-from tracker.types import NUM_BETAS, NUM_JOINTS, NUM_LANDMARKS, Array
+from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Look
 from tracker.volume_fit import PoseBelief, VolumeFitConfig, VolumeFitter
 
 WEIGHTS = Path(__file__).parent / "weights" / "live.safetensors"
+_WANTED = ("features", "rotations", "betas", "root")
 _MAP_SCALE = 0.25
 """Pixels of the feature map in a pixel of the crop."""
 
@@ -44,82 +42,64 @@ class PictureConfig:
 
 @dataclass(frozen=True)
 class CropReading:
-    """What the networks see in one crop; places in the crop's pixels, poses in the frame of its camera."""
+    """What the networks see in one crop."""
 
-    seen: Observation
-    """The landmarks."""
     features: Tensor
     """(1, D, 64, 64)."""
     first: BodyState
-    """The regressed pose."""
+    """The regressed pose, in the frame of the crop's camera."""
     map_camera: Array
     """(4,) fx, fy, cx, cy in pixels of the feature map."""
 
 
 class CropReader:
-    """Runs landmark network, extractor and head on crops."""
+    """Runs extractor and head on crops that the landmark network has looked at."""
 
     def __init__(self, model: PictureModel, rig: LandmarkRig, options: EngineOptions) -> None:
-        """Raises InputError without mediapipe, RunError when no engine runs the networks."""
+        """Raises RunError when no engine runs the networks."""
         try:
             self._engine = model.open(options=options)
         except (ModelError, BackendError) as error:
             raise RunError(f"the picture's networks do not start: {error}") from error
         self._rig = rig
 
-    @property
-    def engine(self) -> str:
-        """What runs the networks, for the record."""
-        told = self._engine.metadata
-        return f"{told['backend']} {told['version']}"
-
     def close(self) -> None:
         """Frees the engine."""
         self._engine.close()
 
-    def read(self, image: NDArray[np.uint8], camera: Camera) -> CropReading:
-        """image: (256, 256, 3) RGB with its camera. Raises RunError when the engine fails."""
+    def read(self, look: Look, camera: Camera) -> CropReading:
+        """camera: of the crop. Raises RunError when the engine fails."""
         four = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-        cameras = four[None].astype(np.float32)
-        crop = np.multiply(image.transpose(2, 0, 1)[None], 1 / 255, dtype=np.float32)
+        planes = np.multiply(look.image.transpose(2, 0, 1)[None], 1 / 255, dtype=np.float32, order="C")
+        maps = {name: np.ascontiguousarray(look.maps[name][None]) for name in SEEN}
         try:
-            found = self._engine.run({"crops": np.ascontiguousarray(crop), "cameras": cameras})
+            found = self._engine.run({"crops": planes, "cameras": four[None].astype(np.float32), **maps})
         except BackendError as error:
             raise RunError(f"the picture's networks failed: {error}") from error
-        points = found["landmarks"][0].astype(float)
-        flat = refined(points[:, :2], found["heatmaps"][0].transpose(1, 2, 0))[:NUM_LANDMARKS]
-        metric = found["metric"][0, :NUM_LANDMARKS].astype(float)
-        seen = Observation(camera, flat, metric, expit(points[:NUM_LANDMARKS, 3]))
         betas = found["betas"][0].astype(float)
         first = BodyState(found["rotations"][0].astype(float), betas, found["root"][0] - self._rig.root_at_rest(betas))
-        return CropReading(seen, torch.from_numpy(found["features"]), first, _MAP_SCALE * four)
+        return CropReading(torch.from_numpy(found["features"]), first, _MAP_SCALE * four)
 
 
 class Pictures:
     """Looks at people in frames. One thread at a time."""
 
     def __init__(self, body: BodyModel, rig: LandmarkRig, config: PictureConfig) -> None:
-        """Raises InputError for unusable weights or without mediapipe, RunError when no engine runs the networks."""
+        """Raises InputError for unusable weights, RunError when no engine runs the networks."""
         network = BodyNetwork.load(config.weights, body)
         self._rig = rig
-        self._reader = CropReader(PictureModel(network, config.weights), rig, EngineOptions(threads=config.threads))
+        options = EngineOptions(threads=config.threads, outputs=_WANTED)
+        self._reader = CropReader(PictureModel(network, config.weights), rig, options)
         self._fitter = VolumeFitter(network, config.fit)
-
-    @property
-    def engine(self) -> str:
-        """What runs the networks, for the record."""
-        return self._reader.engine
 
     def close(self) -> None:
         """Frees the engine."""
         self._reader.close()
 
-    def view(self, image: NDArray[np.uint8], camera: Camera, landmarks: Array) -> PictureView:
-        """One person in one frame. image: (h, w, 3) RGB; landmarks: (33, 2) px. Raises RunError."""
-        T_frame_crop = Region.around(landmarks).transform
-        crop_camera, roll = camera.turned_crop(T_frame_crop, SIDE)
-        reading = self._reader.read(warp_crop(image, T_frame_crop, SIDE, SIDE), crop_camera)
-        return PictureView(self._rig, self._fitter, reading, roll)
+    def view(self, look: Look, camera: Camera) -> PictureView:
+        """One person in one frame. camera: the frame's. Raises RunError."""
+        crop_camera, roll = camera.turned_crop(look.T_frame_crop, SIDE)
+        return PictureView(self._rig, self._fitter, self._reader.read(look, crop_camera), roll)
 
 
 class PictureView:

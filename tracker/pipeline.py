@@ -22,6 +22,7 @@ from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.inverse_kinematics import InverseKinematics
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
+from tracker.networks.landmark_network import FEATURES
 from tracker.picture import PictureConfig, Pictures
 from tracker.pose_prior import PosePrior
 from tracker.predictor import MotionPredictor
@@ -29,6 +30,7 @@ from tracker.prior import JointPrior
 from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
+from tracker.trust import TrustConfig, cover_of, trust
 from tracker.types import Array, Detection, Frame, Person, Pose, TrackedDetection
 
 
@@ -41,6 +43,7 @@ class TrackerConfig:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
     smooth: OneEuroConfig = field(default_factory=OneEuroConfig)
     zero_phase: SavitzkyConfig = field(default_factory=SavitzkyConfig)
     causal_filter: bool = True
@@ -141,8 +144,10 @@ class Tracker:
         """
         config = config or TrackerConfig()
         body = load_body(config.body)
-        pictures = Pictures(body, LandmarkRig.from_body(body), config.picture) if config.picture.enabled else None
-        return cls(config, body, LandmarkDetector(config.detect), pictures)
+        if not config.picture.enabled:
+            return cls(config, body, LandmarkDetector(config.detect))
+        detector = LandmarkDetector(replace(config.detect, features=tuple(FEATURES)))
+        return cls(config, body, detector, Pictures(body, LandmarkRig.from_body(body), config.picture))
 
     def __enter__(self) -> Tracker:
         return self
@@ -184,7 +189,7 @@ class Tracker:
         frame, tracked = found_people.frame, found_people.people
         camera = self.config.camera.for_size(*frame.size)
         with self._blas.limit(limits=1, user_api="blas"):
-            found = {t.person_id: self._fit(frame, camera, t.person_id, t.detection) for t in tracked}
+            found = {t.person_id: self._fit(frame.time, camera, t.person_id, t.detection) for t in tracked}
         clock.lap("fit")
         people = {key: self._smoothed(key, frame.time, camera, *fit) for key, fit in found.items()}
         people |= self._coasting(frame.time, camera, set(found))
@@ -195,6 +200,10 @@ class Tracker:
     def person_at(self, pose: Pose, camera: Camera, like: Person) -> Person:
         """`like` in another pose: its joints and box anew, its identity, confidence and score kept."""
         return self._person(like.person_id, pose, camera, like.joint_confidence, like.nll)
+
+    def seen_by(self, camera: Camera, people: Sequence[Person]) -> list[Person]:
+        """The same people with their joints and boxes in this camera's pixels."""
+        return [self.person_at(person.pose, camera, person) for person in people]
 
     def reshaped(self, pose: Pose, betas: Array) -> Pose:
         """The pose with another shape (10,), moved so that the joints stay where the picture shows them."""
@@ -212,18 +221,32 @@ class Tracker:
         safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
         return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
 
-    def _fit(
-        self, frame: Frame, camera: Camera, person_id: int, detection: Detection
-    ) -> tuple[BodyState, Array, float]:
-        pictures, points = self._pictures, detection.landmarks2d
-        view = None if pictures is None else pictures.view(frame.image, camera, points)
+    def _fit(self, time: float, camera: Camera, person_id: int, detection: Detection) -> tuple[BodyState, Array, float]:
+        view = None
+        if self._pictures is not None and detection.look is not None:
+            view = self._pictures.view(detection.look, camera)
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
             self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor, self._kinematics)
-        result = self._tracks[person_id].update(frame.time, seen, view)
-        confidence = self._confidence(detection, result)
-        self._last[person_id] = (frame.time, confidence)
-        return result.state, confidence, result.cost / len(detection.visibility)
+        track = self._tracks[person_id]
+        result = track.update(time, seen, view)
+        cost = result.cost / len(detection.visibility)
+        believed = self._trust(cost, result.state, camera, detection)
+        if believed < self.config.trust.restart_below:
+            track.forget_pose()
+        confidence = believed * self._confidence(detection, result)
+        self._last[person_id] = (time, confidence)
+        return result.state, confidence, cost
+
+    def _trust(self, cost: float, state: BodyState, camera: Camera, detection: Detection) -> float:
+        """0..1: how far the fit is to be believed."""
+        if detection.mask is None:
+            return trust(cost, None, self.config.trust)
+        posed = self.rig.pose(state.rotations, state.betas)
+        points = self._outline.points(posed, state.betas) + state.transl
+        in_front = points[:, 2] > _NEAREST_Z
+        pixels, parts = camera.project(points[in_front]), self._outline.parts[in_front]
+        return trust(cost, cover_of(pixels, parts, detection.mask), self.config.trust)
 
     def _confidence(self, detection: Detection, result: FitResult) -> Array:
         """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it; and, if
@@ -252,7 +275,7 @@ class Tracker:
         people = {}
         for key, (last, confidence) in self._last.items():
             absent = time - last
-            if key in found or absent > self.config.coast_seconds:
+            if key in found or absent > self.config.coast_seconds or not self._tracks[key].has_pose:
                 continue
             fading = confidence * (1 - absent / self.config.coast_seconds)
             state = self._tracks[key].coast(time)

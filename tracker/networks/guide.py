@@ -7,6 +7,7 @@ small.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from tracker.networks.landmark_network import FEATURES, LANDMARKS, OUTPUTS, SIDE, LandmarkMaps
+from tracker.networks.landmark_network import FEATURES, LANDMARKS, SIDE
 
 if TYPE_CHECKING:
     from engines import Engine
@@ -29,15 +30,15 @@ Guide = dict[str, NDArray[np.float32]]
 """GUIDE_CHANNELS' maps, (channels, side, side) each, and `landmarks` (39, 5), `metric` (39, 3)."""
 
 
-def guide_of(maps: LandmarkMaps) -> dict[str, Tensor]:
-    """The guide to B crops: probabilities instead of logits, the mask at the maps' resolution."""
-    return {
-        **maps.features,
-        "heatmaps": torch.sigmoid(maps.heatmaps),
-        "mask": functional.avg_pool2d(torch.sigmoid(maps.mask), SIDE // MAP),
-        "landmarks": maps.landmarks,
-        "metric": maps.metric,
-    }
+SEEN = ("landmarks", "metric", "mask", "heatmaps", *FEATURES)
+"""What the guide is made of: the landmark network's outputs by `LandmarkMaps`' names, and its inner maps."""
+
+
+def guide_of(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The guide to B crops, of SEEN: probabilities instead of logits, the mask at the maps' resolution."""
+    mask = functional.avg_pool2d(torch.sigmoid(maps["mask"]), SIDE // MAP)
+    kept = {name: maps[name] for name in SEEN if name not in ("mask", "heatmaps")}
+    return {**kept, "heatmaps": torch.sigmoid(maps["heatmaps"]), "mask": mask}
 
 
 class LandmarkGuide:
@@ -48,7 +49,7 @@ class LandmarkGuide:
         from engines import EngineOptions
         from tracker.networks.landmark_onnx import open_landmark_engine
 
-        self._engine: Engine = open_landmark_engine(options=EngineOptions(threads=threads))
+        self._engine: Engine = open_landmark_engine(options=EngineOptions(threads=threads, outputs=SEEN))
         (self._input,) = self._engine.inputs
 
     def __call__(self, image: NDArray[np.uint8]) -> Guide:
@@ -57,6 +58,4 @@ class LandmarkGuide:
             raise ValueError(f"guide: expected a crop of shape {(SIDE, SIDE, 3)}, got {image.shape}")
         crop = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
         found = {name: torch.from_numpy(value) for name, value in self._engine.run({self._input: crop}).items()}
-        features = {name: found[name] for name in FEATURES}
-        maps = LandmarkMaps(**{name: found[name] for name in OUTPUTS}, features=features)
-        return {name: value[0].numpy() for name, value in guide_of(maps).items()}
+        return {name: value[0].numpy() for name, value in guide_of(found).items()}

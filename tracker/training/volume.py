@@ -238,9 +238,10 @@ class VolumeLosses:
         """Losses with gradients; rng draws the pixels that are compared."""
         seen = self._network.extractor(batch.image, batch.guide)
         first = self._network.head(seen.trunk, batch.guide, batch.camera)
-        return self._dense(batch, seen, rng) | self._pose(batch, first)
+        return self.dense(batch, seen, rng) | self._pose(batch, first)
 
-    def _dense(self, batch: Batch, seen: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
+    def dense(self, batch: Batch, seen: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The losses of the feature maps."""
         network, settings = self._network, self._settings
         bank, clutter = network.unit_bank(), functional.normalize(network.clutter, dim=1)
         temperature = network.volume.config.temperature
