@@ -28,6 +28,7 @@ from kernels.values import (
     background_log_density,
     observe,
 )
+from tracker.errors import InputError
 from tracker.fit import BodyState
 from tracker.geometry import skew
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Pose
@@ -46,7 +47,7 @@ class VolumeFitConfig:
     """How far the picture is followed."""
 
     steps: int = 4
-    """Renderings with gradients a fit may take."""
+    """Renderings with gradients that a fit may take, about; 0 only looks how far the picture supports the pose."""
     likelihood_weight: float = 0.02
     """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
     turn_spread: float = 0.3
@@ -54,6 +55,13 @@ class VolumeFitConfig:
     shape_spread: float = 1.0
     move_spread: tuple[float, float, float] = (0.1, 0.1, 0.5)
     """m: x, y, z of the camera."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.likelihood_weight < 0:
+            raise InputError(
+                f"picture.fit: expected steps and likelihood_weight not below 0, got {self.steps} and "
+                f"{self.likelihood_weight}"
+            )
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,8 @@ class VolumeFitter:
 
     def fit(self, seen: Observation, camera: Array, belief: PoseBelief) -> VolumeFit:
         """The pose near `belief` that explains the map best. camera: (4,) fx, fy, cx, cy in pixels of the map."""
+        if self.config.steps == 0:
+            return self.look(seen, camera, belief.state)
         start = _parameters(belief.state)
         root = _whitening(start, belief.precision)
         problem = self._problem(seen, camera)
