@@ -29,6 +29,7 @@ from tracker.prior import JointPrior
 from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
+from tracker.trust import TrustConfig, cover_of, trust
 from tracker.types import Array, Detection, Frame, Person, Pose, TrackedDetection
 
 
@@ -41,6 +42,7 @@ class TrackerConfig:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
     smooth: OneEuroConfig = field(default_factory=OneEuroConfig)
     zero_phase: SavitzkyConfig = field(default_factory=SavitzkyConfig)
     causal_filter: bool = True
@@ -226,10 +228,25 @@ class Tracker:
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
             self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
-        result = self._tracks[person_id].update(time, seen, view)
-        confidence = self._confidence(detection, result)
+        track = self._tracks[person_id]
+        result = track.update(time, seen, view)
+        cost = result.cost / len(detection.visibility)
+        believed = self._trust(cost, result.state, camera, detection)
+        if believed < self.config.trust.restart_below:
+            track.forget_pose()
+        confidence = believed * self._confidence(detection, result)
         self._last[person_id] = (time, confidence)
-        return result.state, confidence, result.cost / len(detection.visibility)
+        return result.state, confidence, cost
+
+    def _trust(self, cost: float, state: BodyState, camera: Camera, detection: Detection) -> float:
+        """0..1: how far the fit is to be believed."""
+        if detection.mask is None:
+            return trust(cost, None, self.config.trust)
+        posed = self.rig.pose(state.rotations, state.betas)
+        points = self._outline.points(posed, state.betas) + state.transl
+        in_front = points[:, 2] > _NEAREST_Z
+        pixels, parts = camera.project(points[in_front]), self._outline.parts[in_front]
+        return trust(cost, cover_of(pixels, parts, detection.mask), self.config.trust)
 
     def _confidence(self, detection: Detection, result: FitResult) -> Array:
         """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it; and, if
@@ -258,7 +275,7 @@ class Tracker:
         people = {}
         for key, (last, confidence) in self._last.items():
             absent = time - last
-            if key in found or absent > self.config.coast_seconds:
+            if key in found or absent > self.config.coast_seconds or not self._tracks[key].has_pose:
                 continue
             fading = confidence * (1 - absent / self.config.coast_seconds)
             state = self._tracks[key].coast(time)

@@ -150,6 +150,15 @@ class PersonTrack:
         self._remember(time, fitted)
         return fitted
 
+    @property
+    def has_pose(self) -> bool:
+        """Whether there is a pose to start from."""
+        return self.motion is not None
+
+    def forget_pose(self) -> None:
+        """The next fit starts from scratch; the shape is kept."""
+        self.motion = None
+
     def coast(self, time: float) -> BodyState:
         """Where the motion was heading, for a frame in which nobody was found."""
         if self.motion is None:
