@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from tracker.body import BodyModel, load_body
+from tracker.body import FREE_BODY_NAME, BodyModel, load_body
 from tracker.camera import Camera, CameraConfig
 from tracker.detect import DetectConfig, LandmarkDetector
 from tracker.export.sequence import place_on_rays
@@ -138,13 +138,14 @@ class Tracker:
 
     @classmethod
     def open(cls, config: TrackerConfig | None = None) -> Tracker:
-        """A tracker with the body and the detector that the configuration names.
+        """A tracker with the body and the detector that the configuration names. The picture is asked with the built-in
+        body only: what the shipped networks have learned belongs to its surface.
 
         Raises InputError when a file it names is unusable or the detector is not installed.
         """
         config = config or TrackerConfig()
         body = load_body(config.body)
-        if not config.picture.enabled:
+        if not config.picture.enabled or body.name != FREE_BODY_NAME:
             return cls(config, body, LandmarkDetector(config.detect))
         detector = LandmarkDetector(replace(config.detect, features=tuple(FEATURES)))
         return cls(config, body, detector, Pictures(body, LandmarkRig.from_body(body), config.picture))
