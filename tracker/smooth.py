@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.body.model import PARENTS
 from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.types import NUM_JOINTS, Array, Pose
 
@@ -33,7 +34,7 @@ class OneEuroConfig:
     speed_cutoff: float = 1.5
     """Hz, of the speed estimate."""
     hidden_factor: float = 0.4
-    """The cutoff of a joint that the image does not support, against that of one that it does."""
+    """The cutoff of a rotation that the image does not support, against that of one that it does."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,23 @@ class SavitzkyConfig:
 
 _SPREADS = 3.0
 """How far a window reaches, in standard deviations of its weight."""
+
+
+def _far_end(joint: int) -> int:
+    """The joint at the other end of this one's bone; itself where it carries none or several."""
+    children = [child for child, parent in enumerate(PARENTS) if parent == joint]
+    return children[0] if len(children) == 1 else joint
+
+
+_FAR_ENDS = [_far_end(joint) for joint in range(NUM_JOINTS)]
+
+
+def rotation_confidence(confidence: Array) -> Array:
+    """(..., 24) of joints' places → of their rotations: a bone is seen to turn when both its ends are seen.
+
+    A hidden wrist is swung by its elbow, however well that is seen.
+    """
+    return np.minimum(confidence, confidence[..., _FAR_ENDS])
 
 
 def _alpha(cutoff: Array, dt: float) -> Array:
@@ -72,7 +90,7 @@ class CausalFilter:
             self._time, self._rotations, self._transl = time, rotations, transl
             return pose
         dt, self._time = time - self._time, time
-        trust = self.config.hidden_factor + (1 - self.config.hidden_factor) * confidence
+        trust = self.config.hidden_factor + (1 - self.config.hidden_factor) * rotation_confidence(confidence)
         self._turn(rotations, dt, trust)
         self._move(transl, dt)
         theta = axis_angle_from_matrix(self._rotations)
@@ -125,7 +143,7 @@ def smoothed_at(middle: int, times: Array, poses: Sequence[Pose], confidence: Ar
     rotations = matrix_from_axis_angle(np.stack([poses[i].theta for i in near]))
     here = matrix_from_axis_angle(pose.theta)
     tangent = axis_angle_from_matrix(here.swapaxes(1, 2) @ rotations)
-    trust = config.hidden_weight + (1 - config.hidden_weight) * confidence[near]
+    trust = config.hidden_weight + (1 - config.hidden_weight) * rotation_confidence(confidence[near])
     turned = _parabola_at_zero(offset, tangent, weight[:, None] * trust)
     theta = axis_angle_from_matrix(here @ matrix_from_axis_angle(turned))
 

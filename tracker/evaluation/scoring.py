@@ -86,6 +86,7 @@ class Judge:
             "head_units": keypoint_distances(*points, truth.head_lengths[frame : frame + 1])[0],
             "box_units": keypoint_distances(*points, side)[0],
             "angle": angle_errors(rotations[0], rotations[1])[0],
+            "confidence": person.joint_confidence,
             "joints3d": person.joints3d,
             "joints2d": person.joints2d,
             "theta": person.pose.theta,
@@ -136,6 +137,7 @@ def _empty_row(parts: bool) -> Row:
     row: Row = {name: joints for name in ("error", "aligned", "aligned_visible", "angle")}
     row |= {name: np.full(NUM_JOINTS, np.inf) for name in ("head_units", "box_units")}
     row |= {"found": np.array(False), "person_id": np.array(-1), "root": np.full(3, np.nan)}
+    row |= {"confidence": np.zeros(NUM_JOINTS)}
     row |= {"vertices": np.full(2, np.nan)}
     row |= {
         name: np.full((NUM_JOINTS, size), np.nan) for name, size in (("joints3d", 3), ("joints2d", 2), ("theta", 3))

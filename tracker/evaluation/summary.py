@@ -228,7 +228,9 @@ def degree_curve(clean: Row, shapes: Row, key: str) -> list[tuple[float, float]]
 def time_curve(clips: Sequence[Row], bins: int = 60) -> list[tuple[float, float]]:
     """(s, mm): MPJPE over time, the mean of all clips in each of so many spans."""
     times = np.concatenate([clip["time"] - clip["time"][0] for clip in clips])
-    errors = np.concatenate([np.where(clip["asked"], clip["error"].mean(axis=1), np.nan) for clip in clips])
+    # joints that the set or the body lacks are NaN
+    errors = np.array([mean(row) if asked else np.nan for clip in clips
+                       for row, asked in zip(clip["error"], clip["asked"], strict=True)])  # fmt: skip
     edges = np.linspace(0, float(times.max()) + 1e-6, bins + 1)
     place = np.digitize(times, edges) - 1
     return [(float((edges[b] + edges[b + 1]) / 2), mean(errors[place == b])) for b in range(bins)]

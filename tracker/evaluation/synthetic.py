@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar, overload
 
 import cv2
 import numpy as np
@@ -31,6 +33,7 @@ from tracker.synth.motion import Choreography, Motion, perform
 from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 from tracker.types import Array, Pose
 
+ScalarT = TypeVar("ScalarT", bound=np.generic)
 STILL, CLIP, CROSSER = "still", "clip", "crosser"
 _KINDS = (STILL, CLIP, CROSSER)
 _SYNTH = Path(__file__).parents[1] / "synth"
@@ -78,11 +81,30 @@ class SceneKey:
 class Footage:
     """Drawn pictures and the truth about the one person in them."""
 
-    images: list[NDArray[np.uint8]]
+    images: Sequence[NDArray[np.uint8]]
     """T pictures (h, w, 3) RGB."""
-    masks: list[NDArray[np.bool_]]
+    masks: Sequence[NDArray[np.bool_]]
     """T times (h, w): where the person, clothes and all, is seen."""
     truth: Truth
+
+
+class Decoded(Sequence[NDArray[ScalarT]]):
+    """Compressed pictures, each decoded when it is asked for."""
+
+    def __init__(self, encoded: tuple[NDArray[np.uint8], ...], decode: Callable[[NDArray], NDArray[ScalarT]]) -> None:
+        self._encoded, self._decode = encoded, decode
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[ScalarT]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Decoded[ScalarT]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[ScalarT] | Decoded[ScalarT]:
+        if isinstance(index, slice):
+            return Decoded(self._encoded[index], self._decode)
+        return self._decode(self._encoded[index])
 
 
 @dataclass(frozen=True)
@@ -105,10 +127,8 @@ class PictureStore:
             truth = Truth.of(
                 load_free_body(), camera_of(key), file["times"], (file["theta"], file["betas"], file["transl"])
             )
-            images = [
-                np.ascontiguousarray(_decoded(file[f"image{i}"], cv2.IMREAD_COLOR)[..., ::-1]) for i in range(count)
-            ]
-            masks = [_decoded(file[f"mask{i}"], cv2.IMREAD_GRAYSCALE) > 0 for i in range(count)]
+            images = Decoded(tuple(file[f"image{i}"] for i in range(count)), _picture)
+            masks = Decoded(tuple(file[f"mask{i}"] for i in range(count)), _mask)
         return Footage(images, masks, truth)
 
     def _keep(self, path: Path, footage: Footage) -> None:
@@ -151,8 +171,12 @@ def _encoded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(data, np.uint8)
 
 
-def _decoded(data: NDArray[np.uint8], mode: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.imdecode(data, mode), np.uint8)
+def _picture(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+
+
+def _mask(data: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)) > 0
 
 
 def camera_of(key: SceneKey) -> Camera:

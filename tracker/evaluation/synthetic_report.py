@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -29,7 +30,7 @@ from tracker.evaluation.summary import (
     time_curve,
     worst_case,
 )
-from tracker.evaluation.synthetic import CLIP, STILL
+from tracker.evaluation.synthetic import CLIP, STILL, Footage
 
 Tables = Mapping[Case, Row]
 
@@ -122,29 +123,29 @@ def _pictures(bench: SyntheticBench, tables: Tables) -> list[Picture]:
     for protocol in (CLEAN, *SEQUENCE_PROTOCOLS):
         cases = [Case(CLIP, i, protocol) for i in range(bench.settings.clips)]
         groups[f"clips, {protocol}"] = [Pick(case, i) for case in cases for i in found_rows(tables[case])]
+    scenes = cache(bench.store.footage)  # a few hundred megabytes for the usual three clips
     return [
         Picture(
             f"{name}: {rank}, {visible_error(tables[pick.case], pick.index):.0f} mm on visible joints",
-            _side_by_side(bench, pick, tables[pick.case]),
+            _side_by_side(bench, pick, tables[pick.case], scenes(pick.case.key(bench.settings))),
         )
         for name, picks in groups.items()
         for rank, pick in picked(picks, tables)
     ]
 
 
-def _side_by_side(bench: SyntheticBench, pick: Pick[Case], table: Row) -> NDArray[np.uint8]:
+def _side_by_side(bench: SyntheticBench, pick: Pick[Case], table: Row, footage: Footage) -> NDArray[np.uint8]:
     """The occluded picture with the true body over it on the left, the tracked one on the right."""
-    truth = bench.store.footage(pick.case.key(bench.settings)).truth
+    truth = footage.truth
     frame = 0 if pick.case.kind == STILL else pick.index
-    panel = Panel(_shown(bench, pick), truth.crop_box(frame))
+    panel = Panel(_shown(bench, pick, footage), truth.crop_box(frame))
     true = Body(load_free_body(), truth.theta[frame], truth.betas, truth.transl[frame])
     tracked = Body.tracked(load_body(bench.tracker.body), table, pick.index)
     return beside(panel.with_body(truth.camera, true), panel.with_body(truth.camera, tracked))
 
 
-def _shown(bench: SyntheticBench, pick: Pick[Case]) -> NDArray[np.uint8]:
+def _shown(bench: SyntheticBench, pick: Pick[Case], footage: Footage) -> NDArray[np.uint8]:
     """(h, w, 3) exactly what the tracker was given."""
-    footage = bench.store.footage(pick.case.key(bench.settings))
     if pick.case.kind == STILL:
         placement = next(islice(bench.placements(pick.case, footage), pick.index, None))
         return bench.picture(pick.case, footage, placement, pick.index)
