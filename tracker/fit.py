@@ -58,7 +58,7 @@ class FitConfig:
     """What the guessed rotation of a joint that is not seen at all counts, against its own standard deviation."""
     guess_seen: float = 0.3
     """Share of that for a joint that is seen: its landmarks have had their say."""
-    guess_seconds: float = 0.8
+    guess_seconds: float = 0.3
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
     prior_weight: float = 1.5
     """Of the joints' ranges."""
@@ -72,8 +72,8 @@ class FitConfig:
     """m/√s: how far the body wanders from its predicted position, x, y, z of the camera."""
     first_iterations: int = 30
     iterations: int = 6
-    guessed_iterations: int = 12
-    """From a guess of the trained inverse kinematics."""
+    guessed_iterations: int = 4
+    """From a guess of the trained inverse kinematics: more only follow the landmarks' errors."""
     tolerance: float = 1e-3
     """Relative fall of the cost below which iterating stops."""
 

@@ -19,6 +19,7 @@ from tracker.detect import DetectConfig, LandmarkDetector
 from tracker.export.sequence import place_on_rays
 from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.identity import IdentityConfig, IdentityTracker
+from tracker.inverse_kinematics import InverseKinematics
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
 from tracker.networks.landmark_network import FEATURES
@@ -108,7 +109,7 @@ class Tracker:
         self._outline = Outline.from_body(body)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
-        self._predictor = MotionPredictor.load()
+        self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
         self._evidence = landmark_to_joint_matrix()
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController()
@@ -227,7 +228,7 @@ class Tracker:
             view = self._pictures.view(detection.look, camera)
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
-            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
+            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor, self._kinematics)
         track = self._tracks[person_id]
         result = track.update(time, seen, view)
         cost = result.cost / len(detection.visibility)

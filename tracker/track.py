@@ -174,18 +174,19 @@ class PersonTrack:
         return Belief(betas, precision, state, time - self.motion.time)
 
     def _fit_anew(self, seen: Observation, belief: Belief, view: View | None) -> FitResult:
-        """From the bones' directions, the guess, or what the networks regress, whichever landmarks and picture
-        agree with best."""
-        fitter, betas = self.fitter, belief.betas
-        fits = [fitter.fit(seen, belief, initial_state(fitter.rig, seen, betas), fitter.config.first_iterations)]
-        if belief.guess is not None:
-            start = guessed_state(fitter.rig, seen, betas, belief.guess)
-            fits.append(fitter.fit(seen, belief, start, fitter.config.guessed_iterations))
-        if view is not None:
-            start = view.proposal()
-            told = replace(belief, regressed=start.rotations)
-            fits.append(fitter.fit(seen, told, start, fitter.config.first_iterations))
-        return min(fits, key=lambda fit: fit.cost + (0.0 if view is None else view.cost(fit.state)))
+        """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
+        fitter, config = self.fitter, self.fitter.config
+        if belief.guess is None:
+            start, iterations = initial_state(fitter.rig, seen, belief.betas), config.first_iterations
+        else:
+            start, iterations = guessed_state(fitter.rig, seen, belief.betas, belief.guess), config.guessed_iterations
+        result = fitter.fit(seen, belief, start, iterations)
+        if view is None:
+            return result
+        proposal = view.proposal()
+        told = replace(belief, regressed=proposal.rotations)
+        other = fitter.fit(seen, told, proposal, config.first_iterations)
+        return min(result, other, key=lambda each: each.cost + view.cost(each.state))
 
     def _recover(self, seen: Observation, belief: Belief, result: FitResult, view: View | None) -> FitResult:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""

@@ -92,7 +92,7 @@ class LandmarkDetector:
         if 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
             found = self._go_on(frame, predicted)
         else:
-            found = self._begin(Errand(frame, predicted))
+            found = self._begin(Errand(frame, predicted, begins=True))
         self._followed, self._seen_at = [candidate.region for candidate in found], frame.time
         return [candidate.detection for candidate in found]
 
