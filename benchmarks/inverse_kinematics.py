@@ -4,8 +4,8 @@ its guess, with parts of the body hidden.
 People of random shape before random cameras; landmarks as the detector gives them, by its measured errors. What is
 hidden lies where the detector would guess it, with confidence 0. Prints, for each kind of hiding, MPJPE about the
 pelvis and after Procrustes alignment (mm, 24 joints), the angle by which joints 0..21 are off (degrees), MPJPE of the
-joints that are hidden, and the median time a person. Then the same people moving, their lower body or an arm hidden for
-a second and a half: the track without and with the guesses.
+joints that are hidden, and the median time a person (of one core, whatever else the machine does). Then the same people
+moving, their lower body or an arm hidden for a second and a half: the track without and with the guesses.
 
     python -m benchmarks.inverse_kinematics MOTION [--people 200] [--weights FILE] [--set guess_weight=2]
 
@@ -172,9 +172,9 @@ def observations(case: Case, shots: Shots, noise: LandmarkNoise, seed: int) -> t
 
 
 def timed(method: Method, seen: Observation) -> Answer:
-    began = time.perf_counter()
+    began = time.process_time()
     state = method(seen)
-    return Answer(state, time.perf_counter() - began)
+    return Answer(state, time.process_time() - began)
 
 
 def show(name: str, tried: dict[str, Method], seen: list[Observation], truth: Truth, hidden: Array) -> None:

@@ -32,13 +32,13 @@ from tracker.detect.follow import NetworkFollower, Region
 from tracker.evaluation.metrics import aligned_errors, keypoint_distances, relative_errors
 from tracker.evaluation.occlusion import painted, polygon_mask
 from tracker.evaluation.texture import Textures
-from tracker.fit import Belief, BodyState, FitConfig, LandmarkFitter, Observation
+from tracker.fit import Belief, BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.initialise import initial_state
 from tracker.keypoints import smpl_index
 from tracker.kinematics import LandmarkRig
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.networks.landmark_network import FEATURES, SIDE
-from tracker.picture import WEIGHTS, CropReader
+from tracker.picture import WEIGHTS, CropReader, CropReading
 from tracker.picture_network import PictureModel
 from tracker.pose_prior import PosePrior
 from tracker.prior import JointPrior
@@ -107,6 +107,16 @@ class Judge:
         return vertices
 
 
+@dataclass(frozen=True)
+class Start:
+    """What is known of a crop before the volume is asked."""
+
+    reading: CropReading
+    landmarks: FitResult
+    both: FitResult
+    """Of the landmarks and the head's rotations."""
+
+
 class Methods:
     """Everything that is compared, on one crop."""
 
@@ -119,27 +129,28 @@ class Methods:
 
     def __call__(self, image: NDArray[np.uint8], camera: Camera) -> dict[str, BodyState]:
         """image: (256, 256, 3) RGB, the crop."""
+        start = self.start(image, camera)
+        around = {
+            "head": PoseBelief.around(start.reading.first, self._volume.config),
+            "landmark fit": PoseBelief(start.landmarks.state, start.landmarks.precision),
+            "head and landmark fit": PoseBelief(start.both.state, start.both.precision),
+        }
+        states = {"mean pose": _mean_pose(start.landmarks.state.transl)}
+        observed = self._volume.observe(start.reading.features)
+        for name, belief in around.items():
+            states[name] = belief.state
+            states[f"{name} + volume"] = self._volume.fit(observed, start.reading.map_camera, belief).state
+        return states
+
+    def start(self, image: NDArray[np.uint8], camera: Camera) -> Start:
+        """Everything before the volume."""
         (found,) = self._follower.follow(image, [_WHOLE])
         reading, said = self._reader.read(found.look, camera), found.reading
         seen, belief = Observation(camera, said.landmarks2d, said.landmarks3d, said.visibility), Belief.stranger()
         iterations = self._fitter.config.first_iterations
         landmarks = self._fitter.fit(seen, belief, initial_state(self._rig, seen, belief.betas), iterations)
         regressed = replace(belief, regressed=reading.first.rotations)
-        both = self._fitter.fit(seen, regressed, reading.first, iterations)
-        observed = self._volume.observe(reading.features)
-
-        def refined(around: PoseBelief) -> BodyState:
-            return self._volume.fit(observed, reading.map_camera, around).state
-
-        return {
-            "mean pose": _mean_pose(landmarks.state.transl),
-            "head": reading.first,
-            "head + volume": refined(PoseBelief.around(reading.first, self._volume.config)),
-            "landmark fit": landmarks.state,
-            "landmark fit + volume": refined(PoseBelief(landmarks.state, landmarks.precision)),
-            "head and landmark fit": both.state,
-            "head and landmark fit + volume": refined(PoseBelief(both.state, both.precision)),
-        }
+        return Start(reading, landmarks, self._fitter.fit(seen, regressed, reading.first, iterations))
 
 
 def _mean_pose(transl: Array) -> BodyState:
@@ -167,14 +178,8 @@ class Scene:
 
     def random(self, patch: int) -> list[dict[str, Errors]]:
         """A patch of this size, its middle anywhere on the person."""
-        found = []
-        for number, judge in enumerate(tqdm(self.judges, desc=f"{patch} px", disable=None)):
-            rng = np.random.default_rng([patch, number])
-            rows, columns = np.nonzero(judge.sample.parts_amodal)
-            at = rng.integers(len(rows)) if len(rows) else 0
-            middle = np.array([columns[at], rows[at]]) if len(rows) else np.full(2, SIDE // 2)
-            found.append(self._judged(judge, _patched(judge.sample.image, middle, patch, rng)))
-        return found
+        numbered = enumerate(tqdm(self.judges, desc=f"{patch} px", disable=None))
+        return [self._judged(judge, behind_patch(judge.sample, patch, number)) for number, judge in numbered]
 
     def worst(self, patch: int, stride: int, people: int) -> list[dict[str, Errors]]:
         """A patch where it harms each method most, as a window finds it that slides over the crop."""
@@ -194,6 +199,15 @@ class Scene:
     def _judged(self, judge: Judge, image: NDArray[np.uint8]) -> dict[str, Errors]:
         states = self.methods(image, judge.camera)
         return {name: judge.errors(state) for name, state in states.items()}
+
+
+def behind_patch(sample: Sample, patch: int, seed: int) -> NDArray[np.uint8]:
+    """The sample's picture with a patch of this size, its middle anywhere on the person."""
+    rng = np.random.default_rng([patch, seed])
+    rows, columns = np.nonzero(sample.parts_amodal)
+    at = rng.integers(len(rows)) if len(rows) else 0
+    middle = np.array([columns[at], rows[at]]) if len(rows) else np.full(2, SIDE // 2)
+    return _patched(sample.image, middle, patch, rng)
 
 
 def _window(patch: int, stride: int) -> Iterator[Array]:

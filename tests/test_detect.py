@@ -223,14 +223,15 @@ def test_a_small_stranger_is_found_in_the_first_frame() -> None:
 
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize("rate", [5.0, 30.0, 60.0])
-def test_the_search_costs_one_look_per_search_seconds(rate: float) -> None:
-    with LandmarkDetector(DetectConfig(search_seconds=0.5, look_delay=0.0)) as found:
+@pytest.mark.parametrize("every", [0.5, 1.5])
+def test_the_search_costs_one_look_per_search_seconds(rate: float, every: float) -> None:
+    with LandmarkDetector(DetectConfig(search_seconds=every, look_delay=0.0)) as found:
         found.detect(Frame(0, 0.0, picture()))
         first = len(looks_taken(found))
         assert first > 4, "the first frame is searched all over"
         for index in range(1, round(3.0 * rate) + 1):
             found.detect(Frame(index, index / rate, picture()))
-        assert 5 <= len(looks_taken(found)) - first <= 6
+        assert 3 / every - 1 <= len(looks_taken(found)) - first <= 3 / every
 
 
 @pytest.mark.usefixtures("fake")

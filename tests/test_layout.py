@@ -38,6 +38,7 @@ LEVELS = (
         "tracker.crop",
         "tracker.volume",
         "tracker.smooth",
+        "tracker.trust",
     ),
     (
         "tracker.video_writer",

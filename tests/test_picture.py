@@ -11,7 +11,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from engines import EngineOptions
 from tests.test_volume import small_network
 from tracker.body import BodyModel, load_body
 from tracker.camera import Camera
@@ -174,6 +173,7 @@ def test_missing_weights_are_named(body: BodyModel, rig: LandmarkRig, tmp_path: 
         Pictures(body, rig, PictureConfig(weights=tmp_path / "none.safetensors"))
 
 
-def test_the_accurate_configuration_asks_the_picture() -> None:
-    assert load_config("accurate").picture.enabled
-    assert EngineOptions(threads=load_config("accurate").picture.threads)
+def test_configurations_differ_in_what_they_ask_of_the_picture() -> None:
+    steps = {name: load_config(name).picture.fit.steps for name in ("live", "accurate", "paper")}
+    assert 0 < steps["live"] < steps["accurate"] < steps["paper"] == 80
+    assert not load_config("fast").picture.enabled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -475,3 +476,20 @@ def test_real_clips(name, rate, count, size):
     assert [frame.index for frame in frames] == list(range(count - 5, count))
     assert [frame.time for frame in frames] == pytest.approx([i / rate for i in range(count - 5, count)], abs=1e-6)
     assert {frame.size for frame in frames} == {size}
+
+
+def test_videos_that_were_closed_do_not_pile_up(tmp_path):
+    """Decoders hold tens of megabytes: whoever opens many videos must not wait for the collector."""
+    clip = make_clip(tmp_path / "clip.mp4", ClipSpec(count=12))
+    kinds = (av.VideoFrame, av.container.InputContainer)
+    held = []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(4):
+            with open_source(str(clip)) as source:
+                next(iter(source))
+            held.append(sum(isinstance(thing, kinds) for thing in gc.get_objects()))
+    finally:
+        gc.enable()
+    assert held[-1] <= held[0]

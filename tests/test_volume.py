@@ -121,6 +121,13 @@ def test_damaged_and_foreign_weights_are_refused_with_their_name(body: BodyModel
             BodyNetwork.load(path, body)
 
 
+def test_weights_of_another_body_are_refused(body: BodyModel, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    small_network(body).save(path, {})
+    with pytest.raises(InputError, match=r"surface of free-body, not of somebody.*enabled: false"):
+        BodyNetwork.load(path, replace(body, name="somebody"))
+
+
 def test_networks_give_what_they_say(body: BodyModel) -> None:
     network = small_network(body).eval()
     image, guide = torch.rand(2, 3, 256, 256), random_guide(2)

@@ -55,13 +55,18 @@ class BodyNetwork(nn.Module):
         tensors = {
             name: value.half() if value.is_floating_point() else value for name, value in self.state_dict().items()
         }
-        described = {"network": asdict(self.config), "volume": asdict(self.volume.config), "body": "free-body"}
+        described = {"network": asdict(self.config), "volume": asdict(self.volume.config), "body": self.volume.name}
         save_tensors(path, tensors, {**described, **metadata})
 
     @classmethod
     def load(cls, path: Path, body: BodyModel) -> BodyNetwork:
-        """Raises InputError, naming the file, when it is missing, damaged, or holds something else."""
+        """Raises InputError, naming the file, when it is missing, damaged, holds something else, or another body's."""
         tensors, metadata = load_tensors(path, _PURPOSE)
+        if metadata.get("body", body.name) != body.name:
+            raise InputError(
+                f"{path}: its kernels lie on the surface of {metadata['body']}, not of {body.name}; "
+                "train them on this body, or leave the picture alone (picture: enabled: false)"
+            )
         strict = dacite.Config(strict=True, cast=[tuple])
         try:
             config = dacite.from_dict(NetworkConfig, metadata["network"], strict)

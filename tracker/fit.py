@@ -58,7 +58,7 @@ class FitConfig:
     """What the guessed rotation of a joint that is not seen at all counts, against its own standard deviation."""
     guess_seen: float = 0.3
     """Share of that for a joint that is seen: its landmarks have had their say."""
-    guess_seconds: float = 0.8
+    guess_seconds: float = 0.3
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
     prior_weight: float = 1.5
     """Of the joints' ranges."""
@@ -72,8 +72,8 @@ class FitConfig:
     """m/√s: how far the body wanders from its predicted position, x, y, z of the camera."""
     first_iterations: int = 30
     iterations: int = 6
-    guessed_iterations: int = 12
-    """From a guess of the trained inverse kinematics."""
+    guessed_iterations: int = 4
+    """From a guess of the trained inverse kinematics: more only follow the landmarks' errors."""
     tolerance: float = 1e-3
     """Relative fall of the cost below which iterating stops."""
 
@@ -285,9 +285,10 @@ class LandmarkFitter:
     def _problem(self, seen: Observation, belief: Belief, start: BodyState) -> _Problem:
         habit, pulls = self._habit(start), self._pulls
         if belief.guess is not None:
-            pulls = (*pulls, self._guess_pull(seen, belief, belief.guess))
+            pulls = (*pulls, self._guess_pull(seen, belief, belief.guess.rotations, belief.guess.spread))
         if belief.regressed is not None:
-            pulls = (*pulls, _drawn_to(belief.regressed, np.full(NUM_JOINTS, 1 / self.config.regressed_spread)))
+            spread = np.full(NUM_JOINTS, self.config.regressed_spread)
+            pulls = (*pulls, self._guess_pull(seen, belief, belief.regressed, spread))
         if belief.state is None:
             return _Problem(self._view(seen), pulls, belief, np.zeros((3, 3)), habit)
         spread = np.sqrt(max(belief.seconds, 1e-3))
@@ -295,13 +296,13 @@ class LandmarkFitter:
         rate = spread * np.array(self.config.move_rate)
         return _Problem(self._view(seen), (*pulls, motion), belief, np.diag(1 / rate**2), habit)
 
-    def _guess_pull(self, seen: Observation, belief: Belief, guess: PoseGuess) -> RotationPull:
-        """The less a joint is seen, the more it follows the guess."""
+    def _guess_pull(self, seen: Observation, belief: Belief, rotations: Array, spread: Array) -> RotationPull:
+        """The less a joint is seen, the more it follows the guess. rotations: (24, 3, 3), spread: (24,) rad."""
         config, hidden = self.config, 1 - self._turn_evidence @ seen.visibility
         weight = config.guess_weight * (config.guess_seen + (1 - config.guess_seen) * hidden)
         if belief.state is not None:
             weight *= min(belief.seconds / config.guess_seconds, 1.0)
-        return _drawn_to(guess.rotations, np.sqrt(weight) / guess.spread)
+        return _drawn_to(rotations, np.sqrt(weight) / spread)
 
     def _view(self, seen: Observation) -> LandmarkView:
         """The observation with its standard deviations."""

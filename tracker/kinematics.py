@@ -13,6 +13,7 @@ where ρ is the landmark's regressor, W the blend weights and x_v(β) the rest v
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +135,11 @@ class Outline:
     """(n, 3, 10)."""
     weights: Array
     """(n, 24)."""
+
+    @cached_property
+    def parts(self) -> NDArray[np.integer]:
+        """(n,): the bone that moves each point most."""
+        return self.weights.argmax(axis=1)
 
     @classmethod
     def from_body(cls, body: BodyModel, count: int = 400) -> Outline:

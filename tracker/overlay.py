@@ -61,6 +61,8 @@ class OverlayConfig:
     """How solid the mesh is: 0 invisible, 1 hides the picture."""
     labels: bool = True
     """Each person's number and the corners of their box."""
+    sure: float = 0.35
+    """Who has no joint of more confidence than this is not drawn: a fit that is not to be believed."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class MeshOverlay:
         Raises RunError when nothing can be rendered on this machine.
         """
         faces = skinner_of(body).faces
+        people = [person for person in people if person.joint_confidence.max() > self.config.sure]
         posed = [(person, camera_vertices(body, person.pose)) for person in people]
         meshes = [lit_mesh(v, faces, identity_colour(person.person_id)) for person, v in posed if _drawable(v)]
         if meshes:

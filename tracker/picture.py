@@ -32,8 +32,8 @@ _MAP_SCALE = 0.25
 class PictureConfig:
     """Whether and how the picture is asked."""
 
-    enabled: bool = False
-    """Fit the volume to the picture after the landmark fit."""
+    enabled: bool = True
+    """Let the networks look at the picture of whoever is followed, and fit the volume to what they see."""
     weights: Path = WEIGHTS
     threads: int = 2
     """For the networks."""
@@ -122,7 +122,8 @@ class PictureView:
 
     def refine(self, found: FitResult) -> FitResult:
         """The pose that landmarks and picture agree on, with how far the picture supports each joint."""
-        belief = self.turned_belief(self._rig, PoseBelief(found.state, found.precision), self._roll)
+        belief = PoseBelief(found.state, found.precision).holding_size(self._fitter.config.size_hold)
+        belief = self.turned_belief(self._rig, belief, self._roll)
         fit = self._fitter.fit(self._observed, self._reading.map_camera, belief)
         state = fit.state.turned(self._roll.T, self._rig.root_at_rest(fit.state.betas))
         return replace(found, state=state, posed=self._rig.pose(state.rotations, state.betas), support=fit.support)

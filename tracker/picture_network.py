@@ -31,7 +31,7 @@ _MAPS = {
 }
 INPUTS: dict[str, tuple[int, ...]] = {**_CROPS, **{name: _MAPS[name] for name in SEEN}}
 """Name → size for one crop: the crop, its camera, and what the landmark network says of it."""
-_FORMAT = 1
+_FORMAT = 2
 """Goes up when the exported file changes for the same networks, so that old files in caches are left alone."""
 
 

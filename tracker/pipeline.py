@@ -13,12 +13,13 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from tracker.body import BodyModel, load_body
+from tracker.body import FREE_BODY_NAME, BodyModel, load_body
 from tracker.camera import Camera, CameraConfig
 from tracker.detect import DetectConfig, LandmarkDetector
 from tracker.export.sequence import place_on_rays
 from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.identity import IdentityConfig, IdentityTracker
+from tracker.inverse_kinematics import InverseKinematics
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
 from tracker.networks.landmark_network import FEATURES
@@ -29,6 +30,7 @@ from tracker.prior import JointPrior
 from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
+from tracker.trust import TrustConfig, cover_of, trust
 from tracker.types import Array, Detection, Frame, Person, Pose, TrackedDetection
 
 
@@ -41,6 +43,7 @@ class TrackerConfig:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
     smooth: OneEuroConfig = field(default_factory=OneEuroConfig)
     zero_phase: SavitzkyConfig = field(default_factory=SavitzkyConfig)
     causal_filter: bool = True
@@ -106,7 +109,7 @@ class Tracker:
         self._outline = Outline.from_body(body)
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
-        self._predictor = MotionPredictor.load()
+        self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
         self._evidence = landmark_to_joint_matrix()
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController()
@@ -135,13 +138,14 @@ class Tracker:
 
     @classmethod
     def open(cls, config: TrackerConfig | None = None) -> Tracker:
-        """A tracker with the body and the detector that the configuration names.
+        """A tracker with the body and the detector that the configuration names. The picture is asked with the built-in
+        body only: what the shipped networks have learned belongs to its surface.
 
         Raises InputError when a file it names is unusable or the detector is not installed.
         """
         config = config or TrackerConfig()
         body = load_body(config.body)
-        if not config.picture.enabled:
+        if not config.picture.enabled or body.name != FREE_BODY_NAME:
             return cls(config, body, LandmarkDetector(config.detect))
         detector = LandmarkDetector(replace(config.detect, features=tuple(FEATURES)))
         return cls(config, body, detector, Pictures(body, LandmarkRig.from_body(body), config.picture))
@@ -224,11 +228,26 @@ class Tracker:
             view = self._pictures.view(detection.look, camera)
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
-            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor)
-        result = self._tracks[person_id].update(time, seen, view)
-        confidence = self._confidence(detection, result)
+            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor, self._kinematics)
+        track = self._tracks[person_id]
+        result = track.update(time, seen, view)
+        cost = result.cost / len(detection.visibility)
+        believed = self._trust(cost, result.state, camera, detection)
+        if believed < self.config.trust.restart_below:
+            track.forget_pose()
+        confidence = believed * self._confidence(detection, result)
         self._last[person_id] = (time, confidence)
-        return result.state, confidence, result.cost / len(detection.visibility)
+        return result.state, confidence, cost
+
+    def _trust(self, cost: float, state: BodyState, camera: Camera, detection: Detection) -> float:
+        """0..1: how far the fit is to be believed."""
+        if detection.mask is None:
+            return trust(cost, None, self.config.trust)
+        posed = self.rig.pose(state.rotations, state.betas)
+        points = self._outline.points(posed, state.betas) + state.transl
+        in_front = points[:, 2] > _NEAREST_Z
+        pixels, parts = camera.project(points[in_front]), self._outline.parts[in_front]
+        return trust(cost, cover_of(pixels, parts, detection.mask), self.config.trust)
 
     def _confidence(self, detection: Detection, result: FitResult) -> Array:
         """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it; and, if
@@ -257,7 +276,7 @@ class Tracker:
         people = {}
         for key, (last, confidence) in self._last.items():
             absent = time - last
-            if key in found or absent > self.config.coast_seconds:
+            if key in found or absent > self.config.coast_seconds or not self._tracks[key].has_pose:
                 continue
             fading = confidence * (1 - absent / self.config.coast_seconds)
             state = self._tracks[key].coast(time)

@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """glibc's mallopt."""
-_KEPT_BYTES = 1 << 30
+_KEPT_BYTES = 1 << 25
+"""The most that glibc takes for it: a picture of 4K fits."""
 _SWITCH_SECONDS = 5e-4
 """Python lets a thread run for ten times as long before it gives way to a waiting one."""
 

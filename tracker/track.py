@@ -138,18 +138,26 @@ class PersonTrack:
         seen = self._unswapped(time, seen, belief)
         if self._kinematics is not None:
             belief = replace(belief, guess=self._kinematics(sight(seen)))
-        if view is not None:
-            belief = replace(belief, regressed=view.proposal().rotations)
         if belief.state is None:
             result = self._fit_anew(seen, belief, view)
         else:
             result = self.fitter.fit(seen, belief, belief.state, self.fitter.config.iterations)
             if self._costs and result.cost > self.config.surprise * float(np.median(self._costs)):
                 result = self._recover(seen, belief, result, view)
-        if view is not None:
-            result = view.refine(result)
-        self._remember(time, result)
-        return result
+        fitted = result if view is None else view.refine(result)
+        # β's information is that of the landmarks, so it is their β that is learned
+        self._learn_shape(time, result)
+        self._remember(time, fitted)
+        return fitted
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether there is a pose to start from."""
+        return self.motion is not None
+
+    def forget_pose(self) -> None:
+        """The next fit starts from scratch; the shape is kept."""
+        self.motion = None
 
     def coast(self, time: float) -> BodyState:
         """Where the motion was heading, for a frame in which nobody was found."""
@@ -166,20 +174,23 @@ class PersonTrack:
         return Belief(betas, precision, state, time - self.motion.time)
 
     def _fit_anew(self, seen: Observation, belief: Belief, view: View | None) -> FitResult:
-        """From the bones' directions, the guess, or what the networks regress, whichever landmarks and picture
-        agree with best."""
-        fitter, betas = self.fitter, belief.betas
-        fits = [fitter.fit(seen, belief, initial_state(fitter.rig, seen, betas), fitter.config.first_iterations)]
-        if belief.guess is not None:
-            start = guessed_state(fitter.rig, seen, betas, belief.guess)
-            fits.append(fitter.fit(seen, belief, start, fitter.config.guessed_iterations))
-        if view is not None:
-            fits.append(fitter.fit(seen, belief, view.proposal(), fitter.config.first_iterations))
-        return min(fits, key=lambda fit: fit.cost + (0.0 if view is None else view.cost(fit.state)))
+        """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
+        fitter, config = self.fitter, self.fitter.config
+        if belief.guess is None:
+            start, iterations = initial_state(fitter.rig, seen, belief.betas), config.first_iterations
+        else:
+            start, iterations = guessed_state(fitter.rig, seen, belief.betas, belief.guess), config.guessed_iterations
+        result = fitter.fit(seen, belief, start, iterations)
+        if view is None:
+            return result
+        proposal = view.proposal()
+        told = replace(belief, regressed=proposal.rotations)
+        other = fitter.fit(seen, told, proposal, config.first_iterations)
+        return min(result, other, key=lambda each: each.cost + view.cost(each.state))
 
     def _recover(self, seen: Observation, belief: Belief, result: FitResult, view: View | None) -> FitResult:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
-        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess, regressed=belief.regressed)
+        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
         fresh = self._fit_anew(seen, free, view)
         warm = self.fitter.score(seen, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result
@@ -199,12 +210,13 @@ class PersonTrack:
         self._swapped_since = time if self._swapped_since is None else self._swapped_since
         return other if time - self._swapped_since < self.config.swap_seconds else seen
 
+    def _learn_shape(self, time: float, result: FitResult) -> None:
+        share = 1.0 if self.motion is None else min((time - self.motion.time) / self.config.shape_seconds, 1.0)
+        self._shape.learn(result.state.betas, result.betas_information, share)
+
     def _remember(self, time: float, result: FitResult) -> None:
         self._costs.append(result.cost)
-        share = 1.0
         if self.motion is None:
             self.motion = Motion.begin(time, result.state, self._predictor)
         else:
-            share = min((time - self.motion.time) / self.config.shape_seconds, 1.0)
             self.motion = self.motion.then(time, result.state)
-        self._shape.learn(result.state.betas, result.betas_information, share)

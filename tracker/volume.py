@@ -112,6 +112,8 @@ class BodyVolume:
     """K kernels, then the 33 landmarks as keypoints."""
     limb: Tensor
     """(K,) int32."""
+    name: str
+    """Of the body on which the kernels lie."""
 
     @classmethod
     def on(cls, model: BodyModel, config: VolumeConfig) -> BodyVolume:
@@ -133,7 +135,7 @@ class BodyVolume:
             precisions=torch.from_numpy(np.linalg.inv(layout.covariances)).float(),
             limbs=torch.tensor([[smpl_index(a), smpl_index(b)] for a, b in LIMBS], dtype=torch.int32),
         )
-        return cls(config, body, _limbs_of(layout.weights))
+        return cls(config, body, _limbs_of(layout.weights), model.name)
 
     def bank(self, features: Tensor) -> FeatureBank:
         """(K, O, D) features as `kernels` takes them."""

@@ -28,6 +28,7 @@ from kernels.values import (
     background_log_density,
     observe,
 )
+from tracker.errors import InputError
 from tracker.fit import BodyState
 from tracker.geometry import skew
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Pose
@@ -45,15 +46,25 @@ _TINY = 1e-6
 class VolumeFitConfig:
     """How far the picture is followed."""
 
-    steps: int = 4
-    """Renderings with gradients a fit may take."""
-    likelihood_weight: float = 0.02
+    steps: int = 2
+    """Renderings with gradients that a fit may take, about; 0 only looks how far the picture supports the pose."""
+    likelihood_weight: float = 0.03
     """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
     turn_spread: float = 0.3
     """rad: how far joints may be off in a regressed pose."""
     shape_spread: float = 1.0
     move_spread: tuple[float, float, float] = (0.1, 0.1, 0.5)
     """m: x, y, z of the camera."""
+    size_hold: float = 0.002
+    """How far β may move, and the distance as a part of itself, from a fit to landmarks: clothes and hair make people
+    look larger than their bodies are."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.likelihood_weight < 0:
+            raise InputError(
+                f"picture.fit: expected steps and likelihood_weight not below 0, got {self.steps} and "
+                f"{self.likelihood_weight}"
+            )
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,13 @@ class PoseBelief:
             [np.full(3 * NUM_JOINTS, config.turn_spread), np.full(NUM_BETAS, config.shape_spread), config.move_spread]
         )
         return cls(state, np.diag(spread**-2.0))
+
+    def holding_size(self, spread: float) -> PoseBelief:
+        """The belief with β and the distance held: standard deviations of `spread`, and of `spread` times z."""
+        firm = np.zeros(_SIZE)
+        firm[_TURNS.stop : _TURNS.stop + NUM_BETAS] = spread**-2.0
+        firm[-1] = (spread * float(self.state.transl[2])) ** -2.0
+        return PoseBelief(self.state, self.precision + np.diag(firm))
 
 
 @dataclass(frozen=True)
@@ -115,6 +133,8 @@ class VolumeFitter:
 
     def fit(self, seen: Observation, camera: Array, belief: PoseBelief) -> VolumeFit:
         """The pose near `belief` that explains the map best. camera: (4,) fx, fy, cx, cy in pixels of the map."""
+        if self.config.steps == 0:
+            return self.look(seen, camera, belief.state)
         start = _parameters(belief.state)
         root = _whitening(start, belief.precision)
         problem = self._problem(seen, camera)

@@ -31,7 +31,7 @@ class DetectConfig:
     punctual: bool = True
     """What was found takes effect exactly look_delay later, and is waited for: a file always gives the same result.
     False: as soon as it is there, and no more than a quarter of the time is spent looking, as cameras need it."""
-    search_seconds: float = 1.0
+    search_seconds: float = 0.5
     """One piece of the frame is searched for people not known yet so often; infinity: never."""
     engine: str = "auto"
     """What runs the landmark network on people who are followed: auto, openvino, onnxruntime, torch or tensorrt."""

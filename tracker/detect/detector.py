@@ -34,6 +34,8 @@ _LOST_DELAY = 0.05
 """s: the longest look_delay while somebody is lost."""
 _FOLLOW_SECONDS = 1.0
 """Nobody is followed over a longer gap between frames."""
+_DOUBT = 0.5
+"""What is left of the visibility of a pose that a second look does not find again."""
 _REST = 3.0
 """Between two searches that nobody waits for there is a pause this many times as long as the search."""
 
@@ -90,7 +92,7 @@ class LandmarkDetector:
         if 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
             found = self._go_on(frame, predicted)
         else:
-            found = self._begin(Errand(frame, predicted))
+            found = self._begin(Errand(frame, predicted, begins=True))
         self._followed, self._seen_at = [candidate.region for candidate in found], frame.time
         return [candidate.detection for candidate in found]
 
@@ -100,9 +102,9 @@ class LandmarkDetector:
         return self._seen_closely(errand.frame, self._scout.take()) if self.config.punctual else []
 
     def _seen_closely(self, frame: Frame, found: list[Candidate]) -> list[Candidate]:
-        """The same people as the landmark network alone sees them, where it agrees."""
+        """The same people as the landmark network alone sees them; less visible where it does not agree."""
         closely = self._follow(frame, [candidate.region for candidate in found])
-        return [next((c for c in closely if alike(c, candidate)), candidate) for candidate in found]
+        return [next((c for c in closely if alike(c, candidate)), _doubted(candidate)) for candidate in found]
 
     def _go_on(self, frame: Frame, predicted: Sequence[Array]) -> list[Candidate]:
         found = without_duplicates(self._follow(frame, self._followed))
@@ -148,6 +150,12 @@ class LandmarkDetector:
         answers = self._follower.follow(frame.image, regions)
         sure = (each for each in answers if each.presence >= self.config.min_tracking)
         return list(filter(is_person, (_followed(each, frame.size) for each in sure)))
+
+
+def _doubted(candidate: Candidate) -> Candidate:
+    """Nobody is given an identity at once for this alone."""
+    detection = candidate.detection
+    return replace(candidate, detection=replace(detection, visibility=_DOUBT * detection.visibility))
 
 
 def _followed(answer: Followed, size: tuple[int, int]) -> Candidate:

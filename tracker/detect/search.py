@@ -58,8 +58,6 @@ _LOOK_PIXELS = (256, 640)
 _LOOK_TURNS = (0.0, math.pi / 2, -math.pi / 2)
 _TILE_FRACTION = 0.5
 """Side of a search tile over the picture's longer side."""
-_SWEEP_GAP = 1.0
-"""s: frames this far apart (stills, the first frame) are searched all over at once."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,8 @@ class Errand:
     """xyxy px boxes where people should be; who is not found there is looked for more closely."""
     followed: Sequence[Candidate] = ()
     """Who is found already."""
+    begins: bool = False
+    """Whether nothing is known from frames before: a still, the first frame. It is searched all over."""
 
 
 class Searcher:
@@ -122,7 +122,7 @@ class Searcher:
         lost = uncovered(errand.predicted, found)
         found = self._look_for_lost(frame, lost, found)
         if len(found) + len(lost) < self.config.max_people:
-            found = self._search_tiles(frame, found)
+            found = self._search_tiles(errand, found)
         return found
 
     def _look_around(self, errand: Errand) -> list[Candidate]:
@@ -177,13 +177,13 @@ class Searcher:
                 return candidate
         return None
 
-    def _search_tiles(self, frame: Frame, found: list[Candidate]) -> list[Candidate]:
-        """Searches the next piece of the frame, when it is time; every piece after a gap."""
-        elapsed = frame.time - self._searched_at
-        if 0 <= elapsed < self.config.search_seconds or math.isinf(self.config.search_seconds):
+    def _search_tiles(self, errand: Errand, found: list[Candidate]) -> list[Candidate]:
+        """Searches the next piece of the frame, when it is time; every piece where nothing is known."""
+        frame, every = errand.frame, self.config.search_seconds
+        if math.isinf(every) or (not errand.begins and frame.time - self._searched_at < every):
             return found
         looks = _search_looks(*frame.size)
-        count = len(looks) if elapsed < 0 or elapsed >= _SWEEP_GAP else 1
+        count = len(looks) if errand.begins else 1
         self._searched_at = frame.time
         for _ in range(count):
             look = looks[self._search_count % len(looks)]

@@ -18,6 +18,8 @@ from tracker.networks.guide import GUIDE_CHANNELS
 from tracker.networks.landmark_network import LANDMARKS, SIDE
 from tracker.types import NUM_BETAS, NUM_JOINTS
 
+_LARGEST_BETA = 6.0
+"""A child's; what lies beyond is no body, and once came of a hidden one."""
 NUM_PARTS = NUM_JOINTS + 1
 """0 is the background, 1 + j what joint j moves."""
 
@@ -83,7 +85,8 @@ class PartAttentionHead(nn.Module):
         # straight ahead and turned to where the crop is
         turn = turn_to_ray(crop_rays(cameras))
         rotations = torch.cat([(turn @ rotations[:, 0])[:, None], rotations[:, 1:]], dim=1)
-        return FirstPose(rotations, self.shape(whole), root_from_place(self.place(whole), cameras), parts)
+        betas = self.shape(whole).clamp(-_LARGEST_BETA, _LARGEST_BETA)
+        return FirstPose(rotations, betas, root_from_place(self.place(whole), cameras), parts)
 
 
 def rotations_from_6d(six: Tensor) -> Tensor:

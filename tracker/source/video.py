@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -252,6 +253,8 @@ class VideoSource(Source):
 
     def _release(self) -> None:
         self._container.close()
+        # Decoder, container and the generators over them refer to each other, and hold tens of megabytes of pictures.
+        gc.collect()
 
 
 def nominal_rate(stream: VideoStream) -> Fraction | None:
