@@ -129,9 +129,9 @@ class _Run:
         label = f"tracking {source.info.name}"
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
-            closing(read_ahead(self._timed(source))) as frames,
-            closing(read_ahead(map(self._tracker.find, frames))) as located,
-            closing(read_ahead(map(self._tracker.look, located))) as everybody,
+            closing(read_ahead(self._timed(source), name="decode")) as frames,
+            closing(read_ahead(map(self._tracker.find, frames), name="find")) as located,
+            closing(read_ahead(map(self._tracker.look, located), name="look")) as everybody,
         ):
             for found in everybody:
                 yield found
