@@ -18,7 +18,7 @@ from tracker.export.files import atomic_file
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _WIDTH, _HEIGHT = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 14, 42
-_TICKS = 5
+_TICKS = 6
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --good: #0a7a3d; --bad: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --good: #5fd38d; --bad: #ff8a80; } }
@@ -73,7 +73,8 @@ def _figures(rows: Mapping[str, Figures]) -> Iterator[str]:
     yield from (f"<th>{escape(name)}</th>" for name in rows)
     yield "</tr></thead><tbody>"
     for metric in METRICS:
-        if metric.key.endswith("_visible") or not any(metric.key in figures for figures in rows.values()):
+        known = any(not math.isnan(figures.get(metric.key, math.nan)) for figures in rows.values())
+        if metric.key.endswith("_visible") or not known:
             continue
         yield f"<tr><th>{escape(metric.label)} <small>{escape(metric.unit)}</small></th>"
         for figures in rows.values():
