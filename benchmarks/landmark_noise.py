@@ -17,12 +17,14 @@ from pathlib import Path
 
 import click
 import numpy as np
+from scipy.stats import norm
 from tqdm import tqdm
 
 from benchmarks.landmark_map import CAMERA, OUT_OF_SIGHT, on_the_floor
 from tracker.body import load_body
 from tracker.camera import Camera
 from tracker.crop import apply_affine
+from tracker.detect.config import DetectConfig
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.geometry import axis_angle_from_matrix, rotation_between
 from tracker.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
@@ -83,7 +85,7 @@ class Look:
 
     def __init__(self) -> None:
         self.rig = LandmarkRig.from_body(load_body(None))
-        self._follower = NetworkFollower(1)
+        self._follower = NetworkFollower(DetectConfig(threads=1))
 
     def at(self, image: Array, pose: Pose, camera: Camera, region: Region | None = None) -> dict[str, Array] | None:
         """One row of `Readings` but for `hidden`, and `region` for the next frame; None for people at the lens."""
@@ -232,7 +234,7 @@ def tables(errors: Errors, found: float, memory: Array) -> LandmarkNoise:
     z[..., 1:] /= size[:, None, None]
     factors, own = _factors(z.reshape(len(z), -1))
     quantiles = np.linspace(-TAIL, TAIL, 23)
-    tails = np.quantile(size, [_normal_share(q) for q in quantiles])
+    tails = np.quantile(size, norm.cdf(quantiles))
     scale = np.array([np.median(errors.log_scale), robust_spread(errors.log_scale - np.median(errors.log_scale))])
     return LandmarkNoise(
         spread, slope, visible, factors, own, tails, scale, _swapped(errors), memory, np.array([1 - found])
@@ -261,12 +263,6 @@ def _slope(truth: Array, error: Array) -> Array:
 
 def _moments(values: Array) -> tuple[float, float]:
     return (float(values.mean()), float(values.std())) if len(values) > 1 else (0.0, 1.0)
-
-
-def _normal_share(x: float) -> float:
-    from scipy.stats import norm
-
-    return float(norm.cdf(x))
 
 
 def _factors(z: Array) -> tuple[Array, Array]:
