@@ -80,7 +80,7 @@ class Readings:
         return Readings(**{f.name: getattr(self, f.name)[self.score >= _FOUND] for f in fields(self)})
 
 
-class Look:
+class Watcher:
     """The detector's landmark network, as the tracker follows people with it."""
 
     def __init__(self) -> None:
@@ -95,12 +95,12 @@ class Look:
         first = self._follower.follow(image, [region or Region.around(camera.project(points))])[0]
         seen = self._follower.follow(image, [first.region])[0] if region is None and first.presence > _FOUND else first
         turn = np.eye(3)
-        turn[:2, :2] = seen.T_frame_crop[:, :2] / np.linalg.norm(seen.T_frame_crop[:, 0])
-        said = seen.reading
+        T_frame_crop, said = seen.look.T_frame_crop, seen.reading
+        turn[:2, :2] = T_frame_crop[:, :2] / np.linalg.norm(T_frame_crop[:, 0])
         return {
             "theta": pose.theta, "betas": pose.betas, "transl": pose.transl,
             "camera": np.array([camera.fx, camera.fy, camera.cx, camera.cy]), "truth2d": camera.project(points),
-            "pixels": apply_affine(seen.T_frame_crop, said.landmarks2d), "metric": said.landmarks3d @ turn.T,
+            "pixels": apply_affine(T_frame_crop, said.landmarks2d), "metric": said.landmarks3d @ turn.T,
             "visibility": said.visibility, "score": np.array(seen.presence), "region": seen.region,
         }  # fmt: skip
 
@@ -110,14 +110,14 @@ class Looked:
 
     def __init__(self, factory: SampleFactory) -> None:
         self._factory = factory
-        self._look: Look | None = None
+        self._look: Watcher | None = None
 
     def __reduce__(self) -> tuple[type[Looked], tuple[SampleFactory]]:
         return Looked, (self._factory,)
 
     def sample(self, seed: int) -> dict[str, Array] | None:
         """The row of this number; None where somebody stands at the lens."""
-        self._look = self._look or Look()
+        self._look = self._look or Watcher()
         sample = self._factory.sample(seed)
         k, theta = sample.camera_matrix, sample.theta
         side = len(sample.image)
@@ -137,7 +137,7 @@ def _hidden(sample: Sample, pixels: Array) -> Array:
 
 def moving(library: MotionLibrary, clips: int, frames: int) -> Iterator[Readings]:
     """Rendered people who move, a clip each, followed from frame to frame at the library's rate."""
-    sampler, look = PoseSampler(library, 5), Look()
+    sampler, look = PoseSampler(library, 5), Watcher()
     for clip in range(clips):
         rng = np.random.default_rng([9, clip])
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), clip)

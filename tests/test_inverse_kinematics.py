@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.landmark_noise import Errors, tables
+from benchmarks.landmark_noise import Errors, Readings, Watcher, tables
 from tests.test_fit import mpjpe, observe, upright
 from tests.test_motion import library
 from tracker.body import load_body
+from tracker.camera import Camera
 from tracker.errors import InputError
 from tracker.fit import Belief, FitConfig, LandmarkFitter, Observation
 from tracker.geometry import matrix_from_axis_angle
@@ -41,6 +42,7 @@ from tracker.training.inverse_kinematics import (
     train_inverse_kinematics,
 )
 from tracker.training.noise import EDGES, LandmarkNoise
+from tracker.types import Pose
 
 LANDMARKS = len(MEDIAPIPE_LANDMARKS)
 SMALL = InverseKinematicsTraining(
@@ -320,3 +322,15 @@ def test_the_measured_tables_are_those_of_the_errors() -> None:
     z = noise.numbers(np.random.default_rng(1), 4000)[:, :-2].reshape(4000, LANDMARKS, 6)
     # of the 0.64 that two landmarks' errors have in common, a part is in how large all of a person's errors are
     assert 0.3 < np.corrcoef(z[:, 3, 5], z[:, 9, 5])[0, 1] < 0.64
+
+
+def test_what_the_detector_says_is_written_down_beside_the_truth() -> None:
+    pytest.importorskip("mediapipe")
+    pose = Pose(np.array([np.pi, 0.0, 0.0]), np.zeros(69), np.zeros(10), np.array([0.0, 0.0, 3.0]))
+    row = Watcher().at(np.zeros((256, 256, 3), np.uint8), pose, Camera.default(256, 256))
+    assert row is not None
+    readings = Readings.of([{**row, "hidden": np.zeros(LANDMARKS, bool)}])
+    assert readings.pixels.shape == (1, LANDMARKS, 2) and readings.metric.shape == (1, LANDMARKS, 3)
+    assert len(readings.found().score) == 0, "there is nobody in a black picture"
+    near = Pose(pose.global_orient, pose.body_pose, pose.betas, np.array([0.0, 0.0, 0.1]))
+    assert Watcher().at(np.zeros((256, 256, 3), np.uint8), near, Camera.default(256, 256)) is None
