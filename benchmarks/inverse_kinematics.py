@@ -212,38 +212,46 @@ def on_readings(path: Path, tried: dict[str, Method]) -> None:
         show(name, tried, seen, Truth(np.stack(joints), rotations), read.hidden[rows])
 
 
+@dataclass(frozen=True)
+class Film:
+    """Somebody who moves before a camera that stands still; T frames."""
+
+    shots: Shots
+    numbers: Array
+    """Of `LandmarkNoise.numbers_over_time`."""
+
+    @classmethod
+    def draw(cls, held: MotionLibrary, body: PointBody, noise: LandmarkNoise, seed: int, times: Array) -> Film:
+        rng, count = np.random.default_rng([3, seed]), len(times)
+        window = PoseSampler(held).windows(rng, 1, count)[0]
+        people = body.people(window, np.repeat(random_shapes(rng, 1, 0.0), count, axis=0))
+        first = Shots.random(rng, people.some(np.zeros(1, int)))
+        shots = Shots(people, np.repeat(first.rotation, count, 0), np.repeat(first.place, count, 0))
+        return cls(shots, noise.numbers_over_time(rng, times))
+
+
 def over_time(held: MotionLibrary, config: FitConfig, kinematics: InverseKinematics, clips: int) -> None:
-    """MPJPE of the hidden joints, and how far they jump from frame to frame, while they are hidden."""
-    body, noise = PointBody(load_body(None)), LandmarkNoise.load()
+    """MPJPE of the hidden joints, and how far they go from frame to frame, while they are hidden."""
+    times, noise, body = np.arange(_FRAMES) / held.rate, LandmarkNoise.load(), PointBody(load_body(None))
     fitter = LandmarkFitter(LandmarkRig.from_body(load_body(None)), JointPrior.anatomical(), config, PosePrior.load())
-    times = np.arange(_FRAMES) / held.rate
+    films = [Film.draw(held, body, noise, seed, times) for seed in range(clips)]
+    gone = (times >= _GONE[0]) & (times < _GONE[1])
     for name, part in (("below the waist", BELOW_WAIST), ("an arm", LIMBS[0])):
         away = np.zeros((_FRAMES, 33), bool)
-        away[np.ix_((times >= _GONE[0]) & (times < _GONE[1]), part)] = True
+        away[np.ix_(gone, part)] = True
+        columns = np.flatnonzero(landmark_to_joint_matrix() @ away.any(axis=0) > 0.99)
         for label, guesser in (("time alone", None), ("time and guesses", kinematics)):
             errors, steps = [], []
-            for clip in range(clips):
-                rng = np.random.default_rng([3, clip])
-                window = PoseSampler(held).windows(rng, 1, _FRAMES)[0]
-                people = body.people(window, np.repeat(random_shapes(rng, 1, 0.0), _FRAMES, axis=0))
-                one = Shots.random(rng, people.some(np.zeros(1, int)))
-                shots = Shots(people, np.repeat(one.rotation, _FRAMES, 0), np.repeat(one.place, _FRAMES, 0))
-                seen = shots.read(noise, noise.numbers_over_time(rng, times), away, np.ones(_FRAMES))
-                found = _tracked(PersonTrack(fitter, TrackConfig(), MotionPredictor.load(), guesser), times, seen, away)
-                joints = away[-1] if away[-1].any() else away.any(axis=0)
-                rows, columns = np.flatnonzero(away.any(axis=1)), _joints_of(joints)
-                some, true = found[rows][:, columns], shots.points[rows][:, columns]
-                errors.append(np.linalg.norm(some - true, axis=2).mean())
-                steps.append(np.linalg.norm(np.diff(some, axis=0), axis=2).mean())
+            for film in films:
+                seen = film.shots.read(noise, film.numbers, away, np.ones(_FRAMES))
+                track = PersonTrack(fitter, TrackConfig(), MotionPredictor.load(), guesser)
+                found = _tracked(track, times, seen, away)[gone][:, columns]
+                errors.append(np.linalg.norm(found - film.shots.points[gone][:, columns], axis=2).mean())
+                steps.append(np.linalg.norm(np.diff(found, axis=0), axis=2).mean())
             click.echo(
                 f"hidden {_GONE[1] - _GONE[0]:.1f} s: {name:18s}{label:18s}{1e3 * np.mean(errors):8.1f} mm"
                 f"{1e3 * np.mean(steps):8.1f} mm a frame"
             )
-
-
-def _joints_of(landmarks: Array) -> Array:
-    """SMPL's joints of which nothing is seen without these landmarks (33,)."""
-    return np.flatnonzero(landmark_to_joint_matrix() @ landmarks > 0.99)
 
 
 def _tracked(track: PersonTrack, times: Array, seen: Sight, away: Array) -> Array:

@@ -17,12 +17,14 @@ from pathlib import Path
 
 import click
 import numpy as np
+from scipy.stats import norm
 from tqdm import tqdm
 
 from benchmarks.landmark_map import CAMERA, OUT_OF_SIGHT, on_the_floor
 from tracker.body import load_body
 from tracker.camera import Camera
 from tracker.crop import apply_affine
+from tracker.detect.config import DetectConfig
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.geometry import axis_angle_from_matrix, rotation_between
 from tracker.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
@@ -78,12 +80,12 @@ class Readings:
         return Readings(**{f.name: getattr(self, f.name)[self.score >= _FOUND] for f in fields(self)})
 
 
-class Look:
+class Watcher:
     """The detector's landmark network, as the tracker follows people with it."""
 
     def __init__(self) -> None:
         self.rig = LandmarkRig.from_body(load_body(None))
-        self._follower = NetworkFollower(1)
+        self._follower = NetworkFollower(DetectConfig(threads=1))
 
     def at(self, image: Array, pose: Pose, camera: Camera, region: Region | None = None) -> dict[str, Array] | None:
         """One row of `Readings` but for `hidden`, and `region` for the next frame; None for people at the lens."""
@@ -93,12 +95,12 @@ class Look:
         first = self._follower.follow(image, [region or Region.around(camera.project(points))])[0]
         seen = self._follower.follow(image, [first.region])[0] if region is None and first.presence > _FOUND else first
         turn = np.eye(3)
-        turn[:2, :2] = seen.T_frame_crop[:, :2] / np.linalg.norm(seen.T_frame_crop[:, 0])
-        said = seen.reading
+        T_frame_crop, said = seen.look.T_frame_crop, seen.reading
+        turn[:2, :2] = T_frame_crop[:, :2] / np.linalg.norm(T_frame_crop[:, 0])
         return {
             "theta": pose.theta, "betas": pose.betas, "transl": pose.transl,
             "camera": np.array([camera.fx, camera.fy, camera.cx, camera.cy]), "truth2d": camera.project(points),
-            "pixels": apply_affine(seen.T_frame_crop, said.landmarks2d), "metric": said.landmarks3d @ turn.T,
+            "pixels": apply_affine(T_frame_crop, said.landmarks2d), "metric": said.landmarks3d @ turn.T,
             "visibility": said.visibility, "score": np.array(seen.presence), "region": seen.region,
         }  # fmt: skip
 
@@ -108,14 +110,14 @@ class Looked:
 
     def __init__(self, factory: SampleFactory) -> None:
         self._factory = factory
-        self._look: Look | None = None
+        self._look: Watcher | None = None
 
     def __reduce__(self) -> tuple[type[Looked], tuple[SampleFactory]]:
         return Looked, (self._factory,)
 
     def sample(self, seed: int) -> dict[str, Array] | None:
         """The row of this number; None where somebody stands at the lens."""
-        self._look = self._look or Look()
+        self._look = self._look or Watcher()
         sample = self._factory.sample(seed)
         k, theta = sample.camera_matrix, sample.theta
         side = len(sample.image)
@@ -135,7 +137,7 @@ def _hidden(sample: Sample, pixels: Array) -> Array:
 
 def moving(library: MotionLibrary, clips: int, frames: int) -> Iterator[Readings]:
     """Rendered people who move, a clip each, followed from frame to frame at the library's rate."""
-    sampler, look = PoseSampler(library, 5), Look()
+    sampler, look = PoseSampler(library, 5), Watcher()
     for clip in range(clips):
         rng = np.random.default_rng([9, clip])
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), clip)
@@ -232,7 +234,7 @@ def tables(errors: Errors, found: float, memory: Array) -> LandmarkNoise:
     z[..., 1:] /= size[:, None, None]
     factors, own = _factors(z.reshape(len(z), -1))
     quantiles = np.linspace(-TAIL, TAIL, 23)
-    tails = np.quantile(size, [_normal_share(q) for q in quantiles])
+    tails = np.quantile(size, norm.cdf(quantiles))
     scale = np.array([np.median(errors.log_scale), robust_spread(errors.log_scale - np.median(errors.log_scale))])
     return LandmarkNoise(
         spread, slope, visible, factors, own, tails, scale, _swapped(errors), memory, np.array([1 - found])
@@ -261,12 +263,6 @@ def _slope(truth: Array, error: Array) -> Array:
 
 def _moments(values: Array) -> tuple[float, float]:
     return (float(values.mean()), float(values.std())) if len(values) > 1 else (0.0, 1.0)
-
-
-def _normal_share(x: float) -> float:
-    from scipy.stats import norm
-
-    return float(norm.cdf(x))
 
 
 def _factors(z: Array) -> tuple[Array, Array]:

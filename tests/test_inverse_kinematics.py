@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.landmark_noise import Errors, Readings, Watcher, tables
 from tests.test_fit import mpjpe, observe, upright
 from tests.test_motion import library
 from tracker.body import load_body
+from tracker.camera import Camera
 from tracker.errors import InputError
 from tracker.fit import Belief, FitConfig, LandmarkFitter, Observation
 from tracker.geometry import matrix_from_axis_angle
@@ -22,7 +24,9 @@ from tracker.keypoints import MEDIAPIPE_LANDMARKS, landmark_to_turn_matrix, smpl
 from tracker.kinematics import LandmarkRig
 from tracker.motion.sampler import PoseSampler
 from tracker.networks.inverse_kinematics import InverseKinematicsConfig, InverseKinematicsNetwork
+from tracker.predictor import MotionPredictor
 from tracker.prior import JointPrior
+from tracker.track import PersonTrack, TrackConfig
 from tracker.training import TrainingJob, run_training
 from tracker.training.inverse_kinematics import (
     BELOW_WAIST,
@@ -37,7 +41,8 @@ from tracker.training.inverse_kinematics import (
     save_inverse_kinematics,
     train_inverse_kinematics,
 )
-from tracker.training.noise import LandmarkNoise
+from tracker.training.noise import EDGES, LandmarkNoise
+from tracker.types import Pose
 
 LANDMARKS = len(MEDIAPIPE_LANDMARKS)
 SMALL = InverseKinematicsTraining(
@@ -273,3 +278,59 @@ def test_the_shipped_weights_say_where_they_come_from() -> None:
     metadata = InverseKinematics.load().metadata
     assert "CMU" in metadata["data"] and "MIT" in metadata["data"]
     assert InverseKinematics.load().inpainting.inputs == FEATURES
+
+
+def test_a_track_guesses_at_what_it_never_saw() -> None:
+    """Somebody who sits, feet and shins behind a table from the first frame, where the detector has them straight."""
+    fitter = LandmarkFitter(LandmarkRig.from_body(load_body(None)), JointPrior.anatomical(), FitConfig())
+    theta = np.zeros((24, 3))
+    theta[[smpl_index("left_hip"), smpl_index("right_hip")], 0] = -1.45
+    theta[[smpl_index("left_knee"), smpl_index("right_knee")], 0] = 1.5
+    theta[smpl_index("left_shoulder"), 2], theta[smpl_index("right_shoulder"), 2] = -1.1, 1.1
+    truth = observe(fitter, upright(theta, 0.7), np.zeros(10), np.array([0.0, 0.0, 3.5]), 0.002)
+    shins, knees = np.arange(27, 33), np.array([25, 26] * 3)
+    metric, pixels, visibility = truth.seen.metric.copy(), truth.seen.pixels.copy(), truth.seen.visibility.copy()
+    ahead = truth.seen.metric[knees] - truth.seen.metric[knees - 2]
+    metric[shins], visibility[shins] = truth.seen.metric[knees] + 0.9 * ahead, 0.0
+    pixels[shins] = 2 * pixels[knees] - pixels[knees - 2]
+    seen, off = Observation(truth.seen.camera, pixels, metric, visibility), {}
+    for name, kinematics in (("time", None), ("guess", InverseKinematics.load())):
+        track = PersonTrack(fitter, TrackConfig(), MotionPredictor.load(), kinematics)
+        results = [track.update(k / 30, seen) for k in range(15)]
+        off[name] = np.linalg.norm(
+            results[-1].posed.joints[7:9] - results[-1].posed.joints[0] - truth.joints[7:9] + truth.joints[0], axis=1
+        ).mean()
+    assert off["guess"] < 0.8 * off["time"]
+
+
+def test_the_measured_tables_are_those_of_the_errors() -> None:
+    """Errors of known spread, growth and correlation come back as such."""
+    rng, count = np.random.default_rng(0), 1500
+    truth = rng.normal(size=(count, LANDMARKS, 3)) * 0.3
+    together = rng.normal(size=(count, 1, 1))
+    error = 0.05 * (0.8 * together + 0.6 * rng.normal(size=(count, LANDMARKS, 5)))
+    error[..., 2] -= 0.4 * truth[..., 2]
+    logit = np.full((count, LANDMARKS, 1), 3.0) + 0.3 * rng.normal(size=(count, LANDMARKS, 1))
+    hidden = rng.random((count, LANDMARKS)) < 0.2
+    errors = Errors(truth, np.concatenate([logit, error], axis=2), hidden, 0.1 * rng.normal(size=count))
+    noise = tables(errors, 0.9, np.array([0.9, 0.4]))
+    kind = int(np.digitize(0.95, EDGES))
+    np.testing.assert_allclose(noise.slope[kind, :, 2], -0.4, atol=0.08)
+    np.testing.assert_allclose(noise.spread[kind], 0.05, rtol=0.15)
+    np.testing.assert_allclose(noise.visible[..., 0], 3.0, atol=0.1)
+    assert noise.scale[1] == pytest.approx(0.1, rel=0.1) and noise.missing[0] == pytest.approx(0.1)
+    z = noise.numbers(np.random.default_rng(1), 4000)[:, :-2].reshape(4000, LANDMARKS, 6)
+    # of the 0.64 that two landmarks' errors have in common, a part is in how large all of a person's errors are
+    assert 0.3 < np.corrcoef(z[:, 3, 5], z[:, 9, 5])[0, 1] < 0.64
+
+
+def test_what_the_detector_says_is_written_down_beside_the_truth() -> None:
+    pytest.importorskip("mediapipe")
+    pose = Pose(np.array([np.pi, 0.0, 0.0]), np.zeros(69), np.zeros(10), np.array([0.0, 0.0, 3.0]))
+    row = Watcher().at(np.zeros((256, 256, 3), np.uint8), pose, Camera.default(256, 256))
+    assert row is not None
+    readings = Readings.of([{**row, "hidden": np.zeros(LANDMARKS, bool)}])
+    assert readings.pixels.shape == (1, LANDMARKS, 2) and readings.metric.shape == (1, LANDMARKS, 3)
+    assert len(readings.found().score) == 0, "there is nobody in a black picture"
+    near = Pose(pose.global_orient, pose.body_pose, pose.betas, np.array([0.0, 0.0, 0.1]))
+    assert Watcher().at(np.zeros((256, 256, 3), np.uint8), near, Camera.default(256, 256)) is None

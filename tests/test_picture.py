@@ -11,8 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.test_volume import small_network
+from tests.test_volume import SMALL, small_network
 from tracker.body import BodyModel, load_body
+from tracker.body_network import BodyNetwork
 from tracker.camera import Camera
 from tracker.config import load_config
 from tracker.crop import crop_transform, warp_crop
@@ -25,11 +26,13 @@ from tracker.initialise import initial_state
 from tracker.kinematics import LandmarkRig
 from tracker.motion import PoseSampler
 from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.networks.resnet import ResNetConfig
 from tracker.picture import WEIGHTS, PictureConfig, Pictures, PictureView
-from tracker.picture_network import INPUTS, PictureModel, output_sizes
+from tracker.picture_network import PictureModel, input_sizes, output_sizes
 from tracker.prior import JointPrior
 from tracker.synth.samples import Sample, SampleConfig, SampleFactory
 from tracker.types import Array, Look, Pose
+from tracker.volume import BodyVolume, VolumeConfig
 from tracker.volume_fit import PoseBelief
 
 
@@ -50,18 +53,31 @@ def model(body: BodyModel, tmp_path_factory: pytest.TempPathFactory) -> PictureM
     return PictureModel(small_network(body).eval(), path)
 
 
+@pytest.fixture(scope="module")
+def paper(body: BodyModel) -> PictureModel:
+    torch.manual_seed(0)
+    config = replace(SMALL, extractor=ResNetConfig(base=8, decoder=(16, 16, 16), features=8))
+    network = BodyNetwork(config, BodyVolume.on(body, VolumeConfig(kernels=60, clutter=4)))
+    return PictureModel(network.eval(), Path("never read"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
-def test_engines_compute_what_torch_computes(model: PictureModel, count: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["model", "paper"])
+def test_engines_compute_what_torch_computes(
+    name: str, count: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """The ONNX file, with a fixed and with a free batch."""
     onnxruntime = pytest.importorskip("onnxruntime")
+    model: PictureModel = request.getfixturevalue(name)
     described = model.described(dynamic_batch=count > 1)
     path = tmp_path / "picture.onnx"
     model.export(path, dynamic_batch=count > 1)
     rng = np.random.default_rng(0)
-    inputs = {name: rng.random((count, *size), dtype=np.float32) for name, size in INPUTS.items()}
+    inputs = {name: rng.random((count, *size), dtype=np.float32) for name, size in input_sizes(model.network).items()}
     inputs["cameras"] = np.tile(np.float32([400, 400, 128, 120]), (count, 1))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert {each.name for each in session.get_inputs()} == set(inputs)
     found = session.run(None, inputs)
     with torch.no_grad():
         truth = described.module()(*(torch.from_numpy(value) for value in inputs.values()))

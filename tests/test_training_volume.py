@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -26,6 +27,7 @@ VALUES = {
     "steps": 4,
     "batch": 2,
     "reservoir": 4,
+    "validation": 2,
     "save_seconds": 0.0,
 }
 
@@ -78,6 +80,9 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, mo
     assert metadata["steps"] == 4
     assert "synthetic people" in metadata["data"]
     BodyNetwork.load(tmp_path / "whole" / "volume.safetensors", load_body(None))
+    sheet = cv2.imread(str(tmp_path / "whole" / volume.SHEET))
+    assert sheet.shape == (2 * 128, 6 * 128, 3)
+    assert (tmp_path / "whole" / volume.VALIDATION).read_text() == (tmp_path / "killed" / volume.VALIDATION).read_text()
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from tracker.errors import InputError
 from tracker.kinematics import LandmarkRig
 from tracker.networks.extractor import ExtractorConfig
 from tracker.networks.heads import HeadConfig
+from tracker.networks.resnet import ResNetConfig, ResNetExtractor
 from tracker.tensor_file import load_tensors, save_tensors
 from tracker.volume import LIMBS, BodyVolume, VolumeConfig, spread_over
 
@@ -147,6 +148,27 @@ def test_without_a_guide_the_maps_say_nothing(body: BodyModel) -> None:
     image = torch.rand(1, 3, 256, 256)
     one, other = (network.extractor(image, random_guide(1)).features for _ in range(2))
     torch.testing.assert_close(one, other)
+
+
+def test_the_papers_extractor_sees_the_picture_alone(body: BodyModel, tmp_path: Path) -> None:
+    config = replace(SMALL, extractor=ResNetConfig(base=8, decoder=(16, 16, 16), features=8))
+    network = BodyNetwork(config, BodyVolume.on(body, VolumeConfig(kernels=60, clutter=4))).eval()
+    image = torch.rand(1, 3, 256, 256)
+    seen, other = (network.extractor(image, random_guide(1)) for _ in range(2))
+    assert seen.features.shape == (1, 8, 64, 64)
+    assert seen.trunk.shape[1] == config.extractor.trunk
+    torch.testing.assert_close(seen.features, other.features)
+    torch.testing.assert_close(seen.features.norm(dim=1), torch.ones(1, 64, 64))
+    moved = network.extractor(image.roll(16, dims=3), random_guide(1)).features
+    assert not torch.allclose(moved, seen.features)
+    network.save(tmp_path / "paper.safetensors", {})
+    assert BodyNetwork.load(tmp_path / "paper.safetensors", body).config == config
+
+
+def test_a_resnet_50_has_its_number_of_weights() -> None:
+    stages = ResNetExtractor(ResNetConfig()).stages
+    # 25.6 million less the classifier's 2.05 and the stem's 0.01 (He et al. 2016; torchvision's listing)
+    assert sum(value.numel() for value in stages.parameters()) == pytest.approx(23.5e6, rel=0.01)
 
 
 def random_guide(count: int) -> dict[str, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,24 @@ from tracker.body.model import BodyModel
 from tracker.errors import InputError
 from tracker.networks.extractor import ExtractorConfig, LiveExtractor
 from tracker.networks.heads import HeadConfig, PartAttentionHead
+from tracker.networks.resnet import ResNetConfig, ResNetExtractor
 from tracker.tensor_file import load_tensors, save_tensors
 from tracker.volume import BodyVolume, VolumeConfig
 
 _PURPOSE = "the tracker's network weights"
 
 
+_EXTRACTORS: dict[type, Callable[[Any], LiveExtractor | ResNetExtractor]] = {
+    ExtractorConfig: LiveExtractor,
+    ResNetConfig: ResNetExtractor,
+}
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Sizes of the trained networks."""
 
-    extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
+    extractor: ExtractorConfig | ResNetConfig = field(default_factory=ExtractorConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
 
 
@@ -36,8 +43,8 @@ class BodyNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, volume: BodyVolume) -> None:
         super().__init__()
         self.config, self.volume = config, volume
-        self.extractor = LiveExtractor(config.extractor)
-        self.head = PartAttentionHead(config.extractor.width[-1], config.head)
+        self.extractor: LiveExtractor | ResNetExtractor = _EXTRACTORS[type(config.extractor)](config.extractor)
+        self.head = PartAttentionHead(config.extractor.trunk, config.head)
         size = config.extractor.features
         self.bank = nn.Parameter(torch.randn(volume.count, volume.config.orientations, size))
         self.clutter = nn.Parameter(torch.randn(volume.config.clutter, size))

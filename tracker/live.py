@@ -272,7 +272,7 @@ class LiveSession:
             self._warm_up(source, overlay)
             self._frames = stack.enter_context(LatestFrames(source))
             stack.callback(self._end_recording, source)
-            for tracked in stack.enter_context(closing(read_ahead(self._tracked(), size=1))):
+            for tracked in stack.enter_context(closing(read_ahead(self._tracked(), size=1, name="track"))):
                 drawn = None if tracked is None else self._show(tracked, source, overlay)
                 if interrupt.requested or not self._obey(self._screen.key(), drawn, source):
                     break

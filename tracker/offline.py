@@ -1,8 +1,8 @@
 """The `track` job: one input from beginning to end into one folder of results.
 
-Decoding, finding people, posing them, drawing and encoding go on at once, each in a thread of its own, in order,
-nothing dropped. Zero-phase smoothing looks both ways in time: the files are smoothed when the last frame has come, and
-the pictures wait a second before they are drawn, which is as far as the filter sees.
+Decoding, finding people, looking at them, posing them, drawing and encoding go on at once, each in a thread of its own,
+in order, nothing dropped. Zero-phase smoothing looks both ways in time: the files are smoothed when the last frame has
+come, and the pictures wait a second before they are drawn, which is as far as the filter sees.
 """
 
 from __future__ import annotations
@@ -129,8 +129,9 @@ class _Run:
         label = f"tracking {source.info.name}"
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
-            closing(read_ahead(self._timed(source))) as frames,
-            closing(read_ahead(map(self._tracker.find, frames))) as everybody,
+            closing(read_ahead(self._timed(source), name="decode")) as frames,
+            closing(read_ahead(map(self._tracker.find, frames), name="find")) as located,
+            closing(read_ahead(map(self._tracker.look, located), name="look")) as everybody,
         ):
             for found in everybody:
                 yield found

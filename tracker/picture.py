@@ -16,7 +16,6 @@ from tracker.camera import Camera
 from tracker.errors import RunError
 from tracker.fit import BodyState, FitResult
 from tracker.kinematics import LandmarkRig
-from tracker.networks.guide import SEEN
 from tracker.networks.landmark_network import SIDE
 from tracker.picture_network import PictureModel
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Look
@@ -71,7 +70,8 @@ class CropReader:
         """camera: of the crop. Raises RunError when the engine fails."""
         four = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
         planes = np.multiply(look.image.transpose(2, 0, 1)[None], 1 / 255, dtype=np.float32, order="C")
-        maps = {name: np.ascontiguousarray(look.maps[name][None]) for name in SEEN}
+        wanted = [name for name in self._engine.inputs if name in look.maps]
+        maps = {name: np.ascontiguousarray(look.maps[name][None]) for name in wanted}
         try:
             found = self._engine.run({"crops": planes, "cameras": four[None].astype(np.float32), **maps})
         except BackendError as error:

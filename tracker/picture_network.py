@@ -29,10 +29,13 @@ _MAPS = {
     "heatmaps": (LANDMARKS, MAP, MAP),
     **{name: (channels, side, side) for name, (channels, side) in FEATURES.items()},
 }
-INPUTS: dict[str, tuple[int, ...]] = {**_CROPS, **{name: _MAPS[name] for name in SEEN}}
-"""Name → size for one crop: the crop, its camera, and what the landmark network says of it."""
 _FORMAT = 2
 """Goes up when the exported file changes for the same networks, so that old files in caches are left alone."""
+
+
+def input_sizes(network: BodyNetwork) -> dict[str, tuple[int, ...]]:
+    """Name → size for one crop: the crop, its camera, and what the network reads of the landmark network's maps."""
+    return {**_CROPS, **{name: _MAPS[name] for name in SEEN if name in (*network.extractor.reads, *network.head.reads)}}
 
 
 def output_sizes(features: int) -> dict[str, tuple[int, ...]]:
@@ -52,11 +55,12 @@ class PictureNetwork(nn.Module):
     def __init__(self, network: BodyNetwork) -> None:
         super().__init__()
         self._network = network
+        self._names = [name for name in input_sizes(network) if name in _MAPS]
 
     def forward(self, crops: Tensor, cameras: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
-        """crops: (B, 3, 256, 256) RGB in 0..1; cameras: (B, 4) fx, fy, cx, cy px of the crops; maps: SEEN's.
-        Gives `output_sizes`."""
-        guide = guide_of(dict(zip(SEEN, maps, strict=True)))
+        """crops: (B, 3, 256, 256) RGB in 0..1; cameras: (B, 4) fx, fy, cx, cy px of the crops; maps: those
+        of `input_sizes`. Gives `output_sizes`."""
+        guide = guide_of(dict(zip(self._names, maps, strict=True)))
         seen = self._network.extractor(crops, guide)
         first = self._network.head(seen.trunk, guide, cameras)
         return seen.features, first.rotations, first.betas, first.root, first.parts
@@ -78,7 +82,7 @@ class PictureModel:
             name="picture-batch" if dynamic_batch else "picture",
             module=lambda: PictureNetwork(self.network).eval(),
             onnx=lambda: self._onnx(dynamic_batch),
-            inputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in INPUTS.items()),
+            inputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in input_sizes(self.network).items()),
             outputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in sizes.items()),
         )
 
@@ -101,6 +105,6 @@ class PictureModel:
     def export(self, target: Path, dynamic_batch: bool) -> None:
         """Writes the network to an ONNX file. Raises OSError when it cannot be written."""
         count = 2 if dynamic_batch else 1  # sizes of one in the example would be taken for sizes that always are one
-        example = {name: torch.ones(count, *size) for name, size in INPUTS.items()}
+        example = {name: torch.ones(count, *size) for name, size in input_sizes(self.network).items()}
         names = tuple(output_sizes(self.network.config.extractor.features))
         export_onnx(PictureNetwork(self.network).eval(), example, names, target, dynamic_batch)

@@ -23,7 +23,7 @@ from tracker.inverse_kinematics import InverseKinematics
 from tracker.keypoints import landmark_to_joint_matrix
 from tracker.kinematics import LandmarkRig, Outline
 from tracker.networks.landmark_network import FEATURES
-from tracker.picture import PictureConfig, Pictures
+from tracker.picture import PictureConfig, Pictures, PictureView
 from tracker.pose_prior import PosePrior
 from tracker.predictor import MotionPredictor
 from tracker.prior import JointPrior
@@ -55,7 +55,7 @@ class TrackerConfig:
     """A user's SMPL file; None is the built-in free body."""
 
 
-STAGES = ("detect", "identify", "fit", "smooth")
+STAGES = ("detect", "identify", "picture", "fit", "smooth")
 _TIMED_FRAMES = 100_000
 """Calls of each stage whose times are kept, so that a camera that runs for days does not fill the memory."""
 _FORGET_SECONDS = 60.0
@@ -90,6 +90,8 @@ class Found:
 
     frame: Frame
     people: Sequence[TrackedDetection]
+    views: Mapping[int, PictureView] = field(default_factory=dict)
+    """What the picture's networks see of each, by identity; of those only who were looked at."""
 
 
 class Tracker:
@@ -172,11 +174,11 @@ class Tracker:
 
     def step(self, frame: Frame) -> list[Person]:
         """The people in a frame, by identity. Frames come in the order of their time."""
-        return self.pose(self.find(frame))
+        return self.pose(self.look(self.find(frame)))
 
     def find(self, frame: Frame) -> Found:
-        """The first half of a step: who is where in the frame. It knows nothing of the second half, so that a thread
-        may find people in the next frame while another poses those of this one."""
+        """The first third of a step: who is where in the frame. It knows nothing of the others, so that a thread may
+        find people in the next frame while others look at those of this one and pose them."""
         clock = _StageClock(self.stage_seconds)
         detections = self.detector.detect(frame, self.identity.predicted_boxes(frame.time))
         clock.lap("detect")
@@ -184,13 +186,24 @@ class Tracker:
         clock.lap("identify")
         return Found(frame, tracked)
 
+    def look(self, found: Found) -> Found:
+        """The second third: what the networks see in the picture of each. In the order of the frames, too."""
+        clock = _StageClock(self.stage_seconds)
+        camera = self.config.camera.for_size(*found.frame.size)
+        views = {}
+        if self._pictures is not None:
+            looks = {t.person_id: t.detection.look for t in found.people}
+            views = {key: self._pictures.view(look, camera) for key, look in looks.items() if look is not None}
+        clock.lap("picture")
+        return replace(found, views=views)
+
     def pose(self, found_people: Found) -> list[Person]:
-        """The second half of a step: what pose they have, by identity. One call for each `find`, in the same order."""
+        """The last third: what pose they have, by identity. One call for each `find`, in the same order."""
         clock = _StageClock(self.stage_seconds)
         frame, tracked = found_people.frame, found_people.people
         camera = self.config.camera.for_size(*frame.size)
         with self._blas.limit(limits=1, user_api="blas"):
-            found = {t.person_id: self._fit(frame.time, camera, t.person_id, t.detection) for t in tracked}
+            found = {t.person_id: self._fit(frame.time, camera, t, found_people.views) for t in tracked}
         clock.lap("fit")
         people = {key: self._smoothed(key, frame.time, camera, *fit) for key, fit in found.items()}
         people |= self._coasting(frame.time, camera, set(found))
@@ -222,15 +235,15 @@ class Tracker:
         safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
         return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
 
-    def _fit(self, time: float, camera: Camera, person_id: int, detection: Detection) -> tuple[BodyState, Array, float]:
-        view = None
-        if self._pictures is not None and detection.look is not None:
-            view = self._pictures.view(detection.look, camera)
+    def _fit(
+        self, time: float, camera: Camera, tracked: TrackedDetection, views: Mapping[int, PictureView]
+    ) -> tuple[BodyState, Array, float]:
+        person_id, detection = tracked.person_id, tracked.detection
         seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
             self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor, self._kinematics)
         track = self._tracks[person_id]
-        result = track.update(time, seen, view)
+        result = track.update(time, seen, views.get(person_id))
         cost = result.cost / len(detection.visibility)
         believed = self._trust(cost, result.state, camera, detection)
         if believed < self.config.trust.restart_below:

@@ -71,7 +71,7 @@ class Stage(Generic[Item]):
             yield item
 
 
-def read_ahead(items: Iterable[Item], size: int = 4) -> Generator[Item, None, None]:
+def read_ahead(items: Iterable[Item], size: int = 4, name: str = "read ahead") -> Generator[Item, None, None]:
     """The same items, fetched in a thread of their own, at most `size` ahead of the one that is taken."""
     waiting: queue.Queue[Item | _End] = queue.Queue(size)
     stop = threading.Event()
@@ -86,7 +86,7 @@ def read_ahead(items: Iterable[Item], size: int = 4) -> Generator[Item, None, No
             errors.append(error)
         _put_unless(stop, waiting, _End())
 
-    thread = threading.Thread(target=fetch, name="read ahead", daemon=True)
+    thread = threading.Thread(target=fetch, name=name, daemon=True)
     thread.start()
     try:
         while not isinstance(item := waiting.get(), _End):

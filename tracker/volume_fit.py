@@ -31,6 +31,7 @@ from kernels.values import (
 from tracker.errors import InputError
 from tracker.fit import BodyState
 from tracker.geometry import skew
+from tracker.networks.guide import MAP
 from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Pose
 
 if TYPE_CHECKING:
@@ -153,6 +154,12 @@ class VolumeFitter:
     def look(self, seen: Observation, camera: Array, state: BodyState) -> VolumeFit:
         """What the map says of a pose as it is."""
         return self._looked_at(seen, camera, _parameters(state))
+
+    def rendered(self, camera: Array, state: BodyState) -> Tensor:
+        """(64, 64, D): the volume's features in a pose, unit length where it is. camera: as `score`'s."""
+        cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
+        drawn = ellipsoids.render(self._posed(torch.from_numpy(_parameters(state)).float()[None]), cameras, (MAP, MAP))
+        return torch.nn.functional.normalize(drawn.features[0], dim=-1)
 
     def _looked_at(self, seen: Observation, camera: Array, parameters: Array) -> VolumeFit:
         posed = self._posed(torch.from_numpy(parameters).float()[None])

@@ -39,6 +39,11 @@ class ExtractorConfig:
     guided: bool = True
     """False hides the landmark network's maps (they read 0): what they are worth."""
 
+    @property
+    def trunk(self) -> int:
+        """Channels of the maps that heads read."""
+        return self.width[-1]
+
 
 @dataclass(frozen=True)
 class Extracted:
@@ -52,6 +57,9 @@ class Extracted:
 
 class LiveExtractor(nn.Module):
     """From crops and their guides to features at 1/4 of the resolution."""
+
+    reads = tuple(name for names in _INPUTS.values() for name in names)
+    """What it takes of the guide."""
 
     def __init__(self, config: ExtractorConfig) -> None:
         super().__init__()

@@ -35,10 +35,13 @@ SEEN = ("landmarks", "metric", "mask", "heatmaps", *FEATURES)
 
 
 def guide_of(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The guide to B crops, of SEEN: probabilities instead of logits, the mask at the maps' resolution."""
-    mask = functional.avg_pool2d(torch.sigmoid(maps["mask"]), SIDE // MAP)
-    kept = {name: maps[name] for name in SEEN if name not in ("mask", "heatmaps")}
-    return {**kept, "heatmaps": torch.sigmoid(maps["heatmaps"]), "mask": mask}
+    """The guide to B crops, of SEEN or a part of it: probabilities for logits, the mask at the maps' resolution."""
+    guide = dict(maps)
+    if "heatmaps" in maps:
+        guide["heatmaps"] = torch.sigmoid(maps["heatmaps"])
+    if "mask" in maps:
+        guide["mask"] = functional.avg_pool2d(torch.sigmoid(maps["mask"]), SIDE // MAP)
+    return guide
 
 
 class LandmarkGuide:

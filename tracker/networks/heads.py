@@ -51,6 +51,9 @@ class FirstPose:
 class PartAttentionHead(nn.Module):
     """Pose, shape and place of the person in the crop."""
 
+    reads = ("embedding", "landmarks", "metric")
+    """What it takes of the guide."""
+
     def __init__(self, trunk: int, config: HeadConfig) -> None:
         super().__init__()
         self.parts = nn.Conv2d(trunk, NUM_PARTS, 1)
@@ -76,7 +79,7 @@ class PartAttentionHead(nn.Module):
         parts = self.parts(trunk)
         attention = torch.softmax(parts[:, 1:].flatten(2), dim=2)
         pooled = attention @ self.pose(trunk).flatten(2).transpose(1, 2)
-        known = self.known(torch.cat([guide[name].flatten(1) for name in ("embedding", "landmarks", "metric")], dim=1))
+        known = self.known(torch.cat([guide[name].flatten(1) for name in self.reads], dim=1))
         whole = self.whole(torch.cat([known, pooled.flatten(1)], dim=1))
         each = torch.cat([pooled, whole[:, None].expand(-1, NUM_JOINTS, -1)], dim=2)
         six = torch.einsum("bjc,jcr->bjr", each, self.rotation) + self.rest

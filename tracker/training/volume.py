@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,18 +29,21 @@ from tracker.networks.guide import MAP
 from tracker.networks.heads import FirstPose
 from tracker.networks.landmark_network import SIDE
 from tracker.paths import cache_folder
+from tracker.picture import PictureConfig
 from tracker.pipeline import TrackerConfig
 from tracker.synth.samples import AssetFolder, SampleConfig, SampleFactory, stream
 from tracker.training import losses
-from tracker.training.footage import FootageConfig, find_clips, label_footage, split_clips
+from tracker.training.footage import FootageConfig, LabelledCrop, find_clips, label_footage, split_clips
 from tracker.training.job import TrainingJob
 from tracker.training.loop import Curves, Schedule, keep_freed_memory, load_checkpoint, save_checkpoint
 from tracker.training.people import Batch, Example, Guided, Mixed, RealPeople
+from tracker.training.validation import Validation
 from tracker.volume import BodyVolume, VolumeConfig
 
 log = logging.getLogger("tracker")
 
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
+VALIDATION, SHEET = "validation.csv", "sheet.png"
 _TELL_EVERY = 20
 """Steps between two lines of the curves."""
 _KEPT = 4
@@ -82,6 +86,8 @@ class VolumeTraining:
     body_pixels: int = 192
     """Pixels of each crop whose features are compared with all kernels."""
     clutter_pixels: int = 64
+    validation: int = 12
+    """Held-out people who are looked at whenever the state is saved; as many again from held-out footage."""
     save_seconds: float = 120.0
     seed: int = 0
 
@@ -135,11 +141,16 @@ class _Run:
         self.schedule = Schedule(settings.steps, job.minutes, elapsed=seconds)
         self._curves = Curves(job.out / CURVES)
         self._curves.forget_after(self.step)
+        self._validated = Curves(job.out / VALIDATION)
+        self._validated.forget_after(self.step)
+        self._validation: Validation | None = None
         self._saved = seconds
 
     def go_on(self) -> None:
         """Until the schedule's end. Each step's examples depend on its number alone."""
         settings = self.settings
+        held_out = self._held_out()
+        self._validation = Validation(held_out, self.body) if held_out else None
         examples = _reused(self._examples(), self.step, settings)
         total = settings.steps if self.job.minutes is None else None
         with tqdm(total=total, initial=self.step, desc="training", unit="step", disable=None) as bar:
@@ -175,6 +186,28 @@ class _Run:
         at = (self.step, self.schedule.seconds)
         save_checkpoint(self.job.out / CHECKPOINT, self.network, self._optimizer, at)
         self._saved = self.schedule.seconds
+        if self._validation is not None:
+            self._validated.add({"step": self.step - 1, **self._validation(self.network, self.job.out / SHEET)})
+
+    def _held_out(self) -> list[Example]:
+        """People for the validation: other looks, shapes and clips than those to learn from."""
+        number, settings = self.settings.validation, self.settings
+        factory = sample_factory(replace(settings.samples, split="held_out"), self.job, self.body)
+        people = [Guided(factory).sample(i) for i in range(number)]
+        if self.job.footage is not None and number:
+            _, clips = split_clips(find_clips(self.job.footage), settings.footage)
+            real = RealPeople(self._labelled(clips), self.body)
+            people += [real.sample(i) for i in range(number)]
+        return people
+
+    def _labelled(self, clips: Sequence[Path]) -> list[LabelledCrop]:
+        """The crops of real clips that can be learned from. Raises InputError when there are none."""
+        # labelled by the landmark fit alone: what is trained must not be taught by itself
+        alone = TrackerConfig(picture=PictureConfig(enabled=False))
+        crops = list(label_footage(clips, self.settings.footage, alone, cache_folder() / "footage"))
+        if not crops:
+            raise InputError(f"--footage {self.job.footage}: no frame in which landmarks, mask and mesh agree")
+        return crops
 
     def _examples(self) -> Iterator[Example]:
         """Fresh examples from the number on that this step, and the reservoir before it, begin with."""
@@ -183,10 +216,7 @@ class _Run:
         source: Guided | Mixed = synthetic
         if self.job.footage is not None:
             train_clips, _ = split_clips(find_clips(self.job.footage), settings.footage)
-            cache = cache_folder() / "footage"
-            crops = list(label_footage(train_clips, settings.footage, TrackerConfig(), cache))
-            if not crops:
-                raise InputError(f"--footage {self.job.footage}: no frame in which landmarks, mask and mesh agree")
+            crops = self._labelled(train_clips)
             log.info("%d crops of real people", len(crops))
             source = Mixed(synthetic, RealPeople(crops, self.body), settings.real_share)
         start = _first_needed(self.step, settings)
