@@ -316,11 +316,14 @@ def recorded_settings(name: str, path: Path, protocols: tuple[str, ...], given: 
 
 
 def evaluation_job(given: dict[str, Any], out: Path) -> Any:
-    """Where a command's results go, and how it is run."""
+    """Where a command's results go, and how it is run: torch on one thread, as in the processes that it starts."""
     import os
+
+    import torch
 
     from tracker.evaluation.run import EvaluationJob
 
+    torch.set_num_threads(1)
     return EvaluationJob(out, given["workers"] or os.cpu_count() or 1, given["overwrite"])
 
 
