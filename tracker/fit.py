@@ -153,6 +153,8 @@ class FitResult:
     state: BodyState
     cost: float
     """½ Σ of the robust squared residuals."""
+    start_cost: float
+    """The cost that the fit started from."""
     posed: PosedPoints
     residual: Array
     """(33,) distance of each landmark in the picture, in standard deviations."""
@@ -244,6 +246,7 @@ class LandmarkFitter:
         """Levenberg–Marquardt from `start`; the cost only falls while the trained prior keeps its linearisation."""
         state, damping, problem = start, 1e-3, self._problem(seen, belief, start)
         system, landmarks = self._linearise(problem, state)
+        start_cost = system.cost
         for iteration in range(1, iterations + 1):
             if self._poses is not None and iteration % _HABIT_LASTS == 0:
                 problem = replace(problem, habit=self._habit(state))
@@ -259,7 +262,12 @@ class LandmarkFitter:
             damping = max(damping / 4.0, 1e-6)
             if fall < self.config.tolerance:
                 break
-        return self._result(state, belief, system, landmarks)
+        return replace(self._result(state, belief, system, landmarks), start_cost=start_cost)
+
+    def hidden(self, seen: Observation) -> Array:
+        """(24,) 0..1: how little is seen of how each joint is turned."""
+        share: Array = 1.0 - self._turn_evidence @ seen.visibility
+        return share
 
     def score(self, seen: Observation, belief: Belief, state: BodyState) -> float:
         """The cost of a state as it is."""
@@ -298,7 +306,7 @@ class LandmarkFitter:
 
     def _guess_pull(self, seen: Observation, belief: Belief, rotations: Array, spread: Array) -> RotationPull:
         """The less a joint is seen, the more it follows the guess. rotations: (24, 3, 3), spread: (24,) rad."""
-        config, hidden = self.config, 1 - self._turn_evidence @ seen.visibility
+        config, hidden = self.config, self.hidden(seen)
         weight = config.guess_weight * (config.guess_seen + (1 - config.guess_seen) * hidden)
         if belief.state is not None:
             weight *= min(belief.seconds / config.guess_seconds, 1.0)
@@ -326,7 +334,7 @@ class LandmarkFitter:
         information = schur - belief.betas_precision
         posed = PosedPoints(landmarks.points, landmarks.joints, landmarks.rest_joints, landmarks.world_rotations)
         residual = np.linalg.norm(landmarks.pixel_residual, axis=1)
-        return FitResult(state, system.cost, posed, residual, information, matrix)
+        return FitResult(state, system.cost, system.cost, posed, residual, information, matrix)
 
 
 def _drawn_to(rotations: Array, slope: Array) -> RotationPull:

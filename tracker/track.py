@@ -51,6 +51,8 @@ class TrackConfig:
     """Another start or reading must cost less than this part of the present one to be taken."""
     swap_seconds: float = 0.6
     """How long the detector may have left and right exchanged before it is believed."""
+    hidden: float = 0.25
+    """Where no joint is hidden more than this, the landmarks need no guess."""
     shape_seconds: float = 1.0
     """Frames closer in time than this tell the same about the shape, so they count as one."""
 
@@ -135,20 +137,35 @@ class PersonTrack:
     def update(self, time: float, seen: Observation, view: View | None = None) -> FitResult:
         """time: s, later than the call before. view: asks the picture, too."""
         belief = self._belief(time)
-        seen = self._unswapped(time, seen, belief)
-        if self._kinematics is not None:
-            belief = replace(belief, guess=self._kinematics(sight(seen)))
         if belief.state is None:
-            result = self._fit_anew(seen, belief, view)
+            result = self._fit_anew(seen, self._guessing(seen, belief), view)
         else:
-            result = self.fitter.fit(seen, belief, belief.state, self.fitter.config.iterations)
-            if self._costs and result.cost > self.config.surprise * float(np.median(self._costs)):
-                result = self._recover(seen, belief, result, view)
+            result = self._fit_on(time, seen, belief, belief.state, view)
         fitted = result if view is None else view.refine(result)
         # β's information is that of the landmarks, so it is their β that is learned
         self._learn_shape(time, result)
         self._remember(time, fitted)
         return fitted
+
+    def _guessing(self, seen: Observation, belief: Belief) -> Belief:
+        """The belief with what the trained inverse kinematics makes of the landmarks."""
+        return belief if self._kinematics is None else replace(belief, guess=self._kinematics(sight(seen)))
+
+    def _fit_on(self, time: float, seen: Observation, belief: Belief, start: BodyState, view: View | None) -> FitResult:
+        """From where the motion was heading."""
+        if self.fitter.hidden(seen).max() > self.config.hidden:
+            belief = self._guessing(seen, belief)
+        result = self.fitter.fit(seen, belief, start, self.fitter.config.iterations)
+        said = self._unswapped(time, seen, belief, result.start_cost)
+        if said is not seen:
+            seen = said
+            result = self.fitter.fit(seen, belief, start, self.fitter.config.iterations)
+        if not self._surprising(result.cost):
+            return result
+        return self._recover(seen, self._guessing(seen, belief), result, view)
+
+    def _surprising(self, cost: float) -> bool:
+        return bool(self._costs) and cost > self.config.surprise * float(np.median(self._costs))
 
     @property
     def has_pose(self) -> bool:
@@ -195,12 +212,12 @@ class PersonTrack:
         warm = self.fitter.score(seen, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result
 
-    def _unswapped(self, time: float, seen: Observation, belief: Belief) -> Observation:
-        """The observation, its sides exchanged back if for a moment the detector has mistaken left for right."""
-        if belief.state is None or not self._costs:
-            return seen
-        as_said = self.fitter.score(seen, belief, belief.state)
-        if as_said < self.config.surprise * float(np.median(self._costs)):
+    def _unswapped(self, time: float, seen: Observation, belief: Belief, as_said: float) -> Observation:
+        """The observation, its sides exchanged back if for a moment the detector has mistaken left for right.
+
+        as_said: what the predicted pose costs under the observation as it is.
+        """
+        if belief.state is None or not self._surprising(as_said):
             self._swapped_since = None
             return seen
         other = mirrored(seen)
