@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from itertools import count, islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +22,9 @@ from tracker.synth.samples.look import look_up
 
 SMALL = SampleConfig(outfits=2, backgrounds=2)
 SEEDS = range(10)
+
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +120,28 @@ def test_samples_depend_on_config_and_seed_alone(samples: list[Sample], body: Bo
 def test_processes_give_the_same_samples_in_order(factory: SampleFactory, samples: list[Sample]) -> None:
     made = list(islice(stream(factory, count(), workers=2), 9))
     assert all((a.image == b.image).all() for a, b in zip(made, samples, strict=False))
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os\nfrom itertools import count\nfrom tracker.synth.samples import stream\n"
+        "class Maker:\n    def sample(self, seed):\n        return os.getpid()\n"
+        "if __name__ == '__main__':\n    print(next(stream(Maker(), count(), 1)), flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], cwd=ROOT, capture_output=True, text=True, check=False)
+    worker = int(done.stdout)
+    for _ in range(200):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        if Path(f"/proc/{worker}/stat").exists() and Path(f"/proc/{worker}/stat").read_text().split()[2] == "Z":
+            return  # ended, and waits to be asked how by a process that does not ask
+        time.sleep(0.1)
+    pytest.fail("the worker outlives its parent")
 
 
 def test_without_workers_the_stream_runs_here(factory: SampleFactory, samples: list[Sample]) -> None:

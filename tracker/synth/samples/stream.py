@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -59,9 +61,18 @@ def _start(factory: bytes) -> None:
     """One thread for each process: there are as many processes as the caller wants busy."""
     global _factory
     _factory = pickle.loads(factory)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     threadpool_limits(1)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent is killed would wait for its orders for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _make(seeds: list[int]) -> list[Any]:
