@@ -10,7 +10,7 @@ demo: setup
 	$(PY) run.py demo --overwrite
 
 test: setup lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto
 
 # On a machine with an NVIDIA GPU that has torch, numpy and pytest: tests, sanitizer and benchmark of the CUDA kernels.
 test-gpu:
