@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
 from tracker.trust import TrustConfig, cover_of, trust
 from tracker.types import Array, Detection, Frame, Person, Pose, TrackedDetection
+
+_log = logging.getLogger("tracker")
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,10 @@ class Tracker:
         """
         config = config or TrackerConfig()
         body = load_body(config.body)
-        if not config.picture.enabled or body.name != FREE_BODY_NAME:
+        asked = config.picture.enabled and body.name == FREE_BODY_NAME
+        if config.picture.enabled and not asked:
+            _log.info("%s: fitted to landmarks alone; the picture's networks know the built-in body only", body.name)
+        if not asked:
             return cls(config, body, LandmarkDetector(config.detect))
         detector = LandmarkDetector(replace(config.detect, features=tuple(FEATURES)))
         return cls(config, body, detector, Pictures(body, LandmarkRig.from_body(body), config.picture))
