@@ -104,7 +104,7 @@ def test_an_engine_that_is_off_does_not_agree() -> None:
 def test_example_pictures_are_of_a_person() -> None:
     network = NETWORKS["landmarks-batch"]()
     (pictures,) = example_inputs(network, 2).values()
-    assert pictures.shape == (2, 3, 256, 256)
+    assert pictures.shape == (2, 256, 256, 3)
     assert not np.array_equal(pictures[0], pictures[1])
     with torch.inference_mode():
         outputs = network.module()(torch.from_numpy(pictures))
