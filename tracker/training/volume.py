@@ -101,7 +101,7 @@ def train(job: TrainingJob) -> str:
     keep_freed_memory()
     torch.manual_seed(settings.seed)
     body = load_body(None)
-    run = _Run(job, settings, body)
+    run = VolumeTrainer(job, settings, body)
     run.go_on()
     run.network.save(path, {"steps": run.step, **job.provenance(_material(job))})
     return f"trained {run.step} steps in {run.schedule.seconds / 60:.0f} minutes: {path}"
@@ -119,8 +119,8 @@ def _material(job: TrainingJob) -> str:
     return f"synthetic people{dressed}; {motion}{real}"
 
 
-class _Run:
-    """One training under way."""
+class VolumeTrainer:
+    """One training under way. `advance` alone also serves whoever makes the batches themselves."""
 
     def __init__(self, job: TrainingJob, settings: VolumeTraining, body: BodyModel) -> None:
         self.job, self.settings, self.body = job, settings, body
@@ -151,16 +151,16 @@ class _Run:
         settings = self.settings
         held_out = self._held_out()
         self._validation = Validation(held_out, self.body) if held_out else None
-        examples = _reused(self._examples(), self.step, settings)
+        examples = _reused(self.examples(), self.step, settings)
         total = settings.steps if self.job.minutes is None else None
         with tqdm(total=total, initial=self.step, desc="training", unit="step", disable=None) as bar:
             while self.schedule.progress(self.step) < 1:
-                values = self._advance(Batch.of(next(examples), self._device))
+                values = self.advance(Batch.of(next(examples), self._device))
                 bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()}, refresh=False)
                 bar.update()
-        self._save()
+        self.save()
 
-    def _advance(self, batch: Batch) -> dict[str, float]:
+    def advance(self, batch: Batch) -> dict[str, float]:
         factor = self.schedule.factor(self.step)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
@@ -179,10 +179,10 @@ class _Run:
         if self.step % _TELL_EVERY == 0:
             self._curves.add({"step": self.step - 1, "seconds": self.schedule.seconds, "rate": factor, **seen})
         if self.schedule.seconds - self._saved > self.settings.save_seconds:
-            self._save()
+            self.save()
         return seen
 
-    def _save(self) -> None:
+    def save(self) -> None:
         at = (self.step, self.schedule.seconds)
         save_checkpoint(self.job.out / CHECKPOINT, self.network, self._optimizer, at)
         self._saved = self.schedule.seconds
@@ -209,7 +209,7 @@ class _Run:
             raise InputError(f"--footage {self.job.footage}: no frame in which landmarks, mask and mesh agree")
         return crops
 
-    def _examples(self) -> Iterator[Example]:
+    def examples(self) -> Iterator[Example]:
         """Fresh examples from the number on that this step, and the reservoir before it, begin with."""
         settings = self.settings
         synthetic = Guided(sample_factory(settings.samples, self.job, self.body))
