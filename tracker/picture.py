@@ -34,7 +34,7 @@ class PictureConfig:
     enabled: bool = True
     """Let the networks look at the picture of whoever is followed, and fit the volume to what they see."""
     weights: Path = WEIGHTS
-    threads: int = 2
+    threads: int = 1
     """For the networks."""
     fit: VolumeFitConfig = field(default_factory=VolumeFitConfig)
 

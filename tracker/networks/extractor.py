@@ -73,7 +73,7 @@ class LiveExtractor(nn.Module):
         before = dict(zip(LEVELS, (0, *config.width[:-1]), strict=True))
         width = dict(zip(LEVELS, config.width, strict=True))
         self.mix = nn.ModuleDict({str(s): _conv(read[s] + before[s], width[s], 1) for s in LEVELS})
-        self.body = nn.ModuleDict({str(s): _Residual(width[s]) for s in LEVELS})
+        self.body = nn.ModuleDict({str(s): Residual(width[s]) for s in LEVELS})
         self.head = nn.Conv2d(width[64], config.features, 1)
 
     def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
@@ -109,7 +109,7 @@ class Standardised(nn.BatchNorm2d):
         )
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """x + 3×3 convolution of x."""
 
     def __init__(self, width: int) -> None:

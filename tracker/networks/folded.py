@@ -9,13 +9,14 @@ are read by one convolution with a stride.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tracker.networks.extractor import INPUTS, LEVELS, PATCH, Extracted, LiveExtractor, Standardised
+from tracker.networks.extractor import INPUTS, LEVELS, PATCH, Extracted, LiveExtractor, Residual, Standardised
 
 _MIDDLE = 0.5
 """What the extractor takes from the crop's pixels in 0..1."""
@@ -26,9 +27,9 @@ class FoldedExtractor(nn.Module):
 
     def __init__(self, extractor: LiveExtractor) -> None:
         super().__init__()
-        self._stem = None if extractor.stem is None else _on_pixels(extractor.stem[0])
+        self._stem = None if extractor.stem is None else _on_pixels(cast(nn.Conv2d, extractor.stem[0]))
         self._mix = nn.ModuleList(_Mix(extractor, level) for level in LEVELS)
-        self._body = nn.ModuleList(_fused(extractor.body[str(level)].conv) for level in LEVELS)
+        self._body = nn.ModuleList(_fused(cast(Residual, extractor.body[str(level)]).conv) for level in LEVELS)
         self._head = extractor.head
 
     def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
@@ -49,18 +50,19 @@ class _Mix(nn.Module):
 
     def __init__(self, extractor: LiveExtractor, level: int) -> None:
         super().__init__()
-        whole = _fused(extractor.mix[str(level)])
-        scales = [extractor.scale[name] for name in INPUTS[level]]
+        whole = _fused(cast(nn.Sequential, extractor.mix[str(level)]))
+        scales = [cast(Standardised, extractor.scale[name]) for name in INPUTS[level]]
         sizes = [scale.num_features for scale in scales]
         rest = whole.in_channels - sum(sizes)
         stem = extractor.config.stem if level == LEVELS[-1] else 0
         weights = whole.weight.detach().split([*sizes, *(size for size in (stem, rest - stem) if size)], dim=1)
         guided = float(extractor.config.guided)
         folded = [_unscaled(weight, scale, guided) for weight, scale in zip(weights, scales, strict=False)]
-        bias = whole.bias.detach() + sum(offset for _, offset in folded)  # type: ignore[union-attr]
+        assert whole.bias is not None
+        bias = whole.bias.detach() + torch.stack([offset for _, offset in folded]).sum(0)
         weights = [*(weight for weight, _ in folded), *weights[len(folded) :]]
-        self._maps = nn.ModuleList(_one_by_one(weight) for weight in weights)
-        self._maps[0].bias = nn.Parameter(bias, requires_grad=False)
+        biases = [bias, *(None for _ in weights[1:])]
+        self._maps = nn.ModuleList(map(_convolution, weights, biases))
 
     def forward(self, maps: Sequence[Tensor], coarser: Tensor | None) -> Tensor:
         total = self._maps[0](maps[0])
@@ -79,24 +81,24 @@ def _unscaled(weight: Tensor, scale: Standardised, guided: float) -> tuple[Tenso
     return weight * slope[None, :, None, None], -weight[:, :, 0, 0] @ (slope * scale.running_mean)
 
 
-def _one_by_one(weight: Tensor) -> nn.Conv2d:
-    convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False)
-    convolution.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
-    return convolution
-
-
 def _on_pixels(patches: nn.Conv2d) -> nn.Conv2d:
     """From the 1×1 convolution of a crop's patches, less the middle, to a convolution of the crop."""
     weight = patches.weight.detach().reshape(-1, 3, PATCH, PATCH)
-    convolution = nn.Conv2d(3, len(weight), PATCH, stride=PATCH)
     assert patches.bias is not None
-    convolution.weight = nn.Parameter(weight, requires_grad=False)
-    convolution.bias = nn.Parameter(patches.bias.detach() - _MIDDLE * weight.sum((1, 2, 3)), requires_grad=False)
-    return convolution
+    return _convolution(weight, patches.bias.detach() - _MIDDLE * weight.sum((1, 2, 3)))
+
+
+def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """Patch after patch, as large as the weights (out, in, side, side)."""
+    outputs, inputs, side, _ = weight.shape
+    convolution = nn.Conv2d(inputs, outputs, side, stride=side, bias=bias is not None)
+    convolution.weight.data = weight.contiguous()
+    if bias is not None:
+        convolution.bias.data = bias  # type: ignore[union-attr]
+    return convolution.requires_grad_(False)
 
 
 def _fused(conv: nn.Sequential) -> nn.Conv2d:
     """A convolution with the batch normalisation behind it."""
-    convolution, normalisation = conv[0], conv[1]
-    fused: nn.Conv2d = fuse_conv_bn_eval(convolution, normalisation)
+    fused = fuse_conv_bn_eval(cast(nn.Conv2d, conv[0]), cast(nn.BatchNorm2d, conv[1]))
     return fused.requires_grad_(False)
