@@ -118,7 +118,7 @@ class PictureView:
         """What the picture adds to the cost of a landmark fit."""
         turned = state.turned(self._roll, self._rig.root_at_rest(state.betas))
         nll = self._fitter.score(self._observed, self._reading.map_camera, [turned])[0]
-        return self._fitter.config.likelihood_weight * float(nll)
+        return self._fitter.config.pixel_weight * float(nll)
 
     def refine(self, found: FitResult) -> FitResult:
         """The pose that landmarks and picture agree on, with how far the picture supports each joint."""
