@@ -18,7 +18,7 @@ from kernels import backend, body_step_gpu, build, ellipsoids, reference
 from kernels.backend import Implementation
 from kernels.checks import check_tensor
 from kernels.ellipsoids import real_type, structure, suffix
-from kernels.values import Adam, FeatureBank, FitProblem, FitResult, PosedBody, Prior, SkinnedBody
+from kernels.values import Adam, Evaluation, FeatureBank, FitProblem, FitResult, PosedBody, Prior, SkinnedBody
 
 
 def pose(body: SkinnedBody, parameters: Tensor, implementation: Implementation | None = None) -> PosedBody:
@@ -42,12 +42,10 @@ def mix_features(
     return _MIX[chosen].apply(limbs, body, bank)
 
 
-def value_and_gradient(
-    problem: FitProblem, parameters: Tensor, implementation: Implementation | None = None
-) -> tuple[Tensor, Tensor]:
-    """(B,) the whole loss of parameters (B, X), and its gradient (B, X): one step's work without the update."""
+def evaluate(problem: FitProblem, parameters: Tensor, implementation: Implementation | None = None) -> Evaluation:
+    """The whole loss of parameters (B, X), its gradient, and what the picture shows: one step without the update."""
     _check_parameters(problem, parameters)
-    return _VALUE[backend.choose(parameters, implementation)](problem, parameters)
+    return _EVALUATE[backend.choose(parameters, implementation)](problem, parameters)
 
 
 def fit(problem: FitProblem, start: Tensor, adam: Adam, implementation: Implementation | None = None) -> FitResult:
@@ -75,6 +73,7 @@ _BODY = structure(
 )
 _BANK = structure("features orientations limb", "n_orientations channels", "kappa")
 _POSED = structure("joints points precisions limbs")
+_EVALUATION = structure("loss gradient occlusion weight support")
 _TERMS = structure(
     "targets confidence linear_matrix linear_target prior",
     "linear_rows steps",
@@ -218,13 +217,18 @@ class _MixCpu(torch.autograd.Function):
         return gradient, None, None
 
 
-def _value_cpu(problem: FitProblem, parameters: Tensor) -> tuple[Tensor, Tensor]:
-    callback = _callback(problem)
-    loss, gradient = parameters.new_empty(parameters.shape[0]), torch.empty_like(parameters)
-    _call("body_loss", parameters.dtype, _c_problem(problem, callback, None), parameters, loss, gradient)
+def _evaluate_cpu(problem: FitProblem, parameters: Tensor) -> Evaluation:
+    callback, batch, new = _callback(problem), parameters.shape[0], parameters.new_empty
+    size, kernels = problem.observation.features.shape[1:3], problem.body.kernels
+    found = Evaluation(
+        new(batch), torch.empty_like(parameters), new((batch, *size)), new((batch, kernels)), new((batch, kernels))
+    )
+    pointers = (found.loss, found.gradient, found.occlusion, found.weight, found.support)
+    out = _EVALUATION[parameters.dtype](*map(build.pointer, pointers))
+    _call("body_loss", parameters.dtype, _c_problem(problem, callback, None), parameters, out)
     if callback is not None:
         callback.raise_first()
-    return loss, gradient
+    return found
 
 
 def _fit_cpu(problem: FitProblem, start: Tensor, adam: Adam) -> FitResult:
@@ -239,10 +243,10 @@ def _fit_cpu(problem: FitProblem, start: Tensor, adam: Adam) -> FitResult:
 
 _POSE = {Implementation.CPU: _PoseCpu, Implementation.CUDA: body_step_gpu.Pose}
 _MIX = {Implementation.CPU: _MixCpu, Implementation.CUDA: body_step_gpu.Mix}
-_VALUE = {
-    Implementation.REFERENCE: reference.body_value_and_gradient,
-    Implementation.CPU: _value_cpu,
-    Implementation.CUDA: body_step_gpu.value_and_gradient,
+_EVALUATE = {
+    Implementation.REFERENCE: reference.evaluate,
+    Implementation.CPU: _evaluate_cpu,
+    Implementation.CUDA: body_step_gpu.evaluate,
 }
 _FIT = {
     Implementation.REFERENCE: reference.fit,

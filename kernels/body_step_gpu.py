@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from kernels.ellipsoids_gpu import (
     scene_of,
     seen_fields,
 )
-from kernels.values import Adam, FeatureBank, FitProblem, FitResult, SkinnedBody
+from kernels.values import Adam, Evaluation, FeatureBank, FitProblem, FitResult, SkinnedBody
 
 _JOINT_THREADS = 64
 _POINT_THREADS = 128
@@ -191,10 +192,19 @@ class Mix(torch.autograd.Function):
         return gradient, None, None
 
 
+class Verdict(NamedTuple):
+    """Where to put what the picture says of a pose, as `Likelihood` has it; weight and support are added to."""
+
+    occlusion: Tensor | None = None
+    weight: Tensor | None = None
+    support: Tensor | None = None
+
+
 class Fitter:
     """The buffers of a fit, and its launches."""
 
-    def __init__(self, problem: FitProblem) -> None:
+    def __init__(self, problem: FitProblem, verdict: Verdict | None = None) -> None:
+        self._verdict = verdict or Verdict()
         body, batch = problem.body, problem.cameras.shape[0]
         kernels, _, channels = problem.bank.features.shape
         device, new = body.joints.device, body.joints.new_empty
@@ -238,10 +248,11 @@ class Fitter:
         tensors = (self.posing.points, self.posing.precisions, self.features)
         scene = scene_of(tensors, self._boxes, self._view)
         launch_boxes(scene)
-        gradients = Gradients(*map(pointer, (self._g_points, self._g_precisions, self._g_features, None, None)))
+        occlusion, *sums = self._verdict
+        gradients = Gradients(*map(pointer, (self._g_points, self._g_precisions, self._g_features, *sums)))
         weight = self.problem.terms.likelihood_weight
         seen = seen_fields(self.problem.observation)
-        arguments = LikelihoodArguments(scene, *seen, weight, pointer(self.loss), None, gradients)
+        arguments = LikelihoodArguments(scene, *seen, weight, pointer(self.loss), pointer(occlusion), gradients)
         cuda.launch("ellipsoids_likelihood", self._view.tiles, TILE_THREADS, arguments)
 
     def _terms(self) -> ctypes.Structure:
@@ -316,12 +327,15 @@ class FitLoop:
         cuda.launch("body_adam", (fitter.parameters.shape[0], 1), _POINT_THREADS, arguments)
 
 
-def value_and_gradient(problem: FitProblem, parameters: Tensor) -> tuple[Tensor, Tensor]:
-    """`body_step.value_and_gradient`."""
-    fitter = Fitter(problem)
+def evaluate(problem: FitProblem, parameters: Tensor) -> Evaluation:
+    """`body_step.evaluate`."""
+    size, kernels = problem.observation.features.shape[1:3], problem.body.kernels
+    occlusion = parameters.new_empty((parameters.shape[0], *size))
+    weight, support = parameters.new_zeros((2, parameters.shape[0], kernels))
+    fitter = Fitter(problem, Verdict(occlusion, weight, support))
     fitter.parameters.copy_(parameters)
     fitter.evaluate()
-    return fitter.loss.clone(), fitter.gradient
+    return Evaluation(fitter.loss.clone(), fitter.gradient, occlusion, weight, support)
 
 
 def fit(problem: FitProblem, start: Tensor, adam: Adam) -> FitResult:

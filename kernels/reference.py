@@ -15,6 +15,7 @@ from torch import Tensor
 from kernels.values import (
     Adam,
     Ellipsoids,
+    Evaluation,
     FeatureBank,
     FitProblem,
     FitResult,
@@ -354,32 +355,32 @@ def keypoint_cost(points: Tensor, cameras: Tensor, targets: Tensor, sigma: float
     return torch.where(in_front, square / (1 + square), 1.0)
 
 
-def body_loss(problem: FitProblem, parameters: Tensor) -> Tensor:
-    """(B,) the whole loss of parameters (B, X)."""
+def body_loss(problem: FitProblem, parameters: Tensor) -> tuple[Tensor, Likelihood]:
+    """(B,) the loss of parameters (B, X) without the prior, and what the picture says."""
     body, terms = problem.body, problem.terms
     posed = pose(body, parameters)
     centres, keypoints = posed.points[:, : body.kernels], posed.points[:, body.kernels :]
     features = mix_features(problem.bank, posed.limbs)
     ellipsoids = Ellipsoids(centres.contiguous(), posed.precisions.contiguous(), features)
-    nll = likelihood(ellipsoids, problem.cameras, problem.observation, problem.settings).nll
+    said = likelihood(ellipsoids, problem.cameras, problem.observation, problem.settings)
     near = problem.settings.near
     costs = keypoint_cost(keypoints, problem.cameras, terms.targets, terms.keypoint_sigma, near)
     residual = parameters @ terms.linear_matrix.T - terms.linear_target
-    total = terms.likelihood_weight * nll + terms.keypoint_weight * (terms.confidence * costs).sum(-1)
-    return total + 0.5 * (residual * residual).sum(-1)
+    total = terms.likelihood_weight * said.nll + terms.keypoint_weight * (terms.confidence * costs).sum(-1)
+    return total + 0.5 * (residual * residual).sum(-1), said
 
 
-def body_value_and_gradient(problem: FitProblem, parameters: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,) loss and (B, X) gradient, the prior's included."""
+def evaluate(problem: FitProblem, parameters: Tensor) -> Evaluation:
+    """Loss and gradient of parameters (B, X), the prior's included."""
     leaf = parameters.detach().requires_grad_()
     with torch.enable_grad():
-        value = body_loss(problem, leaf)
+        value, said = body_loss(problem, leaf)
         (gradient,) = torch.autograd.grad(value.sum(), leaf)
     value = value.detach()
     if problem.terms.prior is not None:
         more, slope = problem.terms.prior(parameters)
         value, gradient = value + more, gradient + slope
-    return value, gradient
+    return Evaluation(value, gradient, said.occlusion, said.weight, said.support)
 
 
 def fit(problem: FitProblem, start: Tensor, adam: Adam) -> FitResult:
@@ -387,7 +388,8 @@ def fit(problem: FitProblem, start: Tensor, adam: Adam) -> FitResult:
     x, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
     best, best_loss, losses = start.clone(), torch.full_like(start[:, 0], math.inf), []
     for step in range(1, adam.steps + 2):
-        value, gradient = body_value_and_gradient(problem, x)
+        found = evaluate(problem, x)
+        value, gradient = found.loss, found.gradient
         losses.append(value)
         better = value < best_loss
         best, best_loss = torch.where(better[:, None], x, best), torch.where(better, value, best_loss)

@@ -361,6 +361,22 @@ class Adam:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """One step's work without the step: the whole loss, and what the picture says of the pose meanwhile."""
+
+    loss: Tensor
+    """(B,)"""
+    gradient: Tensor
+    """(B, X)"""
+    occlusion: Tensor
+    """(B, H, W), as in `Likelihood`."""
+    weight: Tensor
+    """(B, K), as in `Likelihood`."""
+    support: Tensor
+    """(B, K), as in `Likelihood`."""
+
+
+@dataclass(frozen=True)
 class FitResult:
     """What a fit found."""
 

@@ -22,6 +22,7 @@ LEVELS = (
         "tracker.interrupt",
         "tracker.paths",
         "tracker.strict_yaml",
+        "tracker.descent",
         "tracker.perceptron",
         "tracker.stages",
         "tracker.tensor_file",

@@ -8,18 +8,19 @@ the unknowns are counted in its standard deviations, so that stiff and loose dir
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import minimize
 from torch import Tensor
 
 from kernels import body_step, ellipsoids
 from kernels.values import (
     Ellipsoids,
+    Evaluation,
     FitProblem,
     FitTerms,
     Likelihood,
@@ -28,6 +29,7 @@ from kernels.values import (
     background_log_density,
     observe,
 )
+from tracker.descent import descend
 from tracker.errors import InputError
 from tracker.fit import BodyState
 from tracker.geometry import skew
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 _TURNS = slice(0, 3 * NUM_JOINTS)
 _SIZE = 3 * NUM_JOINTS + NUM_BETAS + 3
+_COARSEST = 8
+"""Beyond this limbs fall between the pixels that are compared."""
 _TINY = 1e-6
 """rad: below this an axis-angle has no axis."""
 
@@ -47,8 +51,10 @@ _TINY = 1e-6
 class VolumeFitConfig:
     """How far the picture is followed."""
 
+    stride: int = 2
+    """Every how many-th pixel of the map is compared, along rows and columns: neighbours say nearly the same."""
     steps: int = 2
-    """Renderings with gradients that a fit may take, about; 0 only looks how far the picture supports the pose."""
+    """Renderings with gradients that a fit takes; 0 only looks how far the picture supports the pose."""
     likelihood_weight: float = 0.03
     """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
     turn_spread: float = 0.3
@@ -60,12 +66,19 @@ class VolumeFitConfig:
     """How far β may move, and the distance as a part of itself, from a fit to landmarks: clothes and hair make people
     look larger than their bodies are."""
 
+    @property
+    def pixel_weight(self) -> float:
+        """What the likelihood of one compared pixel counts."""
+        return self.likelihood_weight * self.stride**2
+
     def __post_init__(self) -> None:
         if self.steps < 0 or self.likelihood_weight < 0:
             raise InputError(
                 f"picture.fit: expected steps and likelihood_weight not below 0, got {self.steps} and "
                 f"{self.likelihood_weight}"
             )
+        if not 1 <= self.stride <= _COARSEST:
+            raise InputError(f"picture.fit: expected a stride of 1 to {_COARSEST}, got {self.stride}")
 
 
 @dataclass(frozen=True)
@@ -94,14 +107,15 @@ class PoseBelief:
 
 @dataclass(frozen=True)
 class VolumeFit:
-    """A pose that the picture has been asked about."""
+    """A pose that the picture has been asked about. What it says is of the last pose that was rendered: of this one, or
+    after a fit of the one before its last, small step."""
 
     state: BodyState
     nll: float
     """Negative log-likelihood of the feature map relative to the background explaining everything; below 0 where the
     body explains it better."""
     occlusion: Array
-    """(64, 64) 0..1: how surely something else is in front, where the body is; 0 elsewhere."""
+    """(s, s) 0..1, of the compared pixels: how surely something else is in front, where the body is; 0 elsewhere."""
     support: Array
     """(24,) 0..1: how much of what each joint moves is seen, and looks as it should; 0 outside the picture."""
 
@@ -120,15 +134,20 @@ class VolumeFitter:
 
     def observe(self, features: Tensor) -> Observation:
         """features: (1, D, 64, 64), unit length along D, as the extractor gives them."""
-        last = features.permute(0, 2, 3, 1).contiguous()
-        return observe(last, background_log_density(last, self._clutter, self._sigma), self._sigma)
+        return self.observed(features.permute(0, 2, 3, 1))
+
+    def observed(self, features: Tensor) -> Observation:
+        """features: (1, 64, 64, D), unit length along D, as the picture's networks give them."""
+        step = self.config.stride
+        compared = features[:, step // 2 :: step, step // 2 :: step].contiguous()
+        return observe(compared, background_log_density(compared, self._clutter, self._sigma), self._sigma)
 
     def score(self, seen: Observation, camera: Array, states: list[BodyState]) -> Array:
         """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""
         parameters = torch.from_numpy(np.stack([_parameters(state) for state in states])).float()
         posed = self._posed(parameters)
         every = replace(seen, index=torch.zeros(len(states), dtype=torch.int32))
-        cameras = torch.as_tensor(camera, dtype=torch.float32).expand(len(states), 4).contiguous()
+        cameras = self._cameras(camera).expand(len(states), 4).contiguous()
         found: Array = ellipsoids.score(posed, cameras, every).double().numpy()
         return found
 
@@ -138,18 +157,17 @@ class VolumeFitter:
             return self.look(seen, camera, belief.state)
         start = _parameters(belief.state)
         root = _whitening(start, belief.precision)
-        problem = self._problem(seen, camera)
-        weight = self.config.likelihood_weight
+        problem, weight, seen_last = self._problem(seen, camera), self.config.pixel_weight, deque[Evaluation](maxlen=1)
 
         def loss(z: Array) -> tuple[float, Array]:
-            at = torch.from_numpy(start + root @ z).float()[None]
-            value, slope = body_step.value_and_gradient(problem, at)
-            gradient: Array = weight * (root.T @ slope[0].double().numpy()) + z
-            return weight * float(value) + 0.5 * float(z @ z), gradient
+            found = body_step.evaluate(problem, torch.from_numpy(start + root @ z).float()[None])
+            seen_last.append(found)
+            gradient: Array = weight * (root.T @ found.gradient[0].double().numpy()) + z
+            return weight * float(found.loss) + 0.5 * float(z @ z), gradient
 
-        options = {"maxfun": self.config.steps, "maxiter": self.config.steps}
-        found = minimize(loss, np.zeros(_SIZE), jac=True, method="L-BFGS-B", options=options)
-        return self._looked_at(seen, camera, start + root @ found.x)
+        state = _state(start + root @ descend(loss, np.zeros(_SIZE), self.config.steps))
+        (last,) = seen_last
+        return VolumeFit(state, float(last.loss), last.occlusion[0].double().numpy(), self._joint_support(last))
 
     def look(self, seen: Observation, camera: Array, state: BodyState) -> VolumeFit:
         """What the map says of a pose as it is."""
@@ -163,17 +181,23 @@ class VolumeFitter:
 
     def _looked_at(self, seen: Observation, camera: Array, parameters: Array) -> VolumeFit:
         posed = self._posed(torch.from_numpy(parameters).float()[None])
-        cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
+        cameras = self._cameras(camera)
         with torch.no_grad():
             said = ellipsoids.likelihood(posed, cameras, seen)
         return VolumeFit(
             _state(parameters), float(said.nll), said.occlusion[0].double().numpy(), self._joint_support(said)
         )
 
-    def _joint_support(self, said: Likelihood) -> Array:
+    def _joint_support(self, said: Likelihood | Evaluation) -> Array:
         """Of the kernels that a joint moves: seen weight that the body explains, over what they would show alone."""
         support, weight = (self._moved_by.T @ value[0].double().numpy() for value in (said.support, said.weight))
         return np.clip(support / np.maximum(weight, 1e-3), 0.0, 1.0)
+
+    def _cameras(self, camera: Array) -> Tensor:
+        """(1, 4): the same camera for the pixels that are compared."""
+        step = self.config.stride
+        middle = (camera[2:] - (step // 2 + 0.5)) / step + 0.5
+        return torch.from_numpy(np.concatenate([camera[:2] / step, middle])).float()[None]
 
     def _posed(self, parameters: Tensor) -> Ellipsoids:
         posed = body_step.pose(self._body, parameters)
@@ -184,7 +208,7 @@ class VolumeFitter:
         """The likelihood alone: the belief is added where its own units are."""
         nothing = torch.zeros(1, 0)
         terms = FitTerms(torch.zeros(1, 0, 2), nothing, torch.zeros(0, self._body.parameters), nothing)
-        cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
+        cameras = self._cameras(camera)
         return FitProblem(self._body, self._bank, cameras, seen, terms, RenderSettings())
 
 

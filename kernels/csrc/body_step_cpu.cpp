@@ -20,6 +20,12 @@ struct FitTerms {
   AdamSettings<T> adam;
 };
 
+// What one evaluation gives: (batch), (batch, X), (batch, height, width), (batch, kernels) twice.
+template <typename T>
+struct Evaluation {
+  T *loss, *gradient, *occlusion, *weight, *support;
+};
+
 // What the whole loss needs to read.
 template <typename T>
 struct FitProblem {
@@ -43,7 +49,7 @@ class Fitter {
     std::copy_n(parameters, batch * x, last);
     T power1 = 1, power2 = 1;
     for (int step = 0; step <= steps; ++step) {
-      evaluate(problem, last, step < steps, threads);
+      run(problem, last, nullptr, step < steps, threads);
       for (int b = 0; b < batch; ++b) {
         losses[b * (steps + 1) + step] = loss_[b];
         if (!(loss_[b] < best[b])) continue;
@@ -60,12 +66,12 @@ class Fitter {
     }
   }
 
-  // One evaluation, for whoever steps himself: loss (batch), gradient (batch, X).
-  void value_and_gradient(const FitProblem<T>& problem, const T* parameters, T* loss, T* gradient, int threads) {
+  // One evaluation, for whoever steps himself.
+  void evaluate(const FitProblem<T>& problem, const T* parameters, const Evaluation<T>& out, int threads) {
     reserve(problem);
-    evaluate(problem, parameters, true, threads);
-    std::copy(loss_.begin(), loss_.end(), loss);
-    std::copy(gradient_.begin(), gradient_.end(), gradient);
+    run(problem, parameters, &out, true, threads);
+    std::copy(loss_.begin(), loss_.end(), out.loss);
+    std::copy(gradient_.begin(), gradient_.end(), out.gradient);
   }
 
  private:
@@ -85,13 +91,15 @@ class Fitter {
     for (std::vector<T>* v : {&features_, &g_features_}) v->resize(kernels * problem.bank.channels);
   }
 
-  void evaluate(const FitProblem<T>& problem, const T* parameters, bool with_gradient, int threads) {
+  // Leaves loss and gradient here; told: where the picture's verdict goes, too, or null.
+  void run(const FitProblem<T>& problem, const T* parameters, const Evaluation<T>* told, bool with_gradient,
+           int threads) {
     const BodyData<T>& body = problem.body;
     const int batch = problem.scene.batch;
     poser_.forward(body, parameters, batch, {joints_.data(), points_.data(), precisions_.data(), limbs_.data()},
                    threads);
     mixer_.forward(body, problem.bank, limbs_.data(), batch, features_.data(), threads);
-    render(problem, with_gradient, threads);
+    render(problem, told == nullptr ? Evaluation<T>{} : *told, with_gradient, threads);
     std::fill(gradient_.begin(), gradient_.end(), T(0));
     scatter_points(problem);
     keypoints(problem);
@@ -106,7 +114,7 @@ class Fitter {
   }
 
   // The kernels are the first of the points: renders them, and leaves weighted gradients.
-  void render(const FitProblem<T>& problem, bool with_gradient, int threads) {
+  void render(const FitProblem<T>& problem, const Evaluation<T>& told, bool with_gradient, int threads) {
     const int batch = problem.scene.batch, kernels = problem.body.n_kernels, points = problem.body.n_points;
     for (int b = 0; b < batch; ++b) {
       std::copy_n(points_.data() + 3 * b * points, 3 * kernels, centres_.data() + 3 * b * kernels);
@@ -115,8 +123,9 @@ class Fitter {
     scene.centres = centres_.data();
     scene.precisions = precisions_.data();
     scene.features = features_.data();
-    const EllipsoidGradients<T> g = {g_centres_.data(), g_precisions_.data(), g_features_.data(), nullptr, nullptr};
-    renderer_.likelihood(scene, problem.seen, loss_.data(), nullptr, with_gradient ? &g : nullptr, threads);
+    const EllipsoidGradients<T> g = {g_centres_.data(), g_precisions_.data(), g_features_.data(), told.weight,
+                                     told.support};
+    renderer_.likelihood(scene, problem.seen, loss_.data(), told.occlusion, with_gradient ? &g : nullptr, threads);
     for (T& loss : loss_) loss *= problem.terms.likelihood_weight;
     if (!with_gradient) return;
     for (T& value : g_precisions_) value *= problem.terms.likelihood_weight;
@@ -224,9 +233,9 @@ void mix_backward(const BodyData<T>& body, const FeatureBank<T>& bank, const T* 
                                              int batch, const T* g_features, T* g_limbs, int threads) {              \
     mix_backward(*body, *bank, limbs, batch, g_features, g_limbs, threads);                                          \
   }                                                                                                                  \
-  extern "C" void body_loss_##suffix(const FitProblem<T>* problem, const T* parameters, T* loss, T* gradient,        \
+  extern "C" void body_loss_##suffix(const FitProblem<T>* problem, const T* parameters, const Evaluation<T>* out,    \
                                      int threads) {                                                                  \
-    mine<T, Fitter>().value_and_gradient(*problem, parameters, loss, gradient, threads);                             \
+    mine<T, Fitter>().evaluate(*problem, parameters, *out, threads);                                                 \
   }                                                                                                                  \
   extern "C" void body_fit_##suffix(const FitProblem<T>* problem, const T* rates, T* parameters, T* last, T* losses, \
                                     int threads) {                                                                   \
