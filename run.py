@@ -173,6 +173,13 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
 @click.option("--motion", type=click.Path(path_type=Path), help="Motion files: a folder, .bvh, AMASS .npz, .tar.gz.")
 @click.option("--assets", type=click.Path(path_type=Path), help="Skins, clothes, backgrounds for synthetic people.")
 @click.option("--footage", type=click.Path(path_type=Path), help="Real clips of people, without labels.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Annotated pictures: COCO-EFT, Human3.6M, MPI-INF-3DHP, … as SPIN's .npz. Once a file, each with --images.",
+)
+@click.option("--images", type=click.Path(path_type=Path), multiple=True, help="From where on --data names pictures.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the weights.  [default: out/train/CONFIG]")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long, whole.")
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Processes making samples.")

@@ -29,8 +29,10 @@ from tracker.picture import WEIGHTS
 from tracker.picture_network import PictureModel
 from tracker.synth.samples import stream
 from tracker.training.job import TrainingJob
+from tracker.training.material import sample_factory
 from tracker.training.people import Batch, Guided
-from tracker.training.volume import VolumeLosses, VolumeTraining, sample_factory
+from tracker.training.volume_config import VolumeTraining
+from tracker.training.volume_losses import VolumeLosses
 from tracker.volume import BodyVolume, VolumeConfig
 from tracker.volume_fit import VolumeFitConfig
 

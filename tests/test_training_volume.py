@@ -18,7 +18,9 @@ from tracker.errors import InputError, RunError
 from tracker.tensor_file import load_tensors
 from tracker.training import volume
 from tracker.training.job import TrainingJob
+from tracker.training.people import Batch
 from tracker.training.threads import threads
+from tracker.training.volume_config import VolumeTraining
 
 VALUES = {
     "network": {"extractor": {"width": [8, 8, 8, 8], "stem": 4, "features": 8}, "head": {"channels": 8, "whole": 16}},
@@ -60,7 +62,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, mo
 
     advance, steps = volume.VolumeTrainer.advance, count()
 
-    def killed(self: volume.VolumeTrainer, batch: volume.Batch) -> dict[str, float]:
+    def killed(self: volume.VolumeTrainer, batch: Batch) -> dict[str, float]:
         if next(steps) == 2:
             raise KeyboardInterrupt
         return advance(self, batch)
@@ -89,9 +91,9 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, mo
 def test_the_features_learn_to_tell_kernels_apart(tmp_path: Path) -> None:
     """The same sample again and again: the losses must fall."""
     pytest.importorskip("mediapipe")
-    settings = job(tmp_path).settings(volume.VolumeTraining)
+    settings = job(tmp_path).settings(VolumeTraining)
     run = volume.VolumeTrainer(job(tmp_path), replace(settings, learning_rate=3e-3, steps=60), load_body(None))
-    batch = volume.Batch.of([next(run.examples())] * 2)
+    batch = Batch.of([next(run.material.batches(0))[0]] * 2)
     before = run.advance(batch)
     for _ in range(40):
         after = run.advance(batch)
@@ -101,18 +103,18 @@ def test_the_features_learn_to_tell_kernels_apart(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     body = load_body(None)
-    settings = job(tmp_path).settings(volume.VolumeTraining)
+    settings = job(tmp_path).settings(VolumeTraining)
     volume.VolumeTrainer(job(tmp_path), settings, body).save()
     other = job(tmp_path, volume={"kernels": 70, "clutter": 4})
     with pytest.raises(InputError, match=r"checkpoint\.safetensors.*another configuration"):
-        volume.VolumeTrainer(other, other.settings(volume.VolumeTraining), body)
+        volume.VolumeTrainer(other, other.settings(VolumeTraining), body)
     (tmp_path / volume.CHECKPOINT).write_bytes(b"not at all")
     with pytest.raises(InputError, match=r"checkpoint\.safetensors"):
         volume.VolumeTrainer(job(tmp_path), settings, body)
 
 
 def test_a_diverged_loss_ends_the_training(tmp_path: Path) -> None:
-    settings = job(tmp_path).settings(volume.VolumeTraining)
+    settings = job(tmp_path).settings(VolumeTraining)
     run = volume.VolumeTrainer(job(tmp_path), settings, load_body(None))
     run.losses = lambda batch, rng: {"contrast": torch.tensor(float("nan"), requires_grad=True)}  # type: ignore
     with pytest.raises(RunError, match="nan at step 0; lower learning_rate"):
@@ -121,7 +123,7 @@ def test_a_diverged_loss_ends_the_training(tmp_path: Path) -> None:
 
 def test_unknown_settings_and_finished_runs_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="kernel_count"):
-        job(tmp_path, volume={"kernel_count": 3}).settings(volume.VolumeTraining)
+        job(tmp_path, volume={"kernel_count": 3}).settings(VolumeTraining)
     (tmp_path / "volume.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="--overwrite"):
         volume.train(job(tmp_path))

@@ -31,6 +31,8 @@ class TrainingJob:
     motion: Path | None = None
     assets: Path | None = None
     footage: Path | None = None
+    data: tuple[tuple[Path, Path], ...] = ()
+    """Annotation files, each with the folder of its pictures."""
     minutes: float | None = None
     """Stop after so long."""
     workers: int = 2
@@ -39,13 +41,18 @@ class TrainingJob:
 
     @classmethod
     def read(cls, config: str, device: str, out: Path | None = None, **given: Any) -> TrainingJob:
-        """config: a name in `configs/train/` or a YAML file. Raises InputError that names what is wrong."""
+        """config: a name in `configs/train/` or a YAML file; given: this class's other fields, but `data` and `images`,
+        which belong together one by one. Raises InputError that names what is wrong."""
         path = _config_file(config)
         values = read_mapping(path, str(path))
         task = values.pop("task", None)
         if not isinstance(task, str):
             raise InputError(f"{path}: expected a key 'task' that says what to train")
-        return cls(path.stem, task, values, out or Path("out/train") / path.stem, device, **given)
+        data, images = given.pop("data", ()), given.pop("images", ())
+        if len(data) != len(images):
+            raise InputError(f"--data is given {len(data)} times and --images {len(images)} times; expected pairs")
+        pairs = tuple(zip(data, images, strict=True))
+        return cls(path.stem, task, values, out or Path("out/train") / path.stem, device, data=pairs, **given)
 
     @property
     def weights(self) -> Path:

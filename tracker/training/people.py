@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -26,11 +26,13 @@ from tracker.networks.guide import LandmarkGuide
 from tracker.networks.landmark_network import SIDE
 from tracker.synth.samples import Sample, SampleFactory
 from tracker.synth.samples.occluder import patch_mask
-from tracker.training.footage import LabelledCrop
-from tracker.types import Array
+from tracker.types import Array, Pose
 
 _REAL = 7
 """First key of the random numbers of real examples."""
+_HALF = 127
+_FOUND = 0.25
+"""Part of a body that the landmark network's mask must cover to be this person's."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Example:
     camera: NDArray[np.float32]
     """(4,) fx, fy, cx, cy."""
     trusted: NDArray[np.float32]
-    """(): 1 where the truth is exact, less where it was estimated."""
+    """(): 1 where the pose is exact, less where it was estimated."""
+    shape_trusted: NDArray[np.float32]
+    """(): the same of β."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Batch:
     transl: Tensor
     camera: Tensor
     trusted: Tensor
+    shape_trusted: Tensor
 
     @classmethod
     def of(cls, examples: Sequence[Example], device: str = "cpu") -> Batch:
@@ -94,62 +99,95 @@ class Guided:
 
 
 class Mixed:
-    """Synthetic examples with a share of real ones among them."""
+    """Synthetic examples with shares of real ones among them."""
 
-    def __init__(self, synthetic: Guided, real: RealPeople, share: float) -> None:
-        self._synthetic, self._real, self._share = synthetic, real, share
+    def __init__(self, synthetic: Guided, real: Sequence[tuple[RealPeople, float]]) -> None:
+        """real: people and their share of all examples; the shares add up to 1 at most."""
+        self._synthetic, self._real = synthetic, list(real)
+        self._edges = np.cumsum([share for _, share in self._real])
 
     def sample(self, seed: int) -> Example:
         """The example of this number."""
-        real = np.random.default_rng([_REAL, seed]).random() < self._share
-        return (self._real if real else self._synthetic).sample(seed)
+        at = int(np.searchsorted(self._edges, np.random.default_rng([_REAL, seed]).random(), side="right"))
+        return (self._real[at][0] if at < len(self._real) else self._synthetic).sample(seed)
+
+
+@dataclass(frozen=True)
+class PosedPicture:
+    """A picture of somebody whose pose is known."""
+
+    image: NDArray[np.uint8]
+    """(h, w, 3) RGB."""
+    mask: NDArray[np.uint8] | None
+    """(h, w) 0..255, 255 where they are seen; None where that is not known."""
+    camera: Camera
+    pose: Pose
+    trusted: float
+    """See `Example`."""
+    shape_trusted: float
+
+
+class PosedPictures(Protocol):
+    """Pictures by number, which may be read when they are asked for; goes to other processes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> PosedPicture: ...
 
 
 class RealPeople:
-    """Crops of real clips, cut anew each time, with patches over people whose pose is known from without them."""
+    """Pictures of real people, cut anew each time, with patches over people whose pose is known from without them.
 
-    def __init__(self, crops: Sequence[LabelledCrop], body: BodyModel, trust: float = 0.5) -> None:
-        self._crops, self._body, self._trust = list(crops), body, trust
+    Where a picture has no mask, the landmark network's own mask of the crop tells what hides the body; unless it shows
+    hardly anything of this body, and so perhaps somebody else.
+    """
+
+    def __init__(self, pictures: PosedPictures, body: BodyModel) -> None:
+        self._pictures, self._body = pictures, body
         self._rig = LandmarkRig.from_body(body)
         self._faces = body.faces.int().contiguous()
         self._part_of_face = (1 + body.part_labels[body.faces[:, 0]]).to(torch.uint8).numpy()
         self._guide: LandmarkGuide | None = None
 
     def __reduce__(self) -> tuple[type[RealPeople], tuple]:
-        return RealPeople, (self._crops, self._body, self._trust)
+        return RealPeople, (self._pictures, self._body)
 
     def sample(self, seed: int) -> Example:
         """The example of this number."""
         self._guide = self._guide or LandmarkGuide()
         rng = np.random.default_rng([_REAL, seed])
-        crop = self._crops[rng.integers(len(self._crops))]
-        T_crop_cut, state, camera = self._cut_again(rng, crop)
-        image, mask = (warp_crop(picture, T_crop_cut, SIDE, SIDE) for picture in (crop.image, crop.mask))
+        picture = self._pictures[int(rng.integers(len(self._pictures)))]
+        T_picture_crop, state, camera = self._cut(rng, picture)
+        whole = np.full(picture.image.shape[:2], 255, np.uint8) if picture.mask is None else picture.mask
+        image, mask = (warp_crop(each, T_picture_crop, SIDE, SIDE) for each in (picture.image, whole))
         amodal = self._parts(state, camera.matrix)
         if rng.random() < 0.6 and (amodal > 0).any():
             hidden = patch_mask(rng, amodal > 0, (0.1, 0.5))
-            other = self._crops[rng.integers(len(self._crops))].image
+            other = self._pictures[int(rng.integers(len(self._pictures)))].image
             image[hidden] = cv2.resize(other[: SIDE // 2, : SIDE // 2], (SIDE, SIDE))[hidden]
             mask[hidden] = 0
         image = _recoloured(rng, image)
-        parts = np.where(mask > 127, amodal, 0).astype(np.uint8)
+        guide = self._guide(image)
+        parts = np.where(mask > _HALF, amodal, 0).astype(np.uint8)[2::4, 2::4]
+        if picture.mask is None:
+            parts = _where_found(parts, guide["mask"][0])
         pose = state.to_pose()
         return Example(
-            image, _half(self._guide(image)), parts[2::4, 2::4].copy(), _single(pose.theta), _single(pose.betas),
-            _single(pose.transl), _four(camera.matrix), _single(self._trust),
+            image, _half(guide), parts.copy(), _single(pose.theta), _single(pose.betas), _single(pose.transl),
+            _four(camera.matrix), _single(picture.trusted), _single(picture.shape_trusted),
         )  # fmt: skip
 
-    def _cut_again(self, rng: np.random.Generator, crop: LabelledCrop) -> tuple[Array, BodyState, Camera]:
-        """T_crop_cut (2, 3) of an upright square about the person, as inexact as a tracker's, with the body and the
+    def _cut(self, rng: np.random.Generator, picture: PosedPicture) -> tuple[Array, BodyState, Camera]:
+        """T_picture_crop (2, 3) of an upright square about the person, as inexact as a tracker's, with the body and the
         camera in it."""
-        state = BodyState.from_pose(crop.pose)
+        state = BodyState.from_pose(picture.pose)
         posed = self._rig.pose(state.rotations, state.betas)
-        region = Region.around(crop.camera.project(posed.points + state.transl))
+        region = Region.around(picture.camera.project(posed.points + state.transl))
         side = region.side * rng.uniform(0.9, 1.3)
         centre = region.centre + rng.uniform(-0.06, 0.06, 2) * side
-        T_crop_cut = Region(centre, side, region.turn + rng.normal(0.0, 0.15)).transform
-        camera, roll = crop.camera.turned_crop(T_crop_cut, SIDE)
-        return T_crop_cut, state.turned(roll, posed.rest_joints[0]), camera
+        T_picture_crop = Region(centre, side, region.turn + rng.normal(0.0, 0.15)).transform
+        camera, roll = picture.camera.turned_crop(T_picture_crop, SIDE)
+        return T_picture_crop, state.turned(roll, posed.rest_joints[0]), camera
 
     def _parts(self, state: BodyState, camera: Array) -> NDArray[np.uint8]:
         """(256, 256): 0, or 1 + the joint whose part the fitted mesh has there."""
@@ -162,6 +200,12 @@ class RealPeople:
         return np.where(face >= 0, self._part_of_face[face], 0).astype(np.uint8)
 
 
+def _where_found(parts: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Parts (64, 64) of a body where the network's mask (64, 64) has it; all of them where that is of somebody else."""
+    seen = np.where(mask > 0.5, parts, 0).astype(np.uint8)
+    return seen if np.count_nonzero(seen) >= _FOUND * np.count_nonzero(parts) else parts
+
+
 def _recoloured(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Another exposure and white balance, a little noise."""
     gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.06, 3))
@@ -172,7 +216,7 @@ def _recoloured(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[n
 def _from_sample(sample: Sample, guide: LandmarkGuide) -> Example:
     return Example(
         sample.image, _half(guide(sample.image)), sample.parts[2::4, 2::4].copy(), _single(sample.theta),
-        _single(sample.betas), _single(sample.transl), _four(sample.camera_matrix), _single(1.0),
+        _single(sample.betas), _single(sample.transl), _four(sample.camera_matrix), _single(1.0), _single(1.0),
     )  # fmt: skip
 
 

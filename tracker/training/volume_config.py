@@ -1,0 +1,57 @@
+"""The settings of `task: volume`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracker.body_network import NetworkConfig
+from tracker.synth.samples import SampleConfig
+from tracker.training.annotated import AnnotatedData
+from tracker.training.footage import FootageConfig
+from tracker.volume import VolumeConfig
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each loss counts."""
+
+    contrast: float = 0.3
+    clutter: float = 0.1
+    rotation: float = 0.5
+    joints: float = 4.0
+    projection: float = 1.0
+    depth: float = 0.5
+    shape: float = 0.02
+    parts: float = 0.3
+
+
+@dataclass(frozen=True)
+class VolumeTraining:
+    """A configuration of `task: volume`."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
+    samples: SampleConfig = field(default_factory=SampleConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    footage: FootageConfig = field(default_factory=FootageConfig)
+    real_share: float = 0.3
+    """Of the examples, where there is footage."""
+    data: tuple[AnnotatedData, ...] = ()
+    """Annotated pictures, beside those of --data."""
+    data_share: float = 0.4
+    """Of the examples, where there are annotated pictures."""
+    steps: int = 20_000
+    batch: int = 16
+    reuse: int = 2
+    """How often an example is used: examples cost more time than steps on a small machine."""
+    reservoir: int = 1024
+    """Examples that are kept to be used again."""
+    learning_rate: float = 1e-3
+    bank_rate: float = 5e-3
+    body_pixels: int = 192
+    """Pixels of each crop whose features are compared with all kernels."""
+    clutter_pixels: int = 64
+    validation: int = 12
+    """Held-out people who are looked at whenever the state is saved; as many again from held-out footage."""
+    save_seconds: float = 120.0
+    seed: int = 0

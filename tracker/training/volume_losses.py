@@ -1,0 +1,123 @@
+"""What extractor, head and volume are trained for together, of one batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kernels import body_step, ellipsoids
+from kernels.values import Ellipsoids, orientation_circle
+from tracker.body import BodyModel
+from tracker.body.model import forward_kinematics
+from tracker.body_network import BodyNetwork
+from tracker.errors import RunError
+from tracker.geometry import matrix_from_axis_angle
+from tracker.networks.extractor import Extracted
+from tracker.networks.guide import MAP
+from tracker.networks.heads import FirstPose
+from tracker.networks.landmark_network import SIDE
+from tracker.training import losses
+from tracker.training.people import Batch
+from tracker.training.volume_config import VolumeTraining
+from tracker.volume import VolumeConfig
+
+_KEPT = 4
+"""Kernels of a pixel that its feature is trained to match."""
+
+
+class VolumeLosses:
+    """All losses of one batch, by name."""
+
+    def __init__(self, network: BodyNetwork, body: BodyModel, settings: VolumeTraining) -> None:
+        self._network, self._body, self._settings = network, body, settings
+        regressor = body.joint_regressor
+        self._joints = (regressor @ body.v_template).float()
+        self._joint_dirs = torch.einsum("jv,vcs->jcs", regressor, body.shapedirs).float()
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Losses with gradients; rng draws the pixels that are compared."""
+        seen = self._network.extractor(batch.image, batch.guide)
+        first = self._network.head(seen.trunk, batch.guide, batch.camera)
+        return self.dense(batch, seen, rng) | self._pose(batch, first)
+
+    def dense(self, batch: Batch, seen: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The losses of the feature maps."""
+        network, settings = self._network, self._settings
+        bank, clutter = network.unit_bank(), functional.normalize(network.clutter, dim=1)
+        temperature = network.volume.config.temperature
+        features = seen.features.permute(0, 2, 3, 1)
+        pixels = self._body_pixels(batch, features, rng)
+        empty = _draw_pixels(batch.parts == 0, settings.clutter_pixels, rng)
+        return {
+            "contrast": losses.contrast(pixels, bank, clutter, temperature),
+            "clutter": losses.clutter_contrast(features[empty], bank, clutter, temperature),
+        }
+
+    @torch.no_grad()
+    def _volume_maps(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Kernels (B, 64, 64, n), their shares, and p(o | limb) (B, L, O), of the true poses."""
+        volume = self._network.volume
+        parameters = torch.cat([batch.theta.flatten(1), batch.betas, batch.transl], dim=1).cpu()
+        posed = body_step.pose(volume.body, parameters)
+        blank = torch.zeros(len(parameters), volume.count, 8)
+        bodies = Ellipsoids(posed.points[:, : volume.count].contiguous(), posed.precisions, blank)
+        drawn = ellipsoids.render(bodies, batch.camera.cpu() * MAP / SIDE, (MAP, MAP), kept=_KEPT)
+        return drawn.index, drawn.weight, orientation_shares(posed.limbs, volume.config)
+
+    def _body_pixels(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> losses.Pixels:
+        index, weight, orientations = (value.to(features.device) for value in self._volume_maps(batch))
+        seen = (batch.parts > 0) & (index[..., 0] >= 0)
+        image, row, column = _draw_pixels(seen, self._settings.body_pixels, rng)
+        kernels = index[image, row, column].long()
+        shares = weight[image, row, column]
+        limbs = self._network.volume.limb.to(features.device)[kernels.clamp(min=0)].long()
+        return losses.Pixels(
+            features[image, row, column],
+            kernels.clamp(min=0),
+            shares / shares.sum(1, keepdim=True).clamp(min=1e-6),
+            orientations[image[:, None], limbs],
+        )
+
+    def _pose(self, batch: Batch, first: FirstPose) -> dict[str, Tensor]:
+        truth = torch.from_numpy(matrix_from_axis_angle(batch.theta.cpu().double().numpy())).to(first.rotations)
+        joints, true_joints = self._placed(first.rotations, first.betas), self._placed(truth, batch.betas)
+        root = batch.transl + self._rest(batch.betas)[:, 0]
+        found = joints - joints[:, :1] + first.root[:, None]
+        true = true_joints - true_joints[:, :1] + root[:, None]
+        return {
+            "rotation": losses.rotation_loss(first.rotations, truth, batch.trusted),
+            "joints": losses.joint_loss(joints, true_joints, batch.trusted),
+            "projection": losses.projection_loss(found, true, batch.camera, SIDE / 2),
+            "depth": losses.depth_loss(first.root, root),
+            "shape": (((first.betas - batch.betas) ** 2).mean(1) * batch.shape_trusted).mean(),
+            "parts": losses.part_loss(first.parts, batch.parts),
+        }
+
+    def _rest(self, betas: Tensor) -> Tensor:
+        """(B, 24, 3) m: rest joints."""
+        return self._joints.to(betas) + torch.einsum("jcs,bs->bjc", self._joint_dirs.to(betas), betas)
+
+    def _placed(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        return forward_kinematics(rotations, self._rest(betas), self._body.parents)[1]
+
+
+def orientation_shares(limbs: Tensor, config: VolumeConfig) -> Tensor:
+    """p(o | l) ∝ exp(κ u·l_o) for limb directions (B, L, 3): (B, L, O)."""
+    circle = orientation_circle(config.orientations).to(limbs)
+    return torch.softmax(config.kappa * limbs[..., 1:] @ circle.T, dim=-1)
+
+
+def _draw_pixels(where: Tensor, each: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Image, row, column (N,) of up to `each` of the True pixels of every map (B, s, s)."""
+    chosen = []
+    for number, one in enumerate(where.cpu().numpy()):
+        flat = np.flatnonzero(one)
+        if len(flat):
+            picked = rng.choice(flat, min(each, len(flat)), replace=False)
+            chosen.append(np.stack([np.full(len(picked), number), picked // one.shape[1], picked % one.shape[1]]))
+    if not chosen:
+        raise RunError("training: a batch without a single pixel of its kind; are the samples' masks right?")
+    image, row, column = torch.from_numpy(np.concatenate(chosen, axis=1)).to(where.device)
+    return image, row, column
