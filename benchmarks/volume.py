@@ -136,7 +136,7 @@ class Methods:
             "head and landmark fit": PoseBelief(start.both.state, start.both.precision),
         }
         states = {"mean pose": _mean_pose(start.landmarks.state.transl)}
-        observed = self._volume.observe(start.reading.features)
+        observed = self._volume.observed(start.reading.features)
         for name, belief in around.items():
             states[name] = belief.state
             states[f"{name} + volume"] = self._volume.fit(observed, start.reading.map_camera, belief).state

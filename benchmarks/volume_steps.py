@@ -35,7 +35,7 @@ def fitted(fitter: VolumeFitter, judges: list[Judge], starts: list[Start]) -> di
     states, seconds = [], []
     for start in starts:
         began = process_time()
-        observed = fitter.observe(start.reading.features)
+        observed = fitter.observed(start.reading.features)
         belief = PoseBelief(start.both.state, start.both.precision)
         states.append(fitter.fit(observed, start.reading.map_camera, belief).state)
         seconds.append(process_time() - began)

@@ -66,8 +66,7 @@ class TorchEngine(Engine):
         }
 
     def _prepared(self, tensor: Tensor) -> Tensor:
-        moved = tensor.to(self._device, self._dtype if tensor.is_floating_point() else tensor.dtype)
-        return moved.contiguous(memory_format=torch.channels_last) if moved.dim() == 4 else moved
+        return tensor.to(self._device, self._dtype if tensor.is_floating_point() else tensor.dtype)
 
     def _index(self) -> int:
         """The GPU's number; -1, which torch takes for none, on the CPU."""

@@ -69,9 +69,9 @@ def test_a_rim_point_gives_size_and_turn() -> None:
 
 def test_heat_corrects_a_landmark_near_it_and_leaves_cold_ones_alone() -> None:
     rows, columns = np.mgrid[0:64, 0:64]
-    heat = np.full((64, 64, 3), -9.0, np.float32)
+    heat = np.zeros((64, 64, 3), np.float32)
     for channel, (x, y) in enumerate([(101.0, 62.0), (30.0, 200.0)]):
-        heat[..., channel] = 4.0 - ((4 * columns - x) ** 2 + (4 * rows - y) ** 2) / 12.0
+        heat[..., channel] = 0.98 * np.exp(-((4 * columns - x) ** 2 + (4 * rows - y) ** 2) / 50.0)
     points = np.array([[104.0, 58.0], [90.0, 90.0], [-20.0, 300.0]])
     got = refined(points, heat)
     np.testing.assert_allclose(got[0], [101.0, 62.0], atol=0.6)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.test_volume import SMALL, small_network
+from tests.test_volume import SMALL, random_guide, small_network
 from tracker.body import BodyModel, load_body
 from tracker.body_network import BodyNetwork
 from tracker.camera import Camera
@@ -25,6 +25,8 @@ from tracker.geometry import matrix_from_axis_angle
 from tracker.initialise import initial_state
 from tracker.kinematics import LandmarkRig
 from tracker.motion import PoseSampler
+from tracker.networks.extractor import ExtractorConfig, LiveExtractor
+from tracker.networks.folded import FoldedExtractor
 from tracker.networks.landmark_network import FEATURES, SIDE
 from tracker.networks.resnet import ResNetConfig
 from tracker.picture import WEIGHTS, PictureConfig, Pictures, PictureView
@@ -75,6 +77,7 @@ def test_engines_compute_what_torch_computes(
     model.export(path, dynamic_batch=count > 1)
     rng = np.random.default_rng(0)
     inputs = {name: rng.random((count, *size), dtype=np.float32) for name, size in input_sizes(model.network).items()}
+    inputs["crops"] = (255 * inputs["crops"]).astype(np.uint8)
     inputs["cameras"] = np.tile(np.float32([400, 400, 128, 120]), (count, 1))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert {each.name for each in session.get_inputs()} == set(inputs)
@@ -85,6 +88,21 @@ def test_engines_compute_what_torch_computes(
         assert value.shape == (count, *output_sizes(8)[name])
         scale = max(float(expected.abs().max()), 1.0)
         np.testing.assert_allclose(value, expected.numpy(), atol=1e-4 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("config", [replace(SMALL.extractor, stem=0), replace(SMALL.extractor, guided=False)])
+def test_folded_is_the_same_function(config: ExtractorConfig) -> None:
+    torch.manual_seed(1)
+    extractor = LiveExtractor(config)
+    guide = random_guide(2)
+    with torch.no_grad():
+        for _ in range(3):  # so that the normalisations have something to undo
+            extractor(torch.rand(2, 3, SIDE, SIDE), {name: 3 * each + 1 for name, each in guide.items()})
+        crops = torch.rand(2, 3, SIDE, SIDE)
+        whole, folded = extractor.eval()(crops, guide), FoldedExtractor(extractor)(crops, guide)
+    assert whole.trunk.std() > 0.01
+    torch.testing.assert_close(folded.trunk, whole.trunk, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(folded.features, whole.features, atol=2e-5, rtol=1e-5)
 
 
 def test_a_belief_says_the_same_in_a_turned_camera(rig: LandmarkRig) -> None:

@@ -141,7 +141,7 @@ def check(name: str, backends: Sequence[str], options: EngineOptions) -> Iterato
 
 
 def compare(
-    engine: Engine, inputs: Mapping[str, NDArray[np.float32]], expected: Mapping[str, NDArray[np.float32]]
+    engine: Engine, inputs: Mapping[str, NDArray[np.uint8]], expected: Mapping[str, NDArray[np.float32]]
 ) -> Comparison:
     """Runs an engine a few times on `inputs`, whose right outputs are `expected`."""
     found = engine.run(inputs)
@@ -163,18 +163,18 @@ def _error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     return float(np.linalg.norm(found - expected)) / max(float(np.linalg.norm(expected)), _SMALLEST)
 
 
-def timed(engine: Engine, inputs: Mapping[str, NDArray[np.float32]]) -> float:
+def timed(engine: Engine, inputs: Mapping[str, NDArray[np.uint8]]) -> float:
     """Milliseconds of one run."""
     start = time.perf_counter()
     engine.run(inputs)
     return 1000 * (time.perf_counter() - start)
 
 
-def example_inputs(network: Network, batch: int) -> dict[str, NDArray[np.float32]]:
+def example_inputs(network: Network, batch: int) -> dict[str, NDArray[np.uint8]]:
     """Pictures of the built-in body at several distances: on noise a network's outputs are noise, rounding included."""
     (spec,) = network.inputs
     pictures = np.stack([_picture(distance) for distance in np.linspace(2.2, 3.0, batch)])
-    return {spec.name: np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255)}
+    return {spec.name: pictures}
 
 
 def _picture(distance: float) -> NDArray[np.uint8]:

@@ -1,16 +1,17 @@
 """The `track` job: one input from beginning to end into one folder of results.
 
-Decoding, finding people, looking at them, posing them, drawing and encoding go on at once, each in a thread of its own,
-in order, nothing dropped. Zero-phase smoothing looks both ways in time: the files are smoothed when the last frame has
-come, and the pictures wait a second before they are drawn, which is as far as the filter sees.
+Decoding, finding people, looking at them, posing them, writing, drawing and encoding go on at once, each in a thread of
+its own, in order, nothing dropped. Zero-phase smoothing looks both ways in time: the files are smoothed when the last
+frame has come, while the last pictures are drawn; pictures wait a second for that, which is as far as the filter sees.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -84,9 +85,10 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer, camera)
-        run.all_frames(source, interrupt)
-        if job.smooth == "offline":
-            writer.replace_people(smoothed_frames(list(writer.frames()), tracker, camera))
+        with run.drawing(source) as drawing:
+            run.all_frames(source, interrupt, drawing)
+            if job.smooth == "offline":
+                writer.replace_people(smoothed_frames(list(writer.frames()), tracker, camera))
         summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
@@ -103,22 +105,19 @@ class _Run:
         self.sizes = OneSize(tracker, camera)
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
-    def all_frames(self, source: Source, interrupt: Interrupt) -> None:
-        """Until the source ends or the user asks to stop; every frame that was tracked is drawn then."""
-        with ExitStack() as stack:
-            drawing = self._drawing(source, stack) if self._job.overlay else None
-            lookahead = Lookahead(self._tracker) if self._job.smooth == "offline" else PassThrough()
-            try:
-                for found in self._found(source, interrupt):
-                    frame, people = found.frame, self._tracker.pose(found)
-                    self._writer.write(FrameRecord(frame.index, frame.time, self.sizes.of_files(frame, people)))
-                    if drawing is not None:
-                        for shown in lookahead.push(Shown(frame, people)):
-                            drawing.put(shown)
-            finally:
+    def all_frames(self, source: Source, interrupt: Interrupt, drawing: Stage[Shown] | None) -> None:
+        """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
+        with Stage("write files", self._write) as writing:
+            for found in self._found(source, interrupt):
+                shown = Shown(found.frame, self._tracker.pose(found))
+                writing.put(shown)
                 if drawing is not None:
-                    for shown in lookahead.rest():
-                        drawing.put(shown)
+                    drawing.put(shown)
+
+    def _write(self, frames: Iterator[Shown]) -> None:
+        for shown in frames:
+            people = self.sizes.of_files(shown.frame, shown.people)
+            self._writer.write(FrameRecord(shown.frame.index, shown.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
@@ -146,27 +145,30 @@ class _Run:
             yield frame
             before = perf_counter()
 
-    def _drawing(self, source: Source, stack: ExitStack) -> Stage[Shown]:
-        """The stage that draws, and behind it the one that encodes."""
-        info = source.info
+    @contextmanager
+    def drawing(self, source: Source) -> Iterator[Stage[Shown] | None]:
+        """The stage that draws, and behind it the one that encodes; None where nothing is to be drawn. Whatever was put
+        is in the video when the block is left."""
+        if not self._job.overlay:
+            yield None
+            return
+        with Stage("encode", partial(self._encode, source)) as encoding:
+            with Stage("draw", partial(self._draw_all, encoding)) as drawing:
+                yield drawing
+
+    def _encode(self, source: Source, pictures: Iterator[Drawn]) -> None:
+        info, path = source.info, self._job.folder / OVERLAY_NAME
         audio = info.path if info.has_audio else None
+        with VideoWriter(path, (info.width, info.height), info.rate, audio_from=audio) as video:
+            for drawn in pictures:
+                start = perf_counter()
+                video.write(drawn.time, drawn.picture)
+                self._stage_ms["write"].append(1e3 * (perf_counter() - start))
 
-        def encode(pictures: Iterator[Drawn]) -> None:
-            path = self._job.folder / OVERLAY_NAME
-            with VideoWriter(path, (info.width, info.height), info.rate, audio_from=audio) as video:
-                for drawn in pictures:
-                    start = perf_counter()
-                    video.write(drawn.time, drawn.picture)
-                    self._stage_ms["write"].append(1e3 * (perf_counter() - start))
-
-        encoding = stack.enter_context(Stage("encode", encode))
-
-        def draw(frames: Iterator[Shown]) -> None:
-            with MeshOverlay(make_renderer=RENDERERS[self._job.renderer]) as overlay:
-                for shown in frames:
-                    encoding.put(self._draw(shown, overlay))
-
-        return stack.enter_context(Stage("draw", draw))
+    def _draw_all(self, encoding: Stage[Drawn], frames: Iterator[Shown]) -> None:
+        with MeshOverlay(make_renderer=RENDERERS[self._job.renderer]) as overlay:
+            for shown in lookahead(frames, self._tracker) if self._job.smooth == "offline" else frames:
+                encoding.put(self._draw(shown, overlay))
 
     def _draw(self, shown: Shown, overlay: MeshOverlay) -> Drawn:
         start = perf_counter()
@@ -177,14 +179,12 @@ class _Run:
         return Drawn(frame.time, picture)
 
 
-class PassThrough:
-    """Frames are drawn as they were tracked."""
-
-    def push(self, shown: Shown) -> Iterator[Shown]:
-        yield shown
-
-    def rest(self) -> Iterator[Shown]:
-        yield from ()
+def lookahead(frames: Iterable[Shown], tracker: Tracker) -> Iterator[Shown]:
+    """The same frames, each when what follows it is known, with everybody smoothed without lag."""
+    waiting = Lookahead(tracker)
+    for shown in frames:
+        yield from waiting.push(shown)
+    yield from waiting.rest()
 
 
 class Lookahead:

@@ -34,7 +34,7 @@ class PictureConfig:
     enabled: bool = True
     """Let the networks look at the picture of whoever is followed, and fit the volume to what they see."""
     weights: Path = WEIGHTS
-    threads: int = 2
+    threads: int = 1
     """For the networks."""
     fit: VolumeFitConfig = field(default_factory=VolumeFitConfig)
 
@@ -44,7 +44,7 @@ class CropReading:
     """What the networks see in one crop."""
 
     features: Tensor
-    """(1, D, 64, 64)."""
+    """(1, 64, 64, D), unit length along D."""
     first: BodyState
     """The regressed pose, in the frame of the crop's camera."""
     map_camera: Array
@@ -69,11 +69,9 @@ class CropReader:
     def read(self, look: Look, camera: Camera) -> CropReading:
         """camera: of the crop. Raises RunError when the engine fails."""
         four = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-        planes = np.multiply(look.image.transpose(2, 0, 1)[None], 1 / 255, dtype=np.float32, order="C")
-        wanted = [name for name in self._engine.inputs if name in look.maps]
-        maps = {name: np.ascontiguousarray(look.maps[name][None]) for name in wanted}
+        maps = {name: look.maps[name][None] for name in self._engine.inputs if name in look.maps}
         try:
-            found = self._engine.run({"crops": planes, "cameras": four[None].astype(np.float32), **maps})
+            found = self._engine.run({"crops": look.image[None], "cameras": four[None].astype(np.float32), **maps})
         except BackendError as error:
             raise RunError(f"the picture's networks failed: {error}") from error
         betas = found["betas"][0].astype(float)
@@ -107,7 +105,7 @@ class PictureView:
 
     def __init__(self, rig: LandmarkRig, fitter: VolumeFitter, reading: CropReading, R_crop_camera: Array) -> None:
         self._rig, self._fitter, self._reading, self._roll = rig, fitter, reading, R_crop_camera
-        self._observed = fitter.observe(reading.features)
+        self._observed = fitter.observed(reading.features)
 
     def proposal(self) -> BodyState:
         """The pose that the networks regress, without any fitting."""

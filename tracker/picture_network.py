@@ -15,55 +15,56 @@ from engines import Engine, EngineOptions, Network, TensorSpec, open_engine
 from engines.convert import export_onnx
 from tracker.body_network import BodyNetwork
 from tracker.errors import InputError
-from tracker.networks.guide import MAP, SEEN, guide_of
+from tracker.networks.extractor import LiveExtractor
+from tracker.networks.folded import FoldedExtractor
+from tracker.networks.guide import MAP, SEEN, guide_name, guide_of
 from tracker.networks.heads import NUM_PARTS
-from tracker.networks.landmark_network import FEATURES, LANDMARKS, SIDE
+from tracker.networks.landmark_network import SIDE
+from tracker.networks.landmark_onnx import OUTPUTS, planes
 from tracker.paths import cache_folder
 from tracker.types import NUM_BETAS, NUM_JOINTS
 
-_CROPS = {"crops": (3, SIDE, SIDE), "cameras": (4,)}
-_MAPS = {
-    "landmarks": (LANDMARKS, 5),
-    "metric": (LANDMARKS, 3),
-    "mask": (1, SIDE, SIDE),
-    "heatmaps": (LANDMARKS, MAP, MAP),
-    **{name: (channels, side, side) for name, (channels, side) in FEATURES.items()},
-}
-_FORMAT = 2
+_CROPS = {"crops": (SIDE, SIDE, 3), "cameras": (4,)}
+_BYTES = "crops"
+_FORMAT = 3
 """Goes up when the exported file changes for the same networks, so that old files in caches are left alone."""
 
 
 def input_sizes(network: BodyNetwork) -> dict[str, tuple[int, ...]]:
-    """Name → size for one crop: the crop, its camera, and what the network reads of the landmark network's maps."""
-    return {**_CROPS, **{name: _MAPS[name] for name in SEEN if name in (*network.extractor.reads, *network.head.reads)}}
+    """Name → size for one crop: the crop, its camera, and what the network reads of the landmark network's outputs."""
+    reads = {*network.extractor.reads, *network.head.reads}
+    return {**_CROPS, **{name: OUTPUTS[name] for name in SEEN if guide_name(name) in reads}}
 
 
 def output_sizes(features: int) -> dict[str, tuple[int, ...]]:
     """Name → size for one crop; features: D."""
     return {
-        "features": (features, MAP, MAP),
+        "features": (MAP, MAP, features),
         "rotations": (NUM_JOINTS, 3, 3),
         "betas": (NUM_BETAS,),
         "root": (3,),
-        "parts": (NUM_PARTS, MAP, MAP),
+        "parts": (MAP, MAP, NUM_PARTS),
     }
 
 
 class PictureNetwork(nn.Module):
-    """A network with a tuple as its result, as ONNX has it."""
+    """A network with a tuple as its result, as ONNX has it; pictures and maps have their channels last."""
 
     def __init__(self, network: BodyNetwork) -> None:
         super().__init__()
-        self._network = network
-        self._names = [name for name in input_sizes(network) if name in _MAPS]
+        extractor = network.extractor
+        self._extractor = FoldedExtractor(extractor) if isinstance(extractor, LiveExtractor) else extractor
+        self._head = network.head
+        self._names = [name for name in input_sizes(network) if name not in _CROPS]
 
     def forward(self, crops: Tensor, cameras: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
-        """crops: (B, 3, 256, 256) RGB in 0..1; cameras: (B, 4) fx, fy, cx, cy px of the crops; maps: those
+        """crops: (B, 256, 256, 3) RGB bytes; cameras: (B, 4) fx, fy, cx, cy px of the crops; maps: those
         of `input_sizes`. Gives `output_sizes`."""
         guide = guide_of(dict(zip(self._names, maps, strict=True)))
-        seen = self._network.extractor(crops, guide)
-        first = self._network.head(seen.trunk, guide, cameras)
-        return seen.features, first.rotations, first.betas, first.root, first.parts
+        seen = self._extractor(planes(crops, cameras.dtype), guide)
+        first = self._head(seen.trunk, guide, cameras)
+        features, parts = (maps.permute(0, 2, 3, 1) for maps in (seen.features, first.parts))
+        return features, first.rotations, first.betas, first.root, parts
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,16 @@ class PictureModel:
     def described(self, dynamic_batch: bool = False) -> Network:
         """For the engines."""
         batch = None if dynamic_batch else 1
-        single = np.dtype(np.float32)
         sizes = output_sizes(self.network.config.extractor.features)
         return Network(
             name="picture-batch" if dynamic_batch else "picture",
             module=lambda: PictureNetwork(self.network).eval(),
             onnx=lambda: self._onnx(dynamic_batch),
-            inputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in input_sizes(self.network).items()),
-            outputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in sizes.items()),
+            inputs=tuple(
+                TensorSpec(name, (batch, *size), np.dtype(np.uint8 if name == _BYTES else np.float32))
+                for name, size in input_sizes(self.network).items()
+            ),
+            outputs=tuple(TensorSpec(name, (batch, *size), np.dtype(np.float32)) for name, size in sizes.items()),
         )
 
     def open(self, backend: str = "auto", options: EngineOptions | None = None) -> Engine:
@@ -105,6 +108,8 @@ class PictureModel:
     def export(self, target: Path, dynamic_batch: bool) -> None:
         """Writes the network to an ONNX file. Raises OSError when it cannot be written."""
         count = 2 if dynamic_batch else 1  # sizes of one in the example would be taken for sizes that always are one
-        example = {name: torch.ones(count, *size) for name, size in input_sizes(self.network).items()}
+        sizes = input_sizes(self.network)
+        example = {name: torch.ones(count, *size) for name, size in sizes.items()}
+        example[_BYTES] = example[_BYTES].byte()
         names = tuple(output_sizes(self.network.config.extractor.features))
         export_onnx(PictureNetwork(self.network).eval(), example, names, target, dynamic_batch)

@@ -58,8 +58,7 @@ class Look:
     T_frame_crop: Array
     """(2, 3): pixels of the crop to pixels of the frame."""
     maps: Mapping[str, NDArray[np.float32]]
-    """The network's outputs by `LandmarkMaps`' names, mask and heatmaps as logits, and the inner maps that were asked
-    for, (channels, side, side) each."""
+    """The network's outputs, with the inner maps that were asked for: `landmark_onnx.OUTPUTS`, channels last."""
 
 
 @dataclass(frozen=True)

@@ -134,9 +134,13 @@ class VolumeFitter:
 
     def observe(self, features: Tensor) -> Observation:
         """features: (1, D, 64, 64), unit length along D, as the extractor gives them."""
+        return self.observed(features.permute(0, 2, 3, 1))
+
+    def observed(self, features: Tensor) -> Observation:
+        """features: (1, 64, 64, D), unit length along D, as the picture's networks give them."""
         step = self.config.stride
-        last = features[:, :, step // 2 :: step, step // 2 :: step].permute(0, 2, 3, 1).contiguous()
-        return observe(last, background_log_density(last, self._clutter, self._sigma), self._sigma)
+        compared = features[:, step // 2 :: step, step // 2 :: step].contiguous()
+        return observe(compared, background_log_density(compared, self._clutter, self._sigma), self._sigma)
 
     def score(self, seen: Observation, camera: Array, states: list[BodyState]) -> Array:
         """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""

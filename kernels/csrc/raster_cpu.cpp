@@ -1,5 +1,5 @@
 // Z-buffered triangles on a CPU. Triangles are set up in chunks, sorted into tiles, and each tile fills its own small
-// depth buffer by exact row spans and shades its pixels while they are in the cache.
+// depth buffer, a block of samples at a time, and shades its pixels while they are in the cache.
 
 #include <algorithm>
 #include <cmath>
@@ -18,8 +18,9 @@ namespace {
 constexpr int kTileWidth = 64, kTileHeight = 16;
 constexpr int kMaxRows = 4;  // sample rows of a pixel
 constexpr int kTileSamples = kTileWidth * kTileHeight * kMaxRows;
-constexpr int kLanes = 16;  // pixels that a row is filled by at a time
+constexpr int kLanes = 16;  // samples that are filled at a time: a block of neighbours in one row of pixels
 constexpr int kFaceChunk = 1024;
+constexpr int kUnits = static_cast<int>(kSubpixels);  // of the fixed-point grid in a pixel
 
 }  // namespace
 
@@ -118,8 +119,8 @@ class Binning {
       const int* corner = scene.faces + 3 * static_cast<int64_t>(t);
       Vec3<double> polygon[kMaxClipped] = {vertex_of(scene, corner[0]), vertex_of(scene, corner[1]),
                                            vertex_of(scene, corner[2])};
+      if (scene.skip_backs && faces_away(polygon[0], polygon[1], polygon[2])) continue;
       const DepthPlane plane = depth_plane(camera, polygon[0], polygon[1], polygon[2]);
-      if (plane.back && scene.skip_backs) continue;
       if (!(clipped_[corner[0]] | clipped_[corner[1]] | clipped_[corner[2]])) {
         const ScreenVertex v[3] = {projected_[corner[0]], projected_[corner[1]], projected_[corner[2]]};
         add(bin, v, plane, t);
@@ -137,7 +138,6 @@ class Binning {
   void add(ChunkBin& bin, const ScreenVertex* v, const DepthPlane& plane, int triangle) {
     TriangleSetup setup;
     if (!set_up_triangle(v, plane, triangle, &setup)) return;
-    constexpr int kUnits = static_cast<int>(kSubpixels);
     if (setup.x_last < 0 || setup.y_last < 0) return;
     const int x0 = std::max(setup.x_first, 0) / kUnits / kTileWidth;
     const int y0 = std::max(setup.y_first, 0) / kUnits / kTileHeight;
@@ -181,11 +181,11 @@ class Binning {
   std::vector<int> start_, cursor_;
 };
 
-// The samples of one tile: sample row r of the tile and pixel column x at r * kTileWidth + x.
+// The samples of one tile, those of a pixel beside each other: sample s of pixel (x, y) at (y * kTileWidth + x) * rows
+// + s.
 struct TileBuffer {
-  // Filling works by whole lanes: it may rewrite what follows a row with what is there.
-  float inverse_z[kTileSamples + kLanes];
-  int triangle[kTileSamples + kLanes];
+  alignas(64) float inverse_z[kTileSamples];
+  alignas(64) int triangle[kTileSamples];
 
   void clear(int rows) {
     std::fill_n(inverse_z, kTileWidth * kTileHeight * rows, 0.0f);
@@ -197,76 +197,101 @@ struct TileRect {
   int x, y, width, height;  // pixels
 };
 
-void fill_row(const TriangleSetup& t, int low, int high, float z_start, float z_step, float* inverse_z, int* triangle) {
-  const float z_low = t.inverse_z_low, z_high = t.inverse_z_high;
-  const int id = t.triangle;
-  for (int first = low; first <= high; first += kLanes) {
-    float* z_at = inverse_z + first;
-    int* id_at = triangle + first;
-    const int inside = high - first;
-#pragma omp simd
+// Where the samples of a block lie, in fixed-point units from its left upper corner.
+struct BlockGrid {
+  int pixels;  // that a block is wide
+  int x[kLanes], y[kLanes];
+
+  explicit BlockGrid(const SampleGrid& grid) : pixels(kLanes / grid.rows) {
     for (int lane = 0; lane < kLanes; ++lane) {
-      const float z = clamp_to(z_start + z_step * static_cast<float>(first + lane), z_low, z_high);
-      const bool nearer = (lane <= inside) & (z > z_at[lane]);
-      z_at[lane] = nearer ? z : z_at[lane];
-      id_at[lane] = nearer ? id : id_at[lane];
-    }
-  }
-}
-
-constexpr int kTileRows = kTileHeight * kMaxRows;
-constexpr int kRowLanes = 8;  // rows whose spans are found at a time
-
-// The sample rows of a tile that a triangle reaches, and the pixels of each that it covers. Found by whole lanes: what
-// lies beyond the last row is never read.
-struct RowSpans {
-  int first, last;
-  double offset[kTileRows + kRowLanes], y[kTileRows + kRowLanes];  // fixed-point position of a row's first sample
-  double low[kTileRows + kRowLanes], high[kTileRows + kRowLanes];
-
-  RowSpans(const TriangleSetup& t, const SampleGrid& grid, const TileRect& rect) {
-    const double step = kSubpixels / grid.rows, top = rect.y * kSubpixels + step / 2;
-    first = std::max(0, static_cast<int>(std::ceil((t.y_first - top) / step)));
-    last = std::min(rect.height * grid.rows - 1, static_cast<int>(std::floor((t.y_last - top) / step)));
-    const double left = rect.x * kSubpixels, right = rect.width - 1;
-    by_lanes([&](int r) {
-      offset[r] = left + grid.offset[r & (grid.rows - 1)];
-      y[r] = top + r * step;
-      low[r] = 0;
-      high[r] = right;
-    });
-    for (int i = 0; i < 3; ++i) narrow(t.a[i], t.b[i], t.c[i]);
-  }
-
- private:
-  template <typename Row>
-  KERNELS_HD void by_lanes(Row&& row) const {
-    for (int block = first; block <= last; block += kRowLanes) {
-#pragma omp simd
-      for (int lane = 0; lane < kRowLanes; ++lane) row(block + lane);
-    }
-  }
-
-  void narrow(double a, double b, double c) {
-    const double step = a * kSubpixels;
-    if (step > 0) {
-      by_lanes([&](int r) { low[r] = max_of(low[r], first_inside(a * offset[r] + b * y[r] + c, step)); });
-    } else if (step < 0) {
-      by_lanes([&](int r) { high[r] = min_of(high[r], last_inside(a * offset[r] + b * y[r] + c, step)); });
-    } else {
-      by_lanes([&](int r) { high[r] = b * y[r] + c < 0 ? -1 : high[r]; });
+      const int sample = lane % grid.rows;
+      x[lane] = lane / grid.rows * kUnits + static_cast<int>(grid.offset[sample]);
+      y[lane] = (2 * sample + 1) * kUnits / (2 * grid.rows);
     }
   }
 };
 
-void fill_triangle(const TriangleSetup& t, const SampleGrid& grid, const TileRect& rect, TileBuffer& tile) {
-  const RowSpans spans(t, grid, rect);
-  const auto z_step = static_cast<float>(t.plane.zx * kSubpixels);
-  for (int r = spans.first; r <= spans.last; ++r) {
-    if (spans.low[r] > spans.high[r]) continue;
-    const auto z_start = static_cast<float>(t.plane.zx * spans.offset[r] + t.plane.zy * spans.y[r] + t.plane.z0);
-    fill_row(t, static_cast<int>(spans.low[r]), static_cast<int>(spans.high[r]), z_start, z_step,
-             tile.inverse_z + r * kTileWidth, tile.triangle + r * kTileWidth);
+// The blocks of a tile that a triangle may touch.
+struct BlockRange {
+  int first_x, last_x, first_y, last_y;  // pixels of the tile; the first of a block, any of it
+
+  BlockRange(const TriangleSetup& t, const TileRect& rect, int pixels)
+      : first_x((std::max(t.x_first, 0) / kUnits - rect.x) / pixels * pixels),
+        last_x(std::min(t.x_last / kUnits - rect.x, rect.width - 1)),
+        first_y(std::max(t.y_first, 0) / kUnits - rect.y),
+        last_y(std::min(t.y_last / kUnits - rect.y, rect.height - 1)) {
+    first_x = std::max(first_x, 0);
+    first_y = std::max(first_y, 0);
+  }
+};
+
+// A triangle over the samples of any block, relative to the block's corner. Edge: int where the triangle is so small
+// that its edge functions fit, otherwise double; exact in either.
+template <typename Edge>
+struct BlockLanes {
+  alignas(64) Edge edge[3][kLanes];
+  alignas(64) float slope[kLanes];  // 1/z
+  Edge step[3];                     // of the edges, to the next block
+
+  BlockLanes(const TriangleSetup& t, const BlockGrid& block) {
+    const auto zx = static_cast<float>(t.plane.zx), zy = static_cast<float>(t.plane.zy);
+    for (int i = 0; i < 3; ++i) {
+      const Edge a = static_cast<Edge>(t.a[i]), b = static_cast<Edge>(t.b[i]);
+      step[i] = a * static_cast<Edge>(block.pixels * kUnits);
+#pragma omp simd
+      for (int lane = 0; lane < kLanes; ++lane) {
+        edge[i][lane] = a * static_cast<Edge>(block.x[lane]) + b * static_cast<Edge>(block.y[lane]);
+      }
+    }
+#pragma omp simd
+    for (int lane = 0; lane < kLanes; ++lane) {
+      slope[lane] = zx * static_cast<float>(block.x[lane]) + zy * static_cast<float>(block.y[lane]);
+    }
+  }
+
+  // beyond: minus the edge functions at the corner; z_corner: 1/z there.
+  void fill(const TriangleSetup& t, const Edge* beyond, float z_corner, float* inverse_z, int* triangle) const {
+    const Edge e0 = beyond[0], e1 = beyond[1], e2 = beyond[2];
+    const float z_low = t.inverse_z_low, z_high = t.inverse_z_high;
+    const int id = t.triangle;
+#pragma omp simd
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const bool inside = (edge[0][lane] >= e0) & (edge[1][lane] >= e1) & (edge[2][lane] >= e2);
+      const float z = clamp_to(z_corner + slope[lane], z_low, z_high);
+      const bool nearer = inside & (z > inverse_z[lane]);
+      inverse_z[lane] = nearer ? z : inverse_z[lane];
+      triangle[lane] = nearer ? id : triangle[lane];
+    }
+  }
+};
+
+template <typename Edge>
+void fill_blocks(const TriangleSetup& t, const BlockGrid& block, const TileRect& rect, int rows, TileBuffer& tile) {
+  const BlockLanes<Edge> lanes(t, block);
+  const BlockRange range(t, rect, block.pixels);
+  const double left = (rect.x + range.first_x) * kSubpixels, z_step = t.plane.zx * block.pixels * kSubpixels;
+  for (int py = range.first_y; py <= range.last_y; ++py) {
+    const double top = (rect.y + py) * kSubpixels;
+    Edge beyond[3];
+    for (int i = 0; i < 3; ++i) beyond[i] = static_cast<Edge>(-(t.a[i] * left + t.b[i] * top + t.c[i]));
+    double z = t.plane.zx * left + t.plane.zy * top + t.plane.z0;
+    int at = (py * kTileWidth + range.first_x) * rows;
+    for (int px = range.first_x; px <= range.last_x; px += block.pixels) {
+      lanes.fill(t, beyond, static_cast<float>(z), tile.inverse_z + at, tile.triangle + at);
+      for (int i = 0; i < 3; ++i) beyond[i] -= lanes.step[i];
+      z += z_step;
+      at += kLanes;
+    }
+  }
+}
+
+void fill_triangle(const TriangleSetup& t, const BlockGrid& block, const TileRect& rect, int rows, TileBuffer& tile) {
+  // edge functions of a triangle within so many units, taken as far as a block's width beyond it, stay below 2^31
+  constexpr int kSmall = 1 << 13;
+  if (t.x_last - t.x_first < kSmall && t.y_last - t.y_first < kSmall) {
+    fill_blocks<int>(t, block, rect, rows, tile);
+  } else {
+    fill_blocks<double>(t, block, rect, rows, tile);
   }
 }
 
@@ -276,6 +301,7 @@ void for_each_tile(const RasterScene& scene, const SampleGrid& grid, bool empty,
   static thread_local Binning binning;
   binning.build(scene, threads);
   const Binning& bins = binning;
+  const BlockGrid block(grid);
   ThreadPool::instance().run(bins.tiles(), threads, [&](int index) {
     const bool touched = bins.begin(index) != bins.end(index);
     if (!touched && !empty) return;
@@ -284,7 +310,7 @@ void for_each_tile(const RasterScene& scene, const SampleGrid& grid, bool empty,
     rect.height = std::min(kTileHeight, scene.height - rect.y);
     static thread_local TileBuffer buffer;
     buffer.clear(grid.rows);
-    for (auto t = bins.begin(index); t != bins.end(index); ++t) fill_triangle(**t, grid, rect, buffer);
+    for (auto t = bins.begin(index); t != bins.end(index); ++t) fill_triangle(**t, block, rect, grid.rows, buffer);
     finish(rect, buffer);
   });
 }
@@ -309,96 +335,158 @@ struct Painter {
   const OverlayStyle& style;
   const float* normals;
   const float* colours;
-
-  KERNELS_HD Vec3<float> shade(const Pinhole<float>& camera, int triangle, float u, float v) const {
-    const Vec3<float> ray = pixel_ray(camera, u, v);
-    const int i0 = 3 * scene.faces[3 * triangle], i1 = 3 * scene.faces[3 * triangle + 1],
-              i2 = 3 * scene.faces[3 * triangle + 2];
-    const Vec3<float> v0 = load3(scene.vertices + i0), v1 = load3(scene.vertices + i1), v2 = load3(scene.vertices + i2);
-    const Vec3<float> b = ray_barycentric(ray, v0, v1, v2);
-    const Vec3<float> normal = b.x * load3(normals + i0) + b.y * load3(normals + i1) + b.z * load3(normals + i2);
-    const Vec3<float> colour = b.x * load3(colours + i0) + b.y * load3(colours + i1) + b.z * load3(colours + i2);
-    return lit(style.light, normal, seen_from_behind(ray, v0, v1, v2)) * colour;
-  }
 };
 
-// The points of one row of pixels that have to be shaded: gathered, shaded in one tight loop, blended.
+// As load3, in the form that a compiler makes vector instructions of.
+KERNELS_HD Vec3<float> gather3(const float* values, int row) {
+  return {values[3 * row], values[3 * row + 1], values[3 * row + 2]};
+}
+
+KERNELS_HD Vec3<float> blend_corners(const float* values, int i0, int i1, int i2, float b0, float b1, float b2) {
+  return b0 * gather3(values, i0) + b1 * gather3(values, i1) + b2 * gather3(values, i2);
+}
+
+// The points of one row of pixels that have to be shaded: gathered, shaded in tight loops, blended.
 class ShadingRow {
  public:
-  // Samples at nearly one depth lie on one surface and are shaded once, at the pixel's centre; where the depth jumps
-  // (an arm before the chest, the outline of another person) each is shaded for itself.
-  void gather(const TileBuffer& tile, const TileRect& rect, int row) {
-    constexpr float kSameSurface = 0.98f;
-    count_ = 0;
-    for (int x = 0; x < rect.width; ++x) {
-      hits_[x] = 0;
-      int ids[kMaxRows], any = -1;
-      float low = std::numeric_limits<float>::max(), high = 0;
-      for (int s = 0; s < kRotated.rows; ++s) {
-        const int at = (row * kRotated.rows + s) * kTileWidth + x;
-        ids[s] = tile.triangle[at];
-        if (ids[s] < 0) continue;
-        ++hits_[x];
-        any = ids[s];
-        low = std::min(low, tile.inverse_z[at]);
-        high = std::max(high, tile.inverse_z[at]);
-      }
-      const auto u = static_cast<float>(rect.x + x), v = static_cast<float>(rect.y + row);
-      if (hits_[x] > 0 && low >= kSameSurface * high) {
-        add(x, any, u + 0.5f, v + 0.5f, hits_[x]);
-        continue;
-      }
-      for (int s = 0; s < kRotated.rows; ++s) {
-        const auto du = static_cast<float>(kRotated.offset[s] / kSubpixels);
-        if (ids[s] >= 0) add(x, ids[s], u + du, v + (static_cast<float>(s) + 0.5f) / kRotated.rows, 1);
-      }
+  void draw(const Painter& painter, const TileBuffer& tile, const TileRect& rect, int row, unsigned char* image) {
+    survey(tile, row);
+    gather(tile, rect, row);
+    if (count_ == 0) return;
+    pad();
+    for (int first = 0; first < count_; first += kLanes) {
+      weigh(painter, first);
+      light(painter, first);
+      colour(painter, first);
     }
-  }
-
-  void shade(const Painter& painter) {
-    const Painter local = painter;
-    const Pinhole<float> camera = float_camera_of(painter.scene);
-    const int count = count_;
-    const int* triangle = triangle_;
-    const float *u = u_, *v = v_, *weight = weight_;
-    float *red = red_, *green = green_, *blue = blue_;
-    for (int i = 0; i < count; ++i) {
-      const Vec3<float> colour = local.shade(camera, triangle[i], u[i], v[i]);
-      red[i] = weight[i] * colour.x;
-      green[i] = weight[i] * colour.y;
-      blue[i] = weight[i] * colour.z;
-    }
-  }
-
-  void blend(float alpha, int width, unsigned char* row) const {
-    for (int x = 0, i = 0; x < width; ++x) {
-      if (hits_[x] == 0) continue;
-      float sum[3] = {0, 0, 0};
-      for (; i < count_ && pixel_[i] == x; ++i) {
-        sum[0] += red_[i];
-        sum[1] += green_[i];
-        sum[2] += blue_[i];
-      }
-      const float weight = alpha / kRotated.rows, keep = 1 - weight * static_cast<float>(hits_[x]);
-      for (int c = 0; c < 3; ++c) {
-        unsigned char& out = row[3 * x + c];
-        out = static_cast<unsigned char>(clamp_to(keep * out + weight * sum[c] + 0.5f, 0.0f, 255.0f));
-      }
-    }
+    blend(painter.style.alpha, rect.width, image);
   }
 
  private:
-  void add(int x, int triangle, float u, float v, int weight) {
+  // Of each pixel: how many samples hit something, the nearest triangle, and whether they lie on one surface.
+  void survey(const TileBuffer& tile, int row) {
+    constexpr float kSameSurface = 0.98f;
+    const float* inverse_z = tile.inverse_z + row * kTileWidth * kMaxRows;
+    const int* triangle = tile.triangle + row * kTileWidth * kMaxRows;
+#pragma omp simd
+    for (int x = 0; x < kTileWidth; ++x) {
+      int hits = 0, nearest = -1;
+      float low = std::numeric_limits<float>::max(), high = 0;
+      for (int s = 0; s < kMaxRows; ++s) {
+        const float z = inverse_z[x * kMaxRows + s];
+        const int id = triangle[x * kMaxRows + s];
+        hits += id >= 0;
+        nearest = z > high ? id : nearest;
+        low = min_of(low, id >= 0 ? z : low);
+        high = max_of(high, z);
+      }
+      hits_[x] = hits;
+      nearest_[x] = nearest;
+      flat_[x] = low >= kSameSurface * high;
+    }
+  }
+
+  // Samples at nearly one depth lie on one surface and are shaded once, at the pixel's centre; where the depth jumps
+  // (an arm before the chest, the outline of another person) each is shaded for itself.
+  void gather(const TileBuffer& tile, const TileRect& rect, int row) {
+    count_ = 0;
+    for (int x = 0; x < rect.width; ++x) {
+      if (hits_[x] == 0) continue;
+      const auto u = static_cast<float>(rect.x + x), v = static_cast<float>(rect.y + row);
+      if (flat_[x]) {
+        add(x, nearest_[x], u + 0.5f, v + 0.5f, hits_[x]);
+        continue;
+      }
+      for (int s = 0; s < kRotated.rows; ++s) {
+        const int id = tile.triangle[(row * kTileWidth + x) * kRotated.rows + s];
+        const auto du = static_cast<float>(kRotated.offset[s] / kSubpixels);
+        if (id >= 0) add(x, id, u + du, v + (static_cast<float>(s) + 0.5f) / kRotated.rows, 1);
+      }
+    }
+  }
+
+  void add(int x, int triangle, float u, float v, int samples) {
     pixel_[count_] = x;
     triangle_[count_] = triangle;
     u_[count_] = u;
     v_[count_] = v;
-    weight_[count_++] = static_cast<float>(weight);
+    samples_[count_++] = static_cast<float>(samples);
   }
 
-  static constexpr int kMost = kTileWidth * kMaxRows;
-  int count_ = 0, hits_[kTileWidth], pixel_[kMost], triangle_[kMost];
-  float u_[kMost], v_[kMost], weight_[kMost], red_[kMost], green_[kMost], blue_[kMost];
+  // Whole lanes are shaded: what follows the last point is like the first.
+  void pad() {
+    std::fill_n(triangle_ + count_, kLanes, triangle_[0]);
+    std::fill_n(u_ + count_, kLanes, u_[0]);
+    std::fill_n(v_ + count_, kLanes, v_[0]);
+    std::fill_n(samples_ + count_, kLanes, 0.0f);
+  }
+
+  void weigh(const Painter& painter, int first) {
+    const Pinhole<float> camera = float_camera_of(painter.scene);
+    const float* vertices = painter.scene.vertices;
+    const int* faces = painter.scene.faces;
+#pragma omp simd
+    for (int i = first; i < first + kLanes; ++i) {
+      const int i0 = faces[3 * triangle_[i]], i1 = faces[3 * triangle_[i] + 1], i2 = faces[3 * triangle_[i] + 2];
+      const Vec3<float> b = ray_barycentric(pixel_ray(camera, u_[i], v_[i]), gather3(vertices, i0),
+                                            gather3(vertices, i1), gather3(vertices, i2));
+      weight_[0][i] = b.x;
+      weight_[1][i] = b.y;
+      weight_[2][i] = b.z;
+    }
+  }
+
+  void light(const Painter& painter, int first) {
+    const Lighting lights = painter.style.light;
+    if (lights.key_strength == 0 && lights.fill_strength == 0) {
+      std::fill_n(light_ + first, kLanes, lights.ambient);
+      return;
+    }
+    const RasterScene& scene = painter.scene;
+    const Pinhole<float> camera = float_camera_of(scene);
+    for (int i = first; i < first + kLanes; ++i) {
+      const int* corner = scene.faces + 3 * static_cast<int64_t>(triangle_[i]);
+      const bool back = seen_from_behind(pixel_ray(camera, u_[i], v_[i]), gather3(scene.vertices, corner[0]),
+                                         gather3(scene.vertices, corner[1]), gather3(scene.vertices, corner[2]));
+      const Vec3<float> normal =
+          blend_corners(painter.normals, corner[0], corner[1], corner[2], weight_[0][i], weight_[1][i], weight_[2][i]);
+      light_[i] = lit(lights, normal, back);
+    }
+  }
+
+  void colour(const Painter& painter, int first) {
+    const int* faces = painter.scene.faces;
+    const float* colours = painter.colours;
+#pragma omp simd
+    for (int i = first; i < first + kLanes; ++i) {
+      const int i0 = faces[3 * triangle_[i]], i1 = faces[3 * triangle_[i] + 1], i2 = faces[3 * triangle_[i] + 2];
+      const float shown = samples_[i] * light_[i];
+      const Vec3<float> c = blend_corners(colours, i0, i1, i2, weight_[0][i], weight_[1][i], weight_[2][i]);
+      colour_[0][i] = shown * c.x;
+      colour_[1][i] = shown * c.y;
+      colour_[2][i] = shown * c.z;
+    }
+  }
+
+  void blend(float alpha, int width, unsigned char* image) {
+    const float weight = alpha / kRotated.rows;
+    std::fill_n(sum_, 3 * width, 0.5f);
+    for (int i = 0; i < count_; ++i) {
+      for (int c = 0; c < 3; ++c) sum_[3 * pixel_[i] + c] += weight * colour_[c][i];
+    }
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) keep_[3 * x + c] = 1 - weight * static_cast<float>(hits_[x]);
+    }
+#pragma omp simd
+    for (int i = 0; i < 3 * width; ++i) {
+      image[i] = static_cast<unsigned char>(clamp_to(keep_[i] * image[i] + sum_[i], 0.0f, 255.0f));
+    }
+  }
+
+  static constexpr int kMost = kTileWidth * kMaxRows + kLanes;
+  int count_ = 0, hits_[kTileWidth], nearest_[kTileWidth], flat_[kTileWidth], pixel_[kMost], triangle_[kMost];
+  float u_[kMost], v_[kMost], samples_[kMost], weight_[3][kMost], light_[kMost], colour_[3][kMost];
+  float sum_[3 * kTileWidth], keep_[3 * kTileWidth];
 };
 
 }  // namespace
@@ -436,9 +524,7 @@ void raster_overlay(const RasterScene* scene, const OverlayStyle* style, const f
   for_each_tile(*scene, kRotated, false, threads, [&](const TileRect& rect, const TileBuffer& tile) {
     ShadingRow row;
     for (int y = 0; y < rect.height; ++y) {
-      row.gather(tile, rect, y);
-      row.shade(painter);
-      row.blend(style->alpha, rect.width, image + (static_cast<int64_t>(rect.y + y) * scene->width + rect.x) * 3);
+      row.draw(painter, tile, rect, y, image + (static_cast<int64_t>(rect.y + y) * scene->width + rect.x) * 3);
     }
   });
 }

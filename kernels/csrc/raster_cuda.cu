@@ -79,8 +79,8 @@ extern "C" __global__ void raster_fill(RasterArguments p) {
   if (t >= p.n_faces) return;
   const Pinhole<double> camera = {p.fx, p.fy, p.cx, p.cy};
   Vec3<double> polygon[kMaxClipped] = {corner_of(p, t, 0), corner_of(p, t, 1), corner_of(p, t, 2)};
+  if (p.skip_backs && faces_away(polygon[0], polygon[1], polygon[2])) return;
   const DepthPlane plane = depth_plane(camera, polygon[0], polygon[1], polygon[2]);
-  if (plane.back && p.skip_backs) return;
   int corners = 3;
   bool outside = false;
   for (int i = 0; i < 3; ++i) outside = outside || needs_clipping(camera, p.near, polygon[i]);

@@ -74,15 +74,19 @@ KERNELS_HD bool needs_clipping(const Pinhole<double>& camera, double near, Vec3<
 // its snapped corners, so that depth is right to float precision also on surfaces seen edge-on.
 struct DepthPlane {
   double zx, zy, z0;
-  bool back;  // the camera sees the side from which the corners run clockwise
 };
+
+// Whether the camera sees the side of the face from which its corners run clockwise.
+KERNELS_HD bool faces_away(Vec3<double> v0, Vec3<double> v1, Vec3<double> v2) {
+  return dot(cross(v1 - v0, v2 - v0), v0) > 0;
+}
 
 KERNELS_HD DepthPlane depth_plane(const Pinhole<double>& camera, Vec3<double> v0, Vec3<double> v1, Vec3<double> v2) {
   const Vec3<double> normal = cross(v1 - v0, v2 - v0);
   const double distance = dot(normal, v0);
-  if (distance == 0) return {0, 0, 0, false};  // seen exactly edge-on: the limits below decide
+  if (distance == 0) return {0, 0, 0};  // seen exactly edge-on: the limits below decide
   const double x = normal.x / (camera.fx * distance), y = normal.y / (camera.fy * distance);
-  return {x / kSubpixels, y / kSubpixels, normal.z / distance - x * camera.cx - y * camera.cy, distance > 0};
+  return {x / kSubpixels, y / kSubpixels, normal.z / distance - x * camera.cx - y * camera.cy};
 }
 
 // Edge i is a x + b y + c, not negative inside, in fixed-point units.

@@ -19,7 +19,6 @@ from tracker.crop import apply_affine, crop_transform, warp_crop
 from tracker.detect.config import DetectConfig
 from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
 from tracker.errors import RunError
-from tracker.networks.landmark_network import OUTPUTS
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
 from tracker.types import NUM_LANDMARKS, Array, Look
 
@@ -34,6 +33,8 @@ _REFINE_REACH = 3
 """Cells around a landmark whose heat corrects it."""
 _REFINE_CONFIDENCE = 0.5
 _SMALLEST_SIDE = 16.0
+_READ = ("landmarks", "presence", "mask", "small_mask", "heatmaps", "metric")
+"""Of the network's outputs, besides the inner maps."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class NetworkFollower:
 
     def __init__(self, config: DetectConfig) -> None:
         """Raises InputError without mediapipe, RunError when no engine runs the network."""
-        outputs = (*OUTPUTS, *config.features)
+        outputs = (*_READ, *config.features)
         options = EngineOptions(threads=config.threads, device=config.device, outputs=outputs)
         try:
             self._engine = open_landmark_engine(config.engine, options)
@@ -130,28 +131,27 @@ class NetworkFollower:
     def _look(self, image: NDArray[np.uint8], region: Region) -> Followed:
         T_frame_crop = region.transform
         crop = warp_crop(image, T_frame_crop, NETWORK_SIZE, NETWORK_SIZE)
-        planes = np.multiply(crop.transpose(2, 0, 1)[None], 1 / 255, dtype=np.float32, order="C")
         try:
-            found = self._engine.run({INPUT: planes})
+            found = self._engine.run({INPUT: crop[None]})
         except BackendError as error:
             raise RunError(f"the landmark network failed: {error}") from error
         maps = {name: values[0] for name, values in found.items()}
         points = maps["landmarks"].astype(float)
-        flat = refined(points[:, :2], maps["heatmaps"].transpose(1, 2, 0))
+        flat = refined(points[:, :2], maps["heatmaps"])
         centre, rim = apply_affine(T_frame_crop, points[[_CENTRE, _RIM], :2])
         reading = PoseReading(
             landmarks2d=flat[:NUM_LANDMARKS],
             landmarks3d=maps["metric"][:NUM_LANDMARKS].astype(float),
             visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
-            mask=np.asarray(cv2.convertScaleAbs(_sigmoid(maps["mask"][0]), alpha=255.0), np.uint8),
+            mask=np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8),
         )
         look = Look(crop, T_frame_crop, maps)
         return Followed(reading, look, float(maps["presence"].item()), Region.on_rim(centre, rim))
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:
-    """(39, 2) crop px, drawn to the mean of the heat (64, 64, 39 logits) around each of them where that is hot.
+    """(39, 2) crop px, drawn to the mean of the heat (64, 64, 39 in 0..1) around each of them where that is hot.
 
     MediaPipe does the same after its network. A landmark in the corner of a cell heats that cell most: cells are
     numbered, and their numbers averaged, from their corners.
@@ -164,7 +164,7 @@ def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:
     picked = heatmaps[
         row.clip(0, rows - 1)[:, :, None], column.clip(0, columns - 1)[:, None, :], np.arange(channels)[:, None, None]
     ]
-    heat = np.where(inside, _sigmoid(picked.astype(float)), 0.0)
+    heat = np.where(inside, picked.astype(float), 0.0)
     total = heat.sum(axis=(1, 2))
     hot = (heat.max(axis=(1, 2)) >= _REFINE_CONFIDENCE) & (total > 0)
     safe = np.where(hot, total, 1.0)

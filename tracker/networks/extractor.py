@@ -15,14 +15,14 @@ from torch.nn import functional
 
 from tracker.networks.guide import GUIDE_CHANNELS
 
-_LEVELS = (8, 16, 32, 64)
-_INPUTS = {
+LEVELS = (8, 16, 32, 64)
+INPUTS = {
     8: ("decoder_8",),
     16: ("decoder_16", "encoder_16"),
     32: ("decoder_32", "encoder_32"),
     64: ("decoder_64", "encoder_64", "heatmaps", "mask"),
 }
-_PATCH = 4
+PATCH = 4
 """px: the crop's own pixels come in as patches of this side, one for each pixel of the features."""
 
 
@@ -58,31 +58,31 @@ class Extracted:
 class LiveExtractor(nn.Module):
     """From crops and their guides to features at 1/4 of the resolution."""
 
-    reads = tuple(name for names in _INPUTS.values() for name in names)
+    reads = tuple(name for names in INPUTS.values() for name in names)
     """What it takes of the guide."""
 
     def __init__(self, config: ExtractorConfig) -> None:
         super().__init__()
         self.config = config
         channels = {name: size for name, (size, _) in GUIDE_CHANNELS.items()}
-        read = {level: sum(channels[name] for name in names) for level, names in _INPUTS.items()}
+        read = {level: sum(channels[name] for name in names) for level, names in INPUTS.items()}
         read[64] += config.stem
         # the maps' scales differ a hundredfold
-        self.scale = nn.ModuleDict({n: Standardised(channels[n]) for ns in _INPUTS.values() for n in ns})
-        self.stem = nn.Sequential(nn.Conv2d(3 * _PATCH**2, config.stem, 1), nn.ReLU()) if config.stem else None
-        before = dict(zip(_LEVELS, (0, *config.width[:-1]), strict=True))
-        width = dict(zip(_LEVELS, config.width, strict=True))
-        self.mix = nn.ModuleDict({str(s): _conv(read[s] + before[s], width[s], 1) for s in _LEVELS})
-        self.body = nn.ModuleDict({str(s): _Residual(width[s]) for s in _LEVELS})
+        self.scale = nn.ModuleDict({n: Standardised(channels[n]) for ns in INPUTS.values() for n in ns})
+        self.stem = nn.Sequential(nn.Conv2d(3 * PATCH**2, config.stem, 1), nn.ReLU()) if config.stem else None
+        before = dict(zip(LEVELS, (0, *config.width[:-1]), strict=True))
+        width = dict(zip(LEVELS, config.width, strict=True))
+        self.mix = nn.ModuleDict({str(s): _conv(read[s] + before[s], width[s], 1) for s in LEVELS})
+        self.body = nn.ModuleDict({str(s): Residual(width[s]) for s in LEVELS})
         self.head = nn.Conv2d(width[64], config.features, 1)
 
     def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
         """image: (B, 3, 256, 256) RGB in 0..1; guide: GUIDE_CHANNELS' maps, (B, C, s, s) each."""
         trunk: Tensor | None = None
-        for level in _LEVELS:
-            parts = [self.scale[name](guide[name]) * float(self.config.guided) for name in _INPUTS[level]]
+        for level in LEVELS:
+            parts = [self.scale[name](guide[name]) * float(self.config.guided) for name in INPUTS[level]]
             if level == 64 and self.stem is not None:
-                parts.append(self.stem(functional.pixel_unshuffle(image - 0.5, _PATCH)))
+                parts.append(self.stem(functional.pixel_unshuffle(image - 0.5, PATCH)))
             if trunk is not None:
                 parts.append(functional.interpolate(trunk, scale_factor=2.0, mode="bilinear", align_corners=False))
             trunk = self.body[str(level)](self.mix[str(level)](torch.cat(parts, dim=1)))
@@ -109,7 +109,7 @@ class Standardised(nn.BatchNorm2d):
         )
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """x + 3×3 convolution of x."""
 
     def __init__(self, width: int) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from tracker.networks.landmark_network import FEATURES, LANDMARKS, SIDE
 
@@ -30,18 +29,19 @@ Guide = dict[str, NDArray[np.float32]]
 """GUIDE_CHANNELS' maps, (channels, side, side) each, and `landmarks` (39, 5), `metric` (39, 3)."""
 
 
-SEEN = ("landmarks", "metric", "mask", "heatmaps", *FEATURES)
-"""What the guide is made of: the landmark network's outputs by `LandmarkMaps`' names, and its inner maps."""
+SEEN = ("landmarks", "metric", "small_mask", "heatmaps", *FEATURES)
+"""What the guide is made of, of the landmark network's `landmark_onnx.OUTPUTS`."""
 
 
 def guide_of(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The guide to B crops, of SEEN or a part of it: probabilities for logits, the mask at the maps' resolution."""
-    guide = dict(maps)
-    if "heatmaps" in maps:
-        guide["heatmaps"] = torch.sigmoid(maps["heatmaps"])
-    if "mask" in maps:
-        guide["mask"] = functional.avg_pool2d(torch.sigmoid(maps["mask"]), SIDE // MAP)
-    return guide
+    """The guide to B crops, channels first, from SEEN or a part of it."""
+    whole = {name: each[..., None] if name == "small_mask" else each for name, each in maps.items()}
+    return {guide_name(n): each.permute(0, 3, 1, 2) if each.dim() == 4 else each for n, each in whole.items()}
+
+
+def guide_name(name: str) -> str:
+    """What the guide calls one of SEEN."""
+    return "mask" if name == "small_mask" else name
 
 
 class LandmarkGuide:
@@ -59,6 +59,6 @@ class LandmarkGuide:
         """image: (256, 256, 3) RGB."""
         if image.shape != (SIDE, SIDE, 3):
             raise ValueError(f"guide: expected a crop of shape {(SIDE, SIDE, 3)}, got {image.shape}")
-        crop = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+        crop = np.ascontiguousarray(image)[None]
         found = {name: torch.from_numpy(value) for name, value in self._engine.run({self._input: crop}).items()}
-        return {name: value[0].numpy() for name, value in guide_of(found).items()}
+        return {name: value[0].contiguous().numpy() for name, value in guide_of(found).items()}

@@ -77,12 +77,13 @@ class PartAttentionHead(nn.Module):
     def forward(self, trunk: Tensor, guide: Mapping[str, Tensor], cameras: Tensor) -> FirstPose:
         """trunk: (B, C, 64, 64); guide: with landmarks and metric; cameras: (B, 4) fx, fy, cx, cy px of the crops."""
         parts = self.parts(trunk)
-        attention = torch.softmax(parts[:, 1:].flatten(2), dim=2)
-        pooled = attention @ self.pose(trunk).flatten(2).transpose(1, 2)
+        # pixels before channels: most engines have them so in memory
+        attention = torch.softmax(parts.permute(0, 2, 3, 1).flatten(1, 2)[:, :, 1:], dim=1)
+        pooled = attention.transpose(1, 2) @ self.pose(trunk).permute(0, 2, 3, 1).flatten(1, 2)
         known = self.known(torch.cat([guide[name].flatten(1) for name in self.reads], dim=1))
         whole = self.whole(torch.cat([known, pooled.flatten(1)], dim=1))
-        each = torch.cat([pooled, whole[:, None].expand(-1, NUM_JOINTS, -1)], dim=2)
-        six = torch.einsum("bjc,jcr->bjr", each, self.rotation) + self.rest
+        own, shared = self.rotation.split([pooled.shape[2], whole.shape[1]], dim=1)
+        six = (pooled[:, :, None] @ own)[:, :, 0] + torch.einsum("bc,jcr->bjr", whole, shared) + self.rest
         rotations = rotations_from_6d(six)
         # what a joint's part looks like says how it is turned towards the viewer, so the root is predicted as seen from
         # straight ahead and turned to where the crop is

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tracker.errors import InputError
 from tracker.networks.tflite import Graph, Operator, read_tflite
@@ -35,7 +36,6 @@ The network is a U-Net. `encoder_S` are the sums after the last residual block a
 skip; `decoder_S` the sums of skip and upsampled map that the heatmaps (S = 64) and then the mask are read from;
 `decoder_8` the narrowed bottom; `embedding` what all landmarks and metres are read from.
 """
-OUTPUTS = ("landmarks", "presence", "mask", "heatmaps", "metric")
 _SHAPES = ((1, 195), (1, 1), (1, SIDE, SIDE, 1), (1, 64, 64, LANDMARKS), (1, 3 * LANDMARKS))
 
 
@@ -95,6 +95,11 @@ class LandmarkNetwork(nn.Module):
         self._outputs = graph.outputs
         self._features = _feature_tensors(graph)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return next(self.parameters()).dtype
+
     def forward(self, crops: Tensor) -> LandmarkMaps:
         """crops: (B, 3, 256, 256) RGB in 0..1."""
         values = {self._input: crops}
@@ -133,7 +138,6 @@ class _Steps:
             self.wiring.append(((source, *others), output))
 
     def _module(self, operator: Operator, margin: int) -> nn.Module:
-        height = self._graph.shapes[operator.outputs[0]][1]
         if operator.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             return self._convolution(operator, margin)
         if operator.kind == "ADD":
@@ -141,7 +145,7 @@ class _Steps:
         if operator.kind == "MAX_POOL_2D":
             return nn.MaxPool2d(operator.options["size"], operator.options["stride"])
         if operator.kind == "RESIZE_BILINEAR":
-            return nn.Upsample(size=(height, height), mode="bilinear", align_corners=False)
+            return _Doubled(self._graph.shapes[operator.outputs[0]][3])
         if operator.kind == "LOGISTIC":
             return nn.Sigmoid()
         return nn.Flatten()  # the RESHAPE of a 1×1 map
@@ -155,6 +159,8 @@ class _Steps:
         side = self._graph.shapes[operator.inputs[0]][1]
         same = operator.options["padding"] == 0
         total = max((-(-side // stride) - 1) * stride + size - side, 0) if same else 2 * margin
+        if not depthwise and (len(weights), stride, size, total) == (1, 1, 3, 2):
+            return _four_by_four(weights, bias)
         convolution = nn.Conv2d(
             weights.shape[1] * (len(weights) if depthwise else 1),
             len(weights),
@@ -169,6 +175,33 @@ class _Steps:
             convolution.padding = (0, 0)
             steps.insert(0, nn.ZeroPad2d((total // 2, total - total // 2) * 2))
         return nn.Sequential(*steps, *_activation(operator.options["activation"]))
+
+
+class _Doubled(nn.Module):
+    """Twice as large, bilinear: a transposed convolution with (1 3 3 1)/4 both ways of the map continued at its rim.
+    OpenVINO does that in a third of the time that a resize takes, to the same sums."""
+
+    _kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        line = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        self.register_buffer("_kernel", torch.outer(line, line).expand(channels, 1, 4, 4).contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        continued = functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        return functional.conv_transpose2d(continued, self._kernel, stride=2, padding=3, groups=len(self._kernel))
+
+
+def _four_by_four(weights: Tensor, bias: Tensor) -> nn.Module:
+    """A 3×3 convolution to one channel, for 4×4 pixels at once: one channel leaves most of a CPU's lanes empty."""
+    convolution = nn.Conv2d(weights.shape[1], 16, 6, stride=4, padding=1)
+    spread = torch.zeros_like(convolution.weight)
+    for place in range(16):
+        row, column = divmod(place, 4)
+        spread[place, :, row : row + 3, column : column + 3] = weights[0]
+    convolution.weight.data, convolution.bias.data = spread, bias.repeat(16)  # type: ignore[union-attr]
+    return nn.Sequential(convolution, nn.PixelShuffle(4))
 
 
 class _Sum(nn.Module):

@@ -1,4 +1,8 @@
-"""The landmark network as an ONNX file in the user's cache, for every engine; made at first use from the wheel."""
+"""The landmark network as an ONNX file in the user's cache, for every engine; made at first use from the wheel.
+
+It takes pictures as they are, bytes with the channels last, and gives its maps with the channels last too, which is how
+CPUs compute them: nothing has to be turned around before the network, behind it, or before the next one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engines import Engine, EngineOptions, Network, TensorSpec, open_engine
 from engines.convert import export_onnx
@@ -15,7 +20,6 @@ from tracker.errors import InputError
 from tracker.networks.landmark_network import (
     FEATURES,
     LANDMARKS,
-    OUTPUTS,
     SIDE,
     LandmarkNetwork,
     landmark_network_file,
@@ -24,17 +28,30 @@ from tracker.networks.landmark_network import (
 from tracker.paths import cache_folder
 
 INPUT = "crops"
-_FORMAT = 1
+SCALE = 4
+"""Crop pixels that one pixel of the heatmaps, and of the small mask, covers along a side."""
+OUTPUTS = {
+    "landmarks": (LANDMARKS, 5),
+    "presence": (1,),
+    "mask": (SIDE, SIDE),
+    "small_mask": (SIDE // SCALE, SIDE // SCALE),
+    "heatmaps": (SIDE // SCALE, SIDE // SCALE, LANDMARKS),
+    "metric": (LANDMARKS, 3),
+    **{name: (side, side, channels) for name, (channels, side) in FEATURES.items()},
+}
+"""Name → size for one crop. As `LandmarkMaps` and FEATURES, but channels last, masks and heatmaps as probabilities."""
+_FARTHEST = 3e4
+"""Beyond what the inner maps hold (some hundreds), within half precision's range."""
+_FORMAT = 2
 """Goes up when the exported file changes for the same network, so that old files in caches are left alone."""
 
 
 def open_landmark_engine(
     backend: str = "auto", options: EngineOptions | None = None, dynamic_batch: bool = False
 ) -> Engine:
-    """An engine from `crops`, (B, 3, 256, 256) RGB in 0..1, to LandmarkMaps' fields by name, and to FEATURES by name.
+    """An engine from `crops`, (B, 256, 256, 3) RGB in 0..255, to OUTPUTS.
 
-    B is 1 without `dynamic_batch`, which makes it a sixth slower. `options.outputs` says what is wanted: on the CPU the
-    mask takes about a third of the time, the heatmaps a tenth, all features a sixth.
+    B is 1 without `dynamic_batch`, which makes it a sixth slower. `options.outputs` says what is wanted.
     """
     return open_engine(landmark_model(dynamic_batch), backend, options)
 
@@ -42,21 +59,13 @@ def open_landmark_engine(
 def landmark_model(dynamic_batch: bool = False) -> Network:
     """The network in the installed mediapipe, for every engine. Raises InputError where there is none."""
     source, batch = landmark_network_file(), None if dynamic_batch else 1
-    sizes = {
-        "landmarks": (LANDMARKS, 5),
-        "presence": (1,),
-        "mask": (1, SIDE, SIDE),
-        "heatmaps": (LANDMARKS, 64, 64),
-        "metric": (LANDMARKS, 3),
-        **{name: (channels, side, side) for name, (channels, side) in FEATURES.items()},
-    }
     single = np.dtype(np.float32)
     return Network(
         name="landmarks-batch" if dynamic_batch else "landmarks",
         module=lambda: FlatLandmarkNetwork(read_landmark_network(source)).eval(),
         onnx=lambda: landmark_onnx(dynamic_batch, source),
-        inputs=(TensorSpec(INPUT, (batch, 3, SIDE, SIDE), single),),
-        outputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in sizes.items()),
+        inputs=(TensorSpec(INPUT, (batch, SIDE, SIDE, 3), np.dtype(np.uint8)),),
+        outputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in OUTPUTS.items()),
     )
 
 
@@ -88,17 +97,37 @@ def landmark_onnx_place(dynamic_batch: bool, source: Path) -> Path:
 def export_landmark_network(network: LandmarkNetwork, target: Path, dynamic_batch: bool) -> None:
     """Writes the network with all outputs and features to an ONNX file. Raises OSError when it cannot be written."""
     # A batch of two: sizes of one in the example would be taken for sizes that always are one.
-    example = {INPUT: torch.zeros(2 if dynamic_batch else 1, 3, SIDE, SIDE)}
-    export_onnx(FlatLandmarkNetwork(network).eval(), example, (*OUTPUTS, *FEATURES), target, dynamic_batch)
+    example = {INPUT: torch.zeros(2 if dynamic_batch else 1, SIDE, SIDE, 3, dtype=torch.uint8)}
+    export_onnx(FlatLandmarkNetwork(network).eval(), example, tuple(OUTPUTS), target, dynamic_batch)
 
 
 class FlatLandmarkNetwork(nn.Module):
-    """The network with a tuple as its result, as ONNX has it."""
+    """The network as ONNX has it: from bytes to a tuple, OUTPUTS."""
 
     def __init__(self, network: LandmarkNetwork) -> None:
         super().__init__()
         self._network = network
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        maps = self._network(crops)
-        return (*(getattr(maps, name) for name in OUTPUTS), *maps.features.values())
+        maps = self._network(planes(crops, self._network.dtype))
+        mask = torch.sigmoid(maps.mask)
+        found = {
+            "landmarks": maps.landmarks,
+            "presence": maps.presence,
+            "mask": mask[:, 0],
+            "small_mask": functional.avg_pool2d(mask, SCALE)[:, 0],
+            "heatmaps": _last(torch.sigmoid(maps.heatmaps)),
+            "metric": maps.metric,
+            # OpenVINO turns a convolution's own result around and back again; what the clamp leaves it hands on
+            **{name: _last(feature.clamp(-_FARTHEST, _FARTHEST)) for name, feature in maps.features.items()},
+        }
+        return tuple(found[name] for name in OUTPUTS)
+
+
+def planes(crops: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, h, w, 3) RGB bytes as (B, 3, h, w) in 0..1."""
+    return (crops.to(dtype) * (1 / 255)).permute(0, 3, 1, 2)
+
+
+def _last(maps: Tensor) -> Tensor:
+    return maps.permute(0, 2, 3, 1)
