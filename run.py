@@ -189,12 +189,15 @@ def train(config: str, device: str, **given: Any) -> None:
     """Train one of the tracker's networks; CONFIG is a name in configs/train/ or a YAML file.
 
     Writes OUT/<task>.safetensors; with --out tracker/weights it is the tracker's own. A long training leaves
-    checkpoints in OUT and goes on from them when it is started again.
+    checkpoints in OUT and goes on from them when it is started again. `torchrun --nproc-per-node N run.py train …`
+    trains a volume in N processes, one a GPU.
     """
     from tracker.training import TrainingJob, run_training
 
     check_device(device)
-    click.echo(run_training(TrainingJob.read(config, device, **given)))
+    report = run_training(TrainingJob.read(config, device, **given))
+    if report:
+        click.echo(report)
 
 
 @cli.group()

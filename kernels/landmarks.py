@@ -22,7 +22,7 @@ definition; the C++ runs where it can be built.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -57,11 +57,11 @@ class CarriedPoints:
 
     def __post_init__(self) -> None:
         pairs, joints, betas = len(self.weights), len(self.joints), self.joints_betas.shape[-1]
-        _check("rest", self.rest, (pairs, 3))
-        _check("rest_betas", self.rest_betas, (pairs, 3, betas))
-        _check("weights", self.weights, (pairs,))
-        _check("joints", self.joints, (joints, 3))
-        _check("joints_betas", self.joints_betas, (joints, 3, betas))
+        check_array("rest", self.rest, (pairs, 3))
+        check_array("rest_betas", self.rest_betas, (pairs, 3, betas))
+        check_array("weights", self.weights, (pairs,))
+        check_array("joints", self.joints, (joints, 3))
+        check_array("joints_betas", self.joints_betas, (joints, 3, betas))
         for name, values, low, high in (
             ("bones", self.bones, 0, joints),
             ("points", self.points, 0, pairs),
@@ -83,11 +83,12 @@ class CarriedPoints:
         return 3 * len(self.joints) + self.joints_betas.shape[-1] + 3
 
     @cached_property
-    def _c_struct(self) -> _CarriedPointsData:
+    def c_struct(self) -> CarriedPointsData:
+        """As C++ reads it; lives as long as this does."""
         skin: tuple[NDArray, ...] = (self.rest, self.rest_betas, self.weights, self.bones, self.points)
         skeleton: tuple[NDArray, ...] = (self.joints, self.joints_betas, self.parents)
         sizes = len(self.weights), self.count, len(self.joints), self.joints_betas.shape[-1]
-        return _CarriedPointsData(*map(_address, skin + skeleton), *sizes)
+        return CarriedPointsData(*map(address, skin + skeleton), *sizes)
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,10 @@ class LandmarkSystem:
     pixel_residual: Array
     """(n, 2): weighted, as they were before Geman–McClure; 0 behind the camera."""
 
+    def costing(self, cost: float) -> LandmarkSystem:
+        """The same at another cost."""
+        return replace(self, cost=cost)
+
 
 @dataclass(frozen=True)
 class RotationPull:
@@ -163,20 +168,23 @@ class RotationPull:
 
     def __post_init__(self) -> None:
         joints = len(self.targets)
-        _check("targets", self.targets, (joints, 3, 3))
+        check_array("targets", self.targets, (joints, 3, 3))
         for name in ("lower", "upper", "slope"):
-            _check(name, getattr(self, name), (joints, 3))
+            check_array(name, getattr(self, name), (joints, 3))
 
     @cached_property
-    def _c_struct(self) -> _RotationPullData:
-        return _RotationPullData(*map(_address, (self.targets, self.lower, self.upper, self.slope)))
+    def c_struct(self) -> _RotationPullData:
+        """As C++ reads it; lives as long as this does."""
+        return _RotationPullData(*map(address, (self.targets, self.lower, self.upper, self.slope)))
 
 
 class _RotationPullData(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_void_p) for name in ("targets", "lower", "upper", "slope"))
 
 
-class _CarriedPointsData(ctypes.Structure):
+class CarriedPointsData(ctypes.Structure):
+    """`CarriedPoints` as C++ reads it."""
+
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("rest", "rest_betas", "weights", "bones", "points", "joints")),
         ("joints_betas", ctypes.c_void_p),
@@ -185,7 +193,9 @@ class _CarriedPointsData(ctypes.Structure):
     )
 
 
-class _LandmarkSeenData(ctypes.Structure):
+class LandmarkSeenData(ctypes.Structure):
+    """`LandmarkView` as C++ reads it."""
+
     _fields_ = (
         *((name, ctypes.c_double) for name in ("fx", "fy", "cx", "cy")),
         *((name, ctypes.c_void_p) for name in ("pixels", "metric", "pixel_weight", "metric_weight", "metric_spread")),
@@ -194,21 +204,34 @@ class _LandmarkSeenData(ctypes.Structure):
     )
 
 
-class _LandmarkSystemData(ctypes.Structure):
+class LandmarkSystemData(ctypes.Structure):
+    """Where C++ puts a `LandmarkSystem`."""
+
     _fields_ = tuple(
         (name, ctypes.c_void_p)
         for name in ("cost", "gradient", "matrix", "points", "joints", "rest_joints", "world", "pixel")
     )
 
+    @classmethod
+    def of(cls, cost: ctypes.c_double, system: LandmarkSystem) -> LandmarkSystemData:
+        """Into the system's arrays, and the cost, which Python's numbers have no address for."""
+        values = (
+            system.gradient, system.matrix, system.points, system.joints, system.rest_joints, system.world_rotations,
+            system.pixel_residual,
+        )  # fmt: skip
+        return cls(ctypes.addressof(cost), *map(address, values))
 
-def linearise(
-    body: CarriedPoints, place: BodyPlace, view: LandmarkView, implementation: Implementation | None = None
-) -> LandmarkSystem:
-    """The normal equations of a body's landmarks at `place`. Raises ValueError that names the bad argument."""
+
+def check_body_place(body: CarriedPoints, place: BodyPlace) -> None:
+    """Raises ValueError that names the array that does not fit the body."""
     joints, betas = len(body.joints), body.joints_betas.shape[-1]
-    _check("rotations", place.rotations, (joints, 3, 3))
-    _check("betas", place.betas, (betas,))
-    _check("transl", place.transl, (3,))
+    check_array("rotations", place.rotations, (joints, 3, 3))
+    check_array("betas", place.betas, (betas,))
+    check_array("transl", place.transl, (3,))
+
+
+def check_landmark_view(body: CarriedPoints, view: LandmarkView) -> None:
+    """Raises ValueError that names the array that does not fit the body."""
     count = body.count
     for name, value, columns in (
         ("pixels", view.pixels, (2,)),
@@ -217,8 +240,16 @@ def linearise(
         ("metric_weight", view.metric_weight, ()),
         ("metric_spread", view.metric_spread, (3,)),
     ):
-        _check(name, value, (count, *columns))
-    run = _RUN[implementation or _default()]
+        check_array(name, value, (count, *columns))
+
+
+def linearise(
+    body: CarriedPoints, place: BodyPlace, view: LandmarkView, implementation: Implementation | None = None
+) -> LandmarkSystem:
+    """The normal equations of a body's landmarks at `place`. Raises ValueError that names the bad argument."""
+    check_body_place(body, place)
+    check_landmark_view(body, view)
+    run = _RUN[implementation or default_implementation()]
     return run(body, place, view)
 
 
@@ -235,24 +266,25 @@ def pull(
     `gradient` and `matrix`, whose first 3 J unknowns these are. Raises ValueError that names the bad argument.
     """
     joints, unknowns = len(towards.targets), len(gradient)
-    _check("rotations", rotations, (joints, 3, 3))
-    _check("gradient", gradient, (unknowns,))
-    _check("matrix", matrix, (unknowns, unknowns))
+    check_array("rotations", rotations, (joints, 3, 3))
+    check_array("gradient", gradient, (unknowns,))
+    check_array("matrix", matrix, (unknowns, unknowns))
     if unknowns < 3 * joints:
         raise ValueError(f"gradient: expected at least {3 * joints} unknowns for {joints} joints, got {unknowns}")
-    return _PULL[implementation or _default()](rotations, towards, gradient, matrix)
+    return _PULL[implementation or default_implementation()](rotations, towards, gradient, matrix)
 
 
 def _pull_cpu(rotations: Array, towards: RotationPull, gradient: Array, matrix: Array) -> float:
     run = build.library().landmarks_pull
     run.restype = ctypes.c_double
     joints = len(rotations)
-    pointers = [ctypes.c_void_p(_address(value)) for value in (rotations, gradient, matrix)]
-    cost: float = run(ctypes.byref(towards._c_struct), pointers[0], joints, len(gradient), *pointers[1:])
+    pointers = [ctypes.c_void_p(address(value)) for value in (rotations, gradient, matrix)]
+    cost: float = run(ctypes.byref(towards.c_struct), pointers[0], joints, len(gradient), *pointers[1:])
     return cost
 
 
-def _default() -> Implementation:
+def default_implementation() -> Implementation:
+    """C++ where it can be built."""
     return Implementation.CPU if build.load_library() is not None else Implementation.REFERENCE
 
 
@@ -260,39 +292,44 @@ def _linearise_reference(body: CarriedPoints, place: BodyPlace, view: LandmarkVi
     return LandmarkSystem(*landmarks_reference.linearise(body, place, view))
 
 
-def _linearise_cpu(body: CarriedPoints, place: BodyPlace, view: LandmarkView) -> LandmarkSystem:
+def empty_system(body: CarriedPoints) -> LandmarkSystem:
+    """For C++ to fill."""
     size, count, joints = body.unknowns, body.count, len(body.joints)
-    out = LandmarkSystem(
+    return LandmarkSystem(
         0.0, np.empty(size), np.empty((size, size)), np.empty((count, 3)), np.empty((joints, 3)),
         np.empty((joints, 3)), np.empty((joints, 3, 3)), np.empty((count, 2)),
     )  # fmt: skip
-    cost = ctypes.c_double()
-    results = (out.gradient, out.matrix, out.points, out.joints, out.rest_joints, out.world_rotations)
-    target = _LandmarkSystemData(ctypes.addressof(cost), *map(_address, (*results, out.pixel_residual)))
+
+
+def c_seen(view: LandmarkView) -> LandmarkSeenData:
+    """As C++ reads it; the view must outlive it."""
     given = (view.pixels, view.metric, view.pixel_weight, view.metric_weight, view.metric_spread)
-    seen = _LandmarkSeenData(*view.intrinsics, *map(_address, given), view.outlier, view.nearest_z)
+    return LandmarkSeenData(*view.intrinsics, *map(address, given), view.outlier, view.nearest_z)
+
+
+def _linearise_cpu(body: CarriedPoints, place: BodyPlace, view: LandmarkView) -> LandmarkSystem:
+    cost, out = ctypes.c_double(), empty_system(body)
     build.library().landmarks_linearise(
-        ctypes.byref(body._c_struct),
-        *(ctypes.c_void_p(_address(value)) for value in (place.rotations, place.betas, place.transl)),
-        ctypes.byref(seen),
-        ctypes.byref(target),
+        ctypes.byref(body.c_struct),
+        *(ctypes.c_void_p(address(value)) for value in (place.rotations, place.betas, place.transl)),
+        ctypes.byref(c_seen(view)),
+        ctypes.byref(LandmarkSystemData.of(cost, out)),
     )
-    return LandmarkSystem(
-        cost.value, out.gradient, out.matrix, out.points, out.joints, out.rest_joints, out.world_rotations,
-        out.pixel_residual,
-    )  # fmt: skip
+    return out.costing(cost.value)
 
 
 _PULL = {Implementation.REFERENCE: landmarks_reference.pull, Implementation.CPU: _pull_cpu}
 _RUN = {Implementation.REFERENCE: _linearise_reference, Implementation.CPU: _linearise_cpu}
 
 
-def _address(value: NDArray) -> int:
+def address(value: NDArray) -> int:
+    """Of a contiguous array's data."""
     return value.ctypes.data
 
 
-def _check(name: str, value: NDArray, shape: tuple[int, ...]) -> None:
-    if value.shape != shape:
+def check_array(name: str, value: NDArray, shape: tuple[int, ...]) -> None:
+    """Raises ValueError unless value is contiguous float64 of this shape; -1 stands for any size."""
+    if value.ndim != len(shape) or any(want not in (-1, size) for want, size in zip(shape, value.shape, strict=True)):
         raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
     if value.dtype != np.float64 or not value.flags.c_contiguous:
         raise ValueError(f"{name}: expected contiguous float64, got {value.dtype} with strides {value.strides}")

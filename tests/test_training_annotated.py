@@ -25,6 +25,7 @@ from tracker.training import people
 from tracker.training.annotated import AnnotatedData, read_people
 from tracker.training.job import TrainingJob
 from tracker.training.material import Material
+from tracker.training.parallel import Ranks
 from tracker.training.people import Example, Mixed, RealPeople
 from tracker.training.threads import threads
 from tracker.training.volume import train
@@ -264,6 +265,6 @@ def test_a_configuration_names_files_too(drawn: Drawn, tmp_path: Path) -> None:
 def test_shares_and_pairs_that_do_not_fit_are_named(drawn: Drawn, body: BodyModel, tmp_path: Path) -> None:
     job = TrainingJob("own", "volume", {"data_share": 1.2}, tmp_path, data=((drawn.write(), drawn.folder),))
     with pytest.raises(InputError, match=r"own: real_share and data_share add up to 1\.2; expected 1 at most"):
-        next(Material(job, job.settings(VolumeTraining), body).batches(0))
+        Material(job, job.settings(VolumeTraining), body, Ranks("cpu")).source()
     with pytest.raises(InputError, match="--data is given 1 times and --images 2 times; expected pairs"):
         TrainingJob.read("live", "cpu", data=(Path("a"),), images=(Path("b"), Path("c")))

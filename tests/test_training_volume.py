@@ -18,6 +18,7 @@ from tracker.errors import InputError, RunError
 from tracker.tensor_file import load_tensors
 from tracker.training import volume
 from tracker.training.job import TrainingJob
+from tracker.training.loop import Learner, load_checkpoint, save_checkpoint
 from tracker.training.people import Batch
 from tracker.training.threads import threads
 from tracker.training.volume_config import VolumeTraining
@@ -93,7 +94,7 @@ def test_the_features_learn_to_tell_kernels_apart(tmp_path: Path) -> None:
     pytest.importorskip("mediapipe")
     settings = job(tmp_path).settings(VolumeTraining)
     run = volume.VolumeTrainer(job(tmp_path), replace(settings, learning_rate=3e-3, steps=60), load_body(None))
-    batch = Batch.of([next(run.material.batches(0))[0]] * 2)
+    batch = Batch.of([run.material.source().sample(0)] * 2)
     before = run.advance(batch)
     for _ in range(40):
         after = run.advance(batch)
@@ -127,3 +128,46 @@ def test_unknown_settings_and_finished_runs_are_named(tmp_path: Path) -> None:
     (tmp_path / "volume.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="--overwrite"):
         volume.train(job(tmp_path))
+
+
+@pytest.mark.slow
+def test_half_precision_sees_nearly_the_same_and_learns(tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe")
+    body, example = load_body(None), None
+    first: dict[str, dict[str, float]] = {}
+    for precision in ("fp32", "bf16"):
+        settings = replace(job(tmp_path).settings(VolumeTraining), learning_rate=3e-3, steps=60, precision=precision)
+        torch.manual_seed(0)
+        run = volume.VolumeTrainer(job(tmp_path / precision), settings, body)
+        example = example or run.material.source().sample(0)
+        batch = Batch.of([example] * 2)
+        first[precision] = run.advance(batch)
+        for _ in range(20):
+            last = run.advance(batch)
+        assert last["contrast"] < 0.99 * first[precision]["contrast"]
+        assert {p.dtype for p in run.network.parameters()} == {torch.float32}
+    assert first["bf16"] == pytest.approx(first["fp32"], rel=0.02, abs=0.01)
+    assert first["bf16"] != first["fp32"]
+
+
+def test_a_precision_that_the_device_does_not_have_is_named(tmp_path: Path) -> None:
+    settings = job(tmp_path, precision="fp16").settings(VolumeTraining)
+    with pytest.raises(InputError, match="precision: fp16 needs --device cuda"):
+        volume.VolumeTrainer(job(tmp_path), settings, load_body(None))
+    with pytest.raises(InputError, match="precision"):
+        job(tmp_path, precision="fp8").settings(VolumeTraining)
+
+
+def test_a_checkpoint_keeps_the_gradients_scale(tmp_path: Path) -> None:
+    def learner() -> Learner:
+        module = torch.nn.Linear(2, 1)
+        return Learner(module, torch.optim.Adam(module.parameters()), torch.amp.GradScaler("cpu", init_scale=512.0))
+
+    saved, again = learner(), learner()
+    saved.scaler.scale(saved.module(torch.ones(1, 2)).sum()).backward()
+    saved.scaler.step(saved.optimizer)
+    saved.scaler.update(128.0)
+    save_checkpoint(tmp_path / "state.safetensors", saved, (7, 1.5))
+    assert load_checkpoint(tmp_path / "state.safetensors", again) == (7, 1.5)
+    assert again.scaler.get_scale() == 128.0
+    torch.testing.assert_close(again.module.weight, saved.module.weight)

@@ -19,7 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kernels.landmarks import BodyPlace, LandmarkSystem, LandmarkView, RotationPull, linearise, pull
+from kernels import landmark_fit
+from kernels.landmark_fit import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
+from kernels.landmarks import BodyPlace, LandmarkView, RotationPull
 from tracker.camera import Camera
 from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.inverse_kinematics import PoseGuess
@@ -166,64 +168,6 @@ class FitResult:
     """(24,) 0..1: how far the picture itself shows each joint's part of the body; None when it was not asked."""
 
 
-@dataclass
-class _System:
-    """Normal equations being summed up: ½ cost, gradient (85,), Gauss–Newton matrix (85, 85)."""
-
-    cost: float
-    gradient: Array
-    matrix: Array
-
-    def pull(self, rotations: Array, towards: RotationPull) -> None:
-        """rotations: (24, 3, 3)."""
-        self.cost += pull(rotations, towards, self.gradient, self.matrix)
-
-    def gaussian(self, part: slice, off: Array, precision: Array) -> None:
-        """½ offᵀ precision off for some of the unknowns. off: (m,), precision: (m, m)."""
-        force = precision @ off
-        self.cost += 0.5 * float(off @ force)
-        self.gradient[part] += force
-        self.matrix[part, part] += precision
-
-
-@dataclass(frozen=True)
-class _Habit:
-    """The trained prior, √w μ, linear in how far the joints have turned from where it was linearised."""
-
-    rotations: Array
-    code: Array
-    """(latent,)."""
-    slope: Array
-    """(latent, 72)."""
-    matrix: Array
-    """(72, 72): slopeᵀ slope."""
-
-    @classmethod
-    def at(cls, prior: PosePrior, rotations: Array, weight: float) -> _Habit:
-        code, by_turn = prior.latent_residuals(rotations)
-        slope = np.sqrt(weight) * by_turn.reshape(len(code), -1)
-        return cls(rotations, np.sqrt(weight) * code, slope, slope.T @ slope)
-
-    def pull(self, system: _System, rotations: Array) -> None:
-        turned = axis_angle_from_matrix(np.swapaxes(self.rotations, 1, 2) @ rotations).reshape(-1)
-        off = self.code + self.slope @ turned
-        system.cost += 0.5 * float(off @ off)
-        system.gradient[_ROTATION] += off @ self.slope
-        system.matrix[_ROTATION, _ROTATION] += self.matrix
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """One person's observation and everything that is believed beforehand, ready to be linearised again and again."""
-
-    view: LandmarkView
-    pulls: tuple[RotationPull, ...]
-    belief: Belief
-    move_precision: Array
-    """(3, 3): how firmly the predicted position holds; 0 without a prediction."""
-    habit: _Habit | None = None
-
-
 def turn_spread_of_joints() -> Array:
     """(24,) how freely each joint moves against the freest: the trunk is slower than hands and feet."""
     slow = {"pelvis": 0.6, "spine1": 0.3, "spine2": 0.3, "spine3": 0.3, "neck": 0.6, "head": 0.6}
@@ -244,25 +188,16 @@ class LandmarkFitter:
 
     def fit(self, seen: Observation, belief: Belief, start: BodyState, iterations: int) -> FitResult:
         """Levenberg–Marquardt from `start`; the cost only falls while the trained prior keeps its linearisation."""
-        state, damping, problem = start, 1e-3, self._problem(seen, belief, start)
-        system, landmarks = self._linearise(problem, state)
-        start_cost = system.cost
-        for iteration in range(1, iterations + 1):
-            if self._poses is not None and iteration % _HABIT_LASTS == 0:
-                problem = replace(problem, habit=self._habit(state))
-                system, landmarks = self._linearise(problem, state)
-            step = _damped_step(system, damping)
-            trial = state.moved(step)
-            trial_system, trial_landmarks = self._linearise(problem, trial)
-            if trial_system.cost >= system.cost:
-                damping *= 8.0
-                continue
-            fall = (system.cost - trial_system.cost) / system.cost
-            state, system, landmarks = trial, trial_system, trial_landmarks
-            damping = max(damping / 4.0, 1e-6)
-            if fall < self.config.tolerance:
-                break
-        return replace(self._result(state, belief, system, landmarks), start_cost=start_cost)
+        problem, left = self._problem(seen, belief, start), iterations
+        found = landmark_fit.fit(problem, _place(start), Patience(min(left, _HABIT_LASTS - 1), self.config.tolerance))
+        cost_at_start = found.cost_at_start
+        left -= _HABIT_LASTS - 1
+        while left > 0 and not found.settled:
+            problem = replace(problem, habit=self._habit(found.place.rotations))
+            patience = Patience(min(left, _HABIT_LASTS), self.config.tolerance, found.damping)
+            found = landmark_fit.fit(problem, found.place, patience)
+            left -= _HABIT_LASTS
+        return self._result(found, belief, cost_at_start)
 
     def hidden(self, seen: Observation) -> Array:
         """(24,) 0..1: how little is seen of how each joint is turned."""
@@ -271,38 +206,31 @@ class LandmarkFitter:
 
     def score(self, seen: Observation, belief: Belief, state: BodyState) -> float:
         """The cost of a state as it is."""
-        return self._linearise(self._problem(seen, belief, state), state)[0].cost
+        return landmark_fit.fit(self._problem(seen, belief, state), _place(state), Patience(0, 0.0)).system.cost
 
-    def _linearise(self, problem: _Problem, state: BodyState) -> tuple[_System, LandmarkSystem]:
-        place = BodyPlace(*(np.ascontiguousarray(v) for v in (state.rotations, state.betas, state.transl)))
-        landmarks = linearise(self.rig.carried, place, problem.view)
-        system = _System(landmarks.cost, landmarks.gradient, landmarks.matrix)
-        for towards in problem.pulls:
-            system.pull(place.rotations, towards)
-        if problem.habit is not None:
-            problem.habit.pull(system, place.rotations)
-        belief = problem.belief
-        system.gaussian(_BETAS, state.betas - belief.betas, belief.betas_precision)
-        if belief.state is not None:
-            system.gaussian(_TRANSL, state.transl - belief.state.transl, problem.move_precision)
-        return system, landmarks
+    def _habit(self, rotations: Array) -> LinearPull | None:
+        """The trained prior, √w μ, linear in how far the joints have turned from (24, 3, 3)."""
+        if self._poses is None:
+            return None
+        code, by_turn = self._poses.latent_residuals(rotations)
+        root = np.sqrt(self.config.latent_weight)
+        return LinearPull(np.ascontiguousarray(rotations), root * code, root * by_turn.reshape(len(code), -1))
 
-    def _habit(self, state: BodyState) -> _Habit | None:
-        return None if self._poses is None else _Habit.at(self._poses, state.rotations, self.config.latent_weight)
-
-    def _problem(self, seen: Observation, belief: Belief, start: BodyState) -> _Problem:
-        habit, pulls = self._habit(start), self._pulls
+    def _problem(self, seen: Observation, belief: Belief, start: BodyState) -> PoseProblem:
+        pulls = self._pulls
         if belief.guess is not None:
             pulls = (*pulls, self._guess_pull(seen, belief, belief.guess.rotations, belief.guess.spread))
         if belief.regressed is not None:
             spread = np.full(NUM_JOINTS, self.config.regressed_spread)
             pulls = (*pulls, self._guess_pull(seen, belief, belief.regressed, spread))
-        if belief.state is None:
-            return _Problem(self._view(seen), pulls, belief, np.zeros((3, 3)), habit)
-        spread = np.sqrt(max(belief.seconds, 1e-3))
-        motion = _drawn_to(belief.state.rotations, 1 / (self.config.turn_rate * spread * self._turn_spread))
-        rate = spread * np.array(self.config.move_rate)
-        return _Problem(self._view(seen), (*pulls, motion), belief, np.diag(1 / rate**2), habit)
+        place = Gaussian(np.zeros(3), np.zeros((3, 3)))
+        if belief.state is not None:
+            spread = np.sqrt(max(belief.seconds, 1e-3))
+            motion = _drawn_to(belief.state.rotations, 1 / (self.config.turn_rate * spread * self._turn_spread))
+            rate = spread * np.array(self.config.move_rate)
+            pulls, place = (*pulls, motion), Gaussian(belief.state.transl.copy(), np.diag(1 / rate**2))
+        betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
+        return PoseProblem(self.rig.carried, self._view(seen), pulls, self._habit(start.rotations), betas, place)
 
     def _guess_pull(self, seen: Observation, belief: Belief, rotations: Array, spread: Array) -> RotationPull:
         """The less a joint is seen, the more it follows the guess. rotations: (24, 3, 3), spread: (24,) rad."""
@@ -326,27 +254,23 @@ class LandmarkFitter:
             _NEAREST_Z,
         )
 
-    def _result(self, state: BodyState, belief: Belief, system: _System, landmarks: LandmarkSystem) -> FitResult:
-        others = np.r_[_ROTATION, _TRANSL]
+    def _result(self, found: PoseFit, belief: Belief, cost_at_start: float) -> FitResult:
+        others, system, place = np.r_[_ROTATION, _TRANSL], found.system, found.place
         matrix = system.matrix + 1e-9 * np.eye(_SIZE)
         cross = matrix[np.ix_(others, np.arange(_BETAS.start, _BETAS.stop))]
         schur = matrix[_BETAS, _BETAS] - cross.T @ np.linalg.solve(matrix[np.ix_(others, others)], cross)
         information = schur - belief.betas_precision
-        posed = PosedPoints(landmarks.points, landmarks.joints, landmarks.rest_joints, landmarks.world_rotations)
-        residual = np.linalg.norm(landmarks.pixel_residual, axis=1)
-        return FitResult(state, system.cost, system.cost, posed, residual, information, matrix)
+        posed = PosedPoints(system.points, system.joints, system.rest_joints, system.world_rotations)
+        residual = np.linalg.norm(system.pixel_residual, axis=1)
+        state = BodyState(place.rotations, place.betas, place.transl)
+        return FitResult(state, system.cost, cost_at_start, posed, residual, information, matrix)
+
+
+def _place(state: BodyState) -> BodyPlace:
+    return BodyPlace(*(np.ascontiguousarray(value) for value in (state.rotations, state.betas, state.transl)))
 
 
 def _drawn_to(rotations: Array, slope: Array) -> RotationPull:
     """Gaussians around rotations (24, 3, 3). slope: (24,) 1/rad."""
     still = np.zeros((NUM_JOINTS, 3))
     return RotationPull(np.ascontiguousarray(rotations), still, still, np.repeat(slope[:, None], 3, axis=1))
-
-
-def _damped_step(system: _System, damping: float) -> Array:
-    """(85,): Levenberg–Marquardt's step."""
-    matrix = system.matrix.copy()
-    diagonal = np.einsum("ii->i", matrix)
-    diagonal += damping * (diagonal + 1.0)
-    step: Array = np.linalg.solve(matrix, -system.gradient)
-    return step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 from tracker.errors import InputError
@@ -19,8 +20,13 @@ TASKS: dict[str, str] = {
 
 
 def run_training(job: TrainingJob) -> str:
-    """Trains what the job says and returns what to tell the user. Raises InputError for an unknown task."""
+    """Trains what the job says and returns what to tell the user, if anything.
+
+    Raises InputError for an unknown task, and for several processes where one does it all.
+    """
     if job.task not in TASKS:
         raise InputError(f"{job.name}: task {job.task!r}; expected one of {', '.join(TASKS)}")
+    if job.task != "volume" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(f"{job.name}: task {job.task!r} is trained by one process; start it without torchrun")
     report: str = import_module(TASKS[job.task]).train(job)
     return report

@@ -87,19 +87,26 @@ def keep_freed_memory() -> None:
     libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def save_checkpoint(
-    path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, at: tuple[int, float]
-) -> None:
+@dataclass(frozen=True)
+class Learner:
+    """What a checkpoint holds the state of."""
+
+    module: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+
+
+def save_checkpoint(path: Path, learner: Learner, at: tuple[int, float]) -> None:
     """at: steps done and seconds spent."""
-    tensors = {f"model.{name}": value for name, value in module.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
+    tensors = {f"model.{name}": value for name, value in learner.module.state_dict().items()}
+    for index, state in learner.optimizer.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
-    save_tensors(path, tensors, {"step": at[0], "seconds": at[1]})
+    save_tensors(path, tensors, {"step": at[0], "seconds": at[1], "scaler": learner.scaler.state_dict()})
 
 
-def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Puts a saved state into the module and its optimizer; gives back steps done and seconds spent.
+def load_checkpoint(path: Path, learner: Learner) -> tuple[int, float]:
+    """Puts a saved state into the learner; gives back steps done and seconds spent.
 
     Raises InputError when the file is damaged or belongs to another configuration.
     """
@@ -109,11 +116,14 @@ def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: torch.optim.
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
             state.setdefault(int(index), {})[key] = value
-    groups = optimizer.state_dict()["param_groups"]
+    groups = learner.optimizer.state_dict()["param_groups"]
+    model = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
     try:
-        module.load_state_dict({n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")})
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        learner.module.load_state_dict(model)
+        learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
     except (RuntimeError, ValueError, KeyError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: a checkpoint of another configuration; use another --out ({first})") from error
+    if metadata.get("scaler"):
+        learner.scaler.load_state_dict(metadata["scaler"])
     return int(metadata["step"]), float(metadata["seconds"])

@@ -21,6 +21,7 @@ from tracker.synth.samples import AssetFolder, SampleConfig, SampleFactory, stre
 from tracker.training.annotated import AnnotatedData, read_people
 from tracker.training.footage import find_clips, label_footage, split_clips
 from tracker.training.job import TrainingJob
+from tracker.training.parallel import Ranks
 from tracker.training.people import Example, Guided, Mixed, PosedPicture, RealPeople
 from tracker.training.volume_config import VolumeTraining
 
@@ -33,8 +34,8 @@ _FITTED = 0.5
 class Material:
     """Examples to learn from and to look at, by their numbers."""
 
-    def __init__(self, job: TrainingJob, settings: VolumeTraining, body: BodyModel) -> None:
-        self._job, self._settings, self._body = job, settings, body
+    def __init__(self, job: TrainingJob, settings: VolumeTraining, body: BodyModel, ranks: Ranks) -> None:
+        self._job, self._settings, self._body, self._ranks = job, settings, body, ranks
         given = tuple(AnnotatedData(file, images) for file, images in job.data)
         self._data = (*settings.data, *given)
 
@@ -60,10 +61,10 @@ class Material:
             people += [real.sample(i) for i in range(number)]
         return people
 
-    def batches(self, step: int) -> Iterator[list[Example]]:
+    def batches(self, source: Guided | Mixed, step: int) -> Iterator[list[Example]]:
         """New examples and ones used before, for this step and those after it. Which, depends on its number alone."""
         settings = self._settings
-        fresh = stream(self._source(), count(_first_needed(step, settings)), self._job.workers)
+        fresh = stream(source, self._ranks.seeds(_first_needed(step, settings)), self._job.workers)
         reservoir: deque[Example] = deque(maxlen=settings.reservoir)
         for _ in range(step * _fresh(settings) - _first_needed(step, settings)):
             reservoir.append(next(fresh))
@@ -74,7 +75,8 @@ class Material:
             again = rng.integers(len(reservoir), size=settings.batch - len(new))
             yield new + [reservoir[i] for i in again]
 
-    def _source(self) -> Guided | Mixed:
+    def source(self) -> Guided | Mixed:
+        """The maker of examples to learn from."""
         real: list[tuple[RealPeople, float]] = []
         if self._job.footage is not None:
             clips, _ = split_clips(find_clips(self._job.footage), self._settings.footage)

@@ -8,6 +8,7 @@ from tracker.body_network import NetworkConfig
 from tracker.synth.samples import SampleConfig
 from tracker.training.annotated import AnnotatedData
 from tracker.training.footage import FootageConfig
+from tracker.training.precision import Precision
 from tracker.volume import VolumeConfig
 
 
@@ -42,6 +43,9 @@ class VolumeTraining:
     """Of the examples, where there are annotated pictures."""
     steps: int = 20_000
     batch: int = 16
+    """Examples of a step, in each process."""
+    precision: Precision = "fp32"
+    """Of the extractor's arithmetic: fp32, bf16 or fp16."""
     reuse: int = 2
     """How often an example is used: examples cost more time than steps on a small machine."""
     reservoir: int = 1024

@@ -20,6 +20,7 @@ from tracker.networks.heads import FirstPose
 from tracker.networks.landmark_network import SIDE
 from tracker.training import losses
 from tracker.training.people import Batch
+from tracker.training.precision import autocast
 from tracker.training.volume_config import VolumeTraining
 from tracker.volume import VolumeConfig
 
@@ -38,7 +39,9 @@ class VolumeLosses:
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Losses with gradients; rng draws the pixels that are compared."""
-        seen = self._network.extractor(batch.image, batch.guide)
+        with autocast(self._settings.precision, batch.image.device):
+            seen = self._network.extractor(batch.image, batch.guide)
+        seen = Extracted(seen.features.float(), seen.trunk.float())
         first = self._network.head(seen.trunk, batch.guide, batch.camera)
         return self.dense(batch, seen, rng) | self._pose(batch, first)
 
