@@ -27,7 +27,14 @@ _log = logging.getLogger(__name__)
 
 SOURCE_DIR = Path(__file__).parent / "csrc"
 PREBUILT_DIR = Path(__file__).parent / "prebuilt"
-SOURCES = ("raster_cpu.cpp", "ellipsoids_cpu.cpp", "body_step_cpu.cpp", "landmarks_cpu.cpp", "landmark_fit_cpu.cpp")
+SOURCES = (
+    "raster_cpu.cpp",
+    "ellipsoids_cpu.cpp",
+    "body_step_cpu.cpp",
+    "landmarks_cpu.cpp",
+    "landmark_fit_cpu.cpp",
+    "skin_cpu.cpp",
+)
 
 COMMON_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-pthread")
 _X86_FLAGS = {
