@@ -92,8 +92,8 @@ class VolumeTrainer:
         """Until the schedule's end. Each step's examples depend on its number, and on the process's, alone."""
         ranks, settings = self._ranks, self.settings
         with ranks.in_turn():
-            held_out = self.material.held_out() if ranks.first else []
             source = self.material.source()
+            held_out = self.material.held_out() if ranks.first else []
         self._validation = Validation(held_out, self.body) if held_out else None
         batches = self.material.batches(source, self.step)
         look = BatchGuide(ranks.device) if ranks.on_gpu else None
