@@ -22,6 +22,7 @@ from tracker.export import ExportConfig, TrackedPerson, load_person, output_fold
 from tracker.identity import IdentityTracker
 from tracker.interrupt import deferred_interrupt
 from tracker.keypoints import LIMB_LANDMARKS, LIMB_SMPL
+from tracker.mask import IN_MASK
 from tracker.offline import TrackJob, track
 from tracker.overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker, TrackerConfig
@@ -53,11 +54,11 @@ def compare(seen: TrackedDetection, person: TrackedPerson, row: int, drawing: tu
     offset = person.joints2d[row][LIMB_SMPL] - detection.landmarks2d[LIMB_LANDMARKS]
     result = Agreement([np.linalg.norm(offset, axis=1) / height])
     if detection.mask is not None:
-        size = (detection.mask.shape[1], detection.mask.shape[0])
-        camera = replace(person.camera, width=size[0], height=size[1])
+        width, height = detection.mask.size
+        camera = replace(person.camera, width=width, height=height)
         vertices = camera_vertices(tracker.body, pose_at(person, row))
         drawn = overlay.silhouette(camera, vertices, tracker.body.faces.numpy())
-        mask = detection.mask > 127
+        mask = detection.mask.picture() >= IN_MASK
         result.overlaps.append(float((drawn & mask).sum() / max((drawn | mask).sum(), 1)))
     return result
 

@@ -30,7 +30,7 @@ from tracker.picture_network import PictureModel
 from tracker.synth.samples import stream
 from tracker.training.job import TrainingJob
 from tracker.training.material import sample_factory
-from tracker.training.people import Batch, Guided
+from tracker.training.people import Batch, Guided, Synthetic
 from tracker.training.volume_config import VolumeTraining
 from tracker.training.volume_losses import VolumeLosses
 from tracker.volume import BodyVolume, VolumeConfig
@@ -59,7 +59,7 @@ def variant(shipped: BodyNetwork, config: VolumeConfig, body: BodyModel) -> Body
 def learn(networks: dict[str, BodyNetwork], body: BodyModel, job: TrainingJob, steps: int) -> None:
     """Fits every network's kernels' features to the same examples."""
     settings = VolumeTraining()
-    examples = stream(Guided(sample_factory(settings.samples, job, body)), count(), job.workers)
+    examples = stream(Guided(Synthetic(sample_factory(settings.samples, job, body))), count(), job.workers)
     losses = {name: VolumeLosses(network, body, settings) for name, network in networks.items()}
     parts = {name: nn.ParameterList([n.bank, n.clutter]) for name, n in networks.items()}
     optimizers = {name: torch.optim.Adam(part.parameters(), _RATE) for name, part in parts.items()}

@@ -24,13 +24,13 @@ from tqdm import tqdm
 
 from tracker.config import load_config
 from tracker.keypoints import LIMB_LANDMARKS, LIMB_SMPL
+from tracker.mask import IN_MASK
 from tracker.overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Detector, Tracker, TrackerConfig
 from tracker.source import open_source
 from tracker.types import Array, Detection, Frame, Person
 
 _VISIBLE = 0.5
-_HALF = 127
 _EVERY = 5
 """Frames between two silhouettes."""
 
@@ -78,9 +78,9 @@ class Agreement:
         self.distances.append(_off(person, seen)[halved.kept_back][judged] / height)
         if silhouette is not None and seen.mask is not None:
             overlay, tracker = silhouette
-            camera = tracker.config.camera.for_size(seen.mask.shape[1], seen.mask.shape[0])
+            camera = tracker.config.camera.for_size(*seen.mask.size)
             drawn = overlay.silhouette(camera, camera_vertices(tracker.body, person.pose), tracker.body.faces.numpy())
-            mask = seen.mask > _HALF
+            mask = seen.mask.picture() >= IN_MASK
             self.overlaps.append(float((drawn & mask).sum() / max((drawn | mask).sum(), 1)))
 
 

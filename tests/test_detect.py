@@ -22,6 +22,7 @@ from tracker.detect.likeness import body_size, box_overlap, mask_overlap, pose_s
 from tracker.detect.paint import painted_out
 from tracker.errors import InputError
 from tracker.keypoints import LANDMARK_MIRROR
+from tracker.mask import PlacedMask
 from tracker.types import Array, Frame, Look
 
 WIDTH, HEIGHT = 1280, 720
@@ -56,7 +57,7 @@ class BarLandmarker:
         landmarks = TEMPLATE * h + np.array([x + w / 2, y])
         mask = np.zeros(image.shape[:2], np.uint8)
         mask[int(y) : int(y + h), int(x) : int(x + w)] = 255
-        return PoseReading(landmarks, np.zeros((33, 3)), np.full(33, 0.95), np.full(33, self.presence), mask)
+        return PoseReading(landmarks, np.zeros((33, 3)), np.full(33, 0.95), np.full(33, self.presence), whole(mask))
 
 
 class BarFollower:
@@ -78,7 +79,7 @@ class BarFollower:
             if ((low <= region.centre) & (region.centre <= high)).all():
                 return Followed(reading, unmoved, 0.99, Region.around(reading.landmarks2d))
         nobody = PoseReading(
-            np.zeros((33, 2)), np.zeros((33, 3)), np.zeros(33), np.zeros(33), np.zeros(image.shape[:2], np.uint8)
+            np.zeros((33, 2)), np.zeros((33, 3)), np.zeros(33), np.zeros(33), whole(np.zeros(image.shape[:2], np.uint8))
         )
         return Followed(nobody, unmoved, 0.01, region)
 
@@ -101,6 +102,10 @@ class Bar:
     @property
     def bbox(self) -> Array:
         return np.concatenate([self.landmarks.min(axis=0), self.landmarks.max(axis=0)])
+
+
+def whole(mask: np.ndarray) -> PlacedMask:
+    return PlacedMask.whole(mask)
 
 
 def picture(*bars: Bar) -> np.ndarray:
@@ -134,7 +139,7 @@ def test_a_person_of_the_whole_frame_is_found_without_a_closer_look() -> None:
     with LandmarkDetector(NO_SEARCH) as found:
         (person,) = found.detect(Frame(0, 0.0, picture(LARGE)), [LARGE.bbox])
         np.testing.assert_allclose(person.landmarks2d, LARGE.landmarks, atol=1.0)
-        assert person.mask is not None and person.mask.shape == (HEIGHT, WIDTH)
+        assert person.mask is not None and person.mask.size == (WIDTH, HEIGHT)
         assert looks_taken(found) == []
 
 
@@ -146,8 +151,9 @@ def test_a_small_person_who_is_expected_is_found_by_a_closer_look_in_place() -> 
         people = found.detect(Frame(1, 0.12, image), [LARGE.bbox, SMALL.bbox + np.array([9.0, -7.0, 9.0, -7.0])])
         assert len(people) == 2
         np.testing.assert_allclose(people[1].landmarks2d, SMALL.landmarks, atol=1.5)
-        mask = people[1].mask
-        assert mask is not None and mask.shape == (HEIGHT, WIDTH)
+        assert people[1].mask is not None
+        mask = people[1].mask.picture()
+        assert mask.shape == (HEIGHT, WIDTH)
         rows, columns = np.nonzero(mask > 127)
         assert abs(rows.min() - SMALL.y) <= 1.5 and abs(rows.max() + 1 - SMALL.y - SMALL.height) <= 1.5
         assert abs(columns.mean() + 0.5 - SMALL.x) <= 1.0
@@ -301,7 +307,7 @@ def test_an_unlike_pose_on_the_same_mask_is_the_same_person(monkeypatch: pytest.
     [
         {"presence": np.full(33, 0.2)},
         {"visibility": np.full(33, 0.1)},
-        {"mask": np.zeros((HEIGHT, WIDTH), np.uint8)},
+        {"mask": whole(np.zeros((HEIGHT, WIDTH), np.uint8))},
         {"landmarks2d": LARGE.landmarks + np.array([0.0, 690.0])},
     ],
     ids=["absent", "hidden", "off its mask", "face at the edge only"],
@@ -321,9 +327,8 @@ def test_a_person_cut_at_the_waist_by_the_picture_is_kept(monkeypatch: pytest.Mo
     (pose,) = BarLandmarker(b"", None).read(picture(LARGE))
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[200:, 400:880] = 255
-    seen = replace(
-        pose, landmarks2d=bar.landmarks, presence=np.where(below, 0.05, 0.95), visibility=~below * 0.9, mask=mask
-    )
+    presence, visibility = np.where(below, 0.05, 0.95), ~below * 0.9
+    seen = replace(pose, landmarks2d=bar.landmarks, presence=presence, visibility=visibility, mask=whole(mask))
     with LandmarkDetector(NO_SEARCH) as found:
         monkeypatch.setattr(found._searcher._whole, "read", lambda image: [seen])
         assert len(found.detect(Frame(0, 0.0, picture()))) == 1
@@ -386,11 +391,11 @@ def test_overlaps_of_boxes_and_masks() -> None:
     mask[:, :20] = 255
     half = np.zeros_like(mask)
     half[:20, :20] = 255
-    assert mask_overlap(mask, half) == pytest.approx(0.5)
-    assert mask_overlap(half * 0, half * 0) == 0.0
+    assert mask_overlap(whole(mask), whole(half)) == pytest.approx(0.5)
+    assert mask_overlap(whole(half * 0), whole(half * 0)) == 0.0
     points = np.array([[5.0, 5.0], [22.0, 5.0], [35.0, 5.0]])
-    assert share_on_mask(points, mask, 0.0) == pytest.approx(1 / 3)
-    assert share_on_mask(points, mask, 4.0) == pytest.approx(2 / 3)
+    assert share_on_mask(points, whole(mask), 0.0) == pytest.approx(1 / 3)
+    assert share_on_mask(points, whole(mask), 4.0) == pytest.approx(2 / 3)
 
 
 def test_painting_out_leaves_no_colour_of_the_person_and_nothing_else_changed() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.people_scene import HEIGHT, WIDTH, Figure, detection_of, frame_of
 from tracker.errors import InputError
 from tracker.identity import IdentityConfig, IdentityTracker
+from tracker.mask import PlacedMask
 from tracker.types import Detection, Frame, TrackedDetection
 
 RED = Figure(0.0)
@@ -242,9 +243,7 @@ def test_colours_are_read_inside_the_mask_only() -> None:
         clothes = (frame.image == figure.shirt).all(axis=2) | (frame.image == figure.trousers).all(axis=2)
         image = np.where(clothes[..., None], frame.image, np.array(wall, np.uint8))
         detection = detection_of(figure, np.array([10.0, 0.0]))
-        masked = Detection(
-            detection.landmarks2d, detection.landmarks3d, detection.visibility, clothes.astype(np.uint8) * 255
-        )
+        masked = replace(detection, mask=PlacedMask.whole(clothes.astype(np.uint8) * 255))
         return tracker.assign(Frame(index, time, image), [masked])
 
     for index in range(10):

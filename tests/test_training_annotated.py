@@ -26,7 +26,7 @@ from tracker.training.annotated import AnnotatedData, read_people
 from tracker.training.job import TrainingJob
 from tracker.training.material import Material
 from tracker.training.parallel import Ranks
-from tracker.training.people import Example, Mixed, RealPeople
+from tracker.training.people import Batch, Example, Mixed, RealPeople
 from tracker.training.threads import threads
 from tracker.training.volume import train
 from tracker.training.volume_config import VolumeTraining
@@ -108,13 +108,6 @@ def drawn(body: BodyModel, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     return Drawn(folder, theta, joints, columns)
 
 
-class Blind:
-    """A landmark network that finds nobody."""
-
-    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        return {"mask": np.zeros((1, 64, 64), np.float32)}
-
-
 def joints_of(body: BodyModel, theta: np.ndarray, betas: np.ndarray, transl: np.ndarray) -> np.ndarray:
     values = (torch.as_tensor(np.asarray(v, np.float32)) for v in (betas, theta, transl))
     shape, pose, place = values
@@ -163,7 +156,6 @@ def test_examples_show_the_parts_where_the_picture_has_them(
     drawn: Drawn, body: BodyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The picture's paint says which part is seen, also under patches: crop, turn, place and part map agree."""
-    monkeypatch.setattr(people, "LandmarkGuide", Blind)
     monkeypatch.setattr(people, "_recoloured", lambda rng, image: image)
     maker = RealPeople(read_people(drawn.data(), body), body)
     seen = set()
@@ -181,16 +173,25 @@ def test_examples_show_the_parts_where_the_picture_has_them(
     assert seen == {0, 1, 2}
 
 
-def test_a_hidden_body_is_cut_by_the_network_s_mask_unless_that_is_somebody_else_s() -> None:
+def test_a_hidden_body_is_cut_by_the_network_s_mask_unless_that_is_somebody_else_s(
+    drawn: Drawn, body: BodyModel
+) -> None:
+    example = RealPeople(read_people(drawn.data(), body), body).sample(0)
     parts = np.zeros((64, 64), np.uint8)
     parts[10:50, 20:40] = 5
-    mask = np.zeros((64, 64), np.float32)
-    mask[:30] = 0.9
-    cut = people._where_found(parts, mask)
+    upper, elsewhere = np.zeros((2, 1, 64, 64), np.float16)
+    upper[0, :30], elsewhere[0, 46:] = 0.9, 0.9
+    assert not example.masked
+    cut, kept, known = Batch.of(
+        [
+            replace(example, parts=parts, guide={"mask": upper}),
+            replace(example, parts=parts, guide={"mask": elsewhere}),
+            replace(example, parts=parts, guide={"mask": upper}, masked=np.asarray(True)),
+        ]
+    ).parts.numpy()
     assert (cut[10:30, 20:40] == 5).all() and not cut[30:].any()
-    np.testing.assert_array_equal(
-        people._where_found(parts, np.roll(mask, 32, axis=0) * (np.arange(64) > 45)[:, None]), parts
-    )
+    np.testing.assert_array_equal(kept, parts)
+    np.testing.assert_array_equal(known, parts)
 
 
 def test_who_cannot_be_learned_from_is_left_out_and_counted(

@@ -13,6 +13,7 @@ import pytest
 from tests.test_pipeline import CAMERA, CONFIG, SIZE, somebody
 from tracker.body import load_body
 from tracker.errors import InputError
+from tracker.mask import PlacedMask
 from tracker.overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker
 from tracker.source import open_source
@@ -65,13 +66,13 @@ def labels(clip: Path, detection: Detection, config: FootageConfig) -> list[Labe
 @pytest.fixture(scope="module")
 def seen(clip: Path) -> Detection:
     """The detection whose mask is the silhouette of the body that the tracker fits to it."""
-    detection = replace(somebody(0.0)[0], mask=np.zeros((SIZE[1], SIZE[0]), np.uint8))
+    detection = replace(somebody(0.0)[0], mask=PlacedMask.whole(np.zeros((SIZE[1], SIZE[0]), np.uint8)))
     everything = FootageConfig(every_seconds=0.0, least_overlap=0.0)
     body = load_body(None)
     pose = labels(clip, detection, everything)[0].pose
     with MeshOverlay() as overlay:
         drawn = overlay.silhouette(CAMERA, camera_vertices(body, pose), body.faces.numpy())
-    return replace(detection, mask=(255 * drawn).astype(np.uint8))
+    return replace(detection, mask=PlacedMask.whole((255 * drawn).astype(np.uint8)))
 
 
 def test_keeps_frames_where_everything_agrees_and_their_camera_is_exact(clip: Path, seen: Detection) -> None:
@@ -90,7 +91,7 @@ def test_keeps_frames_where_everything_agrees_and_their_camera_is_exact(clip: Pa
 def test_refuses_a_mask_elsewhere_hidden_limbs_and_landmarks_that_do_not_fit(clip: Path, seen: Detection) -> None:
     config = FootageConfig(every_seconds=0.0)
     assert seen.mask is not None
-    assert labels(clip, replace(seen, mask=np.roll(seen.mask, 150, axis=1)), config) == []
+    assert labels(clip, replace(seen, mask=PlacedMask.whole(np.roll(seen.mask.values, 150, axis=1))), config) == []
     hidden = seen.visibility.copy()
     hidden[[25, 26, 27, 28]] = 0.1
     assert labels(clip, replace(seen, visibility=hidden), config) == []

@@ -15,10 +15,12 @@ import torch
 from tracker.body import load_body
 from tracker.body_network import BodyNetwork
 from tracker.errors import InputError, RunError
+from tracker.networks.guide import BatchGuide
 from tracker.tensor_file import load_tensors
 from tracker.training import volume
 from tracker.training.job import TrainingJob
 from tracker.training.loop import Learner, load_checkpoint, save_checkpoint
+from tracker.training.parallel import Ranks
 from tracker.training.people import Batch
 from tracker.training.threads import threads
 from tracker.training.volume_config import VolumeTraining
@@ -171,3 +173,28 @@ def test_a_checkpoint_keeps_the_gradients_scale(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "state.safetensors", again) == (7, 1.5)
     assert again.scaler.get_scale() == 128.0
     torch.testing.assert_close(again.module.weight, saved.module.weight)
+
+
+class OnGpu(Ranks):
+    """A CPU that is fed as a GPU is."""
+
+    @property
+    def on_gpu(self) -> bool:
+        return True
+
+
+@pytest.mark.slow
+def test_a_gpu_makes_its_guides_itself_and_they_are_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe")
+    settings = replace(job(tmp_path).settings(VolumeTraining), steps=1, validation=0)
+    first = volume.VolumeTrainer(job(tmp_path / "cpu"), settings, load_body(None), Ranks("cpu"))
+    other = volume.VolumeTrainer(job(tmp_path / "gpu"), settings, load_body(None), OnGpu("cpu"))
+    sent, bare = (trainer.material.source().sample(3) for trainer in (first, other))
+    assert sent.guide and not bare.guide
+    by_worker, by_batch = Batch.of([sent]).guide, Batch.of([bare], look=BatchGuide("cpu")).guide
+    assert set(by_batch) == set(by_worker)
+    for name, value in by_worker.items():
+        scale = float(value.std())
+        torch.testing.assert_close(by_batch[name], value, rtol=0, atol=0.02 * scale, msg=name)
+    other.go_on()
+    assert other.step == 1

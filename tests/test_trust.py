@@ -12,6 +12,7 @@ from tests.test_pipeline import SIZE, Script, somebody
 from tracker.body import load_body
 from tracker.camera import Camera
 from tracker.errors import InputError
+from tracker.mask import PlacedMask
 from tracker.overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.trust import TrustConfig, cover_of, trust
@@ -28,11 +29,11 @@ def disc(x: float, y: float, radius: float, count: int = 60) -> np.ndarray:
     return np.concatenate([inner, np.stack([x + radius * np.cos(rim), y + radius * np.sin(rim)], axis=1)])
 
 
-def mask_of(*circles: tuple[int, int, int]) -> np.ndarray:
+def mask_of(*circles: tuple[int, int, int]) -> PlacedMask:
     mask = np.zeros((240, 320), np.uint8)
     for x, y, radius in circles:
         cv2.circle(mask, (x, y), radius, 255, cv2.FILLED)
-    return mask
+    return PlacedMask.whole(mask)
 
 
 def test_cover_is_one_for_the_body_itself_and_falls_with_what_it_leaves_bare() -> None:
@@ -42,7 +43,7 @@ def test_cover_is_one_for_the_body_itself_and_falls_with_what_it_leaves_bare() -
     assert cover_of(points, parts, both) == pytest.approx(1.0, abs=0.05)
     assert cover_of(points[:100], parts[:100], both) == pytest.approx(0.5, abs=0.08)
     assert cover_of(points, parts, mask_of((300, 220, 15))) == 0.0
-    assert cover_of(points, parts, np.zeros((240, 320), np.uint8)) is None
+    assert cover_of(points, parts, mask_of()) is None
 
 
 def test_what_is_hidden_or_out_of_the_picture_does_not_count_against_a_fit() -> None:
@@ -78,7 +79,7 @@ def test_a_fit_beside_the_persons_mask_is_not_believed_nor_drawn_nor_started_fro
     larger[max(low[0] - 100, 0) : high[0] + 100, max(low[1] - 100, 0) : high[1] + 100] = True
     confidences = []
     for mask in (own, larger):
-        detection = replace(seen, mask=np.where(mask, np.uint8(255), np.uint8(0)))
+        detection = replace(seen, mask=PlacedMask.whole(np.where(mask, np.uint8(255), np.uint8(0))))
         with Tracker(TrackerConfig(), load_body(None), Script([[detection], []])) as tracker, MeshOverlay() as overlay:
             (person,) = tracker.step(Frame(0, 0.0, image))
             confidences.append(person.joint_confidence.max())

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from tracker.types import Array
 
 _HALF = 0.5
+_SHIFT = 4
+"""OpenCV takes the corners of polygons in sixteenths of a pixel."""
+_FAR = 1e6
 
 
 def square_box(bbox: Array, scale: float = 1.0) -> Array:
@@ -53,6 +56,11 @@ def invert_affine(transform: Array) -> Array:
     """The (2, 3) inverse of a (2, 3) affine map: T_b_a → T_a_b."""
     linear = np.linalg.inv(transform[:, :2])
     return np.column_stack([linear, -linear @ transform[:, 2]])
+
+
+def chain_affine(T_a_b: Array, T_b_c: Array) -> Array:
+    """The (2, 3) affine map T_a_c."""
+    return np.column_stack([T_a_b[:, :2] @ T_b_c[:, :2], apply_affine(T_a_b, T_b_c[:, 2])])
 
 
 def crop_image(image: NDArray[np.uint8], box: Array, size: int) -> NDArray[np.uint8]:
@@ -100,6 +108,28 @@ def paste_crop(crop: NDArray[np.uint8], T_frame_crop: Array, size: tuple[int, in
     T_crop_window = np.column_stack([T_crop_frame[:, :2], apply_affine(T_crop_frame, T_frame_window[:, 2])])
     canvas[low[1] : high[1], low[0] : high[0]] = warp_crop(crop, T_crop_window, *(int(v) for v in high - low))
     return canvas
+
+
+def values_at(image: NDArray[np.uint8], points: Array) -> NDArray[np.uint8]:
+    """(...) of a one-channel picture at the points (..., 2) px, bilinear between its pixels' centres; 0 outside."""
+    places = (points.reshape(-1, 1, 2) - _HALF).astype(np.float32)
+    if len(places) == 0:
+        return np.zeros(points.shape[:-1], np.uint8)
+    found = cv2.remap(
+        image, places, np.zeros(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0,)
+    )
+    return np.asarray(found, np.uint8).reshape(points.shape[:-1])
+
+
+def frame_in_crop(T_frame_crop: Array, shape: tuple[int, ...], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """255 for the pixels of a crop of this (height, width) that show a frame of this (width, height), 0 for others."""
+    width, height = size
+    corners = apply_affine(invert_affine(T_frame_crop), np.array([[0.0, 0], [width, 0], [width, height], [0, height]]))
+    # as far as is of use: OpenCV counts in whole numbers
+    near = np.clip(corners - _HALF, -_FAR, _FAR)
+    shown = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(shown, np.round(near * (1 << _SHIFT)).astype(np.int32), (255,), shift=_SHIFT)
+    return shown
 
 
 def _covered(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import InputError
+from tracker.mask import IN_MASK, PlacedMask
 from tracker.types import Array
 
 _GRID = 64
@@ -22,7 +23,6 @@ _GRID = 64
 _CLOSING = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
 """Fills the gaps that joints leave between the parts."""
 _FARTHEST_CELL = 10_000.0
-_IN_MASK = 128
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,20 @@ def _ramp(value: float, ends: tuple[float, float]) -> float:
     return float(np.clip((value - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0))
 
 
-def cover_of(points: Array, parts: NDArray[np.integer], mask: NDArray[np.uint8]) -> float | None:
-    """The share of a mask (height, width) that the body covers; None for an empty one.
+def cover_of(points: Array, parts: NDArray[np.integer], mask: PlacedMask) -> float | None:
+    """The share of a mask that the body covers; None for an empty one.
 
     points: (n, 2) px, spread over the body's skin; parts: (n,) the part of the body that each belongs to. A part's
     silhouette is taken to be convex.
     """
-    x, y, width, height = cv2.boundingRect((mask >= _IN_MASK).view(np.uint8))
+    person = mask.in_frame()
+    x, y, width, height = cv2.boundingRect((person >= IN_MASK).view(np.uint8))
     if not width or not height:
         return None
     scale = _GRID / max(width, height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    seen = cv2.resize(mask[y : y + height, x : x + width], size, interpolation=cv2.INTER_AREA) >= _IN_MASK
-    drawn = _silhouette((points - (x, y)) * scale, parts, size)
+    seen = cv2.resize(person[y : y + height, x : x + width], size, interpolation=cv2.INTER_AREA) >= IN_MASK
+    drawn = _silhouette((mask.to_own(points) - (x, y)) * scale, parts, size)
     return float((drawn & seen).sum() / max(seen.sum(), 1))
 
 

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tracker.mask import PlacedMask
 
 Array = NDArray[np.floating]
 
@@ -71,8 +75,8 @@ class Detection:
     """(33, 3) m, the hips' midpoint at the origin, axes along the camera's."""
     visibility: Array
     """(33,) in 0..1: how likely the point is in the picture and not hidden."""
-    mask: NDArray[np.uint8] | None = None
-    """(height, width) 0..255, 255 where the person is; None when the detector gives none."""
+    mask: PlacedMask | None = None
+    """Where the person is; None when the detector does not say."""
     look: Look | None = None
     """None when it was not the landmark network alone that saw them."""
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from tracker.crop import apply_affine, paste_crop
+from tracker.crop import apply_affine
 from tracker.detect.follow import Region
 from tracker.detect.landmarkers import PoseReading
 from tracker.detect.likeness import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask
+from tracker.mask import PlacedMask
 from tracker.types import Array, Detection
 
 # A person of the whole frame. Where a face alone looks into the picture no body point is visible; curtains taken for
@@ -34,7 +34,7 @@ FOUND_OVERLAP = 0.3
 @dataclass(frozen=True)
 class Candidate:
     detection: Detection
-    mask: NDArray[np.uint8]
+    mask: PlacedMask
     quality: float
     visible_points: Array
     """(n, 2) px."""
@@ -61,7 +61,7 @@ def in_frame(reading: PoseReading, T_frame_crop: Array, size: tuple[int, int]) -
         landmarks3d=reading.landmarks3d @ R_frame_crop.T,
         visibility=reading.visibility,
         presence=reading.presence,
-        mask=paste_crop(reading.mask, T_frame_crop, size),
+        mask=reading.mask.moved(T_frame_crop, size),
     )
 
 

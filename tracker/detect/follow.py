@@ -19,6 +19,7 @@ from tracker.crop import apply_affine, crop_transform, warp_crop
 from tracker.detect.config import DetectConfig
 from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
 from tracker.errors import RunError
+from tracker.mask import PlacedMask
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
 from tracker.types import NUM_LANDMARKS, Array, Look
 
@@ -144,7 +145,7 @@ class NetworkFollower:
             landmarks3d=maps["metric"][:NUM_LANDMARKS].astype(float),
             visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
-            mask=np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8),
+            mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
         look = Look(crop, T_frame_crop, maps)
         return Followed(reading, look, float(maps["presence"].item()), Region.on_rim(centre, rim))

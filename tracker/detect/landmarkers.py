@@ -18,6 +18,7 @@ from tracker.detect.likeness import BODY_POINTS
 from tracker.detect.stderr_filter import native_chatter_held_back
 from tracker.errors import RunError
 from tracker.keypoints import landmark_index
+from tracker.mask import PlacedMask
 from tracker.types import Array
 
 HIPS = [landmark_index("left_hip"), landmark_index("right_hip")]
@@ -42,8 +43,8 @@ class PoseReading:
     """(33,) 0..1."""
     presence: Array
     """(33,) 0..1: how likely the point lies in the region that the network saw."""
-    mask: NDArray[np.uint8]
-    """(height, width) 0..255."""
+    mask: PlacedMask
+    """Of that picture."""
 
     def inside(self, width: float, height: float) -> NDArray[np.bool_]:
         """(33,) whether each landmark lies in the picture."""
@@ -135,7 +136,7 @@ def _reading(landmarks: Any, world: Any, mask: Any, width: int, height: int) -> 
         landmarks3d=np.array([(p.x, p.y, p.z) for p in world]),
         visibility=flat[:, 2].clip(0, 1),
         presence=flat[:, 3].clip(0, 1),
-        mask=np.asarray(cv2.convertScaleAbs(probability, alpha=255.0), dtype=np.uint8),
+        mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(probability, alpha=255.0), np.uint8)),
     )
 
 

@@ -6,9 +6,9 @@ The twelve limb joints and the nose stand for the body: the face's eleven points
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracker.keypoints import LANDMARK_MIRROR, LIMB_LANDMARKS, landmark_index
+from tracker.mask import IN_MASK, PlacedMask
 from tracker.types import Array
 
 BODY_POINTS = np.append(LIMB_LANDMARKS, landmark_index("nose"))
@@ -16,8 +16,6 @@ BODY_POINTS = np.append(LIMB_LANDMARKS, landmark_index("nose"))
 
 _TOLERANCE = 0.25
 """The distance, in body sizes, at which a point counts e^-½: about the width of a torso."""
-IN_MASK = 128
-"""Value from which a mask's pixel belongs to the person."""
 _STRIDE = 4
 _TINY = 1e-9
 _SMALLEST = 1.0
@@ -64,19 +62,19 @@ def _area(box: Array) -> float:
     return float(np.prod(np.maximum(box[2:] - box[:2], 0)))
 
 
-def mask_overlap(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Intersection over union of two (h, w) masks, at every fourth pixel; 0 when both are empty."""
-    one, other = first[::_STRIDE, ::_STRIDE] >= IN_MASK, second[::_STRIDE, ::_STRIDE] >= IN_MASK
+def mask_overlap(first: PlacedMask, second: PlacedMask) -> float:
+    """Intersection over union of two masks in one frame, at a quarter of its size; 0 when both are empty."""
+    T_frame_coarse = np.diag([_STRIDE, _STRIDE, 1.0])[:2]
+    width, height = np.ceil(np.array(first.size) / _STRIDE).astype(int)
+    one, other = (mask.cropped(T_frame_coarse, width, height) >= IN_MASK for mask in (first, second))
     union = int((one | other).sum())
     return int((one & other).sum()) / union if union else 0.0
 
 
-def share_on_mask(points: Array, mask: NDArray[np.uint8], reach: float) -> float:
-    """The share of (n, 2) px points within about `reach` px of an (h, w) mask; 1 for no points."""
+def share_on_mask(points: Array, mask: PlacedMask, reach: float) -> float:
+    """The share of (n, 2) px points within about `reach` px of a mask; 1 for no points."""
     if len(points) == 0:
         return 1.0
     steps = reach * np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    pixels = np.floor(points[:, None] + steps).astype(np.int64)
-    x = pixels[..., 0].clip(0, mask.shape[1] - 1)
-    y = pixels[..., 1].clip(0, mask.shape[0] - 1)
-    return float((mask[y, x] >= IN_MASK).any(axis=1).mean())
+    around = np.clip(points[:, None] + steps, 0.0, np.subtract(mask.size, 1))
+    return float(mask.covers(around).any(axis=1).mean())

@@ -212,7 +212,7 @@ class Searcher:
         size = int(np.clip(math.ceil(look.box[2] - look.box[0]), *_LOOK_PIXELS))
         T_frame_crop = look.transform(size)
         crop = warp_crop(frame.image, T_frame_crop, size, size)
-        masks = [warp_crop(person.mask, T_frame_crop, size, size) for person in painted]
+        masks = [person.mask.cropped(T_frame_crop, size, size) for person in painted]
         if masks:
             crop = painted_out(crop, np.maximum.reduce(masks))
         moved = (in_frame(reading, T_frame_crop, frame.size) for reading in self._stills.read(crop))

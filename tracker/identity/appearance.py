@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.detect.likeness import IN_MASK, body_size
+from tracker.detect.likeness import body_size
 from tracker.keypoints import landmark_index
+from tracker.mask import PlacedMask
 from tracker.types import Array, Detection
 
 _BINS = 12
@@ -103,14 +104,14 @@ def _leg_points(detection: Detection, upper: int, lower: int) -> Array:
     return ((along @ ends)[:, None] + offsets[None]).reshape(-1, 2)
 
 
-def _colours(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None, points: Array) -> Array:
+def _colours(image: NDArray[np.uint8], mask: PlacedMask | None, points: Array) -> Array:
     """(m, 3) L, a, b of the pixels under those points that lie in the picture and in the mask."""
     pixels = np.floor(points).astype(np.int64)
     inside = ((pixels >= 0) & (pixels < [image.shape[1], image.shape[0]])).all(axis=1)
-    x, y = pixels[inside].T
+    pixels = pixels[inside]
     if mask is not None:
-        own = mask[y, x] >= IN_MASK
-        x, y = x[own], y[own]
+        pixels = pixels[mask.covers(pixels)]
+    x, y = pixels.T
     if len(x) == 0:
         return np.zeros((0, 3))
     return np.asarray(cv2.cvtColor(image[y, x][None], cv2.COLOR_RGB2LAB)[0], dtype=np.float64)

@@ -62,3 +62,21 @@ class LandmarkGuide:
         crop = np.ascontiguousarray(image)[None]
         found = {name: torch.from_numpy(value) for name, value in self._engine.run({self._input: crop}).items()}
         return {name: value[0].contiguous().numpy() for name, value in guide_of(found).items()}
+
+
+class BatchGuide:
+    """The same of whole batches, in torch: on a GPU, where a training makes it itself instead of being sent it."""
+
+    def __init__(self, device: str) -> None:
+        """Raises InputError without mediapipe."""
+        from tracker.networks.landmark_network import read_landmark_network
+        from tracker.networks.landmark_onnx import OUTPUTS, FlatLandmarkNetwork
+
+        self._names = tuple(OUTPUTS)
+        self._network = FlatLandmarkNetwork(read_landmark_network()).to(device).eval()
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """images: (B, 256, 256, 3) RGB bytes on the device."""
+        maps = dict(zip(self._names, self._network(images), strict=True))
+        return {name: each.contiguous() for name, each in guide_of({name: maps[name] for name in SEEN}).items()}

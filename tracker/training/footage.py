@@ -183,7 +183,7 @@ class _Judge:
             visible = (detection.visibility[LIMB_LANDMARKS] > _VISIBLE).mean()
             if detection.mask is None or offset > self._config.largest_offset or visible < self._config.least_visible:
                 continue
-            crop = self._cut(person, seen.image, detection.mask, camera)
+            crop = self._cut(person, seen.image, detection.mask.picture(), camera)
             if crop.overlap >= self._config.least_overlap:
                 yield replace(crop, clip=clip, frame_index=record.index, offset=offset)
 

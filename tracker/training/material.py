@@ -22,7 +22,7 @@ from tracker.training.annotated import AnnotatedData, read_people
 from tracker.training.footage import find_clips, label_footage, split_clips
 from tracker.training.job import TrainingJob
 from tracker.training.parallel import Ranks
-from tracker.training.people import Example, Guided, Mixed, PosedPicture, RealPeople
+from tracker.training.people import Example, ExampleMaker, Guided, Mixed, PosedPicture, RealPeople, Synthetic
 from tracker.training.volume_config import VolumeTraining
 
 log = logging.getLogger("tracker")
@@ -54,14 +54,15 @@ class Material:
         """People for the validation: other looks, shapes and clips than those to learn from."""
         number, settings = self._settings.validation, self._settings
         factory = sample_factory(replace(settings.samples, split="held_out"), self._job, self._body)
-        people = [Guided(factory).sample(i) for i in range(number)]
+        made = Guided(Synthetic(factory))
+        people = [made.sample(i) for i in range(number)]
         if self._job.footage is not None and number:
             _, clips = split_clips(find_clips(self._job.footage), settings.footage)
-            real = RealPeople(self._labelled(clips), self._body)
+            real = Guided(RealPeople(self._labelled(clips), self._body))
             people += [real.sample(i) for i in range(number)]
         return people
 
-    def batches(self, source: Guided | Mixed, step: int) -> Iterator[list[Example]]:
+    def batches(self, source: ExampleMaker, step: int) -> Iterator[list[Example]]:
         """New examples and ones used before, for this step and those after it. Which, depends on its number alone."""
         settings = self._settings
         fresh = stream(source, self._ranks.seeds(_first_needed(step, settings)), self._job.workers)
@@ -75,9 +76,13 @@ class Material:
             again = rng.integers(len(reservoir), size=settings.batch - len(new))
             yield new + [reservoir[i] for i in again]
 
-    def source(self) -> Guided | Mixed:
-        """The maker of examples to learn from."""
-        real: list[tuple[RealPeople, float]] = []
+    def source(self) -> ExampleMaker:
+        """The maker of examples to learn from; on a GPU without their guides, which are then made there."""
+        mixed = self._mixed()
+        return mixed if self._ranks.on_gpu else Guided(mixed)
+
+    def _mixed(self) -> Mixed:
+        real: list[tuple[ExampleMaker, float]] = []
         if self._job.footage is not None:
             clips, _ = split_clips(find_clips(self._job.footage), self._settings.footage)
             crops = self._labelled(clips)
@@ -90,8 +95,7 @@ class Material:
         shares = sum(share for _, share in real)
         if shares > 1 + 1e-6:
             raise InputError(f"{self._job.name}: real_share and data_share add up to {shares:g}; expected 1 at most")
-        synthetic = Guided(sample_factory(self._settings.samples, self._job, self._body))
-        return Mixed(synthetic, real) if real else synthetic
+        return Mixed(Synthetic(sample_factory(self._settings.samples, self._job, self._body)), real)
 
     def _labelled(self, clips: Sequence[Path]) -> list[PosedPicture]:
         """The crops of real clips that can be learned from. Raises InputError when there are none."""

@@ -38,6 +38,11 @@ class Ranks:
         """Whether it is the one that writes."""
         return self.number == 0
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it computes on one."""
+        return self.device.startswith("cuda")
+
     def seeds(self, start: int) -> Iterator[int]:
         """The numbers of its own examples without end, from its `start`-th on: each process takes every count-th."""
         return count(start * self.count + self.number, self.count)

@@ -1,13 +1,14 @@
 """Training examples as the networks take them: a crop, what the landmark network says of it, and the truth.
 
-They are made in worker processes, synthetic people and real ones alike, so that the training only has to stack them.
+They are made in worker processes, synthetic people and real ones alike, so that the training only has to stack them;
+on a GPU it also asks the landmark network, of whole batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -22,9 +23,9 @@ from tracker.crop import warp_crop
 from tracker.detect.follow import Region
 from tracker.fit import BodyState
 from tracker.kinematics import LandmarkRig
-from tracker.networks.guide import LandmarkGuide
+from tracker.networks.guide import BatchGuide, LandmarkGuide
 from tracker.networks.landmark_network import SIDE
-from tracker.synth.samples import Sample, SampleFactory
+from tracker.synth.samples import SampleFactory
 from tracker.synth.samples.occluder import patch_mask
 from tracker.types import Array, Pose
 
@@ -42,9 +43,11 @@ class Example:
     image: NDArray[np.uint8]
     """(256, 256, 3)."""
     guide: dict[str, NDArray[np.float16]]
-    """See `guide.Guide`."""
+    """See `guide.Guide`; empty as long as the landmark network has not been asked."""
     parts: NDArray[np.uint8]
     """(64, 64): 0, or 1 + the joint whose part is seen there."""
+    masked: NDArray[np.bool_]
+    """(): whether `parts` leaves out what is hidden; where that is not known, the landmark network's mask decides."""
     theta: NDArray[np.float32]
     betas: NDArray[np.float32]
     transl: NDArray[np.float32]
@@ -72,37 +75,74 @@ class Batch:
     shape_trusted: Tensor
 
     @classmethod
-    def of(cls, examples: Sequence[Example], device: str = "cpu") -> Batch:
-        image = torch.from_numpy(np.stack([e.image for e in examples])).to(device).permute(0, 3, 1, 2).float() / 255
+    def of(cls, examples: Sequence[Example], device: str = "cpu", look: BatchGuide | None = None) -> Batch:
+        """look: asked for the guide instead of the examples, which then need none."""
+
+        def stacked(values: Iterable[NDArray]) -> Tensor:
+            return torch.from_numpy(np.stack(list(values))).to(device)
+
+        images = stacked(e.image for e in examples)
         names = examples[0].guide
-        guide = {n: torch.from_numpy(np.stack([e.guide[n] for e in examples])).to(device).float() for n in names}
-        stacked: dict[str, Any] = {}
-        for field in fields(cls)[2:]:
-            stacked[field.name] = torch.from_numpy(np.stack([getattr(e, field.name) for e in examples])).to(device)
-        return cls(image, guide, **stacked)
+        guide = look(images) if look else {n: stacked(e.guide[n] for e in examples).float() for n in names}
+        parts, masked = stacked(e.parts for e in examples), stacked(e.masked for e in examples)
+        rest = {f.name: stacked(getattr(e, f.name) for e in examples) for f in fields(cls)[3:]}
+        return cls(images.permute(0, 3, 1, 2).float() / 255, guide, _seen(parts, masked, guide["mask"][:, 0]), **rest)
+
+
+def _seen(parts: Tensor, masked: Tensor, mask: Tensor) -> Tensor:
+    """Parts (B, 64, 64) where the network's mask (B, 64, 64) has somebody, unless they are masked (B,) already.
+
+    A mask with hardly anything of this body is perhaps somebody else's, and hides nothing.
+    """
+    seen = torch.where(mask > 0.5, parts, torch.zeros_like(parts))
+    found = (seen > 0).sum(dim=(1, 2)) >= _FOUND * (parts > 0).sum(dim=(1, 2))
+    return torch.where((found & ~masked)[:, None, None], seen, parts)
+
+
+class ExampleMaker(Protocol):
+    """Makes the example of a number."""
+
+    def sample(self, seed: int, /) -> Example: ...
 
 
 class Guided:
-    """A factory of samples whose results are examples; makes its landmark network in the process that uses it."""
+    """Examples with the landmark network's guide; makes the network in the process that uses it."""
 
-    def __init__(self, factory: SampleFactory) -> None:
-        self._factory = factory
+    def __init__(self, maker: ExampleMaker) -> None:
+        self._maker = maker
         self._guide: LandmarkGuide | None = None
 
-    def __reduce__(self) -> tuple[type[Guided], tuple[SampleFactory]]:
-        return Guided, (self._factory,)
+    def __reduce__(self) -> tuple[type[Guided], tuple[ExampleMaker]]:
+        return Guided, (self._maker,)
 
     def sample(self, seed: int) -> Example:
         """The example of this number."""
         self._guide = self._guide or LandmarkGuide()
-        return _from_sample(self._factory.sample(seed), self._guide)
+        example = self._maker.sample(seed)
+        guide = {name: value.astype(np.float16) for name, value in self._guide(example.image).items()}
+        return replace(example, guide=guide)
+
+
+class Synthetic:
+    """A factory's samples as examples."""
+
+    def __init__(self, factory: SampleFactory) -> None:
+        self._factory = factory
+
+    def sample(self, seed: int) -> Example:
+        """The example of this number."""
+        sample = self._factory.sample(seed)
+        return Example(
+            sample.image, {}, sample.parts[2::4, 2::4].copy(), np.asarray(True), _single(sample.theta),
+            _single(sample.betas), _single(sample.transl), _four(sample.camera_matrix), _single(1.0), _single(1.0),
+        )  # fmt: skip
 
 
 class Mixed:
     """Synthetic examples with shares of real ones among them."""
 
-    def __init__(self, synthetic: Guided, real: Sequence[tuple[RealPeople, float]]) -> None:
-        """real: people and their share of all examples; the shares add up to 1 at most."""
+    def __init__(self, synthetic: ExampleMaker, real: Sequence[tuple[ExampleMaker, float]]) -> None:
+        """real: makers and their shares of all examples, which add up to 1 at most."""
         self._synthetic, self._real = synthetic, list(real)
         self._edges = np.cumsum([share for _, share in self._real])
 
@@ -136,25 +176,19 @@ class PosedPictures(Protocol):
 
 
 class RealPeople:
-    """Pictures of real people, cut anew each time, with patches over people whose pose is known from without them.
-
-    Where a picture has no mask, the landmark network's own mask of the crop tells what hides the body; unless it shows
-    hardly anything of this body, and so perhaps somebody else.
-    """
+    """Pictures of real people, cut anew each time, with patches over people whose pose is known from without them."""
 
     def __init__(self, pictures: PosedPictures, body: BodyModel) -> None:
         self._pictures, self._body = pictures, body
         self._rig = LandmarkRig.from_body(body)
         self._faces = body.faces.int().contiguous()
         self._part_of_face = (1 + body.part_labels[body.faces[:, 0]]).to(torch.uint8).numpy()
-        self._guide: LandmarkGuide | None = None
 
     def __reduce__(self) -> tuple[type[RealPeople], tuple]:
         return RealPeople, (self._pictures, self._body)
 
     def sample(self, seed: int) -> Example:
         """The example of this number."""
-        self._guide = self._guide or LandmarkGuide()
         rng = np.random.default_rng([_REAL, seed])
         picture = self._pictures[int(rng.integers(len(self._pictures)))]
         T_picture_crop, state, camera = self._cut(rng, picture)
@@ -166,15 +200,12 @@ class RealPeople:
             other = self._pictures[int(rng.integers(len(self._pictures)))].image
             image[hidden] = cv2.resize(other[: SIDE // 2, : SIDE // 2], (SIDE, SIDE))[hidden]
             mask[hidden] = 0
-        image = _recoloured(rng, image)
-        guide = self._guide(image)
-        parts = np.where(mask > _HALF, amodal, 0).astype(np.uint8)[2::4, 2::4]
-        if picture.mask is None:
-            parts = _where_found(parts, guide["mask"][0])
+        parts = np.where(mask > _HALF, amodal, 0).astype(np.uint8)
         pose = state.to_pose()
         return Example(
-            image, _half(guide), parts.copy(), _single(pose.theta), _single(pose.betas), _single(pose.transl),
-            _four(camera.matrix), _single(picture.trusted), _single(picture.shape_trusted),
+            _recoloured(rng, image), {}, parts[2::4, 2::4].copy(), np.asarray(picture.mask is not None),
+            _single(pose.theta), _single(pose.betas), _single(pose.transl), _four(camera.matrix),
+            _single(picture.trusted), _single(picture.shape_trusted),
         )  # fmt: skip
 
     def _cut(self, rng: np.random.Generator, picture: PosedPicture) -> tuple[Array, BodyState, Camera]:
@@ -200,28 +231,11 @@ class RealPeople:
         return np.where(face >= 0, self._part_of_face[face], 0).astype(np.uint8)
 
 
-def _where_found(parts: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Parts (64, 64) of a body where the network's mask (64, 64) has it; all of them where that is of somebody else."""
-    seen = np.where(mask > 0.5, parts, 0).astype(np.uint8)
-    return seen if np.count_nonzero(seen) >= _FOUND * np.count_nonzero(parts) else parts
-
-
 def _recoloured(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Another exposure and white balance, a little noise."""
     gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.06, 3))
     noise = rng.normal(0, rng.uniform(0, 6), image.shape)
     return np.clip(image * gain + noise, 0, 255).astype(np.uint8)
-
-
-def _from_sample(sample: Sample, guide: LandmarkGuide) -> Example:
-    return Example(
-        sample.image, _half(guide(sample.image)), sample.parts[2::4, 2::4].copy(), _single(sample.theta),
-        _single(sample.betas), _single(sample.transl), _four(sample.camera_matrix), _single(1.0), _single(1.0),
-    )  # fmt: skip
-
-
-def _half(guide: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float16]]:
-    return {name: value.astype(np.float16) for name, value in guide.items()}
 
 
 def _single(values: ArrayLike) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ colours; the volume in the fitted pose, its features in the same colours; what t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +55,12 @@ class Validation:
         self._rig = LandmarkRig.from_body(body)
 
     def __call__(self, network: BodyNetwork, sheet: Path) -> dict[str, float]:
-        """MPJPE and PA-MPJPE in mm of the head and of the volume's fit from it; writes the sheet."""
-        training = network.training
-        network.eval()
+        """MPJPE and PA-MPJPE in mm of the head and of the volume's fit from it; writes the sheet.
+
+        Works on a copy on the CPU, where fits and pictures are made.
+        """
+        network = deepcopy(network).cpu().eval()
         reads = self._read(network)
-        network.train(training)
         rows = [self._row(network, read) for read in reads]
         cv2.imwrite(str(sheet), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
         truth = np.stack([self._joints(_true_state(read.example)) for read in reads])
@@ -70,20 +72,18 @@ class Validation:
 
     @torch.no_grad()
     def _read(self, network: BodyNetwork) -> list[_Read]:
-        device = str(network.bank.device)
-        batch = Batch.of(self._examples, device)
+        batch = Batch.of(self._examples)
         seen = network.extractor(batch.image, batch.guide)
         first = network.head(seen.trunk, batch.guide, batch.camera)
-        fitter = VolumeFitter(network.cpu(), VolumeFitConfig(steps=10))
-        network.to(device)
+        fitter = VolumeFitter(network, VolumeFitConfig(steps=10))
         reads = []
         for i, example in enumerate(self._examples):
-            betas = first.betas[i].cpu().double().numpy()
-            root = first.root[i].cpu().double().numpy() - self._rig.root_at_rest(betas)
-            head = BodyState(first.rotations[i].cpu().double().numpy(), betas, root)
-            features = seen.features[i : i + 1].cpu()
+            betas = first.betas[i].double().numpy()
+            root = first.root[i].double().numpy() - self._rig.root_at_rest(betas)
+            head = BodyState(first.rotations[i].double().numpy(), betas, root)
+            features = seen.features[i : i + 1]
             fit = fitter.fit(fitter.observe(features), _map_camera(example), PoseBelief.around(head, fitter.config))
-            reads.append(_Read(example, features, first.parts[i].argmax(0).cpu().numpy(), head, fit))
+            reads.append(_Read(example, features, first.parts[i].argmax(0).numpy(), head, fit))
         return reads
 
     def _joints(self, state: BodyState) -> Array:
@@ -92,7 +92,7 @@ class Validation:
 
     def _row(self, network: BodyNetwork, read: _Read) -> Picture:
         """(128, 6 · 128, 3)."""
-        fitter = VolumeFitter(network.cpu(), VolumeFitConfig())
+        fitter = VolumeFitter(network, VolumeFitConfig())
         drawn = fitter.rendered(_map_camera(read.example), read.fit.state)
         observed = read.features[0].permute(1, 2, 0)
         colours = _main_colours(observed, [observed, drawn])

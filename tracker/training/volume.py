@@ -14,6 +14,7 @@ from tqdm import tqdm
 from tracker.body import BodyModel, load_body
 from tracker.body_network import BodyNetwork
 from tracker.errors import RunError
+from tracker.networks.guide import BatchGuide
 from tracker.training.job import TrainingJob
 from tracker.training.loop import Curves, Learner, Schedule, keep_freed_memory, load_checkpoint, save_checkpoint
 from tracker.training.material import Material
@@ -91,15 +92,16 @@ class VolumeTrainer:
         """Until the schedule's end. Each step's examples depend on its number, and on the process's, alone."""
         ranks, settings = self._ranks, self.settings
         with ranks.in_turn():
-            held_out = self.material.held_out() if ranks.first else []
             source = self.material.source()
+            held_out = self.material.held_out() if ranks.first else []
         self._validation = Validation(held_out, self.body) if held_out else None
         batches = self.material.batches(source, self.step)
+        look = BatchGuide(ranks.device) if ranks.on_gpu else None
         total = settings.steps if self.job.minutes is None else None
         hidden = None if ranks.first else True  # None: where nobody looks
         with tqdm(total=total, initial=self.step, desc="training", unit="step", disable=hidden) as bar:
             while ranks.agreed(self.schedule.progress(self.step)) < 1:
-                values = self.advance(Batch.of(next(batches), ranks.device))
+                values = self.advance(Batch.of(next(batches), ranks.device, look))
                 bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()}, refresh=False)
                 bar.update()
         self.save()
