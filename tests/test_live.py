@@ -21,10 +21,10 @@ from tracker.errors import InputError, RunError
 from tracker.export import load_person
 from tracker.interrupt import Interrupt
 from tracker.live import LiveJob, LiveSession
-from tracker.pipeline import Tracker, TrackerConfig
+from tracker.pipeline import Found, Tracker, TrackerConfig
 from tracker.source import Clip
 from tracker.source.base import Source, SourceInfo
-from tracker.types import Detection, Frame
+from tracker.types import Detection, Frame, Person
 from tracker.web import WebScreen
 
 
@@ -49,6 +49,10 @@ class Camera(Source):
         self.taken.wait(timeout=30)
         if self.error is not None:
             raise self.error
+
+    def stop(self) -> None:
+        super().stop()
+        self.taken.set()
 
     def _release(self) -> None:
         self.taken.set()
@@ -131,6 +135,40 @@ def test_a_detector_that_raises_ends_all_and_saves(tmp_path: Path) -> None:
         live.run(camera, Interrupt())
     (folder,) = tmp_path.iterdir()
     assert len((folder / "frames.jsonl").read_text().splitlines()) == 3
+
+
+def test_the_next_person_is_found_while_the_last_is_posed_and_all_are_shown_in_order(tmp_path: Path) -> None:
+    found = [Event() for _ in range(6)]
+
+    class Announcing(Script):
+        def detect(self, frame: Frame, predicted: object = ()) -> list[Detection]:
+            found[frame.index].set()
+            return super().detect(frame)
+
+        def forget(self) -> None:
+            """The picture that all was warmed up on does not count."""
+            found[0].clear()
+
+    class Eager(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            for i in range(self.count):
+                assert i == 0 or found[i - 1].wait(timeout=30)
+                yield Frame(i, i / 30, np.full((SIZE[1], SIZE[0], 3), 100, np.uint8))
+
+    class Patient(Tracker):
+        """Poses nobody until somebody has been found in the next frame."""
+
+        def pose(self, found_people: Found) -> list[Person]:
+            after = found_people.frame.index + 1
+            assert after == len(found) or found[after].wait(timeout=30)
+            return super().pose(found_people)
+
+    seen, _ = somebody(0.0)
+    camera = Eager(len(found))
+    tracker = Patient(TrackerConfig(), load_body(None), Announcing([[seen]] * len(found)))
+    result = LiveSession(LiveJob(tmp_path, record=True), tracker, FakeScreen(camera)).run(camera, Interrupt())
+    lines = (result.recordings[0].folder / "frames.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == list(range(len(found))) and result.dropped == 0
 
 
 def test_an_interrupt_ends_it_with_everything_saved(tmp_path: Path) -> None:

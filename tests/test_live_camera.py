@@ -120,7 +120,10 @@ def break_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, call: int)
     monkeypatch.setattr(owner, name, failing)
 
 
-@pytest.mark.parametrize(("owner", "name"), [(MeshOverlay, "draw"), (FakeScreen, "show"), (VideoWriter, "write")])
+STEPS = [(Tracker, "find"), (Tracker, "look"), (Tracker, "pose"), (MeshOverlay, "draw"), (FakeScreen, "show")]
+
+
+@pytest.mark.parametrize(("owner", "name"), [*STEPS, (VideoWriter, "write")])
 def test_an_error_in_any_stage_ends_all_and_keeps_what_was_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, owner: type, name: str
 ) -> None:

@@ -106,6 +106,23 @@ def test_reading_ahead_gives_the_same_items_and_stays_within_its_bound() -> None
     assert seen == list(range(40))
 
 
+def test_reading_nothing_ahead_begins_each_item_when_the_one_before_is_taken() -> None:
+    begun: list[int] = []
+    taken = 0
+
+    def source() -> Iterator[int]:
+        for i in range(20):
+            begun.append(taken)
+            yield i
+
+    for item in read_ahead(source(), size=0):
+        taken = item + 1
+    assert len(begun) == 20 and all(had <= i for i, had in enumerate(begun))
+    first = read_ahead(iter(range(9)), size=0)
+    chain = read_ahead(first, size=0)
+    assert list(chain) == list(range(9))
+
+
 def test_a_sources_error_is_raised_after_what_came_before_it() -> None:
     def source() -> Iterator[int]:
         yield from range(3)

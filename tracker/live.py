@@ -1,8 +1,9 @@
 """The `live` job: a camera (or a file played as one) tracked as it comes, shown in a window, recorded on request.
 
-Capturing, tracking, drawing and recording go on at once, each in a thread of its own; drawing and showing have the main
-one, which windows want. Each waits for the next, so that no frame grows old in a queue: the tracker takes the newest
-frame there is, and those that came in between are dropped and counted. Whichever fails, all end, and it is told why.
+Capturing, finding people, looking at them, posing them, and recording go on at once, each in a thread of its own;
+drawing and showing have the main one, which windows want. Each hands on what it has done before it begins anew, so that
+no frame grows old in a queue: the first takes the newest frame there is, and those that came in between are dropped and
+counted. Whichever fails, all end, and it is told why.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -28,7 +30,7 @@ from tracker.export import ExportConfig, FrameRecord, RunContext, RunHeader, Run
 from tracker.export.files import OVERLAY_NAME
 from tracker.interrupt import Interrupt
 from tracker.overlay import MeshOverlay, draw_hud, draw_skeleton
-from tracker.pipeline import Tracker
+from tracker.pipeline import Found, Tracker
 from tracker.renderer import RENDERERS
 from tracker.sizes import OneSize
 from tracker.source import Source
@@ -39,6 +41,8 @@ from tracker.web import WebScreen
 
 log = logging.getLogger("tracker")
 
+Before = TypeVar("Before")
+After = TypeVar("After")
 Picture = NDArray[np.uint8]
 DrawMode = Literal["mesh", "skeleton", "off"]
 DRAW_MODES: tuple[DrawMode, ...] = ("mesh", "skeleton", "off")
@@ -250,6 +254,22 @@ class LiveResult:
     recordings: list[RunResult]
 
 
+@dataclass(frozen=True)
+class _Located:
+    """A captured frame and who was found in it."""
+
+    captured: Captured
+    found: Found
+
+
+def _stage(
+    stack: ExitStack, name: str, items: Iterable[Before | None], work: Callable[[Before], After]
+) -> Iterator[After | None]:
+    """Each item worked on in a thread of its own, which ends with the stack. None, for no frame, passes through."""
+    done = (None if item is None else work(item) for item in items)
+    return stack.enter_context(closing(read_ahead(done, size=0, name=name)))
+
+
 class LiveSession:
     """The loop between camera and screen."""
 
@@ -272,9 +292,9 @@ class LiveSession:
             self._warm_up(source, overlay)
             self._frames = stack.enter_context(LatestFrames(source))
             stack.callback(self._end_recording, source)
-            for tracked in stack.enter_context(closing(read_ahead(self._tracked(), size=1, name="track"))):
+            for tracked in self._tracked(interrupt, stack):
                 drawn = None if tracked is None else self._show(tracked, source, overlay)
-                if interrupt.requested or not self._obey(self._screen.key(), drawn, source):
+                if not self._obey(self._screen.key(), drawn, source) or (interrupt.requested and drawn is not None):
                     break
         meter = self._meter
         dropped = self._frames.dropped
@@ -290,10 +310,13 @@ class LiveSession:
         body, camera = self._tracker.body, self._tracker.config.camera.for_size(width, height)
         overlay.silhouette(camera, body.v_template.numpy() + np.array([0.0, 0.0, 3.0]), body.faces.numpy())
 
-    def _tracked(self) -> Iterator[Tracked | None]:
-        """None every now and then while no frame comes."""
-        for captured in self._frames:
-            yield None if captured is None else Tracked(captured, self._tracker.step(captured.frame))
+    def _tracked(self, interrupt: Interrupt, stack: ExitStack) -> Iterator[Tracked | None]:
+        """None every now and then while no frame comes. No frame is taken after the user's interrupt."""
+        tracker = self._tracker
+        captured = takewhile(lambda _: not interrupt.requested, self._frames)
+        located = _stage(stack, "find", captured, lambda one: _Located(one, tracker.find(one.frame)))
+        looked = _stage(stack, "look", located, lambda one: replace(one, found=tracker.look(one.found)))
+        return _stage(stack, "pose", looked, lambda one: Tracked(one.captured, tracker.pose(one.found)))
 
     def _show(self, tracked: Tracked, source: Source, overlay: MeshOverlay) -> Drawn:
         before = perf_counter()

@@ -72,24 +72,31 @@ class Stage(Generic[Item]):
 
 
 def read_ahead(items: Iterable[Item], size: int = 4, name: str = "read ahead") -> Generator[Item, None, None]:
-    """The same items, fetched in a thread of their own, at most `size` ahead of the one that is taken."""
-    waiting: queue.Queue[Item | _End] = queue.Queue(size)
-    stop = threading.Event()
+    """The same items, fetched in a thread of their own, at most `size` ahead of the one that is taken.
+
+    With 0 each is begun when the one before has been taken: what comes out has waited for nobody but its taker.
+    """
+    waiting: queue.SimpleQueue[Item | _End] = queue.SimpleQueue()
+    room, stop = threading.Semaphore(size + 1), threading.Event()
     errors: list[BaseException] = []
 
     def fetch() -> None:
         try:
-            for item in items:
-                if not _put_unless(stop, waiting, item):
-                    return
+            source = iter(items)
+            while _acquire_unless(stop, room):
+                waiting.put(next(source))
+        except StopIteration:
+            return
         except BaseException as error:  # it is raised where the items are taken
             errors.append(error)
-        _put_unless(stop, waiting, _End())
+        finally:
+            waiting.put(_End())
 
     thread = threading.Thread(target=fetch, name=name, daemon=True)
     thread.start()
     try:
         while not isinstance(item := waiting.get(), _End):
+            room.release()
             yield item
     finally:
         stop.set()
@@ -98,12 +105,9 @@ def read_ahead(items: Iterable[Item], size: int = 4, name: str = "read ahead") -
         raise errors[0]
 
 
-def _put_unless(stop: threading.Event, waiting: queue.Queue, item: object) -> bool:
-    """Whether the item was put before `stop` was set."""
+def _acquire_unless(stop: threading.Event, room: threading.Semaphore) -> bool:
+    """Whether there was room before `stop` was set."""
     while not stop.is_set():
-        try:
-            waiting.put(item, timeout=_PATIENCE)
-        except queue.Full:
-            continue
-        return True
+        if room.acquire(timeout=_PATIENCE):
+            return not stop.is_set()
     return False
