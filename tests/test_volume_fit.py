@@ -137,7 +137,7 @@ def test_what_is_in_front_is_told_apart_and_not_fitted(world: World, fitter: Vol
 def test_what_is_observed_is_what_the_likelihood_defines(world: World, stride: int) -> None:
     features = functional.normalize(torch.randn(1, 16, 64, 64, generator=torch.Generator().manual_seed(2)), dim=1)
     found = VolumeFitter(world.network, VolumeFitConfig(stride=stride)).observe(features)
-    compared = features.permute(0, 2, 3, 1)[:, stride // 2 :: stride, stride // 2 :: stride]
+    compared = features.permute(0, 2, 3, 1)[:, stride // 2 :: stride, stride // 2 :: stride].contiguous()
     sigma = world.network.volume.config.temperature**0.5
     background = background_log_density(compared, world.network.unit_clutter().detach(), sigma)
     expected = observe(compared, background, sigma)
