@@ -155,6 +155,7 @@ def main() -> None:
     except Exception as error:  # it is raised in the process that gave the job
         told = error
     _send(answers, told)
+    os._exit(0)  # what torch and others would still tidy up, nobody waits for
 
 
 if __name__ == "__main__":
