@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from kernels import body_step, ellipsoids
-from kernels.values import Ellipsoids
+from kernels.values import Ellipsoids, background_log_density, observe
 from tracker.body import BodyModel, load_body
 from tracker.body_network import BodyNetwork, NetworkConfig
 from tracker.fit import BodyState
@@ -130,6 +131,19 @@ def test_what_is_in_front_is_told_apart_and_not_fitted(world: World, fitter: Vol
     assert blocked.occlusion[there & ~legs].mean() < 0.3
     kept = fitter.fit(fitter.observe(covered), CAMERA, PoseBelief.around(truth, fitter.config))
     assert np.linalg.norm(world.joints(kept.state) - world.joints(truth), axis=1).max() < 0.15
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_what_is_observed_is_what_the_likelihood_defines(world: World, stride: int) -> None:
+    features = functional.normalize(torch.randn(1, 16, 64, 64, generator=torch.Generator().manual_seed(2)), dim=1)
+    found = VolumeFitter(world.network, VolumeFitConfig(stride=stride)).observe(features)
+    compared = features.permute(0, 2, 3, 1)[:, stride // 2 :: stride, stride // 2 :: stride].contiguous()
+    sigma = world.network.volume.config.temperature**0.5
+    background = background_log_density(compared, world.network.unit_clutter().detach(), sigma)
+    expected = observe(compared, background, sigma)
+    for name in ("features", "base", "weight", "mask", "index"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=2e-5, rtol=1e-5)
+    assert found.concentration == pytest.approx(expected.concentration)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])

@@ -46,7 +46,8 @@ class PlacedMask:
         return PlacedMask(self.values, chain_affine(T_frame_crop, self.T_frame_mask), size)
 
     def covers(self, points: Array) -> NDArray[np.bool_]:
-        """(...) whether the frame's pixels under the points (..., 2) px, which lie in the frame, show the person."""
+        """(...) whether the frame's pixels under the points (..., 2) px show the person. Of what lies
+        outside the frame it tells the network's guess."""
         return np.asarray(values_at(self.values, self.to_own(np.floor(points) + 0.5)) >= IN_MASK)
 
     def cropped(self, T_frame_crop: Array, width: int, height: int) -> NDArray[np.uint8]:

@@ -26,8 +26,6 @@ from kernels.values import (
     Likelihood,
     Observation,
     RenderSettings,
-    background_log_density,
-    observe,
 )
 from tracker.descent import descend
 from tracker.errors import InputError
@@ -128,8 +126,12 @@ class VolumeFitter:
         volume = network.volume.with_keypoints(torch.empty(0, dtype=torch.int64))
         self._body = volume.body
         self._bank = volume.bank(network.unit_bank().detach().contiguous())
-        self._clutter = network.unit_clutter().detach()
-        self._sigma = volume.config.temperature**0.5
+        concentration = 1 / volume.config.temperature
+        self._clutter = concentration * network.unit_clutter().detach().T.contiguous()
+        side = len(range(self.config.stride // 2, MAP, self.config.stride))
+        nothing = torch.zeros(1, side, side)
+        index = torch.zeros(1, dtype=torch.int32)
+        self._nothing = Observation(nothing[..., None], nothing, nothing + 1, nothing, index, concentration)
         self._moved_by = _dense(volume.body.weight_joints, volume.body.weights)[: volume.count]
 
     def observe(self, features: Tensor) -> Observation:
@@ -137,10 +139,15 @@ class VolumeFitter:
         return self.observed(features.permute(0, 2, 3, 1))
 
     def observed(self, features: Tensor) -> Observation:
-        """features: (1, 64, 64, D), unit length along D, as the picture's networks give them."""
+        """features: (1, 64, 64, D), unit length along D, as the picture's networks give them.
+
+        What `kernels.values.observe` makes of them and of their `background_log_density` under the clutter bank, where
+        with unit lengths most of it cancels out: log N_fg − log N_bg = log C − log Σ_c exp(f·m_c/σ²).
+        """
         step = self.config.stride
         compared = features[:, step // 2 :: step, step // 2 :: step].contiguous()
-        return observe(compared, background_log_density(compared, self._clutter, self._sigma), self._sigma)
+        alike = torch.exp(compared @ self._clutter).mean(-1)
+        return replace(self._nothing, features=compared, base=-torch.log(alike))
 
     def score(self, seen: Observation, camera: Array, states: list[BodyState]) -> Array:
         """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""

@@ -5,6 +5,8 @@ The twelve limb joints and the nose stand for the body: the face's eleven points
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tracker.keypoints import LANDMARK_MIRROR, LIMB_LANDMARKS, landmark_index
@@ -28,7 +30,8 @@ def body_size(landmarks: Array) -> float:
     It changes little when limbs move or a torso is foreshortened, where a torso's length or a box's side changes much.
     """
     points = landmarks[BODY_POINTS]
-    return max(_SMALLEST, float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean())))
+    away = (points - points.sum(axis=0) / len(points)).ravel()
+    return max(_SMALLEST, math.sqrt(float(away @ away) / len(points)))
 
 
 def pose_similarity(first: Array, second: Array) -> float:

@@ -7,6 +7,7 @@ what tells people apart within a clip.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -51,9 +52,11 @@ class Appearance:
 
 def appearance_of(image: NDArray[np.uint8], detection: Detection) -> Appearance:
     """The appearance of a person in an (h, w, 3) RGB frame."""
-    upper = _torso_points(detection)
-    lower = np.concatenate([_leg_points(detection, *leg) for leg in _LEGS])
-    regions = [_histogram(_colours(image, detection.mask, points)) for points in (upper, lower)]
+    upper, reach = _torso_points(detection), _LEG_WIDTH * body_size(detection.landmarks2d)
+    lower = [_leg_points(detection, leg, reach) for leg in _LEGS]
+    colours, shown = _colours(image, detection.mask, np.concatenate([upper, *lower]))
+    above = int(shown[: len(upper)].sum())
+    regions = [_histogram(colours[:above]), _histogram(colours[above:])]
     return Appearance(np.stack([h for h, _ in regions]), np.array([float(n) for _, n in regions]))
 
 
@@ -92,29 +95,28 @@ def _torso_points(detection: Detection) -> Array:
     return (along[:, :1, None] * across_shoulders + along[:, 1:, None] * across_hips).reshape(-1, 2)
 
 
-def _leg_points(detection: Detection, upper: int, lower: int) -> Array:
-    """(n, 2) px in a strip along a thigh or a shin; none unless both its ends are seen."""
-    if detection.visibility[[upper, lower]].min() < _SEEN:
+def _leg_points(detection: Detection, leg: tuple[int, int], reach: float) -> Array:
+    """(n, 2) px in a strip of twice `reach` px along a thigh or a shin; none unless both its ends are seen."""
+    if min(detection.visibility[leg[0]], detection.visibility[leg[1]]) < _SEEN:
         return np.zeros((0, 2))
     along, sideways = _unit_grid()
-    ends = detection.landmarks2d[[upper, lower]]
+    ends = detection.landmarks2d[list(leg)]
     direction = ends[1] - ends[0]
-    normal = np.array([-direction[1], direction[0]]) / max(float(np.linalg.norm(direction)), 1e-6)
-    offsets = sideways[::4, None] * normal * _LEG_WIDTH * body_size(detection.landmarks2d)
+    normal = np.array([-direction[1], direction[0]]) / max(math.hypot(*direction), 1e-6)
+    offsets = sideways[::4, None] * normal * reach
     return ((along @ ends)[:, None] + offsets[None]).reshape(-1, 2)
 
 
-def _colours(image: NDArray[np.uint8], mask: PlacedMask | None, points: Array) -> Array:
-    """(m, 3) L, a, b of the pixels under those points that lie in the picture and in the mask."""
+def _colours(image: NDArray[np.uint8], mask: PlacedMask | None, points: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """(m, 3) L, a, b of the pixels under those points that lie in the picture and in the mask; (n,) which do."""
     pixels = np.floor(points).astype(np.int64)
-    inside = ((pixels >= 0) & (pixels < [image.shape[1], image.shape[0]])).all(axis=1)
-    pixels = pixels[inside]
+    shown = ((pixels >= 0) & (pixels < [image.shape[1], image.shape[0]])).all(axis=1)
     if mask is not None:
-        pixels = pixels[mask.covers(pixels)]
-    x, y = pixels.T
+        shown &= mask.covers(points)
+    x, y = pixels[shown].T
     if len(x) == 0:
-        return np.zeros((0, 3))
-    return np.asarray(cv2.cvtColor(image[y, x][None], cv2.COLOR_RGB2LAB)[0], dtype=np.float64)
+        return np.zeros((0, 3)), shown
+    return np.asarray(cv2.cvtColor(image[y, x][None], cv2.COLOR_RGB2LAB)[0], dtype=np.float64), shown
 
 
 def _histogram(colours: Array) -> tuple[Array, int]:
