@@ -31,7 +31,7 @@ class Monitor:
     def __init__(self, interval: float = 0.1) -> None:
         """interval: s between looks."""
         self.samples: list[Sample] = []
-        self.wall_seconds = self.cpu_seconds = 0.0
+        self.wall_seconds = self.cpu_seconds = self._children_seconds = 0.0
         self._interval = interval
         self._spent: dict[tuple[int, str], float] = {}
         self._before: dict[tuple[int, str], float] = {}
@@ -40,6 +40,7 @@ class Monitor:
 
     def __enter__(self) -> Monitor:
         self._before = _thread_seconds()
+        self._children_began = _children_seconds()
         self._began, self._cpu_began = perf_counter(), _process_seconds()
         self._thread.start()
         return self
@@ -49,6 +50,7 @@ class Monitor:
     ) -> None:
         self.wall_seconds = perf_counter() - self._began
         self.cpu_seconds = _process_seconds() - self._cpu_began
+        self._children_seconds = _children_seconds() - self._children_began
         self._stop.set()
         self._thread.join()
 
@@ -63,6 +65,7 @@ class Monitor:
         total: dict[str, float] = defaultdict(float)
         for key, seconds in self._spent.items():
             total[key[1]] += seconds - self._before.get(key, 0.0)
+        total["other processes"] = self._children_seconds
         return dict(sorted(total.items(), key=lambda item: -item[1]))
 
     def _watch(self) -> None:
@@ -81,7 +84,13 @@ def rss_mb() -> float:
 
 def _process_seconds() -> float:
     spent = os.times()
-    return spent.user + spent.system
+    return spent.user + spent.system + _children_seconds()
+
+
+def _children_seconds() -> float:
+    """Of processes that this one has started and waited for."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def _thread_seconds() -> dict[tuple[int, str], float]:

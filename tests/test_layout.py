@@ -26,6 +26,7 @@ LEVELS = (
         "tracker.strict_yaml",
         "tracker.descent",
         "tracker.perceptron",
+        "tracker.process",
         "tracker.stages",
         "tracker.tensor_file",
     ),
@@ -61,9 +62,12 @@ LEVELS = (
         "tracker.picture_network",
         "tracker.synth",
     ),
-    ("tracker.pipeline", "tracker.sizes"),
+    ("tracker.persons",),
+    ("tracker.lookahead", "tracker.pipeline", "tracker.sizes"),
+    ("tracker.film",),
+    ("tracker.film_process",),
     ("tracker.capture", "tracker.web", "tracker.offline", "tracker.live", "tracker.training", "tracker.evaluation"),
-    ("tracker.config", "tracker.demo", "tracker.engine_commands", "tracker.process"),
+    ("tracker.config", "tracker.demo", "tracker.engine_commands"),
     ("run",),
 )
 PACKAGES = ("tracker", "kernels", "engines")

@@ -17,7 +17,8 @@ from tracker.body import load_body
 from tracker.errors import RunError
 from tracker.export import FrameRecord, load_frames, load_person
 from tracker.interrupt import Interrupt
-from tracker.offline import Lookahead, Shown, TrackJob, smoothed_frames, track
+from tracker.lookahead import Lookahead, Shown, smoothed_frames
+from tracker.offline import TrackJob, track
 from tracker.pipeline import Tracker
 from tracker.types import Array, Detection, Frame
 from tracker.video_writer import VideoWriter
@@ -82,7 +83,7 @@ def test_everything_is_tracked_drawn_and_written_in_order(clip: Path, tmp_path: 
 def test_the_drawn_poses_are_those_of_the_files() -> None:
     picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     with tracker() as one:
-        lookahead, records, shown = Lookahead(one), [], []
+        lookahead, records, shown = Lookahead(one.persons, one.config.camera, one.config.zero_phase), [], []
         for i in range(FRAMES):
             frame = Frame(i, i / RATE, picture)
             people = one.step(frame)
@@ -91,7 +92,9 @@ def test_the_drawn_poses_are_those_of_the_files() -> None:
         assert len(shown) == FRAMES - RATE, "a second waits"
         shown += lookahead.rest()
         camera = one.config.camera.for_size(*SIZE)
-        for record, drawn in zip(smoothed_frames(records, one, camera), shown, strict=True):
+        for record, drawn in zip(
+            smoothed_frames(records, one.persons, camera, one.config.zero_phase), shown, strict=True
+        ):
             (expected,), (got,) = record.people, drawn.people
             np.testing.assert_allclose(got.pose.theta, expected.pose.theta, atol=1e-9)
             # the place depends on β, which is not quite the last one yet; what is seen does not

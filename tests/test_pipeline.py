@@ -129,8 +129,8 @@ def test_reshaping_keeps_the_person_in_the_picture() -> None:
     seen, _ = somebody(0.5)
     with Tracker(CONFIG, load_body(None), Script([[seen]])) as tracker:
         person = tracker.step(Frame(0, 0.0, np.zeros((SIZE[1], SIZE[0], 3), np.uint8)))[0]
-        taller = tracker.reshaped(person.pose, person.pose.betas + np.eye(10)[0])
-        moved = tracker.person_at(taller, CAMERA, person)
+        taller = tracker.persons.reshaped(person.pose, person.pose.betas + np.eye(10)[0])
+        moved = tracker.persons.posed(taller, CAMERA, person)
     assert np.linalg.norm(moved.joints2d - person.joints2d, axis=1).mean() < 4.0
     assert moved.person_id == person.person_id
 

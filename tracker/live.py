@@ -208,7 +208,7 @@ class Recorder:
         self._began, self._start = perf_counter(), frame.time
         self._size = frame.size
         self._writer = RunWriter(self.folder, job.export, RunContext(camera, tracker.body, rate), header)
-        self._sizes = OneSize(tracker, camera)
+        self._sizes = OneSize(tracker.persons, camera)
         self._latency_ms: list[float] = []
         self._write_ms: list[float] = []
         self._open = ExitStack()

@@ -7,37 +7,29 @@ frame has come, while the last pictures are drawn; pictures wait a second for th
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-import numpy as np
 from tqdm import tqdm
 
 from tracker.camera import Camera
 from tracker.export import ExportConfig, FrameRecord, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.files import OVERLAY_NAME
+from tracker.film import FilmJob
+from tracker.film_process import Film, film_of
 from tracker.interrupt import Interrupt
-from tracker.overlay import MeshOverlay, Picture
+from tracker.lookahead import Shown, smoothed_frames
 from tracker.pipeline import Found, Tracker
-from tracker.renderer import RENDERERS
 from tracker.sizes import OneSize
-from tracker.smooth import reach, smooth_zero_phase, smoothed_at
 from tracker.source import Clip, Source, open_source
 from tracker.stages import Stage, read_ahead
-from tracker.types import Array, Frame, Person
-from tracker.video_writer import VideoWriter
+from tracker.types import Frame
 
 Smoothing = Literal["none", "causal", "offline"]
-
-_LOOKAHEAD_SECONDS = 1.0
-_LOOKAHEAD_BYTES = 400_000_000
-"""Pictures that wait to be drawn may fill so much memory; beyond it they are drawn with less of a look ahead."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +44,6 @@ class TrackJob:
     smooth: Smoothing = "offline"
     renderer: str = "raster"
     """Among RENDERERS."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A frame that is ready to be drawn."""
-
-    frame: Frame
-    people: list[Person]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A picture that is ready to be encoded."""
-
-    time: float
-    picture: Picture
 
 
 def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
@@ -88,7 +64,8 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         with run.drawing(source) as drawing:
             run.all_frames(source, interrupt, drawing)
             if job.smooth == "offline":
-                writer.replace_people(smoothed_frames(list(writer.frames()), tracker, camera))
+                records = list(writer.frames())
+                writer.replace_people(smoothed_frames(records, tracker.persons, camera, tracker.config.zero_phase))
         summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
@@ -102,10 +79,10 @@ class _Run:
     def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter, camera: Camera) -> None:
         """camera: of the files."""
         self._job, self._tracker, self._writer = job, tracker, writer
-        self.sizes = OneSize(tracker, camera)
+        self.sizes = OneSize(tracker.persons, camera)
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
-    def all_frames(self, source: Source, interrupt: Interrupt, drawing: Stage[Shown] | None) -> None:
+    def all_frames(self, source: Source, interrupt: Interrupt, drawing: Film | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
         with Stage("write files", self._write) as writing:
             for found in self._found(source, interrupt):
@@ -146,121 +123,25 @@ class _Run:
             before = perf_counter()
 
     @contextmanager
-    def drawing(self, source: Source) -> Iterator[Stage[Shown] | None]:
-        """The stage that draws, and behind it the one that encodes; None where nothing is to be drawn. Whatever was put
-        is in the video when the block is left."""
+    def drawing(self, source: Source) -> Iterator[Film | None]:
+        """Where frames are put to be drawn; None where nothing is. Whatever was put is in the video when the block is
+        left."""
         if not self._job.overlay:
             yield None
             return
-        with Stage("encode", partial(self._encode, source)) as encoding:
-            with Stage("draw", partial(self._draw_all, encoding)) as drawing:
-                yield drawing
+        with film_of(self._film_job(source), source.expected_frames) as film:
+            yield film
+        self._stage_ms["draw"], self._stage_ms["write"] = film.times.draw_ms, film.times.write_ms
 
-    def _encode(self, source: Source, pictures: Iterator[Drawn]) -> None:
-        info, path = source.info, self._job.folder / OVERLAY_NAME
-        audio = info.path if info.has_audio else None
-        with VideoWriter(path, (info.width, info.height), info.rate, audio_from=audio) as video:
-            for drawn in pictures:
-                start = perf_counter()
-                video.write(drawn.time, drawn.picture)
-                self._stage_ms["write"].append(1e3 * (perf_counter() - start))
-
-    def _draw_all(self, encoding: Stage[Drawn], frames: Iterator[Shown]) -> None:
-        with MeshOverlay(make_renderer=RENDERERS[self._job.renderer]) as overlay:
-            for shown in lookahead(frames, self._tracker) if self._job.smooth == "offline" else frames:
-                encoding.put(self._draw(shown, overlay))
-
-    def _draw(self, shown: Shown, overlay: MeshOverlay) -> Drawn:
-        start = perf_counter()
-        frame = shown.frame
-        camera = self._tracker.config.camera.for_size(*frame.size)
-        picture = overlay.draw(frame.image, camera, shown.people, self._tracker.body)
-        self._stage_ms["draw"].append(1e3 * (perf_counter() - start))
-        return Drawn(frame.time, picture)
-
-
-def lookahead(frames: Iterable[Shown], tracker: Tracker) -> Iterator[Shown]:
-    """The same frames, each when what follows it is known, with everybody smoothed without lag."""
-    waiting = Lookahead(tracker)
-    for shown in frames:
-        yield from waiting.push(shown)
-    yield from waiting.rest()
-
-
-class Lookahead:
-    """Holds frames back until what follows them is known, then gives them out with everybody smoothed without lag.
-
-    The pose is that of `smoothed_frames`. β is the one that the track knows by then, a second later than the frame;
-    it has seldom still to change.
-    """
-
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self._waiting: deque[Shown] = deque()
-        self._bytes = 0
-        self._seen: dict[int, deque[tuple[float, Person]]] = {}
-
-    def push(self, shown: Shown) -> Iterator[Shown]:
-        """The frames that have waited long enough now that this one has come."""
-        self._waiting.append(shown)
-        self._bytes += shown.frame.image.nbytes
-        for person in shown.people:
-            self._seen.setdefault(person.person_id, deque()).append((shown.frame.time, person))
-        while self._waited_enough(shown.frame.time) or self._bytes > _LOOKAHEAD_BYTES:
-            yield self._next()
-
-    def rest(self) -> Iterator[Shown]:
-        """What still waits when no frame will follow."""
-        while self._waiting:
-            yield self._next()
-
-    def _waited_enough(self, now: float) -> bool:
-        return bool(self._waiting) and now - self._waiting[0].frame.time >= _LOOKAHEAD_SECONDS
-
-    def _next(self) -> Shown:
-        shown = self._waiting.popleft()
-        self._bytes -= shown.frame.image.nbytes
-        camera = self._tracker.config.camera.for_size(*shown.frame.size)
-        people = [self._smoothed(person, shown.frame.time, camera) for person in shown.people]
-        self._forget(shown.frame.time - reach(self._tracker.config.zero_phase))
-        return replace(shown, people=people)
-
-    def _smoothed(self, person: Person, time: float, camera: Camera) -> Person:
-        history = self._seen[person.person_id]
-        times = np.array([t for t, _ in history])
-        confidence = np.stack([p.joint_confidence for _, p in history])
-        middle = int(np.searchsorted(times, time))
-        poses = [p.pose for _, p in history]
-        pose = smoothed_at(middle, times, poses, confidence, self._tracker.config.zero_phase)
-        return self._tracker.person_at(self._tracker.reshaped(pose, poses[-1].betas), camera, person)
-
-    def _forget(self, before: float) -> None:
-        for key in list(self._seen):
-            history = self._seen[key]
-            while history and history[0][0] < before:
-                history.popleft()
-            if not history:
-                del self._seen[key]
-
-
-def smoothed_frames(records: list[FrameRecord], tracker: Tracker, camera: Camera) -> Iterator[FrameRecord]:
-    """The frames with every identity's poses smoothed without lag and its last, best known β throughout."""
-    smoothed: dict[tuple[int, int], Person] = {}
-    for key in sorted({person.person_id for record in records for person in record.people}):
-        seen = [(i, p) for i, record in enumerate(records) for p in record.people if p.person_id == key]
-        times = np.array([records[i].time for i, _ in seen])
-        for (i, _), person in zip(seen, _smoothed_person(times, [p for _, p in seen], tracker, camera), strict=True):
-            smoothed[i, key] = person
-    for i, record in enumerate(records):
-        yield replace(record, people=[smoothed[i, person.person_id] for person in record.people])
-
-
-def _smoothed_person(times: Array, people: list[Person], tracker: Tracker, camera: Camera) -> list[Person]:
-    """One identity's people, (T,) s ascending, smoothed and given the last β."""
-    confidence = np.stack([person.joint_confidence for person in people])
-    poses = smooth_zero_phase(times, [person.pose for person in people], confidence, tracker.config.zero_phase)
-    betas = people[-1].pose.betas
-    return [
-        tracker.person_at(tracker.reshaped(pose, betas), camera, person)
-        for person, pose in zip(people, poses, strict=True)
-    ]
+    def _film_job(self, source: Source) -> FilmJob:
+        info, config = source.info, self._tracker.config
+        return FilmJob(
+            path=self._job.folder / OVERLAY_NAME,
+            size=(info.width, info.height),
+            rate=info.rate,
+            audio=info.path if info.has_audio else None,
+            renderer=self._job.renderer,
+            body=self._tracker.body,
+            cameras=config.camera,
+            smooth=config.zero_phase if self._job.smooth == "offline" else None,
+        )

@@ -17,13 +17,13 @@ from threadpoolctl import ThreadpoolController
 from tracker.body import FREE_BODY_NAME, BodyModel, load_body
 from tracker.camera import Camera, CameraConfig
 from tracker.detect import DetectConfig, LandmarkDetector
-from tracker.export.sequence import place_on_rays
 from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
 from tracker.identity import IdentityConfig, IdentityTracker
 from tracker.inverse_kinematics import InverseKinematics
 from tracker.keypoints import landmark_to_joint_matrix
-from tracker.kinematics import LandmarkRig, Outline
+from tracker.kinematics import LandmarkRig
 from tracker.networks.landmark_network import FEATURES
+from tracker.persons import PersonMaker
 from tracker.picture import PictureConfig, Pictures, PictureView
 from tracker.pose_prior import PosePrior
 from tracker.predictor import MotionPredictor
@@ -32,7 +32,7 @@ from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
 from tracker.track import PersonTrack, TrackConfig
 from tracker.trust import TrustConfig, cover_of, trust
-from tracker.types import Array, Detection, Frame, Person, Pose, TrackedDetection
+from tracker.types import Array, Detection, Frame, Person, TrackedDetection
 
 _log = logging.getLogger("tracker")
 
@@ -109,11 +109,10 @@ class Tracker:
     ) -> None:
         """pictures: asked after the landmarks (`tracker.picture`)."""
         self.config, self.body, self.detector = config, body, detector
-        self.rig = LandmarkRig.from_body(body)
-        self._pictures = pictures
-        self._outline = Outline.from_body(body)
+        self.persons, self._pictures = PersonMaker(body), pictures
+        self._rig, self._outline = self.persons.rig, self.persons.outline
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
-        self._fitter = LandmarkFitter(self.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
+        self._fitter = LandmarkFitter(self._rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
         self._evidence = landmark_to_joint_matrix()
         # the fit's matrices are small: more threads only wait for each other
@@ -217,30 +216,6 @@ class Tracker:
         self._forget(frame.time)
         return [people[key] for key in sorted(people)]
 
-    def person_at(self, pose: Pose, camera: Camera, like: Person) -> Person:
-        """`like` in another pose: its joints and box anew, its identity, confidence and score kept."""
-        return self._person(like.person_id, pose, camera, like.joint_confidence, like.nll)
-
-    def seen_by(self, camera: Camera, people: Sequence[Person]) -> list[Person]:
-        """The same people with their joints and boxes in this camera's pixels."""
-        return [self.person_at(person.pose, camera, person) for person in people]
-
-    def reshaped(self, pose: Pose, betas: Array) -> Pose:
-        """The pose with another shape (10,), moved so that the joints stay where the picture shows them."""
-        before = self.rig.pose_from_theta(pose.theta, pose.betas).joints + pose.transl
-        after = self.rig.pose_from_theta(pose.theta, betas).joints
-        return replace(pose, betas=betas, transl=place_on_rays(after[None], before[None])[0])
-
-    def _person(self, person_id: int, pose: Pose, camera: Camera, confidence: Array, nll: float) -> Person:
-        posed = self.rig.pose_from_theta(pose.theta, pose.betas)
-        joints3d = posed.joints + pose.transl
-        points = self._outline.points(posed, pose.betas) + pose.transl
-        in_front = points[points[:, 2] > _NEAREST_Z]
-        pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
-        bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
-        safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
-        return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
-
     def _fit(
         self, time: float, camera: Camera, tracked: TrackedDetection, views: Mapping[int, PictureView]
     ) -> tuple[BodyState, Array, float]:
@@ -262,7 +237,7 @@ class Tracker:
         """0..1: how far the fit is to be believed."""
         if detection.mask is None:
             return trust(cost, None, self.config.trust)
-        posed = self.rig.pose(state.rotations, state.betas)
+        posed = self._rig.pose(state.rotations, state.betas)
         points = self._outline.points(posed, state.betas) + state.transl
         in_front = points[:, 2] > _NEAREST_Z
         pixels, parts = camera.project(points[in_front]), self._outline.parts[in_front]
@@ -282,7 +257,7 @@ class Tracker:
         if self.config.causal_filter:
             causal = self._filters.setdefault(person_id, CausalFilter(self.config.smooth))
             pose = causal(time, pose, confidence)
-        return self._person(person_id, pose, camera, confidence, nll)
+        return self.persons.person(person_id, pose, camera, confidence, nll)
 
     def _forget(self, time: float) -> None:
         """Drops what is kept of people who have been away for so long that they would get a new identity."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracker.camera import Camera
-from tracker.pipeline import Tracker
+from tracker.persons import PersonMaker
 from tracker.types import Frame, Person
 
 
 class OneSize:
     """Puts the people of frames of any size into the pixels of one camera, and says so."""
 
-    def __init__(self, tracker: Tracker, camera: Camera) -> None:
+    def __init__(self, persons: PersonMaker, camera: Camera) -> None:
         """camera: that of the files."""
         self.warnings: list[str] = []
-        self._tracker, self._camera = tracker, camera
+        self._persons, self._camera = persons, camera
         self._size = (camera.width, camera.height)
 
     def of_files(self, frame: Frame, people: Sequence[Person]) -> Sequence[Person]:
@@ -29,4 +29,4 @@ class OneSize:
             )
         if frame.size == (width, height):
             return people
-        return self._tracker.seen_by(self._camera, people)
+        return self._persons.seen_by(self._camera, people)

@@ -26,7 +26,7 @@ from tracker.errors import InputError
 from tracker.export.files import atomic_file
 from tracker.export.run_writer import FrameRecord
 from tracker.keypoints import LIMB_LANDMARKS, LIMB_SMPL
-from tracker.offline import smoothed_frames
+from tracker.lookahead import smoothed_frames
 from tracker.overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Detector, Tracker, TrackerConfig
 from tracker.source import VIDEO_SUFFIXES, Source, open_source
@@ -165,7 +165,7 @@ def label_clip(source: Source, tracker: Tracker, config: FootageConfig) -> Itera
     camera = tracker.config.camera.for_size(source.info.width, source.info.height)
     with MeshOverlay() as overlay:
         judge = _Judge(config, tracker, overlay)
-        for record in smoothed_frames(records, tracker, camera):
+        for record in smoothed_frames(records, tracker.persons, camera, tracker.config.zero_phase):
             if record.index in seen:
                 yield from judge.crops(source.info.name, record, seen[record.index], camera)
 

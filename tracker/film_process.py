@@ -1,0 +1,158 @@
+"""Films in a process of their own.
+
+Python runs one thread at a time. Drawing needs it as often as posing does, and each waits for the other; in two
+processes neither does, and a run is half as fast again. Starting a process takes a second or two, which is more than a
+short film takes: that one is made in a thread.
+
+The processes talk over pipes, in pickles, which none but they can write to: a job, then frames, then the end of the
+stream; back comes how it went. A process whose other side has died finishes its film with what it was given.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any, Protocol
+
+from tracker.errors import RunError
+from tracker.film import FilmJob, FilmTimes, make_film
+from tracker.lookahead import Shown
+from tracker.process import prepare_for_real_time
+from tracker.stages import Stage
+
+_SHORT_FILM = 90
+"""Frames below which starting a process does not pay."""
+_WAITING_BYTES = 250_000_000
+"""Of pictures that may wait while the process starts."""
+_MOST_WAITING = 90
+
+
+class Film(Protocol):
+    """A film that is being made."""
+
+    @property
+    def times(self) -> FilmTimes:
+        """Complete when the film is."""
+        ...
+
+    def put(self, item: Shown) -> None: ...
+
+
+class _Filming:
+    """A stage that makes a film of what is put into it."""
+
+    def __init__(self, stage: Stage[Shown], times: FilmTimes) -> None:
+        self.times, self._stage = times, stage
+
+    def put(self, item: Shown) -> None:
+        """Waits while too many do. Raises what has gone wrong."""
+        self._stage.put(item)
+
+
+@contextmanager
+def film_of(job: FilmJob, expected_frames: int | None) -> Iterator[Film]:
+    """A film of what is put into it, finished when the block is left. expected_frames: as far as it is known.
+
+    Raises RunError when a picture cannot be drawn or written, or the process ends before its time.
+    """
+    times = FilmTimes()
+    if expected_frames is not None and expected_frames < _SHORT_FILM:
+        work, waiting = make_film, 4
+    else:
+        width, height = job.size
+        work, waiting = _have_made, min(max(_WAITING_BYTES // (3 * width * height), 4), _MOST_WAITING)
+    with Stage[Shown]("film", lambda frames: work(job, frames, times), waiting) as stage:
+        yield _Filming(stage, times)
+
+
+def _have_made(job: FilmJob, frames: Iterator[Shown], times: FilmTimes) -> None:
+    """Hands everything to a process and waits for it."""
+    with _started() as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            _send(process.stdin, (job, logging.getLogger("tracker").getEffectiveLevel()))
+            for shown in frames:
+                _send(process.stdin, shown)
+            process.stdin.close()
+        except BrokenPipeError:  # it has ended, and says why
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        told = _receive(process.stdout)
+    if told is None:
+        raise RunError(f"{job.path}: the process that draws ended with {process.returncode}; run with --no-overlay")
+    if isinstance(told, BaseException):
+        raise told
+    times.draw_ms.extend(told.draw_ms)
+    times.write_ms.extend(told.write_ms)
+
+
+@contextmanager
+def _started() -> Iterator[subprocess.Popen[bytes]]:
+    """The other process. Ctrl-C in a terminal is not for it: this one decides what is to be finished."""
+    command = [sys.executable, "-m", "tracker.film_process"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=_environment()
+    ) as process:
+        yield process
+
+
+def _environment() -> dict[str, str]:
+    """So that it finds the package where this process has."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+
+
+def _send(pipe: IO[bytes], value: Any) -> None:
+    """Arrays go beside the pickle, so that they are not copied into it."""
+    buffers: list[pickle.PickleBuffer] = []
+    body = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    raw = [buffer.raw() for buffer in buffers]
+    pickle.dump((len(body), [view.nbytes for view in raw]), pipe)
+    pipe.write(body)
+    for view in raw:
+        pipe.write(view)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> Any:
+    """The next value; None at the end of the stream, also one that is torn off."""
+    try:
+        length, sizes = pickle.load(pipe)
+        body = pipe.read(length)
+        buffers = [bytearray(size) for size in sizes]
+        whole = all(pipe.readinto(buffer) == len(buffer) for buffer in buffers)  # type: ignore[attr-defined]
+        return pickle.loads(body, buffers=buffers) if whole else None
+    except (EOFError, pickle.UnpicklingError):
+        return None
+
+
+def _frames(pipe: IO[bytes]) -> Iterator[Shown]:
+    while (shown := _receive(pipe)) is not None:
+        yield shown
+
+
+def main() -> None:
+    """The other process: reads a job and frames from standard input, writes how it went to standard output."""
+    commands, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the answers
+    given = _receive(commands)
+    if given is None:
+        return
+    job, level = given
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    prepare_for_real_time()
+    times = FilmTimes()
+    told: FilmTimes | BaseException = times
+    try:
+        make_film(job, _frames(commands), times)
+    except Exception as error:  # it is raised in the process that gave the job
+        told = error
+    _send(answers, told)
+
+
+if __name__ == "__main__":
+    main()
