@@ -34,6 +34,7 @@ SOURCES = (
     "landmarks_cpu.cpp",
     "landmark_fit_cpu.cpp",
     "skin_cpu.cpp",
+    "shrink_cpu.cpp",
 )
 
 COMMON_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-pthread")

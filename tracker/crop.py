@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.shrink import block_means
 from tracker.types import Array
 
 _HALF = 0.5
@@ -151,15 +152,9 @@ def _averaged(
     image: NDArray[np.uint8], start: NDArray[np.int64], stop: NDArray[np.int64], block: int
 ) -> NDArray[np.uint8]:
     """Means over block × block pixels of image[start:stop] (corners as x, y); what lies outside counts as black."""
-    inside = np.maximum(start, 0)
-    region = image[inside[1] : stop[1], inside[0] : stop[0]]
     if block == 1:
-        return region
-    left, top = (int(v) for v in inside - start)
-    right, bottom = -(region.shape[1] + left) % block, -(region.shape[0] + top) % block
-    padded = cv2.copyMakeBorder(region, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    size = (padded.shape[1] // block, padded.shape[0] // block)
-    return np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        return image[start[1] : stop[1], start[0] : stop[0]]
+    return block_means(image, (int(start[0]), int(start[1])), (int(stop[0]), int(stop[1])), block)
 
 
 def _opencv_centres(transform: Array) -> Array:

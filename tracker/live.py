@@ -1,9 +1,9 @@
 """The `live` job: a camera (or a file played as one) tracked as it comes, shown in a window, recorded on request.
 
 Capturing, finding people, looking at them, posing them, and recording go on at once, each in a thread of its own;
-drawing and showing have the main one, which windows want. Each hands on what it has done before it begins anew, so that
-no frame grows old in a queue: the first takes the newest frame there is, and those that came in between are dropped and
-counted. Whichever fails, all end, and it is told why.
+drawing and showing have the main one, which windows want. Each hands on what it has done before it begins anew, and
+two frames at most are under way, so that none grows old in a queue: the first thread takes the newest frame there is,
+and those that came in between are dropped and counted. Whichever fails, all end, and it is told why.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
+from threading import Semaphore
 from time import perf_counter
 from typing import Literal, Protocol, TypeVar
 
@@ -53,6 +54,8 @@ _RECENT = 300
 """Frames that the shown rate and latencies are taken over."""
 _TIMED_FRAMES = 100_000
 """Frames whose times are kept for the record."""
+_PATIENCE = 0.1
+"""s between two signs of life while nothing comes."""
 _RECORD_AHEAD = 8
 """Pictures that may wait to be encoded before the loop waits for them."""
 
@@ -270,6 +273,25 @@ def _stage(
     return stack.enter_context(closing(read_ahead(done, size=0, name=name)))
 
 
+class _Entrance:
+    """The newest frames, each given out when fewer than two are under way: a third would only wait, and grow old."""
+
+    def __init__(self, frames: Iterable[Captured | None]) -> None:
+        self._frames = frames
+        self._room = Semaphore(1)
+
+    def __iter__(self) -> Iterator[Captured | None]:
+        for captured in self._frames:
+            yield captured
+            while captured is not None and not self._room.acquire(timeout=_PATIENCE):
+                yield None
+
+    def left(self, tracked: Tracked) -> Tracked:
+        """Makes room for another one."""
+        self._room.release()
+        return tracked
+
+
 class LiveSession:
     """The loop between camera and screen."""
 
@@ -313,10 +335,11 @@ class LiveSession:
     def _tracked(self, interrupt: Interrupt, stack: ExitStack) -> Iterator[Tracked | None]:
         """None every now and then while no frame comes. No frame is taken after the user's interrupt."""
         tracker = self._tracker
-        captured = takewhile(lambda _: not interrupt.requested, self._frames)
+        entrance = _Entrance(self._frames)
+        captured = takewhile(lambda _: not interrupt.requested, entrance)
         located = _stage(stack, "find", captured, lambda one: _Located(one, tracker.find(one.frame)))
         looked = _stage(stack, "look", located, lambda one: replace(one, found=tracker.look(one.found)))
-        return _stage(stack, "pose", looked, lambda one: Tracked(one.captured, tracker.pose(one.found)))
+        return _stage(stack, "pose", looked, lambda one: entrance.left(Tracked(one.captured, tracker.pose(one.found))))
 
     def _show(self, tracked: Tracked, source: Source, overlay: MeshOverlay) -> Drawn:
         before = perf_counter()
