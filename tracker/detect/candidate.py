@@ -44,8 +44,7 @@ class Candidate:
 
 
 def candidate_of(reading: PoseReading, size: tuple[int, int], followed: Followed | None = None) -> Candidate:
-    """Whom a reading shows. size: (width, height) px of its picture; followed: where it comes from, unless from a search.
-    """
+    """Whom a reading shows. size: (width, height) px of its picture; followed: what it is of, unless of a search."""
     look = None if followed is None else followed.look
     region = Region.around(reading.landmarks2d) if followed is None else followed.region
     detection = Detection(reading.landmarks2d, reading.landmarks3d, reading.visibility, reading.mask, look)
