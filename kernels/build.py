@@ -34,6 +34,7 @@ SOURCES = (
     "landmarks_cpu.cpp",
     "landmark_fit_cpu.cpp",
     "skin_cpu.cpp",
+    "colour_cpu.cpp",
     "shrink_cpu.cpp",
 )
 

@@ -30,6 +30,8 @@ _SHORT_FILM = 90
 _WAITING_BYTES = 250_000_000
 """Of pictures that may wait while the process starts."""
 _MOST_WAITING = 90
+_PIPE_BYTES = 1 << 20
+"""Of a pipe, where the system lets us choose: each time it is full, two processes wake each other."""
 
 
 class Film(Protocol):
@@ -95,8 +97,9 @@ def _have_made(job: FilmJob, frames: Iterator[Shown], times: FilmTimes) -> None:
 def _started() -> Iterator[subprocess.Popen[bytes]]:
     """The other process. Ctrl-C in a terminal is not for it: this one decides what is to be finished."""
     command = [sys.executable, "-m", "tracker.film_process"]
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=_environment()
+        command, stdin=pipe, stdout=pipe, pipesize=_PIPE_BYTES, start_new_session=True, env=_environment()
     ) as process:
         yield process
 
@@ -152,6 +155,7 @@ def main() -> None:
     except Exception as error:  # it is raised in the process that gave the job
         told = error
     _send(answers, told)
+    os._exit(0)  # what torch and others would still tidy up, nobody waits for
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ class SavitzkyConfig:
 
 _SPREADS = 3.0
 """How far a window reaches, in standard deviations of its weight."""
+_TOGETHER = 64
+"""Poses that are smoothed at a time: more only take memory."""
 
 
 def _far_end(joint: int) -> int:
@@ -132,27 +134,62 @@ def smooth_zero_phase(times: Array, poses: Sequence[Pose], confidence: Array, co
     parabola fitted to its neighbours, in the tangent space of its own rotations; a Savitzky–Golay filter that knows
     of uneven frames.
     """
-    return [smoothed_at(i, times, poses, confidence, config) for i in range(len(poses))]
+    track = _Track.of(times, poses, confidence, config)
+    chunks = [np.arange(i, min(i + _TOGETHER, len(poses))) for i in range(0, len(poses), _TOGETHER)]
+    return [pose for middles in chunks for pose in track.smoothed(middles, poses, config)]
 
 
 def smoothed_at(middle: int, times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig) -> Pose:
     """One pose of `smooth_zero_phase`; nothing farther away than `reach(config)` seconds matters to it."""
-    pose = poses[middle]
-    offset, near = _window(times, middle, config.seconds)
-    weight = np.exp(-0.5 * (offset / config.seconds) ** 2)
-    rotations = matrix_from_axis_angle(np.stack([poses[i].theta for i in near]))
-    here = matrix_from_axis_angle(pose.theta)
-    tangent = axis_angle_from_matrix(here.swapaxes(1, 2) @ rotations)
-    trust = config.hidden_weight + (1 - config.hidden_weight) * rotation_confidence(confidence[near])
-    turned = _parabola_at_zero(offset, tangent, weight[:, None] * trust)
-    theta = axis_angle_from_matrix(here @ matrix_from_axis_angle(turned))
+    return _Track.of(times, poses, confidence, config).smoothed(np.array([middle]), poses, config)[0]
 
-    ray = _parabola_at_zero(offset, _places(poses, near)[:, None, :2], weight[:, None])[0]
-    offset, near = _window(times, middle, config.depth_seconds)
-    weight = np.exp(-0.5 * (offset / config.depth_seconds) ** 2)
-    depth = _parabola_at_zero(offset, _places(poses, near)[:, None, 2:], weight[:, None])[0]
-    moved = _from_ray_and_depth(np.concatenate([ray, depth]))
-    return replace(pose, global_orient=theta[0], body_pose=theta[1:].reshape(-1), transl=moved)
+
+@dataclass(frozen=True)
+class _Track:
+    """A person's poses over T moments."""
+
+    times: Array
+    rotations: Array
+    """(T, 24, 3, 3)."""
+    places: Array
+    """(T, 3): ray and depth."""
+    trust: Array
+    """(T, 24): what each rotation counts."""
+
+    @classmethod
+    def of(cls, times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig) -> _Track:
+        trust = config.hidden_weight + (1 - config.hidden_weight) * rotation_confidence(confidence)
+        rotations = matrix_from_axis_angle(np.stack([pose.theta for pose in poses]))
+        places = _ray_and_depth(np.stack([np.asarray(pose.transl, float) for pose in poses]))
+        return cls(times, rotations, places, trust)
+
+    def smoothed(self, middles: NDArray[np.intp], poses: Sequence[Pose], config: SavitzkyConfig) -> list[Pose]:
+        """The poses at these moments (m,)."""
+        near, offset, weight = self._window(middles, config.seconds)
+        here = self.rotations[middles]
+        tangent = axis_angle_from_matrix(here[:, None].swapaxes(-1, -2) @ self.rotations[near])
+        turned = _parabola_at_zero(offset, tangent, weight[:, :, None] * self.trust[near])
+        theta = axis_angle_from_matrix(here @ matrix_from_axis_angle(turned))
+        ray = _parabola_at_zero(offset, self.places[near][:, :, None, :2], weight[:, :, None])[:, 0]
+        near, offset, weight = self._window(middles, config.depth_seconds)
+        depth = _parabola_at_zero(offset, self.places[near][:, :, None, 2:], weight[:, :, None])[:, 0]
+        places = _from_ray_and_depth(np.concatenate([ray, depth], axis=1))
+        return [
+            replace(poses[i], global_orient=turns[0], body_pose=turns[1:].reshape(-1), transl=place)
+            for i, turns, place in zip(middles, theta, places, strict=True)
+        ]
+
+    def _window(self, middles: NDArray[np.intp], spread: float) -> tuple[NDArray[np.intp], Array, Array]:
+        """Of the moments within three spreads of each middle one: indices (m, n), offsets s, weights; where one has
+        fewer, what is left over weighs nothing."""
+        now = self.times[middles]
+        first = np.searchsorted(self.times, now - _SPREADS * spread, side="left")
+        last = np.searchsorted(self.times, now + _SPREADS * spread, side="right")
+        near = first[:, None] + np.arange(int((last - first).max()))
+        inside = near < last[:, None]
+        near = np.where(inside, near, middles[:, None])
+        offset = self.times[near] - now[:, None]
+        return near, offset, np.exp(-0.5 * (offset / spread) ** 2) * inside
 
 
 def reach(config: SavitzkyConfig) -> float:
@@ -160,23 +197,11 @@ def reach(config: SavitzkyConfig) -> float:
     return _SPREADS * max(config.seconds, config.depth_seconds)
 
 
-def _places(poses: Sequence[Pose], indices: NDArray[np.intp]) -> Array:
-    """(n, 3): ray and depth of these poses."""
-    return _ray_and_depth(np.stack([np.asarray(poses[i].transl, float) for i in indices]))
-
-
-def _window(times: Array, middle: int, spread: float) -> tuple[Array, NDArray[np.intp]]:
-    """Offsets (n,) s and indices (n,) of the frames within three spreads of the middle one."""
-    near = np.flatnonzero(np.abs(times - times[middle]) <= _SPREADS * spread)
-    return times[near] - times[middle], near
-
-
 def _parabola_at_zero(offset: Array, values: Array, weight: Array) -> Array:
-    """offset: (n,) s; values: (n, m, c); weight: (n, m). The values (m, c) at 0 of m weighted least-squares
-    parabolas."""
-    degree = min(2, len(offset) - 1)
-    scale = max(float(np.abs(offset).max()), 1e-9)
-    basis = np.vander(offset / scale, degree + 1, increasing=True)
-    normal = np.einsum("na,nm,nb->mab", basis, weight, basis) + 1e-9 * np.eye(degree + 1)
-    right = np.einsum("na,nm,nmc->mac", basis, weight, values)
-    return np.linalg.solve(normal, right)[:, 0]
+    """offset: (m, n) s; values: (m, n, k, c); weight: (m, n, k). The values (m, k, c) at 0 of weighted least-squares
+    parabolas; through fewer than three points goes one as good as any."""
+    scale = np.maximum(np.abs(offset).max(axis=1, keepdims=True), 1e-9)
+    basis = (offset / scale)[:, :, None] ** np.arange(3)
+    normal = np.einsum("mna,mnk,mnb->mkab", basis, weight, basis, optimize=True) + 1e-9 * np.eye(3)
+    right = np.einsum("mna,mnk,mnkc->mkac", basis, weight, values, optimize=True)
+    return np.linalg.solve(normal, right)[:, :, 0]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -153,7 +154,7 @@ class PosedBody:
     def vertices(self) -> Float[Tensor, "*batch V 3"]:
         """Linear blend skinning of the whole mesh, with pose correctives where the body has them."""
         rest, feature = self.shaped.rest_vertices, self._pose_feature()
-        batch = torch.broadcast_shapes(rest.shape[:-2], feature.shape[:-2])
+        batch = np.broadcast_shapes(rest.shape[:-2], feature.shape[:-2])
         rest = rest.expand(*batch, -1, 3)
         for block in self.shaped.model.pose_blocks:
             offsets = torch.einsum("vcp,...p->...vc", block.offsets, feature[..., block.joint - 1, :])
@@ -202,7 +203,7 @@ def forward_kinematics(
     rotations: Float[Tensor, "*batch 24 3 3"], rest_joints: Float[Tensor, "*batch 24 3"], parents: Sequence[int]
 ) -> tuple[Float[Tensor, "*batch 24 3 3"], Float[Tensor, "*batch 24 3"]]:
     """World rotations and places of the joints; the root stays where it rests."""
-    batch = torch.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
+    batch = np.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
     rotations, rest = rotations.expand(*batch, -1, 3, 3), rest_joints.expand(*batch, -1, 3)
     world, places = [rotations[..., 0, :, :]], [rest[..., 0, :]]
     for joint, parent in enumerate(parents[1:], start=1):
