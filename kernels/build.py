@@ -35,6 +35,7 @@ SOURCES = (
     "landmark_fit_cpu.cpp",
     "rotations_cpu.cpp",
     "skin_cpu.cpp",
+    "colour_cpu.cpp",
     "shrink_cpu.cpp",
 )
 

@@ -55,8 +55,10 @@ def apply_affine(transform: Array, points: Array) -> Array:
 
 def invert_affine(transform: Array) -> Array:
     """The (2, 3) inverse of a (2, 3) affine map: T_b_a → T_a_b."""
-    linear = np.linalg.inv(transform[:, :2])
-    return np.column_stack([linear, -linear @ transform[:, 2]])
+    (a, b, x), (c, d, y) = transform.tolist()
+    over = a * d - b * c
+    a, b, c, d = d / over, -b / over, -c / over, a / over
+    return np.array([[a, b, -a * x - b * y], [c, d, -c * x - d * y]])
 
 
 def chain_affine(T_a_b: Array, T_b_c: Array) -> Array:

@@ -22,6 +22,7 @@ from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
+from kernels.colour import yuv420
 from tracker.errors import InputError, RunError
 from tracker.source.container import open_container, reason, video_stream
 
@@ -52,6 +53,8 @@ class VideoConfig:
     """x264's trade of speed for size: less than half the work of "veryfast", and twice its size."""
     crf: int = 20
     """Quality: 18 looks lossless, 28 is coarse."""
+    threads: int = 2
+    """More cost processor time that the rest of a run needs, and gain little."""
 
 
 class VideoWriter:
@@ -105,6 +108,7 @@ class VideoWriter:
         stream.time_base = self._time_base
         context = stream.codec_context
         context.time_base = self._time_base
+        context.thread_count = config.threads
         context.gop_size = max(1, round(FRAGMENT_SECONDS * self._rate))
         context.colorspace = context.color_primaries = context.color_trc = COLOR_BT709
         context.color_range = ColorRange.MPEG
@@ -133,14 +137,7 @@ class VideoWriter:
         seconds = frame_time - self._first
         ticks = max(self._last_ticks + 1, round(seconds / self._time_base))
         self._last_ticks = ticks
-        picture = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
-            width=self._width,
-            height=self._height,
-            format=self._stream.pix_fmt,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-        )
+        picture = self._planes(np.ascontiguousarray(image))
         picture.pts, picture.time_base = ticks, self._time_base
         picture.duration = round(1 / (self._rate * self._time_base))
         try:
@@ -148,6 +145,21 @@ class VideoWriter:
             self._mux_audio(frame_time)
         except (FFmpegError, OSError) as error:
             raise self._failure(error) from None
+
+    def _planes(self, image: NDArray[np.uint8]) -> av.VideoFrame:
+        """The picture as the encoder takes it: quickly where only the colours are to be converted."""
+        if self._stream.pix_fmt == "yuv420p" and image.shape[:2] == (self._height, self._width):
+            picture = av.VideoFrame.from_numpy_buffer(yuv420(image), "yuv420p")
+            picture.colorspace, picture.color_range = Colorspace.ITU709, ColorRange.MPEG
+            return picture
+        return self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(image, "rgb24"),
+            width=self._width,
+            height=self._height,
+            format=self._stream.pix_fmt,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+        )
 
     def _mux_audio(self, until: float) -> None:
         """Adds the sound up to a time of the source, on the video's clock."""

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from tracker.crop import apply_affine
-from tracker.detect.follow import Region
+from tracker.detect.follow import Followed, Region
 from tracker.detect.landmarkers import PoseReading
 from tracker.detect.likeness import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask
 from tracker.mask import PlacedMask
@@ -43,12 +43,13 @@ class Candidate:
     """Where to look for them in the next frame."""
 
 
-def candidate_of(reading: PoseReading, size: tuple[int, int]) -> Candidate:
-    """Whom a reading shows. size: (width, height) px of its picture."""
-    detection = Detection(reading.landmarks2d, reading.landmarks3d, reading.visibility, reading.mask)
+def candidate_of(reading: PoseReading, size: tuple[int, int], followed: Followed | None = None) -> Candidate:
+    """Whom a reading shows. size: (width, height) px of its picture; followed: what it is of, unless of a search."""
+    look = None if followed is None else followed.look
+    region = Region.around(reading.landmarks2d) if followed is None else followed.region
+    detection = Detection(reading.landmarks2d, reading.landmarks3d, reading.visibility, reading.mask, look)
     points = reading.visible_points(*size)
     share = share_on_mask(points, reading.mask, _MASK_REACH * body_size(reading.landmarks2d))
-    region = Region.around(reading.landmarks2d)
     return Candidate(detection, reading.mask, reading.quality(*size), points, share, region)
 
 

@@ -159,5 +159,4 @@ def _doubted(candidate: Candidate) -> Candidate:
 
 
 def _followed(answer: Followed, size: tuple[int, int]) -> Candidate:
-    candidate = candidate_of(in_frame(answer.reading, answer.look.T_frame_crop, size), size)
-    return replace(candidate, detection=replace(candidate.detection, look=answer.look), region=answer.region)
+    return candidate_of(in_frame(answer.reading, answer.look.T_frame_crop, size), size, answer)

@@ -102,7 +102,8 @@ class Track:
         if step == 0:
             return self.velocity
         # the median over the body's points: swinging limbs and single wrong points do not move the body
-        measured = np.median((detection.landmarks2d - self.landmarks)[BODY_POINTS], axis=0) / step
+        moved = np.sort((detection.landmarks2d - self.landmarks)[BODY_POINTS], axis=0)
+        measured = moved[len(moved) // 2] / step
         speed = float(np.linalg.norm(measured)) / body_size(detection.landmarks2d)
         measured = measured * min(1.0, _TOP_SPEED / max(speed, 1e-9))
         return self.velocity + (1 - math.exp(-step / _VELOCITY_SECONDS)) * (measured - self.velocity)

@@ -42,7 +42,7 @@ OUTPUTS = {
 """Name → size for one crop. As `LandmarkMaps` and FEATURES, but channels last, masks and heatmaps as probabilities."""
 _FARTHEST = 3e4
 """Beyond what the inner maps hold (some hundreds), within half precision's range."""
-_FORMAT = 2
+_FORMAT = 3
 """Goes up when the exported file changes for the same network, so that old files in caches are left alone."""
 
 
@@ -118,8 +118,7 @@ class FlatLandmarkNetwork(nn.Module):
             "small_mask": functional.avg_pool2d(mask, SCALE)[:, 0],
             "heatmaps": _last(torch.sigmoid(maps.heatmaps)),
             "metric": maps.metric,
-            # OpenVINO turns a convolution's own result around and back again; what the clamp leaves it hands on
-            **{name: _last(feature.clamp(-_FARTHEST, _FARTHEST)) for name, feature in maps.features.items()},
+            **{name: _last(_handed_on(name, feature)) for name, feature in maps.features.items()},
         }
         return tuple(found[name] for name in OUTPUTS)
 
@@ -127,6 +126,12 @@ class FlatLandmarkNetwork(nn.Module):
 def planes(crops: Tensor, dtype: torch.dtype) -> Tensor:
     """(B, h, w, 3) RGB bytes as (B, 3, h, w) in 0..1."""
     return (crops.to(dtype) * (1 / 255)).permute(0, 3, 1, 2)
+
+
+def _handed_on(name: str, feature: Tensor) -> Tensor:
+    """The same. The encoder's are convolutions' own results: OpenVINO would turn them around and back again to give
+    them out; what a clamp leaves of them it does not."""
+    return feature.clamp(-_FARTHEST, _FARTHEST) if name.startswith("encoder") else feature
 
 
 def _last(maps: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ class PictureConverter:
             height=picture.height,
             format="rgb24",
             src_colorspace=_assumed_colorspace(picture),
+            threads=1,  # more of them take twice the processor time for what is short already
         )
         image: NDArray[np.uint8] = np.asarray(rgb.to_ndarray(), np.uint8)
         if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
