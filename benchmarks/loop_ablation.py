@@ -6,7 +6,7 @@ guessed for what is hidden; the picture not asked; and so many steps of the volu
 
     python -m benchmarks.loop_ablation [--clips N] [--seconds S] [--motion PATH] [--out FILE]
 
-Joints are compared with the pelvis in place, unfiltered; jitter is the acceleration error. Times are processor time of a
+Joints are compared with the pelvis in place, unfiltered; jitter is the acceleration error. Times: processor time of a
 frame from the picture to the judged pose, occluding and judging included: only the differences between them tell.
 """
 
