@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +59,26 @@ class OpenVinoEngine(Engine):
 
 def _openvino() -> Any:
     try:
-        import openvino
+        with _no_telemetry():
+            import openvino
     except ImportError as error:
         raise BackendError(f"openvino cannot be imported ({error}); install it with: pip install openvino") from None
     return openvino
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """OpenVINO tells its makers' server of each import, unless the package that does so cannot be imported. To do so it
+    forks the process in a thread of its own, which waits for ever where numpy happens to be multiplying matrices."""
+    name = "openvino_telemetry"
+    loaded = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if loaded is not None:
+            sys.modules[name] = loaded
 
 
 def _read(core: Any, model: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from copy import deepcopy
 from functools import partial
@@ -111,6 +112,23 @@ def test_a_damaged_file_is_an_error_that_names_it(backend: str, path: Path, tmp_
     damaged.write_bytes(path.read_bytes()[:400])
     with pytest.raises(ModelError, match=r"damaged\.onnx"):
         open_engine(damaged, backend)
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+def test_openvino_reports_to_nobody(path: Path) -> None:
+    """In a process of its own: openvino does it when it is imported."""
+    code = (
+        "import sys, threading\n"
+        "from pathlib import Path\n"
+        "from engines import EngineOptions\n"
+        "from engines.openvino_engine import OpenVinoEngine\n"
+        f"OpenVinoEngine(Path({str(path)!r}), EngineOptions(threads=1)).close()\n"
+        "assert 'openvino' in sys.modules and not [name for name in sys.modules if 'openvino_telemetry' in name]\n"
+        "assert threading.active_count() == 1\n"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_cannot_be_opened(path: Path, tmp_path: Path) -> None:
