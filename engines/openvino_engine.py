@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ class OpenVinoEngine(Engine):
 
 
 def _openvino() -> Any:
+    # It would report its use over the network, which nobody has asked for, from a process that it forks in a thread,
+    # which hangs this one for good if another thread is at a matrix product just then. Without the module it does not.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:
