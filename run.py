@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from tracker.blas import name_the_processor
 from tracker.errors import InputError, RunError
 
 log = logging.getLogger("tracker")
@@ -553,6 +554,7 @@ def summary_line(spec: str, result: Any) -> str:
 def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    name_the_processor()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,27 +56,14 @@ class OpenVinoEngine(Engine):
 
 
 def _openvino() -> Any:
+    # It would report its use over the network, which nobody has asked for, from a process that it forks in a thread,
+    # which hangs this one for good if another thread is at a matrix product just then. Without the module it does not.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        with _no_telemetry():
-            import openvino
+        import openvino
     except ImportError as error:
         raise BackendError(f"openvino cannot be imported ({error}); install it with: pip install openvino") from None
     return openvino
-
-
-@contextmanager
-def _no_telemetry() -> Iterator[None]:
-    """OpenVINO tells its makers' server of each import, unless the package that does so cannot be imported. To do so it
-    forks the process in a thread of its own, which waits for ever where numpy happens to be multiplying matrices."""
-    name = "openvino_telemetry"
-    loaded = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        if loaded is not None:
-            sys.modules[name] = loaded
 
 
 def _read(core: Any, model: Path) -> Any:

@@ -33,6 +33,7 @@ SOURCES = (
     "body_step_cpu.cpp",
     "landmarks_cpu.cpp",
     "landmark_fit_cpu.cpp",
+    "rotations_cpu.cpp",
     "skin_cpu.cpp",
     "colour_cpu.cpp",
     "shrink_cpu.cpp",
@@ -142,6 +143,13 @@ def library() -> ctypes.CDLL:
     found = load_library()
     assert found is not None
     return found
+
+
+@functools.cache
+def quick_library() -> ctypes.PyDLL:
+    """The same, for calls of microseconds: they keep Python's lock, since getting it back can take longer than they
+    do."""
+    return ctypes.PyDLL(library()._name)
 
 
 def pointer(tensor: torch.Tensor | None) -> ctypes.c_void_p:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,6 +151,19 @@ class LandmarkSystem:
         return replace(self, cost=cost)
 
 
+class PosedSkeleton(NamedTuple):
+    """A body before transl."""
+
+    points: Array
+    """(n, 3) m."""
+    joints: Array
+    """(J, 3) m."""
+    rest_joints: Array
+    """(J, 3) m, of this shape in the T-pose."""
+    world_rotations: Array
+    """(J, 3, 3)"""
+
+
 @dataclass(frozen=True)
 class RotationPull:
     """What draws joint rotations towards targets: r = slope · (φ − clip(φ, lower, upper)), φ = log(Tᵀ R), per axis.
@@ -241,6 +255,28 @@ def check_landmark_view(body: CarriedPoints, view: LandmarkView) -> None:
         ("metric_spread", view.metric_spread, (3,)),
     ):
         check_array(name, value, (count, *columns))
+
+
+def pose(
+    body: CarriedPoints, rotations: Array, betas: Array, implementation: Implementation | None = None
+) -> PosedSkeleton:
+    """The points and joints of a pose: rotations (J, 3, 3) and betas (B,) as in `BodyPlace`. Raises ValueError that
+    names the bad argument."""
+    joints, shapes = len(body.joints), body.joints_betas.shape[-1]
+    check_array("rotations", rotations, (joints, 3, 3))
+    check_array("betas", betas, (shapes,))
+    if (implementation or default_implementation()) is Implementation.REFERENCE:
+        posed = landmarks_reference.pose(body, BodyPlace(rotations, betas, np.zeros(3)))
+        return PosedSkeleton(posed.points, posed.joints, posed.rest_joints, posed.world)
+    out = PosedSkeleton(
+        np.empty((body.count, 3)), np.empty((joints, 3)), np.empty((joints, 3)), np.empty((joints, 3, 3))
+    )
+    target = LandmarkSystemData(None, None, None, *map(address, out), None)
+    build.quick_library().landmarks_pose(
+        ctypes.byref(body.c_struct), ctypes.c_void_p(address(rotations)), ctypes.c_void_p(address(betas)),
+        ctypes.byref(target),
+    )  # fmt: skip
+    return out
 
 
 def linearise(

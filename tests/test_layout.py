@@ -25,6 +25,7 @@ LEVELS = (
         "tracker.interrupt",
         "tracker.paths",
         "tracker.strict_yaml",
+        "tracker.blas",
         "tracker.descent",
         "tracker.perceptron",
         "tracker.process",

@@ -181,6 +181,7 @@ class LandmarkFitter:
 
     def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig, poses: PosePrior | None = None) -> None:
         self.rig, self.config, self._poses = rig, config, poses
+        self._last_habit: LinearPull | None = None
         self._pulls: tuple[RotationPull, ...] = prior.pulls(config.prior_weight)
         self._turn_spread, self._turn_evidence = turn_spread_of_joints(), landmark_to_turn_matrix()
         lateral = np.full(len(MEDIAPIPE_LANDMARKS), config.lateral_spread)
@@ -212,9 +213,13 @@ class LandmarkFitter:
         """The trained prior, √w μ, linear in how far the joints have turned from (24, 3, 3)."""
         if self._poses is None:
             return None
+        if self._last_habit is not None and self._last_habit.rotations is rotations:
+            return self._last_habit  # one prediction is often asked twice
         code, by_turn = self._poses.latent_residuals(rotations)
         root = np.sqrt(self.config.latent_weight)
-        return LinearPull(np.ascontiguousarray(rotations), root * code, root * by_turn.reshape(len(code), -1))
+        habit = LinearPull(np.ascontiguousarray(rotations), root * code, root * by_turn.reshape(len(code), -1))
+        self._last_habit = habit
+        return habit
 
     def _problem(self, seen: Observation, belief: Belief, start: BodyState) -> PoseProblem:
         pulls = self._pulls

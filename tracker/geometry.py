@@ -6,8 +6,8 @@ Axis-angle vectors are in radians; rotation matrices act on column vectors, `R_d
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
+from kernels import rotations
 from tracker.types import Array
 
 _SMALL = 1e-8
@@ -23,29 +23,12 @@ def skew(vectors: Array) -> Array:
 
 def matrix_from_axis_angle(axis_angle: Array) -> Array:
     """(..., 3) rad → (..., 3, 3), by Rodrigues' formula."""
-    angle = np.linalg.norm(axis_angle, axis=-1)[..., None, None]
-    safe = np.maximum(angle, _SMALL)
-    k = skew(axis_angle)
-    sine = np.where(angle > _SMALL, np.sin(safe) / safe, 1.0)
-    cosine = np.where(angle > _SMALL, (1 - np.cos(safe)) / safe**2, 0.5)
-    return np.eye(3) + sine * k + cosine * (k @ k)
+    return rotations.matrices_from_vectors(axis_angle)
 
 
 def axis_angle_from_matrix(matrix: Array) -> Array:
     """(..., 3, 3) → (..., 3) rad with angle in [0, π]."""
-    flat = np.asarray(matrix).reshape(-1, 3, 3)
-    sine_axis = 0.5 * np.stack(
-        [flat[:, 2, 1] - flat[:, 1, 2], flat[:, 0, 2] - flat[:, 2, 0], flat[:, 1, 0] - flat[:, 0, 1]], axis=-1
-    )
-    sine = np.sqrt((sine_axis**2).sum(axis=-1))
-    cosine = 0.5 * (np.trace(flat, axis1=1, axis2=2) - 1)
-    factor: Array = np.where(sine > _SMALL, np.arctan2(sine, cosine) / np.maximum(sine, _SMALL), 1.0)
-    rotvec = factor[:, None] * sine_axis
-    # near half a turn the antisymmetric part vanishes and with it the axis; quaternions keep it
-    turned = cosine < -0.9
-    if turned.any():
-        rotvec[turned] = Rotation.from_matrix(flat[turned]).as_rotvec()
-    return rotvec.reshape(*np.shape(matrix)[:-2], 3)
+    return rotations.vectors_from_matrices(matrix)
 
 
 def rotation_between(src: Array, dst: Array) -> Array:

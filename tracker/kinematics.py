@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels import landmarks
 from kernels.landmarks import CarriedPoints
 from tracker.body import BodyModel
 from tracker.geometry import matrix_from_axis_angle
@@ -107,18 +108,8 @@ class LandmarkRig:
 
     def pose(self, rotations: Array, betas: Array) -> PosedPoints:
         """rotations: (24, 3, 3) of each joint relative to its parent; betas: (10,)."""
-        carried = self.carried
-        rest_joints = carried.joints + carried.joints_betas @ betas
-        world, posed = np.array(rotations), np.array(rest_joints)
-        for joint in range(1, NUM_JOINTS):
-            parent = carried.parents[joint]
-            world[joint] = world[parent] @ rotations[joint]
-            posed[joint] = posed[parent] + world[parent] @ (rest_joints[joint] - rest_joints[parent])
-        arms = carried.rest + carried.rest_betas @ betas
-        moved = np.einsum("pcd,pd->pc", world[carried.bones], arms)
-        points = np.zeros((carried.count, 3))
-        np.add.at(points, carried.points, moved + carried.weights[:, None] * posed[carried.bones])
-        return PosedPoints(points, posed, rest_joints, world)
+        turned, shape = (np.ascontiguousarray(value, np.float64) for value in (rotations, betas))
+        return PosedPoints(*landmarks.pose(self.carried, turned, shape))
 
     def pose_from_theta(self, theta: Array, betas: Array) -> PosedPoints:
         """theta: (24, 3) axis-angle."""

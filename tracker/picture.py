@@ -132,8 +132,11 @@ class PictureView:
         with β."""
         betas = slice(3 * NUM_JOINTS, 3 * NUM_JOINTS + NUM_BETAS)
         place = slice(betas.stop, betas.stop + 3)
-        back = np.eye(len(belief.precision))
-        back[place, place] = turn.T
-        back[place, betas] = (turn.T - np.eye(3)) @ rig.root_slope
+        back, shift = turn.T, (turn.T - np.eye(3)) @ rig.root_slope
+        precision = belief.precision.copy()
+        for _ in range(2):  # of the columns, and, as it is symmetric, of the rows
+            precision[:, betas] += precision[:, place] @ shift
+            precision[:, place] = precision[:, place] @ back
+            precision = precision.T
         state = belief.state.turned(turn, rig.root_at_rest(belief.state.betas))
-        return PoseBelief(state, back.T @ belief.precision @ back)
+        return PoseBelief(state, np.ascontiguousarray(precision))

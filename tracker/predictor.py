@@ -122,17 +122,15 @@ class Past:
     @cached_property
     def glimpse(self) -> Glimpse:
         """Mean speeds over the spans; a span between two moments takes the longer one's, one moment stands still."""
-        now = self.rotations[-1]
-        turning, moving = np.zeros((len(SPANS), NUM_JOINTS, 3)), np.zeros((len(SPANS), 3))
-        times = np.array(self.times)
-        for k, span in enumerate(SPANS):
-            earlier = np.flatnonzero(times[:-1] <= times[-1] - span + 1e-6)
-            if len(times) < 2:
-                break
-            at = int(earlier[-1]) if len(earlier) else 0
-            seconds = max(times[-1] - times[at], 1e-3)
-            turn = axis_angle_from_matrix(np.swapaxes(self.rotations[at], 1, 2) @ now)
-            turning[k], moving[k] = turn / seconds, (self.places[-1] - self.places[at]) / seconds
+        now, times = self.rotations[-1], np.array(self.times)
+        if len(times) < 2:
+            return Glimpse(now, np.zeros((len(SPANS), NUM_JOINTS, 3)), np.zeros((len(SPANS), 3)))
+        before = np.searchsorted(times[:-1], times[-1] - SPANS + 1e-6, side="right") - 1
+        at = np.maximum(before, 0)
+        seconds = np.maximum(times[-1] - times[at], 1e-3)
+        earlier = np.stack([self.rotations[i] for i in at])
+        turning = axis_angle_from_matrix(earlier.swapaxes(-1, -2) @ now) / seconds[:, None, None]
+        moving = (self.places[-1] - np.stack([self.places[i] for i in at])) / seconds[:, None]
         return Glimpse(now, turning, moving)
 
 

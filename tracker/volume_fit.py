@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import cholesky
+from scipy.linalg.lapack import dtrtri
 from torch import Tensor
 
 from kernels import body_step, ellipsoids
@@ -239,13 +240,19 @@ def _state(parameters: Array) -> BodyState:
 
 def _whitening(start: Array, precision: Array) -> Array:
     """W (85, 85) with parameters = start + W z, z of unit variance: the belief's units for axis-angles."""
-    slope = np.eye(_SIZE)
-    for joint, turn in enumerate(right_jacobian(start[_TURNS].reshape(NUM_JOINTS, 3))):
-        at = slice(3 * joint, 3 * joint + 3)
-        slope[at, at] = turn
-    upper = cholesky(slope.T @ precision @ slope)
-    whitening: Array = solve_triangular(upper, np.eye(_SIZE))
-    return whitening
+    turns = right_jacobian(start[_TURNS].reshape(NUM_JOINTS, 3))
+    half = precision.copy()
+    half[:, _TURNS] = _by_joint(precision[:, _TURNS], turns)
+    half[_TURNS] = _by_joint(half[_TURNS].T, turns).T
+    upper = cholesky(half, check_finite=False)
+    whitening, _ = dtrtri(upper)
+    return np.asarray(whitening)
+
+
+def _by_joint(columns: Array, blocks: Array) -> Array:
+    """(n, 72) times the block-diagonal matrix of (24, 3, 3)."""
+    product: Array = np.matmul(columns.reshape(-1, NUM_JOINTS, 1, 3), blocks).reshape(len(columns), -1)
+    return product
 
 
 def right_jacobian(axis_angle: Array) -> Array:

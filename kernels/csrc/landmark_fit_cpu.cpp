@@ -93,17 +93,6 @@ bool solve_in_place(double* a, double* b, int n) {
   return true;
 }
 
-// Rodrigues' formula.
-void rotation_from_vector(const double* v, double* out) {
-  const double square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2], angle = std::sqrt(square);
-  const double s = angle > 1e-8 ? std::sin(angle) / angle : 1, c = angle > 1e-8 ? (1 - std::cos(angle)) / square : 0.5;
-  const double x = v[0], y = v[1], z = v[2];
-  const double r[9] = {1 - c * (y * y + z * z), c * x * y - s * z,       c * x * z + s * y,
-                       c * x * y + s * z,       1 - c * (x * x + z * z), c * y * z - s * x,
-                       c * x * z - s * y,       c * y * z + s * x,       1 - c * (x * x + y * y)};
-  std::copy_n(r, 9, out);
-}
-
 class PoseSearch {
  public:
   PoseSearch(const PoseProblemData& problem, PoseSearchData& search)

@@ -77,6 +77,17 @@ inline Matrix3 turn_from_axis(Vec3<double> towards) {
            b.z}};
 }
 
+// Rodrigues' formula.
+inline void rotation_from_vector(const double* v, double* out) {
+  const double square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2], angle = std::sqrt(square);
+  const double s = angle > 1e-8 ? std::sin(angle) / angle : 1, c = angle > 1e-8 ? (1 - std::cos(angle)) / square : 0.5;
+  const double x = v[0], y = v[1], z = v[2];
+  const double r[9] = {1 - c * (y * y + z * z), c * x * y - s * z,       c * x * z + s * y,
+                       c * x * y + s * z,       1 - c * (x * x + z * z), c * y * z - s * x,
+                       c * x * z - s * y,       c * y * z + s * x,       1 - c * (x * x + y * y)};
+  std::copy_n(r, 9, out);
+}
+
 // The rotation vector of targetᵀ · rotation, its angle in [0, π].
 inline Vec3<double> relative_log(const double* target, const double* rotation) {
   double r[9];
@@ -359,6 +370,41 @@ class Linearisation {
   int unknowns_ = 0, stride_ = 0;
   std::vector<double> d_joints_, moved_, jacobian_, rows_, residuals_;
 };
+
+// The posed points and skeleton alone: of `out` points, joints, rest_joints and world are filled.
+inline void pose_points(const CarriedPointsData& rig, const double* rotations, const double* betas,
+                        const LandmarkSystemData& out) {
+  const int shapes = rig.n_betas;
+  for (int i = 0; i < 3 * rig.n_joints; ++i) {
+    out.rest_joints[i] = rig.joints[i];
+    for (int b = 0; b < shapes; ++b) out.rest_joints[i] += rig.joints_betas[i * shapes + b] * betas[b];
+  }
+  for (int j = 0; j < rig.n_joints; ++j) {
+    const int p = rig.parents[j];
+    double *world = out.world + 9 * j, *posed = out.joints + 3 * j;
+    if (p < 0) {
+      std::copy_n(rotations + 9 * j, 9, world);
+      std::copy_n(out.rest_joints + 3 * j, 3, posed);
+      continue;
+    }
+    multiply(out.world + 9 * p, rotations + 9 * j, world);
+    double arm[3];
+    for (int c = 0; c < 3; ++c) arm[c] = out.rest_joints[3 * j + c] - out.rest_joints[3 * p + c];
+    std::copy_n(out.joints + 3 * p, 3, posed);
+    add_product(out.world + 9 * p, arm, 1, posed);
+  }
+  std::fill_n(out.points, 3 * rig.n_points, 0.0);
+  for (int i = 0; i < rig.n_pairs; ++i) {
+    const int bone = rig.bones[i];
+    double arm[3], *point = out.points + 3 * rig.points[i];
+    for (int c = 0; c < 3; ++c) {
+      arm[c] = rig.rest[3 * i + c];
+      for (int b = 0; b < shapes; ++b) arm[c] += rig.rest_betas[(3 * i + c) * shapes + b] * betas[b];
+      point[c] += rig.weights[i] * out.joints[3 * bone + c];
+    }
+    add_product(out.world + 9 * bone, arm, 1, point);
+  }
+}
 
 // ½ Σ r² of a pull at these rotations (J, 3, 3); gradient (X) and matrix (X, X) are added to.
 inline double pull_all(const RotationPullData& pull, const double* rotations, int joints, int unknowns,

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from kernels import build, landmarks_reference
 from kernels.backend import Implementation
-from kernels.landmarks import BodyPlace, CarriedPoints, LandmarkView, RotationPull, linearise, pull
+from kernels.landmarks import BodyPlace, CarriedPoints, LandmarkView, RotationPull, linearise, pose, pull
 
 needs_compiler = pytest.mark.skipif(build.load_library() is None, reason="the C++ kernels cannot be built here")
 
@@ -132,6 +132,19 @@ def test_log_derivative_matches_finite_differences(scale: float) -> None:
         for e in np.eye(3)
     ]
     np.testing.assert_allclose(landmarks_reference.log_derivative(rotvec), np.stack(columns, axis=1), atol=2e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize(("joints", "betas", "points"), [(24, 10, 33), (3, 2, 5)])
+def test_posing_alone_equals_the_reference(joints: int, betas: int, points: int) -> None:
+    rng = np.random.default_rng(6)
+    body = random_body(rng, joints, betas, points)
+    place = random_place(rng, body)
+    found, right = (pose(body, place.rotations, place.betas, i) for i in (Implementation.CPU, Implementation.REFERENCE))
+    for name, value in right._asdict().items():
+        np.testing.assert_allclose(getattr(found, name), value, rtol=1e-9, atol=1e-12, err_msg=name)
+    with pytest.raises(ValueError, match="betas"):
+        pose(body, place.rotations, np.zeros(betas + 1))
 
 
 @needs_compiler
