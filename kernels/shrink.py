@@ -1,7 +1,8 @@
-"""Shrinking a picture by a whole number: each pixel of the result is the mean of a block, rounded, halves up.
+"""Shrinking a picture by a whole number: each pixel of the result is the mean of a block.
 
-What lies outside the picture counts as black. OpenCV's area interpolation is the definition, but it goes pixel by pixel
-where C++ goes vector by vector, in a fifth of the time. Arrays are numpy; the C++ runs where it can be built.
+What lies outside the picture counts as black. OpenCV's area interpolation is the definition, rounding included; it goes
+pixel by pixel where C++ goes vector by vector, in a fifth of the time. Arrays are numpy; the C++ runs where it can be
+built.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ LEVELS = (
         "kernels",
         "engines",
         "tracker.errors",
+        "tracker.deferred",
         "tracker.types",
         "tracker.crop",
         "tracker.mask",

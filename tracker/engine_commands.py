@@ -33,8 +33,8 @@ NETWORKS: Mapping[str, Callable[[], Network]] = {
 TOLERANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 4e-1}
 """The largest error of an output: the length of its difference from torch's in single precision, over torch's length.
 
-Found on the landmark network: 3e-6, 2e-2 and 2e-1, worst in its mask, whose logits are in the hundreds. Its landmarks
-move by 0.0001, 0.5 and 4 pixels of the crop: bfloat16 is not for them.
+Found on the landmark network: 2e-6, 1e-2 and 2e-1, worst in its heatmaps and metres. Its landmarks move by 0.0001, 0.5
+and 4 pixels of the crop: bfloat16 is not for them.
 """
 _SMALLEST = 1e-3
 """Lengths below this are taken for this: an output of nothing but zeros has no relative error."""

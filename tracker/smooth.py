@@ -134,62 +134,64 @@ def smooth_zero_phase(times: Array, poses: Sequence[Pose], confidence: Array, co
     parabola fitted to its neighbours, in the tangent space of its own rotations; a Savitzky–Golay filter that knows
     of uneven frames.
     """
-    track = _Track.of(times, poses, confidence, config)
     chunks = [np.arange(i, min(i + _TOGETHER, len(poses))) for i in range(0, len(poses), _TOGETHER)]
-    return [pose for middles in chunks for pose in track.smoothed(middles, poses, config)]
+    return [pose for middles in chunks for pose in _smoothed(middles, times, poses, confidence, config)]
 
 
 def smoothed_at(middle: int, times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig) -> Pose:
     """One pose of `smooth_zero_phase`; nothing farther away than `reach(config)` seconds matters to it."""
-    return _Track.of(times, poses, confidence, config).smoothed(np.array([middle]), poses, config)[0]
+    return _smoothed(np.array([middle]), times, poses, confidence, config)[0]
 
 
-@dataclass(frozen=True)
-class _Track:
-    """A person's poses over T moments."""
+def _smoothed(
+    middles: NDArray[np.intp], times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig
+) -> list[Pose]:
+    """The poses at these moments (m,)."""
+    theta = _turned(middles, times, poses, confidence, config)
+    places = _placed(middles, times, poses, config)
+    return [
+        replace(poses[i], global_orient=turns[0], body_pose=turns[1:].reshape(-1), transl=place)
+        for i, turns, place in zip(middles, theta, places, strict=True)
+    ]
 
-    times: Array
-    rotations: Array
-    """(T, 24, 3, 3)."""
-    places: Array
-    """(T, 3): ray and depth."""
-    trust: Array
-    """(T, 24): what each rotation counts."""
 
-    @classmethod
-    def of(cls, times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig) -> _Track:
-        trust = config.hidden_weight + (1 - config.hidden_weight) * rotation_confidence(confidence)
-        rotations = matrix_from_axis_angle(np.stack([pose.theta for pose in poses]))
-        places = _ray_and_depth(np.stack([np.asarray(pose.transl, float) for pose in poses]))
-        return cls(times, rotations, places, trust)
+def _turned(
+    middles: NDArray[np.intp], times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig
+) -> Array:
+    """(m, 24, 3) rad, axis-angle."""
+    near, offset, weight = _window(times, middles, config.seconds)
+    first, last = near.min(), near.max() + 1
+    rotations = matrix_from_axis_angle(np.stack([pose.theta for pose in poses[first:last]]))
+    trust = config.hidden_weight + (1 - config.hidden_weight) * rotation_confidence(confidence[first:last])
+    here = rotations[middles - first]
+    tangent = axis_angle_from_matrix(here[:, None].swapaxes(-1, -2) @ rotations[near - first])
+    turned = _parabola_at_zero(offset, tangent, weight[:, :, None] * trust[near - first])
+    return axis_angle_from_matrix(here @ matrix_from_axis_angle(turned))
 
-    def smoothed(self, middles: NDArray[np.intp], poses: Sequence[Pose], config: SavitzkyConfig) -> list[Pose]:
-        """The poses at these moments (m,)."""
-        near, offset, weight = self._window(middles, config.seconds)
-        here = self.rotations[middles]
-        tangent = axis_angle_from_matrix(here[:, None].swapaxes(-1, -2) @ self.rotations[near])
-        turned = _parabola_at_zero(offset, tangent, weight[:, :, None] * self.trust[near])
-        theta = axis_angle_from_matrix(here @ matrix_from_axis_angle(turned))
-        ray = _parabola_at_zero(offset, self.places[near][:, :, None, :2], weight[:, :, None])[:, 0]
-        near, offset, weight = self._window(middles, config.depth_seconds)
-        depth = _parabola_at_zero(offset, self.places[near][:, :, None, 2:], weight[:, :, None])[:, 0]
-        places = _from_ray_and_depth(np.concatenate([ray, depth], axis=1))
-        return [
-            replace(poses[i], global_orient=turns[0], body_pose=turns[1:].reshape(-1), transl=place)
-            for i, turns, place in zip(middles, theta, places, strict=True)
-        ]
 
-    def _window(self, middles: NDArray[np.intp], spread: float) -> tuple[NDArray[np.intp], Array, Array]:
-        """Of the moments within three spreads of each middle one: indices (m, n), offsets s, weights; where one has
-        fewer, what is left over weighs nothing."""
-        now = self.times[middles]
-        first = np.searchsorted(self.times, now - _SPREADS * spread, side="left")
-        last = np.searchsorted(self.times, now + _SPREADS * spread, side="right")
-        near = first[:, None] + np.arange(int((last - first).max()))
-        inside = near < last[:, None]
-        near = np.where(inside, near, middles[:, None])
-        offset = self.times[near] - now[:, None]
-        return near, offset, np.exp(-0.5 * (offset / spread) ** 2) * inside
+def _placed(middles: NDArray[np.intp], times: Array, poses: Sequence[Pose], config: SavitzkyConfig) -> Array:
+    """(m, 3) m."""
+    smoothed = []
+    for spread, columns in ((config.seconds, slice(0, 2)), (config.depth_seconds, slice(2, 3))):
+        near, offset, weight = _window(times, middles, spread)
+        first, last = near.min(), near.max() + 1
+        places = _ray_and_depth(np.stack([np.asarray(pose.transl, float) for pose in poses[first:last]]))
+        values = places[near - first][:, :, None, columns]
+        smoothed.append(_parabola_at_zero(offset, values, weight[:, :, None])[:, 0])
+    return _from_ray_and_depth(np.concatenate(smoothed, axis=1))
+
+
+def _window(times: Array, middles: NDArray[np.intp], spread: float) -> tuple[NDArray[np.intp], Array, Array]:
+    """Of the moments within three spreads of each middle one: indices (m, n), offsets s, weights; where one has
+    fewer, what is left over weighs nothing."""
+    now = times[middles]
+    first = np.searchsorted(times, now - _SPREADS * spread, side="left")
+    last = np.searchsorted(times, now + _SPREADS * spread, side="right")
+    near = first[:, None] + np.arange(int((last - first).max()))
+    inside = near < last[:, None]
+    near = np.where(inside, near, middles[:, None])
+    offset = times[near] - now[:, None]
+    return near, offset, np.exp(-0.5 * (offset / spread) ** 2) * inside
 
 
 def reach(config: SavitzkyConfig) -> float:
@@ -202,6 +204,7 @@ def _parabola_at_zero(offset: Array, values: Array, weight: Array) -> Array:
     parabolas; through fewer than three points goes one as good as any."""
     scale = np.maximum(np.abs(offset).max(axis=1, keepdims=True), 1e-9)
     basis = (offset / scale)[:, :, None] ** np.arange(3)
-    normal = np.einsum("mna,mnk,mnb->mkab", basis, weight, basis, optimize=True) + 1e-9 * np.eye(3)
-    right = np.einsum("mna,mnk,mnkc->mkac", basis, weight, values, optimize=True)
+    weighted = weight.swapaxes(1, 2)[:, :, None] * basis.swapaxes(1, 2)[:, None]
+    normal = weighted @ basis[:, None] + 1e-9 * np.eye(3)
+    right = weighted @ values.swapaxes(1, 2)
     return np.linalg.solve(normal, right)[:, :, 0]

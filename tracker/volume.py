@@ -201,8 +201,10 @@ def spread_over(points: Array, count: int) -> NDArray[np.int64]:
     chosen = np.empty(count, np.int64)
     chosen[0] = points[:, 1].argmin()
     nearest = np.full(len(points), np.inf)
+    x, y, z = np.ascontiguousarray(points.T)
     for i in range(1, count):
-        nearest = np.minimum(nearest, ((points - points[chosen[i - 1]]) ** 2).sum(axis=1))
+        last = chosen[i - 1]
+        np.minimum(nearest, (x - x[last]) ** 2 + (y - y[last]) ** 2 + (z - z[last]) ** 2, out=nearest)
         chosen[i] = nearest.argmax()
     return chosen
 

@@ -1,6 +1,7 @@
 // Shrinks a picture by a whole number. The definition is in kernels/shrink.py.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -63,12 +64,12 @@ struct RowOfBlocks {
   }
 
   void average(int side, uint8_t* means) const {
-    const float area = static_cast<float>(side) * static_cast<float>(side), half = 0.5f * area + 1e-3f;
-    const float part = 1 / area;
+    const float part = 1 / (static_cast<float>(side) * static_cast<float>(side));
+    const float up = side == 2 ? 1e-3f : 0.0f;  // halves: to even numbers, but of two by two pixels up
     const int count = static_cast<int>(picked.size());
 #pragma omp simd
     for (int i = 0; i < count; ++i) {
-      means[i] = static_cast<uint8_t>(static_cast<int>((static_cast<float>(picked[i]) + half) * part));
+      means[i] = static_cast<uint8_t>(static_cast<int>(std::nearbyint(static_cast<float>(picked[i]) * part + up)));
     }
   }
 };

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracker.deferred import deferred
 from tracker.errors import InputError, RunError
 from tracker.paths import cache_folder
 
@@ -42,7 +43,9 @@ _NETWORKS = (
 def require_mediapipe() -> None:
     """Raises RunError that says how to install MediaPipe unless it can be imported."""
     try:
-        import mediapipe  # noqa: F401
+        # half a second, for drawing helpers that nobody here calls
+        with deferred("matplotlib", "matplotlib.pyplot"):
+            import mediapipe  # noqa: F401
     except ImportError as error:
         raise RunError(
             f"finding people needs mediapipe, which cannot be imported ({error}); {_HOW_TO_INSTALL}"
