@@ -51,6 +51,8 @@ PATCHES = (40, 80)
 """px of a 224 px crop."""
 _REFERENCE_SIDE = 224
 _HELD_OUT = SampleConfig(split="held_out", seed=3, occluded=0.0, webcam=0.1, outfits=16, backgrounds=40)
+_STEPS_FROM_HEAD = 10
+"""A regressed pose is farther off, and less is known of how, than one that was fitted to landmarks."""
 _WHOLE = Region(np.full(2, SIDE / 2), float(SIDE), 0.0)
 _PCK, _HEAD_LENGTHS = 0.5, 1.7
 """PCKh's share of the head's length, and that length over the distance from neck to head joint."""
@@ -125,6 +127,7 @@ class Methods:
         self._follower = NetworkFollower(DetectConfig(threads=2, features=tuple(FEATURES)))
         self._reader = CropReader(model, rig, EngineOptions(threads=2))
         self._volume = VolumeFitter(network, config)
+        self._patient = VolumeFitter(network, replace(config, steps=max(config.steps, _STEPS_FROM_HEAD)))
         self._fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig(), PosePrior.load())
 
     def __call__(self, image: NDArray[np.uint8], camera: Camera) -> dict[str, BodyState]:
@@ -139,7 +142,8 @@ class Methods:
         observed = self._volume.observed(start.reading.features)
         for name, belief in around.items():
             states[name] = belief.state
-            states[f"{name} + volume"] = self._volume.fit(observed, start.reading.map_camera, belief).state
+            volume = self._patient if name == "head" else self._volume
+            states[f"{name} + volume"] = volume.fit(observed, start.reading.map_camera, belief).state
         return states
 
     def start(self, image: NDArray[np.uint8], camera: Camera) -> Start:
