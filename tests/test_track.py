@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.test_fit import CAMERA, Truth, mpjpe, observe, upright
 from tracker.body import load_body
 from tracker.fit import FitConfig, LandmarkFitter, Observation
+from tracker.geometry import matrix_from_axis_angle
 from tracker.initialise import mirrored
 from tracker.keypoints import smpl_index
 from tracker.kinematics import LandmarkRig
 from tracker.predictor import MotionPredictor
 from tracker.prior import JointPrior
-from tracker.track import PersonTrack, ShapeMemory, TrackConfig
+from tracker.track import Motion, PersonTrack, ShapeMemory, TrackConfig
 
 PREDICTOR = MotionPredictor.load()
 
@@ -78,6 +81,28 @@ def test_recovers_after_a_jump(fitter: LandmarkFitter) -> None:
         result = track.update(1.0 + i / 30, after.seen)
     assert mpjpe(result.posed.joints, after.joints) < 60.0
     assert result.state.transl[2] == pytest.approx(5.0, abs=0.5)
+
+
+def test_a_limb_that_comes_out_of_hiding_in_a_wrong_pose_is_freed(fitter: LandmarkFitter) -> None:
+    """Behind something the arm was guessed to be where no step downhill leads back from."""
+
+    def wrist_after(config: TrackConfig) -> float:
+        track = PersonTrack(fitter, config, PREDICTOR)
+        run(track, fitter, np.arange(0, 1, 1 / 30))
+        assert track.motion is not None
+        wrong = track.motion.state.rotations.copy()
+        wrong[smpl_index("right_shoulder")] = matrix_from_axis_angle(np.array([0.4, -2.6, 1.4]))
+        wrong[smpl_index("right_elbow")] = matrix_from_axis_angle(np.array([0.0, 2.4, 0.0]))
+        track.motion = Motion.begin(1.0, replace(track.motion.state, rotations=wrong), PREDICTOR)
+        for time in (31 / 30, 32 / 30):
+            truth = waving(fitter, time)
+            found = track.update(time, truth.seen).posed.joints
+        wrist, pelvis = smpl_index("right_wrist"), 0
+        return float(np.linalg.norm((found - found[pelvis] - truth.joints + truth.joints[pelvis])[wrist]))
+
+    never_surprised = TrackConfig(surprise=1e9)
+    assert wrist_after(replace(never_surprised, missed=1e9)) > 0.3, "two frames do not lead out"
+    assert wrist_after(never_surprised) < 0.1
 
 
 def test_a_hidden_lower_body_is_carried(fitter: LandmarkFitter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +20,8 @@ _UP = np.array([0.0, -1.0, 0.0])
 """Away from the ground in a camera that is held level."""
 _NEAREST_Z = 0.1
 """m."""
+_PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
+"""Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
 _PLACE_SECONDS = 0.25
 """How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
 
@@ -47,6 +50,10 @@ class TrackConfig:
     """After so long an absence the pose starts anew; the shape is kept."""
     surprise: float = 2.5
     """A fit this many times worse than the track's median is tried again from scratch."""
+    missed: float = 6.0
+    """Standard deviations by which landmarks are missed where a limb is caught in a wrong pose."""
+    retry_seconds: float = 0.2
+    """After trying in vain to free a limb it is left alone for so long."""
     better: float = 0.7
     """Another start or reading must cost less than this part of the present one to be taken."""
     swap_seconds: float = 0.6
@@ -133,6 +140,7 @@ class PersonTrack:
         self._shape = ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
         self._swapped_since: float | None = None
+        self._retry_at = -math.inf
 
     def update(self, time: float, seen: Observation, view: View | None = None) -> FitResult:
         """time: s, later than the call before. view: asks the picture, too."""
@@ -160,9 +168,18 @@ class PersonTrack:
         if said is not seen:
             seen = said
             result = self.fitter.fit(seen, belief, start, self.fitter.config.iterations)
-        if not self._surprising(result.cost):
+        if not self._surprising(result.cost) and not (time >= self._retry_at and self._caught(seen, result)):
             return result
-        return self._recover(seen, self._guessing(seen, belief), result, view)
+        fresh = self._recover(seen, self._guessing(seen, belief), result, view)
+        if fresh is result:
+            self._retry_at = time + self.config.retry_seconds
+        return fresh
+
+    def _caught(self, seen: Observation, result: FitResult) -> bool:
+        """Whether a limb that came out of hiding is where steps downhill do not lead out: several landmarks are plainly
+        seen, and plainly missed."""
+        plain = seen.visibility > _PLAIN
+        return int((plain & (result.residual > self.config.missed)).sum()) >= _CAUGHT_LANDMARKS
 
     def _surprising(self, cost: float) -> bool:
         return bool(self._costs) and cost > self.config.surprise * float(np.median(self._costs))
