@@ -105,8 +105,9 @@ def _started() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _environment() -> dict[str, str]:
-    """So that it finds the package where this process has."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    """So that it finds the package where this process has, and starts no threads for matrices: it multiplies none."""
+    places = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    return os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _send(pipe: IO[bytes], value: Any) -> None:
