@@ -53,4 +53,5 @@ def test_where_curvature_is_negative_it_still_goes_down(wave: float) -> None:
 def test_a_far_bottom_is_approached_in_bounded_steps() -> None:
     valley = Valley(np.ones(3), np.full(3, 100.0))
     assert np.linalg.norm(descend(valley, np.zeros(3), 1)) == pytest.approx(1.0)
-    assert np.linalg.norm(descend(valley, np.zeros(3), 2)) == pytest.approx(3.0)
+    assert np.linalg.norm(descend(valley, np.zeros(3), 2)) == pytest.approx(2.0)
+    assert np.linalg.norm(descend(valley, np.zeros(3), 3)) == pytest.approx(1.0 + 2.0 + 1.0)

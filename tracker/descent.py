@@ -14,7 +14,7 @@ import numpy as np
 from tracker.types import Array
 
 _REACH = 1.0
-"""Length of the first step at most; it doubles with every success."""
+"""Length of the first step at most; it doubles with every success. Nor is the last step longer, which nobody checks."""
 _MEMORY = 10
 
 
@@ -42,7 +42,7 @@ def descend(loss: Callable[[Array], tuple[float, Array]], start: Array, evaluati
             best, reach = seen, 2 * reach
         else:
             reach = 0.5 * float(np.linalg.norm(seen.at - best.at))
-    return best.at + _step(best, steps, reach)
+    return best.at + _step(best, steps, min(reach, _REACH))
 
 
 def _learned(steps: list[tuple[Array, Array]], seen: Point, before: Point) -> list[tuple[Array, Array]]:
