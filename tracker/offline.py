@@ -1,8 +1,9 @@
 """The `track` job: one input from beginning to end into one folder of results.
 
-Decoding, finding people, looking at them, posing them, writing, drawing and encoding go on at once, each in a thread of
-its own, in order, nothing dropped. Zero-phase smoothing looks both ways in time: the files are smoothed when the last
-frame has come, while the last pictures are drawn; pictures wait a second for that, which is as far as the filter sees.
+Decoding, finding people, looking at them, posing them and writing go on at once, each in a thread of its own, in order,
+nothing dropped; the film is made by another process (`film_process.py`). Zero-phase smoothing looks both ways in time:
+the files are smoothed when the last frame has come, while the last pictures are drawn; pictures wait a second for that,
+which is as far as the filter sees.
 """
 
 from __future__ import annotations
