@@ -48,14 +48,18 @@ class TrackConfig:
 
     forget_seconds: float = 1.5
     """After so long an absence the pose starts anew; the shape is kept."""
-    surprise: float = 2.5
+    surprise: float = 1.5
     """A fit this many times worse than the track's median is tried again from scratch."""
     missed: float = 6.0
     """Standard deviations by which landmarks are missed where a limb is caught in a wrong pose."""
     retry_seconds: float = 0.2
     """After trying in vain to free a limb it is left alone for so long."""
-    better: float = 0.7
-    """Another start or reading must cost less than this part of the present one to be taken."""
+    better: float = 0.8
+    """A fit from scratch must cost less than this part of the present one to be taken."""
+    swap_surprise: float = 2.5
+    """Left and right may be exchanged where the predicted pose costs this many times the track's median."""
+    swap_better: float = 0.7
+    """Sides exchanged back must cost less than this part of what they cost as they are said to be."""
     swap_seconds: float = 0.6
     """How long the detector may have left and right exchanged before it is believed."""
     hidden: float = 0.25
@@ -168,7 +172,8 @@ class PersonTrack:
         if said is not seen:
             seen = said
             result = self.fitter.fit(seen, belief, start, self.fitter.config.iterations)
-        if not self._surprising(result.cost) and not (time >= self._retry_at and self._caught(seen, result)):
+        caught = time >= self._retry_at and self._caught(seen, result)
+        if not caught and not self._surprising(result.cost, self.config.surprise):
             return result
         fresh = self._recover(seen, self._guessing(seen, belief), result, view)
         if fresh is result:
@@ -181,8 +186,8 @@ class PersonTrack:
         plain = seen.visibility > _PLAIN
         return int((plain & (result.residual > self.config.missed)).sum()) >= _CAUGHT_LANDMARKS
 
-    def _surprising(self, cost: float) -> bool:
-        return bool(self._costs) and cost > self.config.surprise * float(np.median(self._costs))
+    def _surprising(self, cost: float, times: float) -> bool:
+        return bool(self._costs) and cost > times * float(np.median(self._costs))
 
     @property
     def has_pose(self) -> bool:
@@ -234,11 +239,11 @@ class PersonTrack:
 
         as_said: what the predicted pose costs under the observation as it is.
         """
-        if belief.state is None or not self._surprising(as_said):
+        if belief.state is None or not self._surprising(as_said, self.config.swap_surprise):
             self._swapped_since = None
             return seen
         other = mirrored(seen)
-        if self.fitter.score(other, belief, belief.state) > self.config.better * as_said:
+        if self.fitter.score(other, belief, belief.state) > self.config.swap_better * as_said:
             self._swapped_since = None
             return seen
         self._swapped_since = time if self._swapped_since is None else self._swapped_since
