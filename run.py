@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
       run.json          versions, settings, timings, warnings
     """
     from tracker.export import ExportConfig, output_folders, parse_formats
+    from tracker.film_process import ready_to_film
     from tracker.interrupt import deferred_interrupt
     from tracker.offline import TrackJob
     from tracker.offline import track as run_track
@@ -106,7 +108,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
     with deferred_interrupt() as interrupt:
         for spec, folder in zip(specs, output_folders(specs, out), strict=True):
             job = TrackJob(spec, folder, clip, export, not given["no_overlay"], smooth, given["renderer"])
-            with opened_tracker(config) as tracker:
+            with ready_to_film() if job.overlay else nullcontext(), opened_tracker(config) as tracker:
                 result = run_track(job, tracker, interrupt)
             click.echo(summary_line(spec, result))
 

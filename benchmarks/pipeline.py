@@ -28,6 +28,7 @@ from tracker.config import load_config
 from tracker.detect.task_bundle import built_in_bundle
 from tracker.export import ExportConfig
 from tracker.export.files import RUN_NAME
+from tracker.film_process import ready_to_film
 from tracker.interrupt import deferred_interrupt
 from tracker.live import LiveJob, LiveSession, Screens
 from tracker.networks.landmark_onnx import landmark_model
@@ -183,9 +184,14 @@ def measure_mediapipe(clip: Path, people: int) -> Yardstick:
 
 
 def measure_track(clip: Path, case: Case, folder: Path) -> tuple[Throughput, str]:
-    """The figures, and what ran the network. Opening the tracker does not count, as in MediaPipe's case."""
+    """The figures, and what ran the network. Opening the tracker, and starting the process that draws, does not count,
+    as in MediaPipe's case."""
     job = TrackJob(str(clip), folder, export=ExportConfig(overwrite=True))
-    with Tracker.open(configured(case, punctual=True)) as tracker, deferred_interrupt() as interrupt:
+    with (
+        ready_to_film(),
+        Tracker.open(configured(case, punctual=True)) as tracker,
+        deferred_interrupt() as interrupt,
+    ):
         prepare_for_real_time()
         with Monitor() as monitor:
             result = track(job, tracker, interrupt)

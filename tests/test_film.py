@@ -68,6 +68,23 @@ def test_a_process_makes_the_film_that_a_thread_makes(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.usefixtures("every_film_alone")
+def test_a_process_that_was_started_before_makes_the_film(tmp_path: Path) -> None:
+    with film_process.ready_to_film():
+        (waiting,) = film_process._spare
+        make(tmp_path / "out.mp4", 5)
+        assert waiting.returncode == 0
+        assert not film_process._spare
+    assert len(pictures_of(tmp_path / "out.mp4")) == 5
+
+
+def test_one_that_was_started_for_nothing_is_gone_afterwards() -> None:
+    with film_process.ready_to_film():
+        (waiting,) = film_process._spare
+    assert waiting.returncode is not None
+    assert not film_process._spare
+
+
+@pytest.mark.usefixtures("every_film_alone")
 def test_a_film_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.with_name("out.mp4.part").mkdir()

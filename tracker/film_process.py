@@ -93,15 +93,37 @@ def _have_made(job: FilmJob, frames: Iterator[Shown], times: FilmTimes) -> None:
     times.write_ms.extend(told.write_ms)
 
 
+_spare: list[subprocess.Popen[bytes]] = []
+"""A process that has started and waits for a job."""
+
+
+@contextmanager
+def ready_to_film() -> Iterator[None]:
+    """Has the next long film's process start at once, beside whatever else has to start; it ends with the block if no
+    film has come by then."""
+    if not _spare:
+        _spare.append(_process())
+    try:
+        yield
+    finally:
+        while _spare:
+            with _spare.pop() as unused:
+                unused.kill()
+
+
 @contextmanager
 def _started() -> Iterator[subprocess.Popen[bytes]]:
+    with _spare.pop() if _spare else _process() as process:
+        yield process
+
+
+def _process() -> subprocess.Popen[bytes]:
     """The other process. Ctrl-C in a terminal is not for it: this one decides what is to be finished."""
     command = [sys.executable, "-m", "tracker.film_process"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
+    return subprocess.Popen(
         command, stdin=pipe, stdout=pipe, pipesize=_PIPE_BYTES, start_new_session=True, env=_environment()
-    ) as process:
-        yield process
+    )
 
 
 def _environment() -> dict[str, str]:
