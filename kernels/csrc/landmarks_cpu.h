@@ -145,6 +145,30 @@ inline double pull_joint(const RotationPullData& pull, int j, const double* rota
   return cost;
 }
 
+// The posed skeleton: of `out` joints, rest_joints and world are filled.
+inline void pose_skeleton(const CarriedPointsData& rig, const double* rotations, const double* betas,
+                          const LandmarkSystemData& out) {
+  const int shapes = rig.n_betas;
+  for (int i = 0; i < 3 * rig.n_joints; ++i) {
+    out.rest_joints[i] = rig.joints[i];
+    for (int b = 0; b < shapes; ++b) out.rest_joints[i] += rig.joints_betas[i * shapes + b] * betas[b];
+  }
+  for (int j = 0; j < rig.n_joints; ++j) {
+    const int p = rig.parents[j];
+    double *world = out.world + 9 * j, *posed = out.joints + 3 * j;
+    if (p < 0) {
+      std::copy_n(rotations + 9 * j, 9, world);
+      std::copy_n(out.rest_joints + 3 * j, 3, posed);
+      continue;
+    }
+    multiply(out.world + 9 * p, rotations + 9 * j, world);
+    double arm[3];
+    for (int c = 0; c < 3; ++c) arm[c] = out.rest_joints[3 * j + c] - out.rest_joints[3 * p + c];
+    std::copy_n(out.joints + 3 * p, 3, posed);
+    add_product(out.world + 9 * p, arm, 1, posed);
+  }
+}
+
 class Linearisation {
  public:
   void run(const CarriedPointsData& rig, const double* rotations, const double* betas, const double* transl,
@@ -163,34 +187,24 @@ class Linearisation {
  private:
   double* jacobian(int point, int axis) { return &jacobian_[(static_cast<size_t>(point) * 3 + axis) * stride_]; }
 
+  // The skeleton, and its joints' derivatives by β.
   void chain(const CarriedPointsData& rig, const double* rotations, const double* betas,
              const LandmarkSystemData& out) {
-    const int width = rig.n_betas;
-    d_joints_.assign(static_cast<size_t>(rig.n_joints) * 3 * width, 0.0);
-    for (int i = 0; i < 3 * rig.n_joints; ++i) {
-      out.rest_joints[i] = rig.joints[i];
-      for (int b = 0; b < width; ++b) out.rest_joints[i] += rig.joints_betas[i * width + b] * betas[b];
-    }
-    std::vector<double> bone(3 * width);
+    pose_skeleton(rig, rotations, betas, out);
+    const int width = 3 * rig.n_betas;
+    d_joints_.resize(static_cast<size_t>(rig.n_joints) * width);
+    std::vector<double> bone(width);
     for (int j = 0; j < rig.n_joints; ++j) {
-      double *world = out.world + 9 * j, *posed = out.joints + 3 * j, *d_posed = &d_joints_[3 * width * j];
       const int p = rig.parents[j];
+      const double* own = rig.joints_betas + width * j;
+      double* slope = &d_joints_[width * j];
       if (p < 0) {
-        std::copy_n(rotations + 9 * j, 9, world);
-        std::copy_n(out.rest_joints + 3 * j, 3, posed);
-        std::copy_n(rig.joints_betas + 3 * width * j, 3 * width, d_posed);
+        std::copy_n(own, width, slope);
         continue;
       }
-      multiply(out.world + 9 * p, rotations + 9 * j, world);
-      double arm[3];
-      for (int c = 0; c < 3; ++c) arm[c] = out.rest_joints[3 * j + c] - out.rest_joints[3 * p + c];
-      for (int i = 0; i < 3 * width; ++i) {
-        bone[i] = rig.joints_betas[3 * width * j + i] - rig.joints_betas[3 * width * p + i];
-      }
-      std::copy_n(out.joints + 3 * p, 3, posed);
-      add_product(out.world + 9 * p, arm, 1, posed);
-      std::copy_n(&d_joints_[3 * width * p], 3 * width, d_posed);
-      add_product(out.world + 9 * p, bone.data(), width, d_posed);
+      for (int i = 0; i < width; ++i) bone[i] = own[i] - rig.joints_betas[width * p + i];
+      std::copy_n(&d_joints_[width * p], width, slope);
+      add_product(out.world + 9 * p, bone.data(), rig.n_betas, slope);
     }
   }
 
@@ -371,28 +385,11 @@ class Linearisation {
   std::vector<double> d_joints_, moved_, jacobian_, rows_, residuals_;
 };
 
-// The posed points and skeleton alone: of `out` points, joints, rest_joints and world are filled.
+// The skeleton and the points that it carries.
 inline void pose_points(const CarriedPointsData& rig, const double* rotations, const double* betas,
                         const LandmarkSystemData& out) {
   const int shapes = rig.n_betas;
-  for (int i = 0; i < 3 * rig.n_joints; ++i) {
-    out.rest_joints[i] = rig.joints[i];
-    for (int b = 0; b < shapes; ++b) out.rest_joints[i] += rig.joints_betas[i * shapes + b] * betas[b];
-  }
-  for (int j = 0; j < rig.n_joints; ++j) {
-    const int p = rig.parents[j];
-    double *world = out.world + 9 * j, *posed = out.joints + 3 * j;
-    if (p < 0) {
-      std::copy_n(rotations + 9 * j, 9, world);
-      std::copy_n(out.rest_joints + 3 * j, 3, posed);
-      continue;
-    }
-    multiply(out.world + 9 * p, rotations + 9 * j, world);
-    double arm[3];
-    for (int c = 0; c < 3; ++c) arm[c] = out.rest_joints[3 * j + c] - out.rest_joints[3 * p + c];
-    std::copy_n(out.joints + 3 * p, 3, posed);
-    add_product(out.world + 9 * p, arm, 1, posed);
-  }
+  pose_skeleton(rig, rotations, betas, out);
   std::fill_n(out.points, 3 * rig.n_points, 0.0);
   for (int i = 0; i < rig.n_pairs; ++i) {
     const int bone = rig.bones[i];
