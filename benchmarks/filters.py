@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -131,9 +132,10 @@ class Figures:
             mean(np.concatenate(places)),
         )
 
-    def as_numbers(self) -> dict[str, float | None]:
-        """For JSON, which knows no NaN."""
-        return {key: None if math.isnan(value) else round(value, 2) for key, value in asdict(self).items()}
+
+def as_numbers(figures: Any) -> dict[str, float | None]:
+    """A dataclass of figures for JSON, which knows no NaN."""
+    return {key: None if math.isnan(value) else round(value, 3) for key, value in asdict(figures).items()}
 
 
 def lag(sequences: Sequence[Tracked], joints: Sequence[Array]) -> float:
@@ -205,7 +207,7 @@ def main(clips: int, seconds: float, seed: int, motion: Path | None, workers: in
     if out is not None:
         content = {
             "clips": clips, "seconds": seconds, "seed": seed, "motion": "gait" if motion is None else "captured",
-            "protocols": {p: {name: each.as_numbers() for name, each in rows.items()} for p, rows in results.items()},
+            "protocols": {p: {name: as_numbers(each) for name, each in rows.items()} for p, rows in results.items()},
         }  # fmt: skip
         out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +24,7 @@ import click
 import numpy as np
 import torch
 
-from benchmarks.filters import PROTOCOLS, Figures, Tracked, filtered_joints
+from benchmarks.filters import PROTOCOLS, Figures, Tracked, as_numbers, filtered_joints
 from tracker.body import load_body
 from tracker.config import load_config
 from tracker.evaluation.cases import Case, SyntheticBench, SyntheticSettings
@@ -140,14 +140,9 @@ def main(clips: int, seconds: float, seed: int, motion: Path | None, workers: in
     click.echo(table(results))
     content = {
         "clips": clips, "seconds": seconds, "seed": seed, "motion": "gait" if motion is None else "captured",
-        "protocols": {p: {name: _numbers(each) for name, each in rows.items()} for p, rows in results.items()},
+        "protocols": {p: {name: as_numbers(each) for name, each in rows.items()} for p, rows in results.items()},
     }  # fmt: skip
     out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def _numbers(outcome: Outcome) -> dict[str, float | None]:
-    """For JSON, which knows no NaN."""
-    return {key: None if np.isnan(value) else round(value, 3) for key, value in asdict(outcome).items()}
 
 
 if __name__ == "__main__":
