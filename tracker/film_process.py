@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from tracker.errors import RunError
 from tracker.film import FilmJob, FilmTimes, make_film
@@ -34,21 +34,11 @@ _PIPE_BYTES = 1 << 20
 """Of a pipe, where the system lets us choose: each time it is full, two processes wake each other."""
 
 
-class Film(Protocol):
-    """A film that is being made."""
-
-    @property
-    def times(self) -> FilmTimes:
-        """Complete when the film is."""
-        ...
-
-    def put(self, item: Shown) -> None: ...
-
-
-class _Filming:
-    """A stage that makes a film of what is put into it."""
+class Film:
+    """A film that is being made of what is put into it."""
 
     def __init__(self, stage: Stage[Shown], times: FilmTimes) -> None:
+        """times: complete when the film is."""
         self.times, self._stage = times, stage
 
     def put(self, item: Shown) -> None:
@@ -69,12 +59,12 @@ def film_of(job: FilmJob, expected_frames: int | None) -> Iterator[Film]:
         width, height = job.size
         work, waiting = _have_made, min(max(_WAITING_BYTES // (3 * width * height), 4), _MOST_WAITING)
     with Stage[Shown]("film", lambda frames: work(job, frames, times), waiting) as stage:
-        yield _Filming(stage, times)
+        yield Film(stage, times)
 
 
 def _have_made(job: FilmJob, frames: Iterator[Shown], times: FilmTimes) -> None:
     """Hands everything to a process and waits for it."""
-    with _started() as process:
+    with _spare.pop() if _spare else _process() as process:
         assert process.stdin is not None and process.stdout is not None
         try:
             _send(process.stdin, (job, logging.getLogger("tracker").getEffectiveLevel()))
@@ -109,12 +99,6 @@ def ready_to_film() -> Iterator[None]:
         while _spare:
             with _spare.pop() as unused:
                 unused.kill()
-
-
-@contextmanager
-def _started() -> Iterator[subprocess.Popen[bytes]]:
-    with _spare.pop() if _spare else _process() as process:
-        yield process
 
 
 def _process() -> subprocess.Popen[bytes]:

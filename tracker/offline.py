@@ -98,6 +98,7 @@ class _Run:
             self._writer.write(FrameRecord(shown.frame.index, shown.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
+        """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
 
