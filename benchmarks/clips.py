@@ -16,18 +16,20 @@ from pathlib import Path
 import click
 import numpy as np
 
+from tracker.app.track import TrackJob, track
+from tracker.body.keypoints import LIMB_LANDMARKS, LIMB_SMPL
 from tracker.config import load_config
+from tracker.core.arrays import Array
+from tracker.core.detection import TrackedDetection
+from tracker.core.mask import IN_MASK
+from tracker.core.person import Pose
 from tracker.detect import LandmarkDetector
 from tracker.export import ExportConfig, TrackedPerson, load_person, output_folders
 from tracker.identity import IdentityTracker
-from tracker.interrupt import deferred_interrupt
-from tracker.keypoints import LIMB_LANDMARKS, LIMB_SMPL
-from tracker.mask import IN_MASK
-from tracker.offline import TrackJob, track
-from tracker.overlay import MeshOverlay, camera_vertices
+from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker, TrackerConfig
+from tracker.runtime.interrupt import deferred_interrupt
 from tracker.source import open_source
-from tracker.types import Array, Pose, TrackedDetection
 
 
 @dataclass

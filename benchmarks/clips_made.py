@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from tracker.core.frame import Frame
+from tracker.overlay.video_writer import VideoWriter
 from tracker.source import Clip, Source, open_source
 from tracker.synth.clip import ClipConfig, DemoClip
-from tracker.types import Frame
-from tracker.video_writer import VideoWriter
 
 Size = tuple[int, int]
 """(width, height) px."""

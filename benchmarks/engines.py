@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from engines import BackendError, Engine, EngineOptions, ModelError, open_engine
-from engines.base import Precision
 from engines.choose import BACKENDS, is_installed
-from tracker.engine_commands import example_inputs, timed
+from engines.engine import Precision
+from tracker.app.engine_commands import example_inputs, timed
 from tracker.networks.landmark_network import FEATURES
 from tracker.networks.landmark_onnx import OUTPUTS, landmark_model
 

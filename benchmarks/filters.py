@@ -27,15 +27,16 @@ import torch
 from numpy.typing import NDArray
 
 from tracker.body import load_body
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import Array
+from tracker.core.person import Pose
 from tracker.evaluation.cases import CLEAN, Case, SyntheticBench, SyntheticSettings
 from tracker.evaluation.metrics import acceleration_errors, mean, relative_errors
 from tracker.evaluation.run import picture_cache
 from tracker.evaluation.scoring import Row
 from tracker.evaluation.synthetic import CLIP, PictureSize, PictureStore
-from tracker.kinematics import LandmarkRig
 from tracker.pipeline import TrackerConfig
-from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig, smooth_zero_phase
-from tracker.types import Array, Pose
+from tracker.smooth.filters import CausalFilter, OneEuroConfig, SavitzkyConfig, smooth_zero_phase
 
 PROTOCOLS = (CLEAN, "limb", "lower-half")
 _LONGEST_STEP = 0.1

@@ -27,23 +27,25 @@ from threadpoolctl import threadpool_limits
 from benchmarks.landmark_fit import changed
 from benchmarks.landmark_noise import Readings
 from tracker.body import load_body
-from tracker.camera import Camera
+from tracker.body.body_state import BodyState
+from tracker.body.joint_limits import JointPrior
+from tracker.body.keypoints import landmark_to_joint_matrix
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.landmark_observation import LandmarkObservation
 from tracker.evaluation.metrics import joint_errors
-from tracker.fit import Belief, BodyState, FitConfig, LandmarkFitter, Observation
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.initialise import guessed_state, initial_state, sight
-from tracker.inverse_kinematics import InverseKinematics, Sight
-from tracker.keypoints import landmark_to_joint_matrix
-from tracker.kinematics import LandmarkRig
+from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter
+from tracker.fit.person_fitter import PersonFitter, TrackConfig
+from tracker.fit.pose_prior import PosePrior
+from tracker.initialise.inverse_kinematics import InverseKinematics, Sight
+from tracker.initialise.landmark_start import guessed_state, initial_state, sight
+from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.motion import MotionLibrary, PoseSampler, SamplerConfig
-from tracker.pose_prior import PosePrior
-from tracker.predictor import MotionPredictor
-from tracker.prior import JointPrior
 from tracker.synth.samples.sample import SIZE as SIDE
-from tracker.track import PersonTrack, TrackConfig
-from tracker.training.inverse_kinematics import BELOW_WAIST, LIMBS, PointBody, Shots, random_shapes
 from tracker.training.noise import LandmarkNoise
-from tracker.types import Array
+from tracker.training.train_inverse_kinematics import BELOW_WAIST, LIMBS, PointBody, Shots, random_shapes
 
 CAMERA = Camera.default(1280, 720)
 _FRAMES = 90
@@ -102,7 +104,7 @@ class Answer:
     seconds: float
 
 
-Method = Callable[[Observation], BodyState]
+Method = Callable[[LandmarkObservation], BodyState]
 
 
 def methods(config: FitConfig, network: InverseKinematics) -> dict[str, Method]:
@@ -111,14 +113,14 @@ def methods(config: FitConfig, network: InverseKinematics) -> dict[str, Method]:
     fitter = LandmarkFitter(rig, JointPrior.anatomical(), config, PosePrior.load())
     belief = Belief.stranger()
 
-    def alone(seen: Observation) -> BodyState:
+    def alone(seen: LandmarkObservation) -> BodyState:
         return fitter.fit(seen, belief, initial_state(rig, seen, belief.betas), config.first_iterations).state
 
-    def guessed(seen: Observation) -> BodyState:
+    def guessed(seen: LandmarkObservation) -> BodyState:
         guess = network(sight(seen))
         return guessed_state(rig, seen, guess.betas, guess)
 
-    def refined(seen: Observation) -> BodyState:
+    def refined(seen: LandmarkObservation) -> BodyState:
         guess = network(sight(seen))
         start = guessed_state(rig, seen, belief.betas, guess)
         return fitter.fit(seen, replace(belief, guess=guess), start, config.guessed_iterations).state
@@ -161,23 +163,23 @@ def score(answers: list[Answer], truth: Truth, hidden: Array) -> Scores:
     return Scores(errors.mpjpe, errors.pa_mpjpe, float(np.degrees(angles).mean()), float(off), middle)
 
 
-def observations(case: Case, shots: Shots, noise: LandmarkNoise, seed: int) -> tuple[list[Observation], Array]:
+def observations(case: Case, shots: Shots, noise: LandmarkNoise, seed: int) -> tuple[list[LandmarkObservation], Array]:
     """What is seen of each person, and which landmarks are hidden (n, 33)."""
     rng = np.random.default_rng(seed)
     hidden = case.hidden(rng, len(shots.place))
     seen: Sight = shots.exact() if case.exact else shots.detected(noise, rng, hidden)
     confidence = seen.confidence * ~hidden if case.known else seen.confidence
     pixels = seen.rays * np.array([CAMERA.fx, CAMERA.fy]) + np.array([CAMERA.cx, CAMERA.cy])
-    return [Observation(CAMERA, *row) for row in zip(pixels, seen.metric, confidence, strict=True)], hidden
+    return [LandmarkObservation(CAMERA, *row) for row in zip(pixels, seen.metric, confidence, strict=True)], hidden
 
 
-def timed(method: Method, seen: Observation) -> Answer:
+def timed(method: Method, seen: LandmarkObservation) -> Answer:
     began = time.process_time()
     state = method(seen)
     return Answer(state, time.process_time() - began)
 
 
-def show(name: str, tried: dict[str, Method], seen: list[Observation], truth: Truth, hidden: Array) -> None:
+def show(name: str, tried: dict[str, Method], seen: list[LandmarkObservation], truth: Truth, hidden: Array) -> None:
     for method_name, method in tried.items():
         s = score([timed(method, one) for one in seen], truth, hidden)
         click.echo(
@@ -205,7 +207,7 @@ def on_readings(path: Path, tried: dict[str, Method]) -> None:
         rotations = matrix_from_axis_angle(read.theta[rows])
         joints = [rig.pose(r, b).joints for r, b in zip(rotations, read.betas[rows], strict=True)]
         seen = [
-            Observation(Camera(*read.camera[i], SIDE, SIDE), read.pixels[i], read.metric[i], read.visibility[i])
+            LandmarkObservation(Camera(*read.camera[i], SIDE, SIDE), read.pixels[i], read.metric[i], read.visibility[i])
             for i in rows
         ]
         name = f"rendered, {100 * low:.0f}..{100 * high:.0f} %"
@@ -244,7 +246,7 @@ def over_time(held: MotionLibrary, config: FitConfig, kinematics: InverseKinemat
             errors, steps = [], []
             for film in films:
                 seen = film.shots.read(noise, film.numbers, away, np.ones(_FRAMES))
-                track = PersonTrack(fitter, TrackConfig(), MotionPredictor.load(), guesser)
+                track = PersonFitter(fitter, TrackConfig(), MotionPredictor.load(), guesser)
                 found = _tracked(track, times, seen, away)[gone][:, columns]
                 errors.append(np.linalg.norm(found - film.shots.points[gone][:, columns], axis=2).mean())
                 steps.append(np.linalg.norm(np.diff(found, axis=0), axis=2).mean())
@@ -254,12 +256,14 @@ def over_time(held: MotionLibrary, config: FitConfig, kinematics: InverseKinemat
             )
 
 
-def _tracked(track: PersonTrack, times: Array, seen: Sight, away: Array) -> Array:
+def _tracked(track: PersonFitter, times: Array, seen: Sight, away: Array) -> Array:
     """(T, 24, 3) m about the pelvis."""
     joints = []
     for k, time_ in enumerate(times):
         pixels = seen.rays[k] * np.array([CAMERA.fx, CAMERA.fy]) + np.array([CAMERA.cx, CAMERA.cy])
-        result = track.update(float(time_), Observation(CAMERA, pixels, seen.metric[k], seen.confidence[k] * ~away[k]))
+        result = track.update(
+            float(time_), LandmarkObservation(CAMERA, pixels, seen.metric[k], seen.confidence[k] * ~away[k])
+        )
         joints.append(result.posed.joints - result.posed.joints[0])
     return np.stack(joints)
 

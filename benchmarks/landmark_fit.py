@@ -17,15 +17,16 @@ import numpy as np
 
 from benchmarks.landmark_map import CAMERA
 from tracker.body import load_body
+from tracker.body.joint_limits import JointPrior
+from tracker.body.keypoints import LIMB_LANDMARKS, LIMB_SMPL
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import Array
+from tracker.core.geometry import rotation_between
+from tracker.core.landmark_observation import LandmarkObservation
 from tracker.evaluation.metrics import aligned_errors, joint_errors, relative_errors
-from tracker.fit import Belief, FitConfig, LandmarkFitter, Observation
-from tracker.geometry import rotation_between
-from tracker.initialise import initial_state
-from tracker.keypoints import LIMB_LANDMARKS, LIMB_SMPL
-from tracker.kinematics import LandmarkRig
-from tracker.pose_prior import PosePrior
-from tracker.prior import JointPrior
-from tracker.types import Array
+from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter
+from tracker.fit.pose_prior import PosePrior
+from tracker.initialise.landmark_start import initial_state
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Samples:
     def __len__(self) -> int:
         return len(self.theta)
 
-    def observation(self, i: int) -> Observation:
-        return Observation(CAMERA, self.pixels[i], self.metric[i], self.visibility[i])
+    def observation(self, i: int) -> LandmarkObservation:
+        return LandmarkObservation(CAMERA, self.pixels[i], self.metric[i], self.visibility[i])
 
 
 @dataclass(frozen=True)

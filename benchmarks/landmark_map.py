@@ -3,7 +3,8 @@
 Dressed people of random shape, in random poses and seen from all sides, are rendered and given to the detector. For
 each landmark the script finds the offset, in the T-pose axes of the bone that carries it, that brings the body's
 point closest to the detector's pixels, and says how far off they are without and with it, and how exact the 3D
-landmarks are. The offsets in `tracker/keypoints.py` and the spreads in `tracker/fit.py` come from here:
+landmarks are. The offsets in `tracker/body/keypoints.py` and the spreads in
+`tracker/fit/landmark_fitter.py` come from here:
 
     python -m benchmarks.landmark_map --people 12 --poses 25 --save samples.npz
 """
@@ -20,18 +21,19 @@ import torch
 from tqdm import tqdm
 
 from tracker.body import load_body
-from tracker.camera import Camera
+from tracker.body.joint_limits import JointPrior
+from tracker.body.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_index
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
+from tracker.core.person import Pose
 from tracker.detect import DetectConfig
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.task_bundle import built_in_bundle
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
-from tracker.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_index
-from tracker.kinematics import LandmarkRig
 from tracker.motion import MotionLibrary, PoseSampler, SamplerConfig
-from tracker.prior import JointPrior
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.scene import Scene, SceneConfig, Viewpoint
-from tracker.types import Array, Pose
 
 SIZE = (640, 480)
 CAMERA = Camera.default(*SIZE)

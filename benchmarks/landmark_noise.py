@@ -22,20 +22,21 @@ from tqdm import tqdm
 
 from benchmarks.landmark_map import CAMERA, OUT_OF_SIGHT, on_the_floor
 from tracker.body import load_body
-from tracker.camera import Camera
-from tracker.crop import apply_affine
-from tracker.detect.config import DetectConfig
+from tracker.body.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.crop import apply_affine
+from tracker.core.geometry import axis_angle_from_matrix, rotation_between
+from tracker.core.person import Pose
+from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import NetworkFollower, Region
-from tracker.geometry import axis_angle_from_matrix, rotation_between
-from tracker.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
-from tracker.kinematics import LandmarkRig
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory, stream
 from tracker.synth.samples.sample import Split
 from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 from tracker.training.noise import EDGES, SIDES, TAIL, LandmarkNoise
-from tracker.types import Array, Pose
 
 _FOUND = 0.5
 _RANK = 40

@@ -26,12 +26,12 @@ import torch
 
 from benchmarks.filters import PROTOCOLS, Figures, Tracked, as_numbers, filtered_joints
 from tracker.body import load_body
+from tracker.body.kinematics import LandmarkRig
 from tracker.config import load_config
 from tracker.evaluation.cases import Case, SyntheticBench, SyntheticSettings
 from tracker.evaluation.run import picture_cache
 from tracker.evaluation.scoring import Row
 from tracker.evaluation.synthetic import CLIP, PictureSize, PictureStore
-from tracker.kinematics import LandmarkRig
 from tracker.pipeline import Tracker, TrackerConfig
 
 RESULTS = Path(__file__).parent / "results" / "loop_ablation.json"

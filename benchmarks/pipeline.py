@@ -24,20 +24,20 @@ from benchmarks.engines import RESULTS, machine
 from benchmarks.monitor import Monitor, Sample
 from engines import BACKENDS, EngineOptions
 from engines.choose import choose_backend, is_installed
+from tracker.app.live import LiveJob, LiveSession, Screens
+from tracker.app.track import TrackJob, track
 from tracker.config import load_config
 from tracker.detect.task_bundle import built_in_bundle
 from tracker.export import ExportConfig
 from tracker.export.files import RUN_NAME
-from tracker.film_process import ready_to_film
-from tracker.interrupt import deferred_interrupt
-from tracker.live import LiveJob, LiveSession, Screens
 from tracker.networks.landmark_onnx import landmark_model
-from tracker.offline import TrackJob, track
+from tracker.overlay.overlay_process import ready_to_draw
 from tracker.pipeline import Tracker, TrackerConfig
-from tracker.process import prepare_for_real_time
+from tracker.runtime.interrupt import deferred_interrupt
+from tracker.runtime.process import prepare_for_real_time
+from tracker.runtime.worker import read_ahead
 from tracker.source import open_source
 from tracker.source.playback import paced
-from tracker.stages import read_ahead
 
 SIZES: tuple[Size, ...] = ((640, 480), (1280, 720), (1920, 1080))
 _SOAK_SAMPLES = 200
@@ -188,7 +188,7 @@ def measure_track(clip: Path, case: Case, folder: Path) -> tuple[Throughput, str
     as in MediaPipe's case."""
     job = TrackJob(str(clip), folder, export=ExportConfig(overwrite=True))
     with (
-        ready_to_film(),
+        ready_to_draw(),
         Tracker.open(configured(case, punctual=True)) as tracker,
         deferred_interrupt() as interrupt,
     ):

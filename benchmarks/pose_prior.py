@@ -17,14 +17,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from scipy.stats import rankdata
 
+from tracker.body.joint_limits import JointPrior
 from tracker.body.model import JOINT_NAMES
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.arrays import Array
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.fit.pose_prior import BODY, PosePrior
 from tracker.motion import MotionLibrary
-from tracker.motion.clip import MIRRORED_JOINTS, joint_positions
 from tracker.motion.families import Postures
-from tracker.pose_prior import BODY, PosePrior
-from tracker.prior import JointPrior
-from tracker.types import Array
+from tracker.motion.motion_clip import MIRRORED_JOINTS, joint_positions
 
 _J = {name: index for index, name in enumerate(JOINT_NAMES)}
 _LIMBS = {"shoulder": 0, "elbow": 0, "hip": 1, "knee": 1}

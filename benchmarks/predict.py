@@ -15,11 +15,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.initialise.motion_predictor import MotionPredictor, Past
 from tracker.motion import MotionLibrary
-from tracker.motion.clip import joint_positions
-from tracker.predictor import MotionPredictor, Past
-from tracker.types import NUM_JOINTS, Array
+from tracker.motion.motion_clip import joint_positions
 
 RATE = 30.0
 ASKED = np.array([1 / 30, 0.1, 0.5, 1.0, 2.0])

@@ -23,12 +23,12 @@ from PIL import Image, ImageDraw
 from kernels.raster import Intrinsics, Mesh, shade_overlay
 from tracker.body import BodyModel, load_body
 from tracker.body.model import JOINT_NAMES
-from tracker.errors import InputError
-from tracker.motion.clip import MotionClip, joint_positions
+from tracker.core.arrays import Array
+from tracker.core.errors import InputError
+from tracker.motion.motion_clip import MotionClip, joint_positions
 from tracker.motion.read import motion_files, source_of
 from tracker.motion.retarget import Correspondence, retarget
 from tracker.motion.source import SourceMotion
-from tracker.types import Array
 
 _PARTNERS = {"ankle": "foot", "hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist", "wrist": "hand"}
 _SOURCE_NAMES = {"foot": "toe", "hand": "finger"}

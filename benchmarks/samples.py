@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from tracker.body import PARENTS, load_body
-from tracker.motion.library import MotionLibrary
+from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.sampler import PoseSampler
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory, stream
 

@@ -25,26 +25,29 @@ from tqdm import tqdm
 
 from engines import EngineOptions
 from tracker.body import BodyModel, load_body
-from tracker.body_network import BodyNetwork
-from tracker.camera import Camera
+from tracker.body.body_state import BodyState
+from tracker.body.joint_limits import JointPrior
+from tracker.body.keypoints import smpl_index
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.camera import Camera
+from tracker.core.landmark_observation import LandmarkObservation
+from tracker.core.person import Pose
 from tracker.detect import DetectConfig
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.evaluation.metrics import aligned_errors, keypoint_distances, relative_errors
+from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import painted, polygon_mask
-from tracker.evaluation.texture import Textures
-from tracker.fit import Belief, BodyState, FitConfig, FitResult, LandmarkFitter, Observation
-from tracker.initialise import initial_state
-from tracker.keypoints import smpl_index
-from tracker.kinematics import LandmarkRig
+from tracker.extract.extractor import WEIGHTS, CropReader, CropReading
+from tracker.extract.feature_network import FeatureModel
+from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFit, LandmarkFitter
+from tracker.fit.pose_prior import PosePrior
+from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
+from tracker.initialise.landmark_start import initial_state
 from tracker.motion import MotionLibrary, PoseSampler
+from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_network import FEATURES, SIDE
-from tracker.picture import WEIGHTS, CropReader, CropReading
-from tracker.picture_network import PictureModel
-from tracker.pose_prior import PosePrior
-from tracker.prior import JointPrior
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory
-from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Pose
-from tracker.volume_fit import PoseBelief, VolumeFitConfig, VolumeFitter
 
 RESULTS = Path(__file__).parent / "results" / "volume.json"
 PATCHES = (40, 80)
@@ -114,15 +117,15 @@ class Start:
     """What is known of a crop before the volume is asked."""
 
     reading: CropReading
-    landmarks: FitResult
-    both: FitResult
+    landmarks: LandmarkFit
+    both: LandmarkFit
     """Of the landmarks and the head's rotations."""
 
 
 class Methods:
     """Everything that is compared, on one crop."""
 
-    def __init__(self, model: PictureModel, rig: LandmarkRig, config: VolumeFitConfig) -> None:
+    def __init__(self, model: FeatureModel, rig: LandmarkRig, config: VolumeFitConfig) -> None:
         self._rig, network = rig, model.network
         self._follower = NetworkFollower(DetectConfig(threads=2, features=tuple(FEATURES)))
         self._reader = CropReader(model, rig, EngineOptions(threads=2))
@@ -150,7 +153,10 @@ class Methods:
         """Everything before the volume."""
         (found,) = self._follower.follow(image, [_WHOLE])
         reading, said = self._reader.read(found.look, camera), found.reading
-        seen, belief = Observation(camera, said.landmarks2d, said.landmarks3d, said.visibility), Belief.stranger()
+        seen, belief = (
+            LandmarkObservation(camera, said.landmarks2d, said.landmarks3d, said.visibility),
+            Belief.stranger(),
+        )
         iterations = self._fitter.config.first_iterations
         landmarks = self._fitter.fit(seen, belief, initial_state(self._rig, seen, belief.betas), iterations)
         regressed = replace(belief, regressed=reading.first.rotations)
@@ -277,7 +283,7 @@ def main(
     rig, network = LandmarkRig.from_body(body), BodyNetwork.load(weights, body)
     torch.set_num_threads(1)
     judges = [Judge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
-    scene = Scene(judges, Methods(PictureModel(network, weights), rig, config))
+    scene = Scene(judges, Methods(FeatureModel(network, weights), rig, config))
     results = {"clean": summary(scene.clean())}
     results |= {f"{patch} px, random": summary(scene.random(patch)) for patch in PATCHES}
     if worst:

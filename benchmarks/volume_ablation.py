@@ -23,18 +23,18 @@ from tqdm import tqdm
 
 from benchmarks.volume import PATCHES, Judge, Methods, Scene, held_out_people, summary, table
 from tracker.body import BodyModel, load_body
-from tracker.body_network import BodyNetwork
-from tracker.kinematics import LandmarkRig
-from tracker.picture import WEIGHTS
-from tracker.picture_network import PictureModel
+from tracker.body.kinematics import LandmarkRig
+from tracker.body.volume import BodyVolume, VolumeConfig
+from tracker.extract.extractor import WEIGHTS
+from tracker.extract.feature_network import FeatureModel
+from tracker.fit.volume_fitter import VolumeFitConfig
+from tracker.networks.body_network import BodyNetwork
 from tracker.synth.samples import stream
 from tracker.training.job import TrainingJob
 from tracker.training.material import sample_factory
 from tracker.training.people import Batch, Guided, Synthetic
 from tracker.training.volume_config import VolumeTraining
 from tracker.training.volume_losses import VolumeLosses
-from tracker.volume import BodyVolume, VolumeConfig
-from tracker.volume_fit import VolumeFitConfig
 
 RESULTS = Path(__file__).parent / "results" / "volume_ablation.json"
 VARIANTS = {
@@ -95,7 +95,7 @@ def main(weights: Path, motion: Path | None, assets: Path | None, steps: int, pe
     results: dict[str, dict[str, dict[str, float]]] = {}
     seconds: dict[str, float] = {}
     for name, network in networks.items():
-        scene = Scene(judges, Methods(PictureModel(network, weights), rig, VolumeFitConfig()))
+        scene = Scene(judges, Methods(FeatureModel(network, weights), rig, VolumeFitConfig()))
         started = process_time()
         found = {"clean": scene.clean()} | {f"{patch} px": scene.random(patch) for patch in PATCHES}
         seconds[name] = (process_time() - started) / (people * len(found))

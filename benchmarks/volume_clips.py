@@ -22,13 +22,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from tracker.body.keypoints import LIMB_LANDMARKS, LIMB_SMPL
 from tracker.config import load_config
-from tracker.keypoints import LIMB_LANDMARKS, LIMB_SMPL
-from tracker.mask import IN_MASK
-from tracker.overlay import MeshOverlay, camera_vertices
+from tracker.core.arrays import Array
+from tracker.core.detection import Detection
+from tracker.core.frame import Frame
+from tracker.core.mask import IN_MASK
+from tracker.core.person import Person
+from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Detector, Tracker, TrackerConfig
 from tracker.source import open_source
-from tracker.types import Array, Detection, Frame, Person
 
 _VISIBLE = 0.5
 _EVERY = 5

@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from benchmarks.volume import PATCHES, Judge, Methods, Start, behind_patch, held_out_people
 from tracker.body import load_body
-from tracker.body_network import BodyNetwork
-from tracker.kinematics import LandmarkRig
-from tracker.picture import WEIGHTS
-from tracker.picture_network import PictureModel
-from tracker.volume_fit import PoseBelief, VolumeFitConfig, VolumeFitter
+from tracker.body.kinematics import LandmarkRig
+from tracker.extract.extractor import WEIGHTS
+from tracker.extract.feature_network import FeatureModel
+from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
+from tracker.networks.body_network import BodyNetwork
 
 RESULTS = Path(__file__).parent / "results" / "volume_steps.json"
 STEPS = (0, 1, 2, 4, 10, 20, 80)
@@ -56,7 +56,7 @@ def main(weights: Path, motion: Path | None, assets: Path | None, people: int, o
     rig, network = LandmarkRig.from_body(body), BodyNetwork.load(weights, body)
     torch.set_num_threads(1)
     config = VolumeFitConfig()
-    methods = Methods(PictureModel(network, weights), rig, config)
+    methods = Methods(FeatureModel(network, weights), rig, config)
     judges = [Judge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
     results = {}
     click.echo("| | steps | MPJPE | PA-MPJPE | ms |\n|---|---:|---:|---:|---:|")

@@ -24,16 +24,16 @@ from tqdm import tqdm
 
 from benchmarks.volume import PATCHES, Judge, Methods, Scene, held_out_people, summary, table
 from tracker.body import load_body
-from tracker.body_network import BodyNetwork
-from tracker.kinematics import LandmarkRig
+from tracker.body.kinematics import LandmarkRig
+from tracker.extract.feature_network import FeatureModel
+from tracker.fit.volume_fitter import VolumeFitConfig
+from tracker.networks.body_network import BodyNetwork
 from tracker.networks.extractor import Extracted, ExtractorConfig
-from tracker.picture_network import PictureModel
 from tracker.training.job import TrainingJob
 from tracker.training.people import Batch
-from tracker.training.volume import VolumeTrainer
+from tracker.training.train_volume import VolumeTrainer
 from tracker.training.volume_config import VolumeTraining
 from tracker.training.volume_losses import VolumeLosses
-from tracker.volume_fit import VolumeFitConfig
 
 RESULTS = Path(__file__).parent / "results" / "volume_training.json"
 _SHOWN = ("head", "head + volume", "landmark fit", "landmark fit + volume", "head and landmark fit + volume")
@@ -123,7 +123,7 @@ def compared(folder: Path, judges: list[Judge]) -> dict[str, dict[str, dict[str,
     for name in variants(VolumeTraining()):
         weights = folder / name / "volume.safetensors"
         network = BodyNetwork.load(weights, body)
-        scene = Scene(judges, Methods(PictureModel(network, weights), rig, VolumeFitConfig()))
+        scene = Scene(judges, Methods(FeatureModel(network, weights), rig, VolumeFitConfig()))
         found = {"clean": scene.clean()} | {f"{patch} px": scene.random(patch) for patch in PATCHES}
         for condition, rows in found.items():
             errors = summary(rows)

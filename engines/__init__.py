@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engines.base import BackendError, Engine, EngineOptions, ModelError, Network, TensorSpec
 from engines.choose import BACKENDS, open_engine
+from engines.engine import BackendError, Engine, EngineOptions, ModelError, Network, TensorSpec
 
 __all__ = [
     "BACKENDS",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from engines.base import BackendError, Engine, EngineOptions, ModelError, Network
+from engines.engine import BackendError, Engine, EngineOptions, ModelError, Network
 
 _log = logging.getLogger("tracker.engines")
 

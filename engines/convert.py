@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from engines.base import BackendError, ModelError, first_line
+from engines.engine import BackendError, ModelError, first_line
 
 OPSET = 17
 

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Arrays, BackendError, Engine, EngineOptions, ModelError, TensorSpec, first_line, wanted_outputs
+from engines.engine import (
+    Arrays,
+    BackendError,
+    Engine,
+    EngineOptions,
+    ModelError,
+    TensorSpec,
+    first_line,
+    wanted_outputs,
+)
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 _TYPES |= {"tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(double)": np.float64, "tensor(bool)": np.bool_}

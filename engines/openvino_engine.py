@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Arrays, BackendError, Engine, EngineOptions, ModelError, TensorSpec, first_line, wanted_outputs
+from engines.engine import (
+    Arrays,
+    BackendError,
+    Engine,
+    EngineOptions,
+    ModelError,
+    TensorSpec,
+    first_line,
+    wanted_outputs,
+)
 
 _ELEMENT_TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 

@@ -10,8 +10,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from engines.base import EngineOptions, ModelError
 from engines.convert import write_whole
+from engines.engine import EngineOptions, ModelError
 
 SUFFIX = ".plan"
 _NOTE = ".json"

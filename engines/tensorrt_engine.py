@@ -15,9 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engines.base import Arrays, BackendError, Engine, EngineOptions, ModelError, TensorSpec, first_line, wanted_outputs
 from engines.convert import half_precision, keep_outputs, read_onnx, write_whole
 from engines.cuda_graph import GraphReplay, Tensors
+from engines.engine import (
+    Arrays,
+    BackendError,
+    Engine,
+    EngineOptions,
+    ModelError,
+    TensorSpec,
+    first_line,
+    wanted_outputs,
+)
 from engines.plan import PlanNote, digest_of, plan_path, read_plan, write_plan
 from engines.torch_engine import cuda_or_cpu
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engines.base import Arrays, BackendError, Engine, EngineOptions, Network, first_line, wanted_outputs
 from engines.cuda_graph import GraphReplay, Tensors
+from engines.engine import Arrays, BackendError, Engine, EngineOptions, Network, first_line, wanted_outputs
 
 
 class TorchEngine(Engine):

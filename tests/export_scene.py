@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from tracker.body.model import PARENTS, BodyModel
-from tracker.camera import Camera
-from tracker.export import FrameRecord
-from tracker.types import Array, Person, Pose
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.person import FrameRecord, Person, Pose
 
 CAMERA = Camera(900.0, 880.0, 300.0, 250.0, 640, 481)
 

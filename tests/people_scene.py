@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tracker.keypoints import MEDIAPIPE_LANDMARKS
-from tracker.types import Array, Detection, Frame
+from tracker.body.keypoints import MEDIAPIPE_LANDMARKS
+from tracker.core.arrays import Array
+from tracker.core.detection import Detection
+from tracker.core.frame import Frame
 
 WIDTH, HEIGHT = 640, 480
 BACKGROUND = (120, 125, 130)

@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tests.test_training_volume import VALUES
+from tests.training.test_volume import VALUES
 from tracker.body import load_body
-from tracker.tensor_file import save_tensors
+from tracker.core.tensor_file import save_tensors
 from tracker.training.job import TrainingJob
 from tracker.training.parallel import Ranks, joined
 from tracker.training.people import Batch
-from tracker.training.volume import VolumeTrainer
+from tracker.training.train_volume import VolumeTrainer
 from tracker.training.volume_config import VolumeTraining
 
 

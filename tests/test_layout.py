@@ -11,79 +11,46 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# From what everything may use to what nothing may use; a module imports only from its own level or from those above it.
-LEVELS = (
-    (
-        "kernels",
-        "engines",
-        "tracker.errors",
-        "tracker.deferred",
-        "tracker.types",
-        "tracker.crop",
-        "tracker.mask",
-        "tracker.geometry",
-        "tracker.interrupt",
-        "tracker.paths",
-        "tracker.strict_yaml",
-        "tracker.blas",
-        "tracker.descent",
-        "tracker.perceptron",
-        "tracker.process",
-        "tracker.stages",
-        "tracker.tensor_file",
-    ),
-    ("tracker.camera", "tracker.keypoints", "tracker.body", "tracker.networks"),
-    (
-        "tracker.kinematics",
-        "tracker.prior",
-        "tracker.motion",
-        "tracker.inverse_kinematics",
-        "tracker.pose_prior",
-        "tracker.predictor",
-        "tracker.source",
-        "tracker.volume",
-        "tracker.smooth",
-        "tracker.trust",
-    ),
-    (
-        "tracker.video_writer",
-        "tracker.renderer",
-        "tracker.fit",
-        "tracker.initialise",
-        "tracker.body_network",
-        "tracker.extract",
-        "tracker.track",
-        "tracker.volume_fit",
-    ),
-    (
-        "tracker.detect",
-        "tracker.identity",
-        "tracker.overlay",
-        "tracker.export",
-        "tracker.picture",
-        "tracker.picture_network",
-        "tracker.synth",
-    ),
-    ("tracker.persons",),
-    ("tracker.lookahead", "tracker.pipeline", "tracker.sizes"),
-    ("tracker.film",),
-    ("tracker.film_process",),
-    ("tracker.capture", "tracker.web", "tracker.offline", "tracker.live", "tracker.training", "tracker.evaluation"),
-    ("tracker.config", "tracker.demo", "tracker.engine_commands"),
-    ("run",),
+ORDER = (
+    "core",
+    "runtime",
+    "body",
+    "weights",
+    "networks",
+    "source",
+    "detect",
+    "identity",
+    "extract",
+    "initialise",
+    "fit",
+    "smooth",
+    "overlay",
+    "export",
+    "outputs",
+    "pipeline",
+    "config",
+    "motion",
+    "synth",
+    "evaluation",
+    "training",
+    "app",
+    "cli",
 )
+"""The rooms of `tracker` in the order of the data: a module imports from its own room and from those before it."""
 PACKAGES = ("tracker", "kernels", "engines")
 
 
-def level_of(module: str) -> int:
-    for level, names in enumerate(LEVELS):
-        if any(module == name or module.startswith(name + ".") for name in names):
-            return level
-    raise AssertionError(f"{module} has no level: put it into LEVELS where it belongs")
+def room_of(module: str) -> int:
+    """The position in ORDER; kernels and engines come before all."""
+    if module.split(".", maxsplit=1)[0] in ("kernels", "engines"):
+        return -1
+    room = module.split(".")[1]
+    assert room in ORDER, f"{module}: put its room into ORDER where it belongs"
+    return ORDER.index(room)
 
 
 def modules() -> list[tuple[str, Path]]:
-    found = [("run", ROOT / "run.py")]
+    found: list[tuple[str, Path]] = []
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
@@ -106,12 +73,47 @@ def imports_of(path: Path) -> set[str]:
 @pytest.mark.parametrize(("module", "path"), modules(), ids=[name for name, _ in modules()])
 def test_imports_go_one_way(module: str, path: Path) -> None:
     for imported in imports_of(path):
-        if imported in ("tracker.__version__",) or (module.startswith("kernels") and imported.startswith("kernels")):
-            continue
-        assert level_of(imported) <= level_of(module), f"{module} imports {imported}, which stands above it"
         own_package = module.split(".", maxsplit=1)[0]
         if own_package in ("kernels", "engines"):
             assert imported.split(".")[0] == own_package, f"{module} imports {imported}; {own_package} stands alone"
+        elif imported != "tracker.__version__":
+            assert room_of(imported) <= room_of(module), f"{module} imports {imported}, which comes after it"
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    """Also within a room, and also where an import is inside a function."""
+    graph = {name: imports_of(path) & {other for other, _ in modules()} - {name} for name, path in modules()}
+    plain = {name: wanted for name, wanted in graph.items() if not is_package(name)}
+    open_modules: list[str] = []
+    closed: set[str] = set()
+
+    def visit(name: str) -> None:
+        assert name not in open_modules, f"a circle: {' → '.join([*open_modules, name])}"
+        if name in closed or name not in plain:
+            return
+        open_modules.append(name)
+        for wanted in sorted(plain[name]):
+            visit(wanted)
+        open_modules.pop()
+        closed.add(name)
+
+    for name in sorted(plain):
+        visit(name)
+
+
+def is_package(name: str) -> bool:
+    return (ROOT / Path(*name.split("."))).is_dir()
+
+
+def test_the_rooms_are_few_enough_to_be_seen_at_once() -> None:
+    rooms = [path for path in (ROOT / "tracker").iterdir() if path.is_dir() and (path / "__init__.py").exists()]
+    assert len(rooms) <= 25
+
+
+def test_run_py_is_the_command_line_and_nothing_else() -> None:
+    lines = [line for line in (ROOT / "run.py").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "from tracker.cli import main"
+    assert len(lines) == 3
 
 
 def test_kernels_is_ours() -> None:
@@ -127,7 +129,7 @@ def test_the_core_imports_without_detector_and_opengl() -> None:
 import sys
 for name in ("mediapipe", "pyrender", "OpenGL", "trimesh", "smplx", "anny"):
     sys.modules[name] = None
-import tracker.pipeline, tracker.export, tracker.source, tracker.body, tracker.fit, kernels, engines
+import tracker.pipeline, tracker.export, tracker.source, tracker.body, tracker.fit.landmark_fitter, kernels, engines
 from tracker.body import load_body
 assert len(load_body(None).v_template) > 1000
 """
@@ -136,5 +138,5 @@ assert len(load_body(None).v_template) > 1000
 
 
 def test_the_free_path_never_loads_the_non_commercial_package() -> None:
-    code = "import sys, tracker.pipeline, tracker.config, tracker.offline; assert 'smplx' not in sys.modules"
+    code = "import sys, tracker.pipeline, tracker.config, tracker.app.track; assert 'smplx' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
+from tracker.core.strict_yaml import filled, read_mapping
 from tracker.pipeline import TrackerConfig
-from tracker.strict_yaml import filled, read_mapping
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "configs"
 DEFAULT_CONFIG = "live"

@@ -15,24 +15,29 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from tracker.body import FREE_BODY_NAME, BodyModel, load_body
-from tracker.camera import Camera, CameraConfig
+from tracker.body.body_state import BodyState
+from tracker.body.joint_limits import JointPrior
+from tracker.body.keypoints import landmark_to_joint_matrix
+from tracker.body.kinematics import LandmarkRig
+from tracker.body.person_builder import PersonBuilder
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera, CameraConfig
+from tracker.core.detection import Detection, TrackedDetection
+from tracker.core.frame import Frame
+from tracker.core.landmark_observation import LandmarkObservation
+from tracker.core.person import Person
 from tracker.detect import DetectConfig, LandmarkDetector
-from tracker.fit import BodyState, FitConfig, FitResult, LandmarkFitter, Observation
+from tracker.extract.extractor import PictureConfig, Pictures, PictureView
+from tracker.fit.landmark_fitter import FitConfig, LandmarkFit, LandmarkFitter
+from tracker.fit.person_fitter import PersonFitter, TrackConfig
+from tracker.fit.pose_prior import PosePrior
+from tracker.fit.trust import TrustConfig, cover_of, trust
 from tracker.identity import IdentityConfig, IdentityTracker
-from tracker.inverse_kinematics import InverseKinematics
-from tracker.keypoints import landmark_to_joint_matrix
-from tracker.kinematics import LandmarkRig
+from tracker.initialise.inverse_kinematics import InverseKinematics
+from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.networks.landmark_network import FEATURES
-from tracker.persons import PersonMaker
-from tracker.picture import PictureConfig, Pictures, PictureView
-from tracker.pose_prior import PosePrior
-from tracker.predictor import MotionPredictor
-from tracker.prior import JointPrior
-from tracker.smooth import CausalFilter, OneEuroConfig, SavitzkyConfig
+from tracker.smooth.filters import CausalFilter, OneEuroConfig, SavitzkyConfig
 from tracker.source import open_source
-from tracker.track import PersonTrack, TrackConfig
-from tracker.trust import TrustConfig, cover_of, trust
-from tracker.types import Array, Detection, Frame, Person, TrackedDetection
 
 _log = logging.getLogger("tracker")
 
@@ -107,9 +112,9 @@ class Tracker:
     def __init__(
         self, config: TrackerConfig, body: BodyModel, detector: Detector, pictures: Pictures | None = None
     ) -> None:
-        """pictures: asked after the landmarks (`tracker.picture`)."""
+        """pictures: asked after the landmarks (`tracker.extract.extractor`)."""
         self.config, self.body, self.detector = config, body, detector
-        self.persons, self._pictures = PersonMaker(body), pictures
+        self.persons, self._pictures = PersonBuilder(body), pictures
         self._rig, self._outline = self.persons.rig, self.persons.outline
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self._rig, JointPrior.anatomical(), config.fit, PosePrior.load())
@@ -121,7 +126,7 @@ class Tracker:
 
     def _know_nobody(self) -> None:
         self.identity = IdentityTracker(self.config.identity, self.config.detect.max_people)
-        self._tracks: dict[int, PersonTrack] = {}
+        self._tracks: dict[int, PersonFitter] = {}
         self._filters: dict[int, CausalFilter] = {}
         self._last: dict[int, tuple[float, Array]] = {}
 
@@ -220,9 +225,9 @@ class Tracker:
         self, time: float, camera: Camera, tracked: TrackedDetection, views: Mapping[int, PictureView]
     ) -> tuple[BodyState, Array, float]:
         person_id, detection = tracked.person_id, tracked.detection
-        seen = Observation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
+        seen = LandmarkObservation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
         if person_id not in self._tracks:
-            self._tracks[person_id] = PersonTrack(self._fitter, self.config.track, self._predictor, self._kinematics)
+            self._tracks[person_id] = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics)
         track = self._tracks[person_id]
         result = track.update(time, seen, views.get(person_id))
         cost = result.cost / len(detection.visibility)
@@ -243,7 +248,7 @@ class Tracker:
         pixels, parts = camera.project(points[in_front]), self._outline.parts[in_front]
         return trust(cost, cover_of(pixels, parts, detection.mask), self.config.trust)
 
-    def _confidence(self, detection: Detection, result: FitResult) -> Array:
+    def _confidence(self, detection: Detection, result: LandmarkFit) -> Array:
         """(24,): what the detector sees of each joint's landmarks, less where the fit does not agree with it; and, if
         the picture was asked, the mean of that and of what the picture shows."""
         agreement = 1 / (1 + (result.residual / self.config.fit.outlier) ** 2)

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 python=${1:-python3}
 "$python" -c 'import torch; assert torch.cuda.is_available(), "no GPU that torch can use"'
 "$python" -m pytest -q tests/kernels -m "gpu or slow"
-"$python" -m pytest -q tests/test_engines.py -m gpu
+"$python" -m pytest -q tests/engines/test_engines.py -m gpu
 if command -v compute-sanitizer >/dev/null; then
   # torch's allocator hands out parts of large blocks: without its cache a read past the end is seen.
   PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitcode 1 --launch-timeout 0 \

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from tracker.body.bake_skin import Rest
 from tracker.body.model import JOINT_NAMES, PARENTS
-from tracker.types import NUM_JOINTS, Array
+from tracker.core.arrays import NUM_JOINTS, Array
 
 _SAMPLES = 160
 _RIDGE = 1e-2

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 _PER_OCTANT = 25
 """Vertices used at most in each of the eight octants around a point: near, and on all sides in a wide trunk too."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.types import NUM_BETAS, Array
+from tracker.core.arrays import NUM_BETAS, Array
 
 _HEIGHT_MEAN, _HEIGHT_SPREAD = 0.37, 0.065
 """anny's height phenotype at which men are 1.76 ± 0.07 m tall, women 1.63 ± 0.07 m."""

@@ -10,10 +10,10 @@ from scipy.sparse import csr_matrix, identity
 from scipy.spatial import cKDTree
 
 from tracker.body.bake_fit import fit_point
-from tracker.body.bake_source import Source
+from tracker.body.bake_source import BakeSource
 from tracker.body.bake_tpose import PosedSamples
 from tracker.body.model import JOINT_NAMES
-from tracker.types import NUM_JOINTS, Array
+from tracker.core.arrays import NUM_JOINTS, Array
 
 _SWAP = {"left": "right", "right": "left"}
 OTHER_SIDE = np.array(
@@ -78,7 +78,7 @@ def fit_regressor(samples: PosedSamples, visible: NDArray[np.int64], mirror: NDA
     return np.where(on_side, regressor, np.where(middle, (regressor + mirrored) / 2, mirrored))
 
 
-def merge_weights(source: Source, rest: Rest) -> Array:
+def merge_weights(source: BakeSource, rest: Rest) -> Array:
     """(M, 24) skinning weights on SMPL's joints, from MakeHuman's on its hundred bones."""
     merged = np.zeros((len(source.weights), NUM_JOINTS))
     for name, bones in _LIMB_BONES.items():

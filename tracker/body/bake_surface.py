@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body.bake_fit import fit_point
-from tracker.body.bake_source import Source
+from tracker.body.bake_source import BakeSource
 from tracker.body.bake_tpose import PosedSamples
 from tracker.body.model import LANDMARK_NAMES
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 
 @dataclass(frozen=True)
-class Surface:
+class BakeSurface:
     """The faces that are seen; indices into the base mesh."""
 
     faces: NDArray[np.int64]
@@ -31,11 +31,11 @@ class Surface:
         return np.unique(self.faces)
 
 
-def visible_surface(source: Source) -> Surface:
+def visible_surface(source: BakeSource) -> BakeSurface:
     """Body and eyes, without the inside of the mouth."""
     kept = ~source.mouth_faces
     used, faces_uv = np.unique(source.faces_uv[kept], return_inverse=True)
-    return Surface(source.faces[kept], faces_uv.reshape(-1, 3), source.uv[used])
+    return BakeSurface(source.faces[kept], faces_uv.reshape(-1, 3), source.uv[used])
 
 
 def vertex_areas(vertices: Array, faces: NDArray[np.int64]) -> Array:
@@ -54,7 +54,7 @@ _INSIDE_HAND = {"left_pinky": "finger5-1.L", "left_index": "finger2-1.L", "left_
 """Knuckles: at the heads of these bones. MediaPipe's thumb is the joint in the middle of the thumb's base."""
 
 
-def landmark_weights(source: Source, samples: PosedSamples, surface: Surface) -> Array:
+def landmark_weights(source: BakeSource, samples: PosedSamples, surface: BakeSurface) -> Array:
     """(21, M) rows in the order of LANDMARK_NAMES, found on the mean of the samples; the right mirrors the left."""
     template = samples.vertices.mean(axis=0)
     rows = np.zeros((len(LANDMARK_NAMES), len(template)))
@@ -68,7 +68,7 @@ def landmark_weights(source: Source, samples: PosedSamples, surface: Surface) ->
     return rows
 
 
-def _face(source: Source, template: Array, surface: Surface) -> dict[str, int]:
+def _face(source: BakeSource, template: Array, surface: BakeSurface) -> dict[str, int]:
     """Vertices of nose, left eye, left ear and the left corner of the mouth."""
     lid = _shared(source.faces[source.eye_faces], source.faces[~source.eye_faces])
     lid = lid[template[lid, 0] > 0]
@@ -87,7 +87,7 @@ def _face(source: Source, template: Array, surface: Surface) -> dict[str, int]:
     }
 
 
-def _foot(source: Source, template: Array, surface: Surface) -> dict[str, int]:
+def _foot(source: BakeSource, template: Array, surface: BakeSurface) -> dict[str, int]:
     """The back of the left heel, low down, and the tip of the big toe."""
     foot = surface.visible[source.weights[surface.visible, source.bone("foot.L")] > 0.5]
     toe = surface.visible[source.weights[surface.visible, source.bone("toe1-2.L")] > 0.5]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from tracker.body.bake_source import Source
+from tracker.body.bake_source import BakeSource
 from tracker.body.model import JOINT_NAMES
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 PELVIS = np.array([0.0, -0.22, 0.03])
 """Where every shape has its pelvis joint: about where SMPL's is, so that transl carries over within centimetres."""
@@ -65,7 +65,7 @@ def join(*parts: PosedSamples) -> PosedSamples:
     return PosedSamples(*(np.concatenate([getattr(part, field) for part in parts]) for field in fields))
 
 
-def pose_all(source: Source, phenotypes: dict[str, Array]) -> PosedSamples:
+def pose_all(source: BakeSource, phenotypes: dict[str, Array]) -> PosedSamples:
     """Bodies of these phenotypes in SMPL's rest pose."""
     vertices, heads = source.rest(phenotypes)
     rotations = _bone_rotations(source, heads)
@@ -83,7 +83,7 @@ def pose_all(source: Source, phenotypes: dict[str, Array]) -> PosedSamples:
     return PosedSamples(posed - origin, joints - origin, posed_heads - origin)
 
 
-def _bone_rotations(source: Source, heads: Array) -> Array:
+def _bone_rotations(source: BakeSource, heads: Array) -> Array:
     """(S, B, 3, 3) world rotations; bones that are not mentioned follow their parents."""
     chosen = {**_arm(source, heads), **_leg(source, heads)}
     flip = _MIRROR[:, None] * _MIRROR[None, :]
@@ -95,7 +95,7 @@ def _bone_rotations(source: Source, heads: Array) -> Array:
     return rotations
 
 
-def _arm(source: Source, heads: Array) -> dict[str, Array]:
+def _arm(source: BakeSource, heads: Array) -> dict[str, Array]:
     """Upper arm along x with the elbow's hinge vertical, forearm straight, palm down; twists spread along the bones."""
     at = {name: heads[:, source.bone(f"{name}.L")] for name in _ARM_POINTS}
     x_axis, y_axis = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
@@ -121,7 +121,7 @@ def _arm(source: Source, heads: Array) -> dict[str, Array]:
 _ARM_POINTS = ("upperarm01", "lowerarm01", "wrist", "finger2-1", "finger3-1", "finger5-1")
 
 
-def _leg(source: Source, heads: Array) -> dict[str, Array]:
+def _leg(source: BakeSource, heads: Array) -> dict[str, Array]:
     """Legs nearly parallel and straight, feet flat as they were."""
     hip, ankle = heads[:, source.bone("upperleg01.L")], heads[:, source.bone("foot.L")]
     line = ankle - hip
@@ -132,7 +132,7 @@ def _leg(source: Source, heads: Array) -> dict[str, Array]:
     }
 
 
-def _joints(source: Source, heads: Array) -> dict[str, Array]:
+def _joints(source: BakeSource, heads: Array) -> dict[str, Array]:
     joints = {
         name: np.sum([share * heads[:, source.bone(bone)] for bone, share in blend.items()], axis=0)
         for name, blend in _BLENDS.items()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from tracker.body.model import LANDMARK_NAMES, BodyModel
-from tracker.types import NUM_JOINTS, Array
+from tracker.core.arrays import NUM_JOINTS, Array
 
 FREE_BODY_FILE = Path(__file__).with_name("free_body.npz")
 FREE_BODY_NAME = "free-body"

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tracker.types import NUM_BETAS, NUM_JOINTS
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
 
 JOINT_NAMES = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",

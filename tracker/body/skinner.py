@@ -10,8 +10,8 @@ from torch import Tensor
 
 from kernels import skin
 from tracker.body.model import BodyModel
-from tracker.geometry import matrix_from_axis_angle
-from tracker.types import Pose
+from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.person import Pose
 
 Vertices = NDArray[np.float32]
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tracker.body.landmarks import with_landmarks
+from tracker.body.landmark_transfer import with_landmarks
 from tracker.body.model import PARENTS, BodyModel
 from tracker.body.smpl_pickle import RefusedGlobal, as_array, read_pickle
-from tracker.errors import InputError
-from tracker.types import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.errors import InputError
 
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
 _WEIGHT_SUM_TOLERANCE = 1e-3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracker.detect.config import DetectConfig
+from tracker.detect.detect_config import DetectConfig
 from tracker.detect.detector import LandmarkDetector
 
 __all__ = ["DetectConfig", "LandmarkDetector"]

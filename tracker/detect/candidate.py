@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tracker.crop import apply_affine
+from tracker.core.arrays import Array
+from tracker.core.crop import apply_affine
+from tracker.core.detection import Detection
+from tracker.core.mask import PlacedMask
 from tracker.detect.follow import Followed, Region
 from tracker.detect.landmarkers import PoseReading
-from tracker.detect.likeness import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask
-from tracker.mask import PlacedMask
-from tracker.types import Array, Detection
+from tracker.detect.similarity import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask
 
 # A person of the whole frame. Where a face alone looks into the picture no body point is visible; curtains taken for
 # people have 0.3 quality or less. In poses that were plainly wrong (between two people, on one leg of a person bent

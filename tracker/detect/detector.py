@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 
+from tracker.core.arrays import Array
+from tracker.core.detection import Detection
+from tracker.core.frame import Frame
+from tracker.detect.background_search import BackgroundSearch
 from tracker.detect.candidate import (
     Candidate,
     alike,
@@ -22,11 +26,9 @@ from tracker.detect.candidate import (
     uncovered,
     without_duplicates,
 )
-from tracker.detect.config import DetectConfig
+from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Followed, Follower, NetworkFollower, Region
-from tracker.detect.scout import Scout
-from tracker.detect.search import Errand, Searcher
-from tracker.types import Array, Detection, Frame
+from tracker.detect.search import Searcher, SearchTask
 
 _LOST_LOOK_SECONDS = 0.1
 """The whole frame is looked at no more often than this while somebody is lost, or nobody known."""
@@ -47,7 +49,7 @@ class LandmarkDetector:
         """Raises InputError for an unusable task file, RunError when MediaPipe is missing or does not start."""
         self.config = config or DetectConfig()
         self._searcher = Searcher(self.config)
-        self._scout = Scout(self._searcher.search)
+        self._scout = BackgroundSearch(self._searcher.search)
         self._follower: Follower = NetworkFollower(self.config)
         self.forget()
 
@@ -92,11 +94,11 @@ class LandmarkDetector:
         if 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
             found = self._go_on(frame, predicted)
         else:
-            found = self._begin(Errand(frame, predicted, begins=True))
+            found = self._begin(SearchTask(frame, predicted, begins=True))
         self._followed, self._seen_at = [candidate.region for candidate in found], frame.time
         return [candidate.detection for candidate in found]
 
-    def _begin(self, errand: Errand) -> list[Candidate]:
+    def _begin(self, errand: SearchTask) -> list[Candidate]:
         """The people of a frame that has nothing to do with the one before; nobody yet for one who does not wait."""
         self._send(errand, 0.0)
         return self._seen_closely(errand.frame, self._scout.take()) if self.config.punctual else []
@@ -115,13 +117,13 @@ class LandmarkDetector:
             lost = not found or bool(uncovered(predicted, found))
         if self._scout.errand is None and self._is_look_due(frame.time, lost):
             delay = min(self.config.look_delay, _LOST_DELAY) if lost else self.config.look_delay
-            self._send(Errand(frame, predicted, found), delay)
+            self._send(SearchTask(frame, predicted, found), delay)
             if self.config.punctual and delay == 0:
                 newcomers = self._seen_closely(frame, self._news())
                 return the_more_expected([*found, *newcomers], predicted)
         return found
 
-    def _send(self, errand: Errand, delay: float) -> None:
+    def _send(self, errand: SearchTask, delay: float) -> None:
         self._scout.send(errand)
         self._sent_at, self._due = errand.frame.time, errand.frame.time + delay
 

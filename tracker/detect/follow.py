@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import BackendError, EngineOptions, ModelError
-from tracker.crop import apply_affine, crop_transform, warp_crop
-from tracker.detect.config import DetectConfig
+from tracker.core.arrays import NUM_LANDMARKS, Array
+from tracker.core.crop import apply_affine, crop_transform, warp_crop
+from tracker.core.detection import LandmarkCrop
+from tracker.core.errors import RunError
+from tracker.core.mask import PlacedMask
+from tracker.detect.detect_config import DetectConfig
 from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
-from tracker.errors import RunError
-from tracker.mask import PlacedMask
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
-from tracker.types import NUM_LANDMARKS, Array, Look
 
 _CENTRE, _RIM = 33, 34
 """Two of the network's further points: the hips' middle, and one on the circle around it that holds the whole body,
@@ -77,7 +78,7 @@ class Followed:
 
     reading: PoseReading
     """In the crop's pixels and axes."""
-    look: Look
+    look: LandmarkCrop
     presence: float
     """0..1: how sure the network is that there is a person."""
     region: Region
@@ -147,7 +148,7 @@ class NetworkFollower:
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
-        look = Look(crop, T_frame_crop, maps)
+        look = LandmarkCrop(crop, T_frame_crop, maps)
         return Followed(reading, look, float(maps["presence"].item()), Region.on_rim(centre, rim))
 
 

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.detect.likeness import BODY_POINTS
+from tracker.body.keypoints import landmark_index
+from tracker.core.arrays import Array
+from tracker.core.errors import RunError
+from tracker.core.mask import PlacedMask
+from tracker.detect.similarity import BODY_POINTS
 from tracker.detect.stderr_filter import native_chatter_held_back
-from tracker.errors import RunError
-from tracker.keypoints import landmark_index
-from tracker.mask import PlacedMask
-from tracker.types import Array
 
 HIPS = [landmark_index("left_hip"), landmark_index("right_hip")]
 SHOULDERS = [landmark_index("left_shoulder"), landmark_index("right_shoulder")]

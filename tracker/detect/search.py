@@ -15,7 +15,10 @@ from functools import cached_property
 
 import numpy as np
 
-from tracker.crop import crop_transform, square_box, warp_crop
+from tracker.core.arrays import Array
+from tracker.core.crop import crop_transform, square_box, warp_crop
+from tracker.core.errors import InputError, RunError
+from tracker.core.frame import Frame
 from tracker.detect.candidate import (
     FOUND_OVERLAP,
     Candidate,
@@ -27,14 +30,12 @@ from tracker.detect.candidate import (
     uncovered,
     without_duplicates,
 )
-from tracker.detect.config import DetectConfig
+from tracker.detect.detect_config import DetectConfig
+from tracker.detect.erase import erased
 from tracker.detect.landmarkers import HIPS, SHOULDERS, ImageLandmarker, LandmarkerSettings
-from tracker.detect.likeness import BODY_POINTS, box_overlap, pose_similarity, share_on_mask, shared_box
-from tracker.detect.paint import painted_out
+from tracker.detect.similarity import BODY_POINTS, box_overlap, pose_similarity, share_on_mask, shared_box
 from tracker.detect.stderr_filter import native_chatter_held_back
 from tracker.detect.task_bundle import built_in_bundle, read_task_file, require_mediapipe
-from tracker.errors import InputError, RunError
-from tracker.types import Array, Frame
 
 # A person of a closer look. The low detection threshold finds two thirds of the lost people instead of one third, and
 # the landmarks' own presence tells right from wrong: below this none of 1300 looks came within 6 % of a body's length.
@@ -75,7 +76,7 @@ class _Look:
 
 
 @dataclass(frozen=True)
-class Errand:
+class SearchTask:
     """A frame to look for people in, with what is known about it."""
 
     frame: Frame
@@ -115,7 +116,7 @@ class Searcher:
         if "_stills" in self.__dict__:
             self._stills.close()
 
-    def search(self, errand: Errand) -> list[Candidate]:
+    def search(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those found besides, each once. Raises RunError when MediaPipe fails."""
         frame = errand.frame
         found = self._look_around(errand)
@@ -125,7 +126,7 @@ class Searcher:
             found = self._search_tiles(errand, found)
         return found
 
-    def _look_around(self, errand: Errand) -> list[Candidate]:
+    def _look_around(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those whom MediaPipe finds in the whole frame.
 
         Whoever is followed in the same pose goes on being followed: that is steadier than beginning anew.
@@ -177,7 +178,7 @@ class Searcher:
                 return candidate
         return None
 
-    def _search_tiles(self, errand: Errand, found: list[Candidate]) -> list[Candidate]:
+    def _search_tiles(self, errand: SearchTask, found: list[Candidate]) -> list[Candidate]:
         """Searches the next piece of the frame, when it is time; every piece where nothing is known."""
         frame, every = errand.frame, self.config.search_seconds
         if math.isinf(every) or (not errand.begins and frame.time - self._searched_at < every):
@@ -214,7 +215,7 @@ class Searcher:
         crop = warp_crop(frame.image, T_frame_crop, size, size)
         masks = [person.mask.cropped(T_frame_crop, size, size) for person in painted]
         if masks:
-            crop = painted_out(crop, np.maximum.reduce(masks))
+            crop = erased(crop, np.maximum.reduce(masks))
         moved = (in_frame(reading, T_frame_crop, frame.size) for reading in self._stills.read(crop))
         candidates = (candidate_of(reading, frame.size) for reading in moved)
         return [c for c in candidates if c.quality >= _LOOK_MIN_QUALITY and is_person(c)]

@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.deferred import deferred
-from tracker.errors import InputError, RunError
-from tracker.paths import cache_folder
+from tracker.core.errors import InputError, RunError
+from tracker.runtime.cache import cache_folder
+from tracker.runtime.lazy_imports import lazy_imports
 
 _HOW_TO_INSTALL = "install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
 
@@ -44,7 +44,7 @@ def require_mediapipe() -> None:
     """Raises RunError that says how to install MediaPipe unless it can be imported."""
     try:
         # half a second, for drawing helpers that nobody here calls
-        with deferred("matplotlib", "matplotlib.pyplot"):
+        with lazy_imports("matplotlib", "matplotlib.pyplot"):
             import mediapipe  # noqa: F401
     except ImportError as error:
         raise RunError(

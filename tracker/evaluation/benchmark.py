@@ -14,8 +14,8 @@ from tracker.evaluation.report import Report, Run, comparison, read_run, write_s
 from tracker.evaluation.run import EvaluationJob, picture_cache, run_cases
 from tracker.evaluation.synthetic import PictureStore
 from tracker.evaluation.synthetic_report import synthetic_report
-from tracker.interrupt import Interrupt
 from tracker.pipeline import TrackerConfig
+from tracker.runtime.interrupt import Interrupt
 
 
 class Evaluation:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.errors import InputError
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.keypoints import smpl_index
-from tracker.motion.clip import MotionClip, rest_joints
-from tracker.motion.library import MotionLibrary
+from tracker.body.keypoints import smpl_index
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.errors import InputError
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.motion.motion_clip import MotionClip, rest_joints
+from tracker.motion.motion_library import MotionLibrary
 from tracker.synth.figure import Figure
 from tracker.synth.motion import Motion
-from tracker.types import NUM_JOINTS, Array
 
 _TRIES = 100
 """Pieces looked at for one that stays in view."""

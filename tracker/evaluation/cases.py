@@ -12,21 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body.free_body import load_free_body
+from tracker.core.frame import Frame
+from tracker.core.person import Person
 from tracker.evaluation.captured import held_out_clips
+from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import DEGREES, STILL_PROTOCOLS, Mask, Placement, painted, still_protocol
 from tracker.evaluation.scoring import Judge, Row, stacked
-from tracker.evaluation.sequence_occlusion import (
-    SEQUENCE_PROTOCOLS,
-    CutOuts,
-    Occlusion,
-    Whereabouts,
-    occlusion_of,
-)
+from tracker.evaluation.sequence_occlusion import SEQUENCE_PROTOCOLS, CutOuts, Occlusion, Whereabouts, occlusion_of
 from tracker.evaluation.synthetic import CLIP, CROSSER, STILL, Footage, PictureSize, PictureStore, SceneKey, version
-from tracker.evaluation.texture import Textures
 from tracker.evaluation.truth import Truth
 from tracker.pipeline import Tracker, TrackerConfig
-from tracker.types import Frame, Person
 
 CLEAN = "clean"
 

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body import BodyModel
-from tracker.camera import Camera
-from tracker.crop import crop_image
+from tracker.body.keypoints import SKELETON_EDGES
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.crop import crop_image
 from tracker.evaluation.metrics import mean
 from tracker.evaluation.scoring import Row, face_parts
 from tracker.evaluation.segmentation import label_map
 from tracker.evaluation.truth import posed_body
-from tracker.keypoints import SKELETON_EDGES
-from tracker.types import Array
 
 SIDE = 300
 """px of each of the two pictures."""

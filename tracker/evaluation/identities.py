@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.errors import RunError
-from tracker.types import Array
+from tracker.core.arrays import Array
+from tracker.core.errors import RunError
 
 MISSING = "IDF1, HOTA and identity switches need trackeval: pip install 'body-tracker[eval]' (Python 3.10 or 3.11)"
 

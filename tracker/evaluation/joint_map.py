@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from tracker.body import JOINT_NAMES, BodyModel, load_body
-from tracker.camera import Camera
-from tracker.errors import InputError
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.errors import InputError
+from tracker.core.person import Person
 from tracker.evaluation.datasets import JOINT_SETS, JointSet, Recording, SmplTruth
 from tracker.evaluation.truth import posed_body
-from tracker.types import Array, Person
 
 REGRESSOR_ROWS = (
     "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle", "spine", "neck", "jaw",

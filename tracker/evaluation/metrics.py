@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.geometry import axis_angle_from_matrix, similarity
-from tracker.types import Array, require_shape
+from tracker.core.arrays import Array, require_shape
+from tracker.core.geometry import axis_angle_from_matrix, similarity
 
 MM = 1000.0
 """mm in a metre."""

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.evaluation.texture import Textures
+from tracker.body.keypoints import LIMB_SMPL, smpl_index
+from tracker.core.arrays import Array
+from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.truth import CROP_SIDE
-from tracker.keypoints import LIMB_SMPL, smpl_index
-from tracker.types import Array
 
 Mask = NDArray[np.bool_]
 

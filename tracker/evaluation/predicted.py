@@ -7,12 +7,13 @@ from types import TracebackType
 
 import numpy as np
 
-from tracker.camera import Camera
-from tracker.errors import InputError
+from tracker.core.camera import Camera
+from tracker.core.errors import InputError
+from tracker.core.frame import Frame
+from tracker.core.person import Person, Pose
 from tracker.evaluation.datasets import Recording
 from tracker.export.npz import load_person
 from tracker.export.sequence import TrackedPerson
-from tracker.types import Frame, Person, Pose
 
 
 class PredictedPeople:

@@ -17,27 +17,22 @@ from typing import Any
 import numpy as np
 
 from tracker.body import JOINT_NAMES, load_body
-from tracker.camera import Camera
-from tracker.crop import square_box
-from tracker.errors import InputError
+from tracker.core.arrays import NUM_JOINTS
+from tracker.core.camera import Camera
+from tracker.core.crop import square_box
+from tracker.core.errors import InputError
+from tracker.core.frame import Frame
 from tracker.evaluation.datasets import Recording, read_dataset
+from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import STILL_PROTOCOLS, Mask, Placement, painted, still_protocol
 from tracker.evaluation.predicted import PredictedPeople
 from tracker.evaluation.recorded_judge import RecordedJudge, boxes, root_of
 from tracker.evaluation.scoring import Row, stacked
-from tracker.evaluation.sequence_occlusion import (
-    SEQUENCE_PROTOCOLS,
-    Occlusion,
-    Whereabouts,
-    occlusion_of,
-    passing,
-)
+from tracker.evaluation.sequence_occlusion import SEQUENCE_PROTOCOLS, Occlusion, Whereabouts, occlusion_of, passing
 from tracker.evaluation.synthetic import CROSSER, PictureSize, PictureStore, SceneKey
-from tracker.evaluation.texture import Textures
 from tracker.evaluation.truth import CROP_MARGIN
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.source import open_source
-from tracker.types import NUM_JOINTS, Frame
 
 CLEAN = "clean"
 PROTOCOLS = (*STILL_PROTOCOLS, *SEQUENCE_PROTOCOLS)

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body import BodyModel
-from tracker.camera import Camera
-from tracker.errors import InputError
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.camera import Camera
+from tracker.core.errors import InputError
+from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.person import Person
 from tracker.evaluation.datasets import JointSet, Recording
 from tracker.evaluation.joint_map import (
     Answer,
@@ -26,8 +29,6 @@ from tracker.evaluation.metrics import aligned_errors, angle_errors, keypoint_di
 from tracker.evaluation.occlusion import Mask, covered
 from tracker.evaluation.scoring import Row, face_parts
 from tracker.evaluation.segmentation import PARTS, confusion, label_map
-from tracker.geometry import matrix_from_axis_angle
-from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Person
 
 _GATE = 0.5
 """Who is farther away than this, in heights of the box, is somebody else."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body import load_body
-from tracker.crop import square_box
+from tracker.core.crop import square_box
+from tracker.core.frame import Frame
 from tracker.evaluation.datasets import JointSet, Recording
 from tracker.evaluation.gallery import Body, Panel, Pick, beside, found_rows, picked, visible_error
 from tracker.evaluation.occlusion import PATCHES, SHAPES, STILL_PROTOCOLS
@@ -29,7 +30,6 @@ from tracker.evaluation.summary import (
     worst_case,
 )
 from tracker.evaluation.truth import CROP_MARGIN
-from tracker.types import Frame
 
 Tables = Mapping[RecordedCase, Row]
 _BONES = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 from tracker.evaluation.summary import METRICS, Figures, as_text, formatted
 from tracker.export.files import atomic_file
 

@@ -19,11 +19,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from tracker.errors import InputError, RunError
+from tracker.core.errors import InputError, RunError
 from tracker.evaluation.scoring import Row
 from tracker.export.files import atomic_file
-from tracker.interrupt import Interrupt
-from tracker.paths import cache_folder
+from tracker.runtime.cache import cache_folder
+from tracker.runtime.interrupt import Interrupt
 
 CASES, SETTINGS = "cases", "settings.json"
 _CODE = Path(__file__).parents[1]

@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body import BodyModel
-from tracker.camera import Camera
+from tracker.body.keypoints import smpl_index
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.camera import Camera
+from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.person import Person
 from tracker.evaluation.metrics import (
     aligned_errors,
     angle_errors,
@@ -24,9 +28,6 @@ from tracker.evaluation.metrics import (
 from tracker.evaluation.occlusion import Mask, covered
 from tracker.evaluation.segmentation import PART_OF_JOINT, PARTS, confusion, label_map
 from tracker.evaluation.truth import CROP_SIDE, Truth, posed_body
-from tracker.geometry import matrix_from_axis_angle
-from tracker.keypoints import smpl_index
-from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Person
 
 Row = dict[str, NDArray]
 """The numbers of one frame by name; `stacked` puts rows together."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body import JOINT_NAMES
-from tracker.camera import Camera
-from tracker.types import Array
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
 
 PARTS = ("background", "head", "torso", "right arm", "left arm", "right leg", "left leg")
 """LSP's six parts, in the order of their labels in its segmented pictures, and what is none of them."""

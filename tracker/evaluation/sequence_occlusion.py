@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.body.keypoints import smpl_index
+from tracker.core.arrays import Array
+from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import Mask, circle_mask, painted
-from tracker.evaluation.texture import Textures
 from tracker.evaluation.truth import CROP_MARGIN, CROP_SIDE
-from tracker.keypoints import smpl_index
-from tracker.types import Array
 
 SEQUENCE_PROTOCOLS = ("limb", "pillar", "lower-half", "crossing")
 LIMB_SECONDS = 2.0

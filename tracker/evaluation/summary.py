@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.body.keypoints import smpl_index
+from tracker.core.arrays import Array
 from tracker.evaluation.identities import Boxes, IdentityScores, available, identity_scores
 from tracker.evaluation.metrics import acceleration_errors, foot_sliding, jerks, mean
 from tracker.evaluation.scoring import Row
 from tracker.evaluation.segmentation import accuracy, f1_score, silhouette
-from tracker.keypoints import smpl_index
-from tracker.types import Array
 
 PCKH_THRESHOLD, PCK_THRESHOLD = 0.5, 0.05
 """Head lengths; longer sides of the box."""

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from tracker.body import BodyModel
+from tracker.body.keypoints import smpl_index
 from tracker.body.model import PosedBody
-from tracker.camera import Camera
-from tracker.crop import square_box
-from tracker.keypoints import smpl_index
-from tracker.types import Array
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.crop import square_box
 
 CROP_SIDE = 224
 """px: the square picture of the person to which the papers' sizes of occluders refer."""

@@ -13,10 +13,10 @@ from typing import BinaryIO
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from tracker.body.keypoints import SMPL_JOINTS
 from tracker.body.model import BodyModel
+from tracker.core.arrays import Array
 from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
-from tracker.keypoints import SMPL_JOINTS
-from tracker.types import Array
 
 _EULER = "ZXY"
 _CHANNELS = " ".join(f"{axis}rotation" for axis in _EULER)

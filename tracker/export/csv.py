@@ -11,9 +11,9 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from tracker.body.keypoints import SMPL_JOINTS
 from tracker.body.model import BodyModel
 from tracker.export.sequence import TrackedPerson
-from tracker.keypoints import SMPL_JOINTS
 
 COLUMNS = (
     "frame",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from tracker.errors import InputError, RunError
+from tracker.core.errors import InputError, RunError
 
 OVERLAY_NAME = "overlay.mp4"
 FRAMES_NAME = "frames.jsonl"

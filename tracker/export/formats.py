@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from tracker.body.model import BodyModel
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 from tracker.export import bvh, csv, glb, npz, trc
 from tracker.export.sequence import TrackedPerson
 

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from tracker.body.keypoints import SMPL_JOINTS
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
+from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
-from tracker.keypoints import SMPL_JOINTS
-from tracker.types import NUM_JOINTS, Array
 
 _FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
 _COMPONENTS = {np.dtype(np.float32): _FLOAT, np.dtype(np.uint8): _UINT8, np.dtype(np.uint32): _UINT32}

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tracker.errors import InputError
+from tracker.core.arrays import Array
+from tracker.core.errors import InputError
+from tracker.core.person import Person
 from tracker.export.files import append_whole, write_error
-from tracker.types import Array, Person
 
 _METRES, _RADIANS, _PIXELS, _SHAPE, _CONFIDENCE, _SECONDS = 5, 6, 2, 5, 3, 6
 

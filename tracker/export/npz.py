@@ -10,8 +10,8 @@ from typing import BinaryIO
 import numpy as np
 
 from tracker.body.model import BodyModel
-from tracker.camera import Camera
-from tracker.errors import InputError
+from tracker.core.camera import Camera
+from tracker.core.errors import InputError
 from tracker.export.sequence import Timeline, TrackedPerson
 
 COORDINATE_SYSTEM = "camera: x right, y down, z forward (OpenCV); metres"

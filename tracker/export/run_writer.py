@@ -14,12 +14,13 @@ from types import TracebackType
 
 import numpy as np
 
-from tracker.errors import RunError
+from tracker.core.errors import RunError
+from tracker.core.person import FrameRecord
 from tracker.export import run_json
 from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
 from tracker.export.formats import JSONL, PERSON_WRITERS
+from tracker.export.frame_store import Recording
 from tracker.export.jsonl import FrameStream, encode_frame
-from tracker.export.recording import FrameRecord, Recording
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
 from tracker.export.sequence import RunContext, Timeline, TrackedPerson, assemble
 

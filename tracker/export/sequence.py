@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from tracker.body.model import BodyModel, ShapedBody
-from tracker.camera import Camera
-from tracker.types import NUM_BETAS, NUM_JOINTS, Array, Person, Pose, require_shape
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array, require_shape
+from tracker.core.camera import Camera
+from tracker.core.geometry import place_on_rays
+from tracker.core.person import Person, Pose
 
 FALLBACK_FRAME_RATE = 30.0
 """Hz, for a run of a single picture, which has no rate of its own."""
@@ -197,19 +199,6 @@ def assemble(observations: NDArray[np.void], context: RunContext, timeline: Time
         timeline=timeline,
         body_model=context.body.name,
     )
-
-
-def place_on_rays(points: Array, targets: Array) -> Array:
-    """The translations (T, 3) that bring points (T, n, 3) closest, in metres, to the rays through targets (T, n, 3).
-
-    Distances are measured across the rays, so this is a linear least-squares problem, and what the picture shows stays
-    where it was while the depth follows the size of the body.
-    """
-    rays = targets / np.linalg.norm(targets, axis=-1, keepdims=True)
-    across = np.eye(3) - rays[..., :, None] * rays[..., None, :]
-    normal = across.sum(axis=1)
-    moment = np.einsum("tnij,tnj->ti", across, points)
-    return -np.linalg.solve(normal, moment[..., None])[..., 0]
 
 
 def increasing(times: Array) -> NDArray[np.bool_]:

@@ -12,10 +12,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.body.keypoints import SMPL_JOINTS
 from tracker.body.model import BodyModel
+from tracker.core.arrays import Array
 from tracker.export.sequence import TrackedPerson, increasing, uniform_times
-from tracker.keypoints import SMPL_JOINTS
-from tracker.types import Array
 
 LONGEST_BRIDGE = 0.1
 """s"""

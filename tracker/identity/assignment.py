@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tracker.detect.likeness import BODY_POINTS, shared_box
-from tracker.errors import InputError
-from tracker.identity.appearance import Appearance, appearance_distance, appearance_of
-from tracker.identity.track import Track
-from tracker.types import Array, Detection, Frame, TrackedDetection
+from tracker.core.arrays import Array
+from tracker.core.detection import Detection, TrackedDetection
+from tracker.core.errors import InputError
+from tracker.core.frame import Frame
+from tracker.detect.similarity import BODY_POINTS, shared_box
+from tracker.identity.clothing_colour import Appearance, appearance_distance, appearance_of
+from tracker.identity.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class IdentityTracker:
             raise InputError(f"max_people: expected 1 or more, got {max_people}")
         self.config = config or IdentityConfig()
         self.max_people = max_people
-        self._tracks: list[Track] = []
+        self._tracks: list[Identity] = []
         self._time = -math.inf
         self._size = (0, 0)
         self._next_id = 0
@@ -129,7 +131,7 @@ class IdentityTracker:
         taken = dict(matches)
         for column in sorted(set(range(len(sightings))) - set(matches.values())):
             taken[len(self._tracks)] = column
-            self._tracks.append(Track.begin(frame.time, sightings[column].detection, sightings[column].look))
+            self._tracks.append(Identity.begin(frame.time, sightings[column].detection, sightings[column].look))
         self._confirm(frame, {row: detections[column] for row, column in taken.items()})
         return self._given_out(taken, detections)
 
@@ -148,7 +150,7 @@ class IdentityTracker:
         self._tracks = [t for t in self._tracks if t.absence(frame.time) <= self._patience(t)]
         return step
 
-    def _patience(self, track: Track) -> float:
+    def _patience(self, track: Identity) -> float:
         if track.person_id is None:
             return _UNCONFIRMED_SECONDS
         return min(self.config.lost_seconds, _FIRST_PATIENCE + _PATIENCE * track.standing)
@@ -163,7 +165,7 @@ class IdentityTracker:
         pairs = zip(rows.tolist(), columns.tolist(), strict=True)
         return {row: column for row, column in pairs if costs[row, column] < self.config.max_cost}
 
-    def _cost(self, track: Track, time: float, sighting: _Sighting) -> float:
+    def _cost(self, track: Identity, time: float, sighting: _Sighting) -> float:
         """Negative log-likelihood that it is this person; 0 for one just seen, in place and dressed so."""
         config = self.config
         spread = math.hypot(config.place_spread, config.place_spread_per_second * track.absence(time))
@@ -196,7 +198,7 @@ class IdentityTracker:
                 about += 1
 
     def _is_convincing(
-        self, track: Track, detection: Detection, others: Sequence[Array], size: tuple[int, int]
+        self, track: Identity, detection: Detection, others: Sequence[Array], size: tuple[int, int]
     ) -> bool:
         """Seen well and apart from the boxes of the others, or seen for long enough."""
         if track.sightings > 1 and track.standing >= self.config.confirm_seconds:
@@ -215,7 +217,7 @@ class IdentityTracker:
         return [TrackedDetection(key, people[key]) for key in sorted(k for k in people if k is not None)]
 
 
-def _by_standing(track: Track) -> tuple[bool, float, float]:
+def _by_standing(track: Identity) -> tuple[bool, float, float]:
     """Sorts the most established first."""
     return track.person_id is None, -track.standing, track.first_seen
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tracker.motion.clip import MotionClip
-from tracker.motion.library import MotionLibrary
+from tracker.motion.motion_clip import MotionClip
+from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.read import read_motion
 from tracker.motion.sampler import PoseSampler, SamplerConfig
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 from tracker.motion.source import SourceSkeleton
 
 _ALIASES: dict[str, tuple[str, ...]] = {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tracker.errors import InputError
-from tracker.motion.bvh import parse_bvh
-from tracker.motion.clip import MotionClip, without_calibration
+from tracker.core.errors import InputError
 from tracker.motion.deepmimic import parse_deepmimic
+from tracker.motion.motion_clip import MotionClip, without_calibration
+from tracker.motion.read_bvh import parse_bvh
 from tracker.motion.retarget import retarget
 from tracker.motion.smpl_npz import read_smpl_npz
 from tracker.motion.source import SourceMotion

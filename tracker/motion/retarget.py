@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracker.body.model import JOINT_NAMES
-from tracker.errors import InputError
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
-from tracker.motion.anatomy import settle
-from tracker.motion.clip import MotionClip, clip_from_rotations, local_rotations, rest_joints
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.errors import InputError
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
+from tracker.motion.joint_axes import settle
+from tracker.motion.motion_clip import MotionClip, clip_from_rotations, local_rotations, rest_joints
 from tracker.motion.names import limb_joints
 from tracker.motion.source import SourceMotion, SourceSkeleton
-from tracker.types import NUM_JOINTS, Array
 
 _J = {name: index for index, name in enumerate(JOINT_NAMES)}
 _CHILD = {"hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist"}

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracker.body.joint_limits import JointPrior
 from tracker.body.model import JOINT_NAMES
-from tracker.geometry import matrix_from_axis_angle
-from tracker.motion.clip import mirror
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.geometry import matrix_from_axis_angle
 from tracker.motion.families import Postures
-from tracker.motion.library import MotionLibrary
-from tracker.prior import JointPrior
-from tracker.types import NUM_JOINTS, Array
+from tracker.motion.motion_clip import mirror
+from tracker.motion.motion_library import MotionLibrary
 
 
 def _limb(*names: str) -> list[int]:

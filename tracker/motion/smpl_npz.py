@@ -7,10 +7,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tracker.errors import InputError
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.motion.clip import MotionClip, rest_joints
-from tracker.types import NUM_JOINTS, Array
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.errors import InputError
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.motion.motion_clip import MotionClip, rest_joints
 
 _RATES = ("mocap_framerate", "mocap_frame_rate")
 _BODY_NUMBERS = 66

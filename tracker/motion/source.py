@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 
 @dataclass(frozen=True)

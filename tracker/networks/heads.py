@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
 from tracker.networks.extractor import Standardised
 from tracker.networks.guide import GUIDE_CHANNELS
 from tracker.networks.landmark_network import LANDMARKS, SIDE
-from tracker.types import NUM_BETAS, NUM_JOINTS
 
 _LARGEST_BETA = 6.0
 """A child's; what lies beyond is no body, and once came of a hidden one."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 from tracker.networks.tflite import Graph, Operator, read_tflite
 
 SIDE = 256

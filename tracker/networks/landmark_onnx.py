@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from engines import Engine, EngineOptions, Network, TensorSpec, open_engine
 from engines.convert import export_onnx
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 from tracker.networks.landmark_network import (
     FEATURES,
     LANDMARKS,
@@ -25,7 +25,7 @@ from tracker.networks.landmark_network import (
     landmark_network_file,
     read_landmark_network,
 )
-from tracker.paths import cache_folder
+from tracker.runtime.cache import cache_folder
 
 INPUT = "crops"
 SCALE = 4

@@ -1,7 +1,7 @@
 """A variational auto-encoder of body poses: which of all joint rotations people take (VPoser's role, HKMR's prior).
 
 21 joints (1..21: no root, no hands) as 6D → 32 latent numbers with q(z|θ) = N(μ, diag e^v) → 6D. Trained to maximise
-the evidence lower bound, it maps plausible poses near N(0, I); `tracker.pose_prior` evaluates it without torch.
+the evidence lower bound, it maps plausible poses near N(0, I); `tracker.fit.pose_prior` evaluates it without torch.
 """
 
 from __future__ import annotations

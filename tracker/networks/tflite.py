@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 
 _OPERATORS = {
     0: "ADD",

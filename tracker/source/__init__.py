@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tracker.errors import InputError
-from tracker.source.base import Clip, LiveConfig, Source, SourceInfo, SourceKind, is_address
-from tracker.source.camera import CameraSource
+from tracker.core.errors import InputError
 from tracker.source.container import NO_PERMISSION, without_password
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource, files_in
+from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import PacedSource, paced
-from tracker.source.stream import StreamSource, is_recorded
+from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind, is_address
 from tracker.source.video import VideoSource
+from tracker.source.webcam import CameraSource
 
 __all__ = [
     "Clip",

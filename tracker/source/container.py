@@ -12,8 +12,8 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from tracker.errors import InputError
-from tracker.source.base import is_address
+from tracker.core.errors import InputError
+from tracker.source.source import is_address
 
 NO_PERMISSION = "no permission to read it (chmod +r, or run as its owner)"
 

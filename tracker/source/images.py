@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from tracker.errors import InputError
-from tracker.source.base import Clip, Source, SourceInfo, natural_key, no_frame_message
+from tracker.core.errors import InputError
+from tracker.core.frame import Frame
 from tracker.source.container import NO_PERMISSION
-from tracker.types import Frame
+from tracker.source.source import Clip, Source, SourceInfo, natural_key, no_frame_message
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tracker.source.base import Source
-from tracker.types import Frame
+from tracker.core.frame import Frame
+from tracker.source.source import Source
 
 LATE_SECONDS = 0.1
 """A reader that falls back further than this makes the playing pause instead of hurrying after it."""

@@ -17,11 +17,11 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from tracker.errors import InputError
-from tracker.source.base import Clip, Source, SourceInfo, is_address, no_frame_message
+from tracker.core.errors import InputError
+from tracker.core.frame import Frame
 from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream, without_password
-from tracker.source.picture import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
-from tracker.types import Frame
+from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
+from tracker.source.source import Clip, Source, SourceInfo, is_address, no_frame_message
 
 DEFAULT_RATE = Fraction(30)
 """For pictures that carry no time in a container that names no rate."""
@@ -39,7 +39,7 @@ SEEK_MARGINS = (0.0, 2.0, 20.0)
 """Seconds before the start to seek to, one after the other, until a picture at or before the start is met."""
 
 
-class Timeline:
+class ContainerClock:
     """Seconds from the first picture for each picture, strictly increasing.
 
     The container's presentation time is taken where it has one; its decoding time where it has only that (AVI). A
@@ -133,7 +133,7 @@ class VideoSource(Source):
         if first is None:
             why = f" ({self._problems[0]})" if self._problems else ""
             raise InputError(f"{shown}: not one frame can be decoded{why}; expected a whole video file")
-        self._timeline = Timeline(first, Fraction(stream.time_base or 1), 1 / (rate or DEFAULT_RATE))
+        self._timeline = ContainerClock(first, Fraction(stream.time_base or 1), 1 / (rate or DEFAULT_RATE))
         self._placed = self._place(chain([first], pictures))
         self._convert = PictureConverter(stream.sample_aspect_ratio)
         self._hdr = stream.codec_context.color_trc in (TRANSFER_PQ, TRANSFER_HLG)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.synth.anatomy import Anatomy
+from tracker.core.arrays import Array
+from tracker.synth.body_measures import Anatomy
 from tracker.synth.surface import Surface
 from tracker.synth.tailor import Garment
 from tracker.synth.texture import Atlas, mix, noise, smoothstep
-from tracker.types import Array
 
 Colour = tuple[float, float, float]
 

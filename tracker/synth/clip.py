@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body.free_body import load_free_body
-from tracker.camera import Camera
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.person import Pose
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
 from tracker.synth.legs import SIDES, LegGeometry
 from tracker.synth.motion import Choreography, Motion, perform
 from tracker.synth.scene import Scene, SceneConfig, Shot, Viewpoint
-from tracker.types import Array, Pose
 
 
 @dataclass(frozen=True)

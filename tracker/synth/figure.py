@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from tracker.body.model import JOINT_NAMES, BodyModel, PosedBody, ShapedBody
-from tracker.synth.anatomy import Anatomy
+from tracker.core.arrays import Array
+from tracker.core.person import Pose
 from tracker.synth.appearance import Painter, Palette
+from tracker.synth.body_measures import Anatomy
 from tracker.synth.head import HairStyle, eyes_and_skin, hair, hair_field
 from tracker.synth.shoes import shoe
 from tracker.synth.surface import Surface
 from tracker.synth.tailor import tailor, uncovered
 from tracker.synth.wardrobe import shirt_design, trouser_design
-from tracker.types import Array, Pose
 
 
 @dataclass(frozen=True)

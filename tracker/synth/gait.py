@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tracker.core.arrays import Array
 from tracker.synth.legs import FootTrack
 from tracker.synth.texture import smoothstep
-from tracker.types import Array
 
 _FLIGHT = 0.72
 """Share of a step's time that the foot is off the floor, its roll over the toes before and the heel after included."""

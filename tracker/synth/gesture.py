@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from tracker.body.model import JOINT_NAMES
-from tracker.types import NUM_JOINTS, Array
+from tracker.core.arrays import NUM_JOINTS, Array
 
 Turns = tuple[tuple[str, float], ...]
 """Rotations about coordinate axes, in radians; the first is applied last, as matrices are written."""

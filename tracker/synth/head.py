@@ -10,11 +10,11 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from tracker.body.model import JOINT_NAMES
-from tracker.synth.anatomy import Anatomy
+from tracker.core.arrays import Array
+from tracker.synth.body_measures import Anatomy
 from tracker.synth.surface import Surface, cut, smoothed
 from tracker.synth.tailor import BORDER, Garment
 from tracker.synth.texture import noise, smoothstep
-from tracker.types import Array
 
 
 def hair_field(anatomy: Anatomy) -> Array:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracker.body.model import JOINT_NAMES, ShapedBody
-from tracker.geometry import matrix_from_axis_angle
-from tracker.types import Array
+from tracker.core.arrays import Array
+from tracker.core.geometry import matrix_from_axis_angle
 
 SIDES = ("left", "right")
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.arrays import Array
 from tracker.synth.texture import smoothstep
-from tracker.types import Array
 
 GAMMA = 2.2
 

@@ -10,11 +10,11 @@ from scipy.ndimage import minimum_filter1d
 from scipy.special import expit
 
 from tracker.body.model import JOINT_NAMES
-from tracker.geometry import axis_angle_from_matrix
+from tracker.core.arrays import Array
+from tracker.core.geometry import axis_angle_from_matrix
 from tracker.synth.gait import FootPlan
 from tracker.synth.gesture import Key, rounded, upper_body
 from tracker.synth.legs import SIDES, FootTrack, LegGeometry, about, solve_leg
-from tracker.types import Array
 
 _STRETCH = 0.996
 """Of the leg's full length: knees are never quite straight."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.camera import Camera
-from tracker.renderer import PyrenderRenderer, Rendering
-from tracker.types import Array
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.overlay.renderers import MeshRendering, PyrenderRenderer
 
 _NEAR, _FAR = 0.1, 30.0
 _MARGIN = 16
@@ -55,7 +55,7 @@ class Rasteriser(PyrenderRenderer):
         )
         self._scene = pyrender.Scene(bg_color=[0.0, 0.0, 0.0, 0.0])
 
-    def draw(self, camera: Camera, vertices: list[Array], shade: list[Array]) -> Rendering:
+    def draw(self, camera: Camera, vertices: list[Array], shade: list[Array]) -> MeshRendering:
         """The meshes as the camera sees them.
 
         vertices: (V, 3) m, camera frame, of each mesh; shade: (V, 3) factors on its texture's colours there.
@@ -80,7 +80,7 @@ class Rasteriser(PyrenderRenderer):
             for node in nodes:
                 self._scene.remove_node(node)
             self._leave()
-        return Rendering(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]), depth)
+        return MeshRendering(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]), depth)
 
 
 def _one_texture(meshes: list[TexturedMesh]) -> tuple[NDArray[np.uint8], list[Array]]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.arrays import Array
 from tracker.synth.light import GAMMA, Lighting
 from tracker.synth.texture import mix, noise, smoothstep
-from tracker.types import Array
 
 Material = Callable[[Array, Array], Array]
 """(N, 3) places and (N, 3) normals, world frame → (N, 3) sRGB in 0..1."""

@@ -10,14 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.camera import Camera
-from tracker.renderer import Rendering
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.person import Pose
+from tracker.overlay.renderers import MeshRendering
 from tracker.synth.figure import Figure
 from tracker.synth.light import GAMMA, Beam, Lighting, ShadowMap, shown
 from tracker.synth.obstacle import Obstacle
 from tracker.synth.raster import Rasteriser, TexturedMesh
 from tracker.synth.room import RoomPainter, furnished_room
-from tracker.types import Array, Pose
 
 _SHADOW_BIAS = 0.035
 """m: a surface does not shade itself from closer than this."""
@@ -140,7 +141,7 @@ class Scene:
             light = light + gloss * lighting.highlight(normals, towards_world, visible, _SHARPNESS)[:, None]
         return light ** (1 / GAMMA)
 
-    def _not_obstacle(self, drawn: Rendering, inside: tuple[slice, slice], obstacle_at: Array) -> NDArray[np.bool_]:
+    def _not_obstacle(self, drawn: MeshRendering, inside: tuple[slice, slice], obstacle_at: Array) -> NDArray[np.bool_]:
         """(h, w) of that part of the picture: where what is drawn, if anything, is not the obstacle."""
         rows, columns = inside
         depth = drawn.depth[: rows.stop - rows.start, : columns.stop - columns.start]
@@ -199,7 +200,7 @@ def _region(camera: Camera, placed: list[Array]) -> tuple[int, int, int, int] | 
     return int(start[0]), int(start[1]), x1, y1
 
 
-def _lay_over(image: NDArray[np.float32], drawn: Rendering) -> None:
+def _lay_over(image: NDArray[np.float32], drawn: MeshRendering) -> None:
     """Lays the upper left part of what was drawn over a picture (h, w, 3) of 0..255, in place."""
     height, width = image.shape[:2]
     image *= 1 - drawn.coverage[:height, :width, None].astype(np.float32) / 255

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from tracker.body.model import JOINT_NAMES
-from tracker.synth.anatomy import Anatomy
+from tracker.core.arrays import Array
+from tracker.synth.body_measures import Anatomy
 from tracker.synth.surface import Surface
 from tracker.synth.texture import smoothstep
-from tracker.types import Array
 
 _SLICES, _AROUND = 15, 28
 """Cross-sections along the foot, and faces around each."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
 from tracker.body.model import BodyModel, ShapedBody
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 _SAME_PLACE = 1e-6
 """m: vertices of one surface that are closer than this are one point, split for the texture's sake."""

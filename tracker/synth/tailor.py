@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.synth.anatomy import Anatomy
+from tracker.core.arrays import Array
+from tracker.synth.body_measures import Anatomy
 from tracker.synth.surface import Surface, cut, smoothed
 from tracker.synth.texture import noise
-from tracker.types import Array
 
 BORDER = 0.05
 """m of the body around a garment that takes part in its smoothing, and of skin that is kept under its hems."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 _TABLE = 24
 """Cells after which the noise repeats, along each axis."""

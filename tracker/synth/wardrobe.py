@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracker.synth.anatomy import Anatomy
+from tracker.core.arrays import Array
+from tracker.synth.body_measures import Anatomy
 from tracker.synth.tailor import Design, Drape, Field, hanging
 from tracker.synth.texture import smoothstep
-from tracker.types import Array
 
 
 def shirt_hem(anatomy: Anatomy) -> float:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 from tracker.training.job import TrainingJob
 
 __all__ = ["TASKS", "TrainingJob", "run_training"]
 
 TASKS: dict[str, str] = {
-    "inverse_kinematics": "tracker.training.inverse_kinematics",
-    "predictor": "tracker.training.predictor",
-    "prior": "tracker.training.prior",
-    "volume": "tracker.training.volume",
+    "inverse_kinematics": "tracker.training.train_inverse_kinematics",
+    "predictor": "tracker.training.train_motion_predictor",
+    "prior": "tracker.training.train_pose_prior",
+    "volume": "tracker.training.train_volume",
 }
 """What a configuration's `task` may be, and the module whose `train(job)` does it and returns a line of report."""
 

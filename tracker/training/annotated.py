@@ -28,15 +28,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from tracker.body import JOINT_NAMES, BodyModel
-from tracker.camera import Camera, CameraConfig
-from tracker.errors import InputError, RunError
+from tracker.body.keypoints import LIMB_SMPL
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera, CameraConfig
+from tracker.core.errors import InputError, RunError
+from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.person import Pose
 from tracker.evaluation.datasets import JOINT_SETS
 from tracker.evaluation.datasets.annotation_files import SpinAnnotations
-from tracker.geometry import matrix_from_axis_angle
-from tracker.keypoints import LIMB_SMPL
 from tracker.training.people import PosedPicture
 from tracker.training.placing import BONES, Placed, Placer, Sightings
-from tracker.types import Array, Pose
 
 log = logging.getLogger("tracker")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tracker import __version__
-from tracker.errors import InputError
-from tracker.strict_yaml import filled, read_mapping
+from tracker.core.errors import InputError
+from tracker.core.strict_yaml import filled, read_mapping
 
 CONFIG_FOLDER = Path(__file__).parents[2] / "configs" / "train"
 Config = TypeVar("Config")

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tracker.errors import InputError
-from tracker.tensor_file import load_tensors, save_tensors
+from tracker.core.errors import InputError
+from tracker.core.tensor_file import load_tensors, save_tensors
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """mallopt's names for its options."""

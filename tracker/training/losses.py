@@ -13,7 +13,7 @@ _FARTHEST = 4.0
 
 
 @dataclass(frozen=True)
-class Pixels:
+class FeaturePixels:
     """N pixels of a batch's feature maps, with what the volume has there."""
 
     features: Tensor
@@ -26,7 +26,7 @@ class Pixels:
     """(N, n, O): p(o | limb) of each of these kernels; adds up to 1 over O."""
 
 
-def contrast(pixels: Pixels, bank: Tensor, clutter: Tensor, temperature: float) -> Tensor:
+def contrast(pixels: FeaturePixels, bank: Tensor, clutter: Tensor, temperature: float) -> Tensor:
     """InfoNCE of body pixels (3DNBF eqs. 10–12 in their inner-product form).
 
     A pixel's feature must match its own kernels at their own orientations against all other kernels, all other

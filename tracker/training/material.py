@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from tracker.body import BodyModel
-from tracker.errors import InputError
+from tracker.core.errors import InputError
+from tracker.extract.extractor import PictureConfig
 from tracker.motion import MotionLibrary, PoseSampler
-from tracker.paths import cache_folder
-from tracker.picture import PictureConfig
 from tracker.pipeline import TrackerConfig
+from tracker.runtime.cache import cache_folder
 from tracker.synth.samples import AssetFolder, SampleConfig, SampleFactory, stream
 from tracker.training.annotated import AnnotatedData, read_people
-from tracker.training.footage import find_clips, label_footage, split_clips
 from tracker.training.job import TrainingJob
 from tracker.training.parallel import Ranks
 from tracker.training.people import Example, ExampleMaker, Guided, Mixed, PosedPicture, RealPeople, Synthetic
+from tracker.training.real_clips import find_clips, label_footage, split_clips
 from tracker.training.volume_config import VolumeTraining
 
 log = logging.getLogger("tracker")

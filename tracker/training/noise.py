@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.errors import InputError
-from tracker.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
-from tracker.types import Array
+from tracker.body.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
+from tracker.core.arrays import Array
+from tracker.core.errors import InputError
 
 TABLES = Path(__file__).with_name("landmark_noise.npz")
 EDGES = np.array([0.03, 0.12, 0.35, 0.65, 0.9, 0.98])

@@ -18,7 +18,7 @@ from itertools import count
 import torch
 from torch import Tensor, distributed
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 
 _PATIENCE = timedelta(hours=12)
 """How long a process waits for the first one, which may have hours of footage to label."""

@@ -18,16 +18,17 @@ from torch import Tensor
 
 from kernels import raster
 from tracker.body import BodyModel
-from tracker.camera import Camera
-from tracker.crop import warp_crop
+from tracker.body.body_state import BodyState
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.crop import warp_crop
+from tracker.core.person import Pose
 from tracker.detect.follow import Region
-from tracker.fit import BodyState
-from tracker.kinematics import LandmarkRig
 from tracker.networks.guide import BatchGuide, LandmarkGuide
 from tracker.networks.landmark_network import SIDE
 from tracker.synth.samples import SampleFactory
 from tracker.synth.samples.occluder import patch_mask
-from tracker.types import Array, Pose
 
 _REAL = 7
 """First key of the random numbers of real examples."""

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from tracker.body import BodyModel
+from tracker.body.keypoints import LIMB_SMPL, smpl_index
 from tracker.body.model import forward_kinematics
-from tracker.keypoints import LIMB_SMPL, smpl_index
-from tracker.types import NUM_BETAS, Array
+from tracker.core.arrays import NUM_BETAS, Array
 
 BONES = tuple(
     (f"{side}_{parent}", f"{side}_{joint}")

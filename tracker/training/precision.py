@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

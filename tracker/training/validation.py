@@ -18,18 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tracker.body import BodyModel
-from tracker.body_network import BodyNetwork
-from tracker.camera import Camera
+from tracker.body.body_state import BodyState
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.camera import Camera
+from tracker.core.person import Person, Pose
 from tracker.evaluation.metrics import joint_errors
-from tracker.fit import BodyState
-from tracker.kinematics import LandmarkRig
+from tracker.fit.volume_fitter import PoseBelief, VolumeFit, VolumeFitConfig, VolumeFitter
+from tracker.networks.body_network import BodyNetwork
 from tracker.networks.guide import MAP
 from tracker.networks.heads import NUM_PARTS
 from tracker.networks.landmark_network import SIDE
-from tracker.overlay import MeshOverlay
+from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.training.people import Batch, Example
-from tracker.types import NUM_JOINTS, Array, Person, Pose
-from tracker.volume_fit import PoseBelief, VolumeFit, VolumeFitConfig, VolumeFitter
 
 Picture = NDArray[np.uint8]
 

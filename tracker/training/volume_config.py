@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tracker.body_network import NetworkConfig
+from tracker.body.volume import VolumeConfig
+from tracker.networks.body_network import NetworkConfig
 from tracker.synth.samples import SampleConfig
 from tracker.training.annotated import AnnotatedData
-from tracker.training.footage import FootageConfig
 from tracker.training.precision import Precision
-from tracker.volume import VolumeConfig
+from tracker.training.real_clips import FootageConfig
 
 
 @dataclass(frozen=True)

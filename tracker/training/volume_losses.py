@@ -11,9 +11,10 @@ from kernels import body_step, ellipsoids
 from kernels.values import Ellipsoids, orientation_circle
 from tracker.body import BodyModel
 from tracker.body.model import forward_kinematics
-from tracker.body_network import BodyNetwork
-from tracker.errors import RunError
-from tracker.geometry import matrix_from_axis_angle
+from tracker.body.volume import VolumeConfig
+from tracker.core.errors import RunError
+from tracker.core.geometry import matrix_from_axis_angle
+from tracker.networks.body_network import BodyNetwork
 from tracker.networks.extractor import Extracted
 from tracker.networks.guide import MAP
 from tracker.networks.heads import FirstPose
@@ -22,7 +23,6 @@ from tracker.training import losses
 from tracker.training.people import Batch
 from tracker.training.precision import autocast
 from tracker.training.volume_config import VolumeTraining
-from tracker.volume import VolumeConfig
 
 _KEPT = 4
 """Kernels of a pixel that its feature is trained to match."""
@@ -69,14 +69,14 @@ class VolumeLosses:
         drawn = ellipsoids.render(bodies, batch.camera.cpu() * MAP / SIDE, (MAP, MAP), kept=_KEPT)
         return drawn.index, drawn.weight, orientation_shares(posed.limbs, volume.config)
 
-    def _body_pixels(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> losses.Pixels:
+    def _body_pixels(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> losses.FeaturePixels:
         index, weight, orientations = (value.to(features.device) for value in self._volume_maps(batch))
         seen = (batch.parts > 0) & (index[..., 0] >= 0)
         image, row, column = _draw_pixels(seen, self._settings.body_pixels, rng)
         kernels = index[image, row, column].long()
         shares = weight[image, row, column]
         limbs = self._network.volume.limb.to(features.device)[kernels.clamp(min=0)].long()
-        return losses.Pixels(
+        return losses.FeaturePixels(
             features[image, row, column],
             kernels.clamp(min=0),
             shares / shares.sum(1, keepdim=True).clamp(min=1e-6),

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
 from tracker.evaluation.datasets.safe_npz import read_npz
-from tracker.types import NUM_BETAS, NUM_JOINTS, Array
 
 SPIN = Origin("SPIN annotations", "https://github.com/nkolot/SPIN")
 _HUMAN_DATA_BODY = 22

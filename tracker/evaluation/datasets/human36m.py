@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tracker.errors import RunError
+from tracker.core.arrays import Array
+from tracker.core.errors import RunError
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording
-from tracker.types import Array
 
 ORIGIN = Origin("Human3.6M", "http://vision.imar.ro/human3.6m")
 SUBJECTS = ("S9", "S11")

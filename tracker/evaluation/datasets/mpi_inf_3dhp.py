@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.errors import RunError
+from tracker.core.errors import RunError
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording
 
 ORIGIN = Origin("MPI-INF-3DHP", "https://vcai.mpi-inf.mpg.de/3dhp-dataset")

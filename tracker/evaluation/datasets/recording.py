@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body import JOINT_NAMES
-from tracker.camera import Camera
-from tracker.errors import InputError
-from tracker.types import Array, require_shape
+from tracker.core.arrays import Array, require_shape
+from tracker.core.camera import Camera
+from tracker.core.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tracker.camera import Camera
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
+from tracker.core.camera import Camera
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.types import NUM_BETAS, NUM_JOINTS
 
 ORIGIN = Origin("3DOH50K", "https://www.yangangwang.com/papers/ZHANG-OOH-2020-03.html")
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tracker.body.smpl_pickle import as_array, read_pickle
-from tracker.camera import Camera
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.camera import Camera
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.types import NUM_JOINTS, Array
 
 ORIGIN = Origin("3DPW", "https://virtualhumans.mpi-inf.mpg.de/3DPW")
 _RATE = 30.0

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
 from tracker.export.files import RUN_NAME
 from tracker.export.npz import load_person
-from tracker.types import NUM_JOINTS, Array
 
 ORIGIN = Origin("person_NNN.npz", "python run.py track")
 

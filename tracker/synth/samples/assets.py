@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 from tracker.synth.light import GAMMA
 from tracker.synth.samples.footage import empty_rooms
 from tracker.synth.samples.light import Environment

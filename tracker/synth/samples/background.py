@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.camera import Camera
+from tracker.core.camera import Camera
 from tracker.synth.samples.pattern import cloth_colour, smooth_noise, tile
 from tracker.synth.samples.sample import SIZE
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.arrays import Array
 from tracker.synth.samples.picture import Drawn, shrink
 from tracker.synth.samples.sample import SIZE
-from tracker.types import Array
 
 
 @dataclass(frozen=True, eq=False)

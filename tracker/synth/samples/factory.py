@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body.model import BodyModel
-from tracker.errors import RunError
-from tracker.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.arrays import NUM_BETAS, Array
+from tracker.core.errors import RunError
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.synth.samples.assets import AssetFolder
 from tracker.synth.samples.background import cut_background, look_around
 from tracker.synth.samples.composition import compose, inside
@@ -25,7 +26,6 @@ from tracker.synth.samples.sample import SIZE, PoseSource, Sample, SampleConfig
 from tracker.synth.samples.skinned import Float32, Skeleton
 from tracker.synth.samples.stock import Stock
 from tracker.synth.samples.view import View, sample_view
-from tracker.types import NUM_BETAS, Array
 
 _VIEW_TRIES = 60
 _PROP_TRIES = 4

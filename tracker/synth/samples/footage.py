@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.errors import InputError
+from tracker.core.errors import InputError
 
 Picture = NDArray[np.uint8]
 _WIDTH = 480

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import raster
+from tracker.core.arrays import Array
 from tracker.synth.samples.skinned import Float32
-from tracker.types import Array
 
 _COSINE = np.array([1.0, *[2 / 3] * 3, *[1 / 4] * 5])
 """What a surface's cosine makes of each harmonic, over π (Ramamoorthi and Hanrahan 2001, eq. 8)."""

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.synth.appearance import HAIR_COLOURS, SKIN_TONES
 from tracker.synth.light import GAMMA
 from tracker.synth.samples.outfit import Layer, Outfit
 from tracker.synth.samples.pattern import cloth_colour
-from tracker.types import NUM_JOINTS, Array
 
 
 def shown_as(linear: Array) -> Array:

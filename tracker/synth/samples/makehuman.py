@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body.model import PARENTS, BodyModel
-from tracker.errors import InputError
-from tracker.geometry import similarity
-from tracker.types import NUM_JOINTS, Array
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.errors import InputError
+from tracker.core.geometry import similarity
 
 _UNITS = 10.0
 """MakeHuman's units in a metre."""

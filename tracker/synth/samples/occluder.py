@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.geometry import matrix_from_axis_angle
+from tracker.core.arrays import Array
+from tracker.core.geometry import matrix_from_axis_angle
 from tracker.synth.light import GAMMA
 from tracker.synth.samples.pattern import cloth_colour
-from tracker.types import Array
 
 _TRIES = 6
 Mask = NDArray[np.bool_]

@@ -14,11 +14,11 @@ from scipy.sparse import csr_matrix, vstack
 from scipy.spatial import cKDTree
 
 from tracker.body.model import BodyModel
-from tracker.synth.anatomy import Anatomy
+from tracker.core.arrays import NUM_BETAS, Array
+from tracker.synth.body_measures import Anatomy
 from tracker.synth.light import GAMMA
 from tracker.synth.samples.skinned import Float32, Hull
 from tracker.synth.surface import Surface
-from tracker.types import NUM_BETAS, Array
 
 LayerKind = Literal["skin", "suit", "eye", "hair", "cloth", "shoe"]
 _SAME_PLACE = 1e-5

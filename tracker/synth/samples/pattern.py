@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 TILE = 128
 Picture = NDArray[np.uint8]

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from kernels import raster
-from tracker.camera import Camera
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
 from tracker.synth.samples.light import Light, reached_by_lamp
 from tracker.synth.samples.look import Paint, Pixels, albedo, look_up, shown_as
 from tracker.synth.samples.occluder import Prop
 from tracker.synth.samples.outfit import Outfit
 from tracker.synth.samples.sample import SIZE
 from tracker.synth.samples.skinned import Float32
-from tracker.types import Array
 
 _FAINT = 0.3
 """A lamp that gives less casts no shadows worth the work."""

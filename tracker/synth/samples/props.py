@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from tracker.errors import InputError
+from tracker.core.arrays import Array
+from tracker.core.errors import InputError
 from tracker.synth.samples.occluder import Prop
-from tracker.types import Array
 
 _log = logging.getLogger(__name__)
 _FREE = 1

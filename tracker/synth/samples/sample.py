@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.types import Array
+from tracker.core.arrays import Array
 
 Split = Literal["train", "held_out"]
 SIZE = 256

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from tracker.body.model import PARENTS, BodyModel
-from tracker.types import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 
 Float32 = NDArray[np.float32]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.camera import Camera
-from tracker.geometry import matrix_from_axis_angle
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.geometry import matrix_from_axis_angle
 from tracker.synth.samples.sample import SIZE
-from tracker.types import Array
 
 _FRAMES = ((1280, 720), (640, 480), (720, 1280), (1920, 1080), (960, 960))
 _NEAREST = 0.25

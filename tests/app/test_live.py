@@ -1,0 +1,263 @@
+"""The live loop with a camera, a screen and a detector that the test holds in its hands."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from threading import Event
+
+import av
+import numpy as np
+import pytest
+
+from tests.pipeline.test_pipeline import SIZE, Script, somebody
+from tracker.app.live import LiveJob, LiveSession
+from tracker.body import load_body
+from tracker.core.detection import Detection
+from tracker.core.errors import InputError, RunError
+from tracker.core.frame import Frame
+from tracker.core.person import Person
+from tracker.export import load_person
+from tracker.outputs.web import WebPage
+from tracker.pipeline import Found, Tracker, TrackerConfig
+from tracker.runtime.interrupt import Interrupt
+from tracker.source import Clip
+from tracker.source.latest_frames import LatestFrames
+from tracker.source.source import Source, SourceInfo
+
+
+class Camera(Source):
+    """Gives `count` pictures, each as soon as the one before has been taken up, then ends or fails."""
+
+    def __init__(self, count: int, error: Exception | None = None) -> None:
+        width, height = SIZE
+        info = SourceInfo("camera0", "camera", width, height, Fraction(30), None, None, False, "0", True)
+        super().__init__(info, Clip())
+        self.count, self.error = count, error
+        self.taken = Event()
+        self.taken.set()
+
+    def __iter__(self) -> Iterator[Frame]:
+        for i in range(self.count):
+            self.taken.wait(timeout=30)
+            self.taken.clear()
+            if self._stopped.is_set():
+                return
+            yield Frame(i, i / 30, np.full((SIZE[1], SIZE[0], 3), 100, np.uint8))
+        self.taken.wait(timeout=30)
+        if self.error is not None:
+            raise self.error
+
+    def stop(self) -> None:
+        super().stop()
+        self.taken.set()
+
+    def _release(self) -> None:
+        self.taken.set()
+
+
+class FakeScreen:
+    """Presses the keys that the test has listed, one a picture, and lets the camera give the next one."""
+
+    def __init__(self, camera: Camera, keys: str = "") -> None:
+        self.camera, self.keys = camera, list(keys)
+        self.pictures: list[np.ndarray] = []
+
+    def show(self, picture: np.ndarray) -> None:
+        self.pictures.append(picture)
+
+    def key(self) -> str:
+        self.camera.taken.set()
+        return self.keys.pop(0) if self.keys and self.pictures else ""
+
+    def close(self) -> None:
+        self.camera.taken.set()
+
+
+def session(
+    job: LiveJob, camera: Camera, keys: str = "", detector: Script | None = None
+) -> tuple[LiveSession, FakeScreen]:
+    seen, _ = somebody(0.0)
+    tracker = Tracker(TrackerConfig(), load_body(None), detector or Script([[seen]] * camera.count))
+    screen = FakeScreen(camera, keys)
+    return LiveSession(job, tracker, screen), screen
+
+
+def test_a_recording_holds_the_same_files_as_track(tmp_path: Path) -> None:
+    camera = Camera(8)
+    live, screen = session(LiveJob(tmp_path, record=True), camera)
+    result = live.run(camera, Interrupt())
+    assert result.frames == 8 and result.dropped == 0 and len(screen.pictures) == 8
+    (recording,) = result.recordings
+    person = load_person(recording.folder / "person_000.npz")
+    assert len(person.poses) >= 5
+    assert len((recording.folder / "frames.jsonl").read_text().splitlines()) == 8
+    report = json.loads((recording.folder / "run.json").read_text())
+    assert report["interrupted"] is False and report["stages"]["capture_to_drawn"]["p95_ms"] > 0
+    with av.open(str(recording.folder / "overlay.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 8
+
+
+def test_keys_record_snap_switch_and_quit(tmp_path: Path) -> None:
+    camera = Camera(40)
+    live, screen = session(LiveJob(tmp_path), camera, keys="hmmmsr  rq")
+    result = live.run(camera, Interrupt())
+    assert result.frames < 40, "q ends it"
+    assert len(result.recordings) == 1
+    assert len(list(tmp_path.glob("snapshot-*.png"))) == 1
+    mesh, skeleton, nothing = screen.pictures[1], screen.pictures[2], screen.pictures[3]
+    assert (mesh != skeleton).any() and (skeleton != nothing).any() and (mesh != nothing).any()
+
+
+def test_a_camera_unplugged_in_the_middle_saves_the_recording_and_says_so(tmp_path: Path) -> None:
+    camera = Camera(5, error=RunError("camera 0: lost"))
+    live, _ = session(LiveJob(tmp_path, record=True), camera)
+    with pytest.raises(RunError, match="camera 0: lost"):
+        live.run(camera, Interrupt())
+    (folder,) = tmp_path.iterdir()
+    assert len((folder / "frames.jsonl").read_text().splitlines()) == 5
+    assert (folder / "run.json").is_file() and (folder / "overlay.mp4").is_file()
+
+
+def test_a_detector_that_raises_ends_all_and_saves(tmp_path: Path) -> None:
+    class Failing(Script):
+        def detect(self, frame: Frame, predicted: object = ()) -> list[Detection]:
+            if frame.index == 3:
+                raise RuntimeError("the detector broke")
+            return super().detect(frame)
+
+    seen, _ = somebody(0.0)
+    camera = Camera(8)
+    live, _ = session(LiveJob(tmp_path, record=True), camera, detector=Failing([[seen]] * 8))
+    with pytest.raises(RuntimeError, match="the detector broke"):
+        live.run(camera, Interrupt())
+    (folder,) = tmp_path.iterdir()
+    assert len((folder / "frames.jsonl").read_text().splitlines()) == 3
+
+
+def test_the_next_person_is_found_while_the_last_is_posed_and_all_are_shown_in_order(tmp_path: Path) -> None:
+    found = [Event() for _ in range(6)]
+
+    class Announcing(Script):
+        def detect(self, frame: Frame, predicted: object = ()) -> list[Detection]:
+            found[frame.index].set()
+            return super().detect(frame)
+
+        def forget(self) -> None:
+            """The picture that all was warmed up on does not count."""
+            found[0].clear()
+
+    class Eager(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            for i in range(self.count):
+                assert i == 0 or found[i - 1].wait(timeout=30)
+                yield Frame(i, i / 30, np.full((SIZE[1], SIZE[0], 3), 100, np.uint8))
+
+    class Patient(Tracker):
+        """Poses nobody until somebody has been found in the next frame."""
+
+        def pose(self, found_people: Found) -> list[Person]:
+            after = found_people.frame.index + 1
+            assert after == len(found) or found[after].wait(timeout=30)
+            return super().pose(found_people)
+
+    seen, _ = somebody(0.0)
+    camera = Eager(len(found))
+    tracker = Patient(TrackerConfig(), load_body(None), Announcing([[seen]] * len(found)))
+    result = LiveSession(LiveJob(tmp_path, record=True), tracker, FakeScreen(camera)).run(camera, Interrupt())
+    lines = (result.recordings[0].folder / "frames.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == list(range(len(found))) and result.dropped == 0
+
+
+def test_an_interrupt_ends_it_with_everything_saved(tmp_path: Path) -> None:
+    interrupt = Interrupt()
+
+    class Interrupting(Script):
+        def detect(self, frame: Frame, predicted: object = ()) -> list[Detection]:
+            interrupt.requested = frame.index == 4
+            return super().detect(frame)
+
+    seen, _ = somebody(0.0)
+    camera = Camera(50)
+    live, _ = session(LiveJob(tmp_path, record=True), camera, detector=Interrupting([[seen]] * 50))
+    result = live.run(camera, interrupt)
+    assert result.frames == 5
+    assert len((result.recordings[0].folder / "frames.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_frame_size_that_changes_midway_is_tracked_and_recorded(tmp_path: Path) -> None:
+    class Changing(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                size = (SIZE[1], SIZE[0], 3) if frame.index < 4 else (SIZE[1] // 2, SIZE[0] // 2, 3)
+                yield Frame(frame.index, frame.time, np.full(size, 100, np.uint8))
+
+    camera = Changing(8)
+    live, screen = session(LiveJob(tmp_path, record=True), camera)
+    result = live.run(camera, Interrupt())
+    assert {picture.shape[0] for picture in screen.pictures} == {SIZE[1], SIZE[1] // 2}
+    with av.open(str(result.recordings[0].folder / "overlay.mp4")) as video:
+        assert {frame.height for frame in video.decode(video=0)} == {SIZE[1]}
+
+
+def test_only_the_newest_frame_is_taken() -> None:
+    class Fast(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            for i in range(self.count):
+                yield Frame(i, i / 30, np.zeros((4, 4, 3), np.uint8))
+
+    frames = LatestFrames(Fast(100))
+    frames._read()
+    taken = [captured.frame.index for captured in frames if captured is not None]
+    assert taken == [99]
+    assert frames.dropped == 99
+
+
+def test_the_picture_can_be_watched_in_a_browser() -> None:
+    screen = WebPage(0)
+    try:
+        assert b"stream.mjpg" in urllib.request.urlopen(screen.address, timeout=10).read()
+        screen.show(np.full((20, 30, 3), 200, np.uint8))
+        with urllib.request.urlopen(screen.address + "stream.mjpg", timeout=10) as stream:
+            head = stream.read(200)
+        assert b"image/jpeg" in head and b"\xff\xd8" in head
+        with pytest.raises(InputError, match="cannot be used"):
+            WebPage(int(screen.address.rsplit(":", 1)[1].strip("/")))
+    finally:
+        screen.close()
+
+
+def test_a_camera_without_a_picture_is_no_error(tmp_path: Path) -> None:
+    """A camera that gives nothing at all ends without a recording and without an error."""
+    camera = Camera(0)
+    live, screen = session(LiveJob(tmp_path, record=True), camera, detector=Script([[]]))
+    result = live.run(camera, Interrupt())
+    assert result.frames == 0 and result.recordings == [] and screen.pictures == []
+
+
+def test_files_of_a_size_that_changed_are_in_one_cameras_pixels(tmp_path: Path) -> None:
+    class Shrinking(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                part = 1 if frame.index < 4 else 2
+                yield Frame(frame.index, frame.time, np.full((SIZE[1] // part, SIZE[0] // part, 3), 100, np.uint8))
+
+    class Same(Script):
+        """Sees the same person at the same place, whatever the size of the picture."""
+
+        def detect(self, frame: Frame, predicted: object = ()) -> list[Detection]:
+            person, _ = somebody(0.0)
+            return [replace(person, landmarks2d=person.landmarks2d * frame.size[0] / SIZE[0])]
+
+    camera = Shrinking(8)
+    live, _ = session(LiveJob(tmp_path, record=True), camera, detector=Same([]))
+    result = live.run(camera, Interrupt())
+    person = load_person(result.recordings[0].folder / "person_000.npz")
+    height = np.ptp(person.joints2d[:, :, 1], axis=1)
+    assert len(height) == 8 and height[4:].mean() == pytest.approx(height[:4].mean(), rel=0.05)
+    (warning,) = json.loads((result.recordings[0].folder / "run.json").read_text())["warnings"]
+    assert f"{SIZE[0] // 2}×{SIZE[1] // 2}" in warning and f"{SIZE[0]}×{SIZE[1]}" in warning

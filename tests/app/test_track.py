@@ -1,0 +1,129 @@
+"""The `track` job with a scripted detector: what is drawn is what the files say, and faults lose nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.pipeline.test_pipeline import CONFIG, SIZE, somebody
+from tracker.app.track import TrackJob, track
+from tracker.body import load_body
+from tracker.core.arrays import Array
+from tracker.core.detection import Detection
+from tracker.core.errors import RunError
+from tracker.core.frame import Frame
+from tracker.core.person import FrameRecord, TrackedFrame
+from tracker.export import load_frames, load_person
+from tracker.overlay.video_writer import VideoWriter
+from tracker.pipeline import Tracker
+from tracker.runtime.interrupt import Interrupt
+from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_frames
+
+RATE = 20
+FRAMES = 50
+
+
+class Walking:
+    """Somebody who walks to the right; `stop`, where given, is called at the frame of that index."""
+
+    engine, device = "script", "cpu"
+
+    def __init__(self, fault: tuple[int, BaseException | Interrupt] | None = None) -> None:
+        self._fault = fault
+
+    def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
+        if self._fault is not None and frame.index == self._fault[0]:
+            if isinstance(self._fault[1], BaseException):
+                raise self._fault[1]
+            self._fault[1].requested = True
+        noise = np.random.default_rng(frame.index).normal(0, 2, (33, 2))
+        detection = somebody(-0.5 + 0.02 * frame.index, bend=0.1 + 0.02 * frame.index)[0]
+        return [replace(detection, landmarks2d=detection.landmarks2d + noise)]
+
+    def forget(self) -> None:
+        """Remembers nothing."""
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+def tracker(fault: tuple[int, BaseException | Interrupt] | None = None) -> Tracker:
+    return Tracker(replace(CONFIG, causal_filter=False), load_body(None), Walking(fault))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "walk.mp4"
+    with VideoWriter(path, SIZE, Fraction(RATE)) as video:
+        for i in range(FRAMES):
+            video.write(i / RATE, np.full((SIZE[1], SIZE[0], 3), 4 * i, np.uint8))
+    return path
+
+
+def drawn_frames(folder: Path) -> int:
+    with av.open(str(folder / "overlay.mp4")) as video:
+        return sum(1 for _ in video.decode(video=0))
+
+
+def test_everything_is_tracked_drawn_and_written_in_order(clip: Path, tmp_path: Path) -> None:
+    with tracker() as one:
+        result = track(TrackJob(str(clip), tmp_path / "out"), one, Interrupt())
+    assert result.frames == FRAMES and drawn_frames(tmp_path / "out") == FRAMES
+    assert [f["frame"] for f in load_frames(tmp_path / "out/frames.jsonl")] == list(range(FRAMES))
+    stages = json.loads((tmp_path / "out/run.json").read_text())["stages"]
+    assert {name: stages[name]["calls"] for name in ("read", "draw", "write")} == dict.fromkeys(
+        ("read", "draw", "write"), FRAMES
+    )
+
+
+def test_the_drawn_poses_are_those_of_the_files() -> None:
+    picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    with tracker() as one:
+        lookahead, records, shown = DelayedSmoother(one.persons, one.config.camera, one.config.zero_phase), [], []
+        for i in range(FRAMES):
+            frame = Frame(i, i / RATE, picture)
+            people = one.step(frame)
+            records.append(FrameRecord(i, i / RATE, people))
+            shown += lookahead.push(TrackedFrame(frame, people))
+        assert len(shown) == FRAMES - RATE, "a second waits"
+        shown += lookahead.rest()
+        camera = one.config.camera.for_size(*SIZE)
+        for record, drawn in zip(
+            smoothed_frames(records, one.persons, camera, one.config.zero_phase), shown, strict=True
+        ):
+            (expected,), (got,) = record.people, drawn.people
+            np.testing.assert_allclose(got.pose.theta, expected.pose.theta, atol=1e-9)
+            # the place depends on β, which is not quite the last one yet; what is seen does not
+            np.testing.assert_allclose(got.joints2d, expected.joints2d, atol=2.0)
+
+
+def test_a_fault_in_the_middle_keeps_what_was_tracked(clip: Path, tmp_path: Path) -> None:
+    with tracker((30, RunError("the detector broke"))) as one, pytest.raises(RunError, match="the detector broke"):
+        track(TrackJob(str(clip), tmp_path / "out"), one, Interrupt())
+    assert drawn_frames(tmp_path / "out") == 30
+    assert len(list(load_frames(tmp_path / "out/frames.jsonl"))) == 30
+    assert len(load_person(tmp_path / "out/person_000.npz").frame_index) == 30
+
+
+def test_an_interrupt_saves_smooths_and_draws_what_there_is(clip: Path, tmp_path: Path) -> None:
+    interrupt = Interrupt()
+    with tracker((20, interrupt)) as one, pytest.raises(KeyboardInterrupt):
+        track(TrackJob(str(clip), tmp_path / "out"), one, interrupt)
+    assert json.loads((tmp_path / "out/run.json").read_text())["interrupted"] is True
+    person = load_person(tmp_path / "out/person_000.npz")
+    assert 10 <= len(person.frame_index) <= 21, "frames are found a few ahead of those that are saved"
+    assert drawn_frames(tmp_path / "out") == len(person.frame_index)
+
+
+def test_an_overlay_that_cannot_be_written_ends_the_run_with_the_files_saved(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "out/overlay.mp4.part").mkdir(parents=True)
+    with tracker() as one, pytest.raises(RunError, match=r"overlay\.mp4"):
+        track(TrackJob(str(clip), tmp_path / "out"), one, Interrupt())
+    assert (tmp_path / "out/run.json").exists()

@@ -1,0 +1,158 @@
+"""Following people in their own regions: where the region lies, what the network says there, when more is looked at."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.detect.test_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
+from tests.people_scene import TEMPLATE
+from tracker.body.keypoints import LIMB_LANDMARKS
+from tracker.core.crop import apply_affine
+from tracker.core.errors import InputError
+from tracker.core.frame import Frame
+from tracker.detect import DetectConfig, LandmarkDetector, detector, search
+from tracker.detect.follow import NetworkFollower, Region, refined
+from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
+from tracker.detect.similarity import body_size
+from tracker.detect.task_bundle import built_in_bundle
+from tracker.source import open_source
+
+JUGGLER = Path(__file__).parents[2] / "shared" / "videos" / "sam2_juggle.mp4"
+
+needs_mediapipe = pytest.mark.skipif(
+    subprocess.run([sys.executable, "-c", "import mediapipe"], capture_output=True, check=False).returncode != 0,
+    reason="mediapipe is not installed",
+)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
+    monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
+    monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(detector, "NetworkFollower", BarFollower)
+
+
+def whole_looks(found: LandmarkDetector) -> int:
+    assert isinstance(found._searcher._whole, BarLandmarker)
+    return len(found._searcher._whole.shown)
+
+
+QUIET = DetectConfig(search_seconds=math.inf, look_delay=0.0)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.7, math.pi / 2, -2.5])
+def test_a_region_holds_the_person_upright(turn: float) -> None:
+    cosine, sine = math.cos(turn), math.sin(turn)
+    landmarks = (TEMPLATE * 300) @ np.array([[cosine, sine], [-sine, cosine]]) + np.array([500.0, 400.0])
+    region = Region.around(landmarks)
+    inverse = np.linalg.inv(np.vstack([region.transform, [0, 0, 1]]))[:2]
+    crop = apply_affine(inverse, landmarks)
+    assert ((crop > 0) & (crop < 256)).all()
+    shoulders, hips = crop[[11, 12]].mean(axis=0), crop[[23, 24]].mean(axis=0)
+    np.testing.assert_allclose(hips, [128, 128], atol=0.01)
+    assert abs(shoulders[0] - hips[0]) < 0.01 and shoulders[1] < hips[1]
+
+
+def test_a_rim_point_gives_size_and_turn() -> None:
+    region = Region.on_rim(np.array([100.0, 200.0]), np.array([180.0, 200.0]))
+    assert region.side == pytest.approx(200.0) and region.turn == pytest.approx(math.pi / 2)
+    assert Region.on_rim(np.zeros(2), np.zeros(2)).side > 0
+
+
+def test_heat_corrects_a_landmark_near_it_and_leaves_cold_ones_alone() -> None:
+    rows, columns = np.mgrid[0:64, 0:64]
+    heat = np.zeros((64, 64, 3), np.float32)
+    for channel, (x, y) in enumerate([(101.0, 62.0), (30.0, 200.0)]):
+        heat[..., channel] = 0.98 * np.exp(-((4 * columns - x) ** 2 + (4 * rows - y) ** 2) / 50.0)
+    points = np.array([[104.0, 58.0], [90.0, 90.0], [-20.0, 300.0]])
+    got = refined(points, heat)
+    np.testing.assert_allclose(got[0], [101.0, 62.0], atol=0.6)
+    np.testing.assert_array_equal(got[1:], points[1:])
+
+
+@pytest.mark.usefixtures("fake")
+def test_who_is_followed_costs_two_whole_looks_a_second() -> None:
+    with LandmarkDetector(QUIET) as found:
+        for i in range(60):
+            bar = Bar(300.0 + 4 * i, 100.0, 500.0)
+            (person,) = found.detect(Frame(i, i / 30, picture(bar)), [bar.bbox])
+            np.testing.assert_allclose(person.landmarks2d, bar.landmarks, atol=1.0)
+        assert whole_looks(found) == 4
+
+
+@pytest.mark.usefixtures("fake")
+def test_who_is_too_small_for_the_whole_frame_is_followed_all_the_same() -> None:
+    with LandmarkDetector(QUIET) as found:
+        found.detect(Frame(0, 0.0, picture(LARGE)))
+        for i in range(1, 20):
+            small = Bar(LARGE.x, LARGE.y + 20 * i, LARGE.height - 20 * i)
+            (person,) = found.detect(Frame(i, i / 30, picture(small)))
+            np.testing.assert_allclose(person.landmarks2d, small.landmarks, atol=1.0)
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_lost_person_brings_a_look_at_the_whole_frame_soon() -> None:
+    with LandmarkDetector(QUIET) as found:
+        found.detect(Frame(0, 0.0, picture(LARGE)))
+        found.detect(Frame(1, 1 / 30, picture(LARGE)), [LARGE.bbox])
+        assert whole_looks(found) == 1
+        away = Bar(1000.0, 100.0, 500.0)
+        for i in range(2, 5):
+            people = found.detect(Frame(i, i / 30, picture(away)), [LARGE.bbox])
+        assert whole_looks(found) == 2
+        np.testing.assert_allclose(people[0].landmarks2d, away.landmarks, atol=1.0)
+
+
+@pytest.mark.usefixtures("fake")
+def test_nobody_is_followed_over_a_gap() -> None:
+    with LandmarkDetector(QUIET) as found:
+        found.detect(Frame(0, 0.0, picture(LARGE)))
+        found.detect(Frame(1, 5.0, picture(LARGE)))
+        assert whole_looks(found) == 2
+        (person,) = found.detect(Frame(2, 10.0, picture(Bar(900.0, 100.0, 500.0))))
+        assert person.bbox[0] > 700, "where nobody was before"
+
+
+@pytest.mark.usefixtures("fake")
+def test_two_regions_on_one_person_give_one_person() -> None:
+    left, right = Bar(300.0, 100.0, 500.0), Bar(900.0, 100.0, 500.0)
+    with LandmarkDetector(QUIET) as found:
+        assert len(found.detect(Frame(0, 0.0, picture(left, right)))) == 2
+        found._followed = [Region.around(left.landmarks), Region.around(left.landmarks + 5.0)]
+        assert len(found.detect(Frame(1, 1 / 30, picture(left)))) == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [("look_seconds", -1.0), ("threads", 0)])
+def test_senseless_configuration_is_refused_by_name(field: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{field}.*got {value}"):
+        DetectConfig(**{field: value})
+
+
+@needs_mediapipe
+@pytest.mark.skipif(not JUGGLER.exists(), reason="the real clips are not at hand")
+def test_the_network_alone_says_what_mediapipe_says() -> None:
+    """On the same person; a systematic shift of half a cell of the heatmaps would be 0.03 body sizes."""
+    still = ImageLandmarker(built_in_bundle(), LandmarkerSettings(1, 0.5, 0.5, 0.5))
+    follower = NetworkFollower(DetectConfig())
+    shifts = []
+    with open_source(str(JUGGLER)) as source:
+        for frame in itertools.islice(source, 0, 100, 20):
+            (expected,) = still.read(frame.image)
+            (first,) = follower.follow(frame.image, [Region.around(expected.landmarks2d)])
+            (second,) = follower.follow(frame.image, [first.region])
+            assert first.presence > 0.9 and second.presence > 0.9
+            points = apply_affine(second.look.T_frame_crop, second.reading.landmarks2d)
+            off = (points - expected.landmarks2d) / body_size(expected.landmarks2d)
+            assert np.median(np.linalg.norm(off, axis=1)) < 0.03
+            shifts.append(off[LIMB_LANDMARKS].mean(axis=0))
+    still.close()
+    follower.close()
+    assert np.abs(np.mean(shifts, axis=0)).max() < 0.008

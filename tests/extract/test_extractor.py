@@ -1,0 +1,219 @@
+"""The picture is asked in an upright crop; what comes back is in the frame's own camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tests.body.test_volume import SMALL, random_guide, small_network
+from tracker.body import BodyModel, load_body
+from tracker.body.body_state import BodyState
+from tracker.body.joint_limits import JointPrior
+from tracker.body.kinematics import LandmarkRig
+from tracker.body.volume import BodyVolume, VolumeConfig
+from tracker.config import load_config
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.crop import crop_transform, warp_crop
+from tracker.core.detection import LandmarkCrop
+from tracker.core.errors import InputError
+from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.landmark_observation import LandmarkObservation
+from tracker.core.person import Pose
+from tracker.detect import DetectConfig
+from tracker.detect.follow import NetworkFollower, Region
+from tracker.extract.extractor import WEIGHTS, PictureConfig, Pictures, PictureView
+from tracker.extract.feature_network import FeatureModel, input_sizes, output_sizes
+from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter
+from tracker.fit.volume_fitter import PoseBelief
+from tracker.initialise.landmark_start import initial_state
+from tracker.motion import PoseSampler
+from tracker.networks.body_network import BodyNetwork
+from tracker.networks.extractor import ExtractorConfig, LiveExtractor
+from tracker.networks.folded import FoldedExtractor
+from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.networks.resnet import ResNetConfig
+from tracker.synth.samples import Sample, SampleConfig, SampleFactory
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return load_body(None)
+
+
+@pytest.fixture(scope="module")
+def rig(body: BodyModel) -> LandmarkRig:
+    return LandmarkRig.from_body(body)
+
+
+@pytest.fixture(scope="module")
+def model(body: BodyModel, tmp_path_factory: pytest.TempPathFactory) -> FeatureModel:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    small_network(body).save(path, {})
+    return FeatureModel(small_network(body).eval(), path)
+
+
+@pytest.fixture(scope="module")
+def paper(body: BodyModel) -> FeatureModel:
+    torch.manual_seed(0)
+    config = replace(SMALL, extractor=ResNetConfig(base=8, decoder=(16, 16, 16), features=8))
+    network = BodyNetwork(config, BodyVolume.on(body, VolumeConfig(kernels=60, clutter=4)))
+    return FeatureModel(network.eval(), Path("never read"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", ["model", "paper"])
+def test_engines_compute_what_torch_computes(
+    name: str, count: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The ONNX file, with a fixed and with a free batch."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model: FeatureModel = request.getfixturevalue(name)
+    described = model.described(dynamic_batch=count > 1)
+    path = tmp_path / "picture.onnx"
+    model.export(path, dynamic_batch=count > 1)
+    rng = np.random.default_rng(0)
+    inputs = {name: rng.random((count, *size), dtype=np.float32) for name, size in input_sizes(model.network).items()}
+    inputs["crops"] = (255 * inputs["crops"]).astype(np.uint8)
+    inputs["cameras"] = np.tile(np.float32([400, 400, 128, 120]), (count, 1))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert {each.name for each in session.get_inputs()} == set(inputs)
+    found = session.run(None, inputs)
+    with torch.no_grad():
+        truth = described.module()(*(torch.from_numpy(value) for value in inputs.values()))
+    for name, value, expected in zip(output_sizes(8), found, truth, strict=True):
+        assert value.shape == (count, *output_sizes(8)[name])
+        scale = max(float(expected.abs().max()), 1.0)
+        np.testing.assert_allclose(value, expected.numpy(), atol=1e-4 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("config", [replace(SMALL.extractor, stem=0), replace(SMALL.extractor, guided=False)])
+def test_folded_is_the_same_function(config: ExtractorConfig) -> None:
+    torch.manual_seed(1)
+    extractor = LiveExtractor(config)
+    guide = random_guide(2)
+    with torch.no_grad():
+        for _ in range(3):  # so that the normalisations have something to undo
+            extractor(torch.rand(2, 3, SIDE, SIDE), {name: 3 * each + 1 for name, each in guide.items()})
+        crops = torch.rand(2, 3, SIDE, SIDE)
+        whole, folded = extractor.eval()(crops, guide), FoldedExtractor(extractor)(crops, guide)
+    assert whole.trunk.std() > 0.01
+    torch.testing.assert_close(folded.trunk, whole.trunk, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(folded.features, whole.features, atol=2e-5, rtol=1e-5)
+
+
+def test_a_belief_says_the_same_in_a_turned_camera(rig: LandmarkRig) -> None:
+    rng = np.random.default_rng(2)
+    theta = rng.normal(0, 0.4, (24, 3))
+    state = BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), rng.normal(size=10), np.array([0.2, -0.1, 3])))
+    half = rng.normal(size=(85, 85))
+    belief = PoseBelief(state, half @ half.T)
+    roll = matrix_from_axis_angle(np.array([0, 0, 1.1]))
+    turned = PictureView.turned_belief(rig, belief, roll)
+
+    step = 1e-4 * rng.normal(size=85)
+    moved = state.moved(step)
+    seen = moved.turned(roll, rig.root_at_rest(moved.betas))
+    change = np.concatenate([step[:72], step[72:82], seen.transl - turned.state.transl])
+    assert change @ turned.precision @ change == pytest.approx(step @ belief.precision @ step, rel=1e-6)
+    # and the body stands in the same place, seen from the turned camera
+    before = rig.pose(moved.rotations, moved.betas).joints + moved.transl
+    after = rig.pose(seen.rotations, seen.betas).joints + seen.transl
+    np.testing.assert_allclose(after, before @ roll.T, atol=1e-9)
+
+
+class TestShippedWeights:
+    """What ships, on people that it has not seen, in a frame that lies on its side."""
+
+    @pytest.fixture(scope="class")
+    def sample(self, body: BodyModel) -> Sample:
+        config = SampleConfig(split="held_out", occluded=0.0, webcam=0.0, outfits=1, backgrounds=1, lens=0.3)
+        return SampleFactory(config, body, PoseSampler(None)).sample(4)
+
+    @pytest.fixture(scope="class")
+    def pictures(self, body: BodyModel, rig: LandmarkRig) -> Iterator[Pictures]:
+        pytest.importorskip("mediapipe")
+        pictures = Pictures(body, rig, PictureConfig(threads=1))
+        yield pictures
+        pictures.close()
+
+    @pytest.fixture(scope="class")
+    def follower(self) -> Iterator[NetworkFollower]:
+        pytest.importorskip("mediapipe")
+        follower = NetworkFollower(DetectConfig(features=tuple(FEATURES)))
+        yield follower
+        follower.close()
+
+    @pytest.mark.slow
+    def test_a_turned_frame_gives_the_turned_pose(
+        self, rig: LandmarkRig, pictures: Pictures, follower: NetworkFollower, sample: Sample
+    ) -> None:
+        k = sample.camera_matrix
+        camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        points = rig.pose_from_theta(np.asarray(sample.theta).reshape(24, 3), sample.betas).points + sample.transl
+        upright = pictures.view(look(follower, sample.image, camera.project(points)), camera)
+        # the same picture, a quarter turned
+        quarter = crop_transform(np.array([0.0, 0, SIDE, SIDE]), SIDE, SIDE, np.pi / 2)
+        side_camera, roll = camera.turned_crop(quarter, SIDE)
+        side_image = warp_crop(sample.image, quarter, SIDE, SIDE)
+        lying = pictures.view(look(follower, side_image, side_camera.project(points @ roll.T)), side_camera)
+        one, other = upright.proposal(), lying.proposal()
+        back = other.turned(roll.T, rig.root_at_rest(other.betas))
+        joints = [rig.pose(each.rotations, each.betas).joints + each.transl for each in (one, back)]
+        assert np.linalg.norm(joints[0] - joints[1], axis=1).mean() < 0.05
+
+    @pytest.mark.slow
+    def test_the_picture_does_not_spoil_a_landmark_fit(
+        self, rig: LandmarkRig, pictures: Pictures, follower: NetworkFollower, sample: Sample
+    ) -> None:
+        k = sample.camera_matrix
+        camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        theta = np.asarray(sample.theta).reshape(24, 3)
+        truth = rig.pose_from_theta(theta, sample.betas)
+        pixels = camera.project(truth.points + sample.transl)
+        noise = np.random.default_rng(0).normal(size=(33, 2))
+        seen = LandmarkObservation(
+            camera, pixels + 2 * noise, truth.points - truth.points[[23, 24]].mean(0), np.ones(33)
+        )
+        fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig())
+        found = fitter.fit(seen, Belief.stranger(), initial_state(rig, seen, np.zeros(10)), 30)
+        view = pictures.view(look(follower, sample.image, pixels), camera)
+        refined = view.refine(found)
+        assert refined.support is not None
+        assert refined.support.shape == (24,)
+        assert view.cost(refined.state) < view.cost(found.state)
+        away = refined.posed.joints - found.posed.joints
+        assert np.linalg.norm(away - away[0], axis=1).mean() < 0.05
+        far = replace(found.state, transl=found.state.transl + np.array([1.0, 0, 0]))
+        assert view.cost(far) > view.cost(found.state)
+
+    def test_weights_say_where_they_come_from(self) -> None:
+        from tracker.core.tensor_file import load_tensors
+
+        _, metadata = load_tensors(WEIGHTS, "weights")
+        assert {"network", "volume", "body", "data", "commit", "made"} <= set(metadata)
+        assert WEIGHTS.stat().st_size < 30e6
+
+
+def look(follower: NetworkFollower, image: NDArray[np.uint8], landmarks: Array) -> LandmarkCrop:
+    """What the landmark network sees where these landmarks are."""
+    (found,) = follower.follow(image, [Region.around(landmarks)])
+    return found.look
+
+
+def test_missing_weights_are_named(body: BodyModel, rig: LandmarkRig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.safetensors"):
+        Pictures(body, rig, PictureConfig(weights=tmp_path / "none.safetensors"))
+
+
+def test_configurations_differ_in_what_they_ask_of_the_picture() -> None:
+    steps = {name: load_config(name).picture.fit.steps for name in ("live", "accurate", "paper")}
+    assert 0 < steps["live"] < steps["accurate"] < steps["paper"] == 80
+    assert not load_config("fast").picture.enabled

@@ -1,0 +1,162 @@
+"""One person over time: carried through hidden frames, swapped sides and detector failures; one shape for the track."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.fit.test_landmark_fitter import CAMERA, Truth, mpjpe, observe, upright
+from tracker.body import load_body
+from tracker.body.joint_limits import JointPrior
+from tracker.body.keypoints import smpl_index
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.landmark_observation import LandmarkObservation
+from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
+from tracker.fit.person_fitter import PersonFitter, PoseMotion, ShapeMemory, TrackConfig
+from tracker.initialise.landmark_start import mirrored
+from tracker.initialise.motion_predictor import MotionPredictor
+
+PREDICTOR = MotionPredictor.load()
+
+
+@pytest.fixture(scope="module")
+def fitter() -> LandmarkFitter:
+    return LandmarkFitter(LandmarkRig.from_body(load_body(None)), JointPrior.anatomical(), FitConfig())
+
+
+def waving(fitter: LandmarkFitter, time: float, noise: float = 0.004) -> Truth:
+    """Somebody who waves with the right arm and shifts a little."""
+    theta = np.zeros((24, 3))
+    theta[smpl_index("left_shoulder"), 2] = -1.2
+    theta[smpl_index("right_shoulder"), 2] = -0.6
+    theta[smpl_index("right_elbow"), 1] = 1.2 + 0.5 * np.sin(4 * time)
+    betas = np.zeros(10)
+    betas[0] = 1.0
+    transl = np.array([0.3 * np.sin(time), 0.0, 3.5 + 0.2 * np.sin(0.7 * time)])
+    return observe(fitter, upright(theta, 0.2), betas, transl, noise)
+
+
+def run(track: PersonFitter, fitter: LandmarkFitter, times: np.ndarray) -> list[float]:
+    errors = []
+    for time in times:
+        truth = waving(fitter, float(time))
+        result = track.update(float(time), truth.seen)
+        errors.append(mpjpe(result.posed.joints, truth.joints))
+    return errors
+
+
+@pytest.mark.parametrize("rate", [5.0, 30.0])
+def test_follows_a_motion_at_any_frame_rate(fitter: LandmarkFitter, rate: float) -> None:
+    errors = run(PersonFitter(fitter, TrackConfig(), PREDICTOR), fitter, np.arange(0, 2, 1 / rate))
+    assert max(errors) < 60.0
+    assert np.median(errors[len(errors) // 2 :]) < 35.0
+
+
+def test_swapped_sides_for_a_moment_are_swapped_back(fitter: LandmarkFitter) -> None:
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+    run(track, fitter, np.arange(0, 1, 1 / 30))
+    for time in np.arange(1.0, 1.3, 1 / 30):
+        truth = waving(fitter, float(time))
+        result = track.update(float(time), mirrored(truth.seen))
+        assert mpjpe(result.posed.joints, truth.joints) < 60.0
+
+
+def test_sides_that_stay_exchanged_are_believed_in_the_end(fitter: LandmarkFitter) -> None:
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+    run(track, fitter, np.arange(0, 0.5, 1 / 30))
+    for time in np.arange(0.5, 2.0, 1 / 30):
+        result = track.update(float(time), mirrored(waving(fitter, float(time)).seen))
+    left, right = (result.posed.joints[smpl_index(f"{side}_shoulder"), 0] for side in ("left", "right"))
+    assert left < right, "the landmarks have said so for longer than any slip lasts"
+
+
+def test_recovers_after_a_jump(fitter: LandmarkFitter) -> None:
+    """A cut in the film: the same person elsewhere, facing the other way."""
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+    run(track, fitter, np.arange(0, 1, 1 / 30))
+    after = observe(fitter, upright(np.zeros((24, 3)), 3.0), np.zeros(10), np.array([-0.8, 0.0, 5.0]), 0.004)
+    for i in range(3):
+        result = track.update(1.0 + i / 30, after.seen)
+    assert mpjpe(result.posed.joints, after.joints) < 60.0
+    assert result.state.transl[2] == pytest.approx(5.0, abs=0.5)
+
+
+def test_a_limb_that_comes_out_of_hiding_in_a_wrong_pose_is_freed(fitter: LandmarkFitter) -> None:
+    """Behind something the arm was guessed to be where no step downhill leads back from."""
+
+    def wrist_after(config: TrackConfig) -> float:
+        track = PersonFitter(fitter, config, PREDICTOR)
+        run(track, fitter, np.arange(0, 1, 1 / 30))
+        assert track.motion is not None
+        wrong = track.motion.state.rotations.copy()
+        wrong[smpl_index("right_shoulder")] = matrix_from_axis_angle(np.array([0.4, -2.6, 1.4]))
+        wrong[smpl_index("right_elbow")] = matrix_from_axis_angle(np.array([0.0, 2.4, 0.0]))
+        track.motion = PoseMotion.begin(1.0, replace(track.motion.state, rotations=wrong), PREDICTOR)
+        for time in (31 / 30, 32 / 30):
+            truth = waving(fitter, time)
+            found = track.update(time, truth.seen).posed.joints
+        wrist, pelvis = smpl_index("right_wrist"), 0
+        return float(np.linalg.norm((found - found[pelvis] - truth.joints + truth.joints[pelvis])[wrist]))
+
+    never_surprised = TrackConfig(surprise=1e9)
+    assert wrist_after(replace(never_surprised, missed=1e9)) > 0.3, "two frames do not lead out"
+    assert wrist_after(never_surprised) < 0.1
+
+
+def test_a_hidden_lower_body_is_carried(fitter: LandmarkFitter) -> None:
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+    run(track, fitter, np.arange(0, 1, 1 / 30))
+    rng = np.random.default_rng(0)
+    for time in np.arange(1.0, 2.0, 1 / 30):
+        truth = waving(fitter, float(time))
+        pixels, visibility = truth.seen.pixels.copy(), np.ones(33)
+        pixels[25:] += rng.normal(size=(8, 2)) * 60
+        visibility[25:] = 0.05
+        seen = LandmarkObservation(CAMERA, pixels, truth.seen.metric, visibility)
+        result = track.update(float(time), seen)
+        assert mpjpe(result.posed.joints, truth.joints) < 60.0
+
+
+def test_betas_settle_and_depth_does_not_drift(fitter: LandmarkFitter) -> None:
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+    depths, betas = [], []
+    for time in np.arange(0, 6, 1 / 10):
+        truth = waving(fitter, float(time))
+        result = track.update(float(time), truth.seen)
+        depths.append(result.state.transl[2] / truth.transl[2])
+        betas.append(result.state.betas)
+    assert np.ptp(depths[30:]) < 0.06, "the ratio to the true depth stays what it is"
+    assert np.abs(betas[-1] - betas[-11]).max() < 0.15
+
+
+def test_shape_memory_is_the_sum_of_what_frames_say() -> None:
+    """Two frames that each measure β₀ = 2 with precision 4, on top of a prior of precision 1 at 0: 16 / 9."""
+    memory = ShapeMemory()
+    information = np.zeros((10, 10))
+    information[0, 0] = 4.0
+    for _ in range(2):
+        fitted = np.linalg.solve(memory.precision + information, memory.weighted + information @ np.full(10, 2.0))
+        memory.learn(fitted, information, share=1.0)
+    assert memory.betas[0] == pytest.approx(16 / 9)
+    np.testing.assert_allclose(memory.betas[1:], 0.0, atol=1e-12)
+
+
+def test_a_motion_goes_on_for_a_while(fitter: LandmarkFitter) -> None:
+    """Somebody who walks to the side is a little farther on after a moment, and not out of the room after a minute."""
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+    for time in np.arange(0, 1, 1 / 30):
+        truth = observe(fitter, upright(np.zeros((24, 3)), 0.2), np.zeros(10), np.array([0.8 * time, 0, 3.5]), 0.002)
+        track.update(float(time), truth.seen)
+    assert track.motion is not None
+    last = track.motion.state.transl
+    assert 0.02 < (track.coast(track.motion.time + 0.1).transl - last)[0] < 0.16
+    assert np.linalg.norm(track.coast(track.motion.time + 60.0).transl - last) < 4.0
+    np.testing.assert_allclose(track.coast(track.motion.time).rotations, track.motion.state.rotations, atol=1e-12)
+
+
+def test_coasting_before_any_pose_is_our_own_bug(fitter: LandmarkFitter) -> None:
+    with pytest.raises(RuntimeError, match="no pose yet"):
+        PersonFitter(fitter, TrackConfig(), PREDICTOR).coast(0.0)

@@ -1,0 +1,150 @@
+"""The `track` job: one input from beginning to end into one folder of results.
+
+Decoding, finding people, looking at them, posing them and writing go on at once, each in a thread of its own, in order,
+nothing dropped; the overlay video is made by another process (`overlay/overlay_process.py`). Zero-phase smoothing looks
+both ways in time: the files are smoothed when the last frame has come, while the last pictures are drawn; pictures wait
+a second for that, which is as far as the filter sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from tqdm import tqdm
+
+from tracker.core.camera import Camera
+from tracker.core.frame import Frame
+from tracker.core.person import FrameRecord, TrackedFrame
+from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
+from tracker.export.files import OVERLAY_NAME
+from tracker.export.one_camera import OneCamera
+from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
+from tracker.overlay.overlay_video import OverlayVideoJob
+from tracker.pipeline import Found, Tracker
+from tracker.runtime.interrupt import Interrupt
+from tracker.runtime.worker import Worker, read_ahead
+from tracker.smooth.delayed_smoother import smoothed_frames
+from tracker.source import Clip, Source, open_source
+
+Smoothing = Literal["none", "causal", "offline"]
+
+
+@dataclass(frozen=True)
+class TrackJob:
+    """What is to be tracked, and what is to be left of it."""
+
+    spec: str
+    folder: Path
+    clip: Clip = field(default_factory=Clip)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    overlay: bool = True
+    smooth: Smoothing = "offline"
+    renderer: str = "raster"
+    """Among RENDERERS."""
+
+
+def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
+    """Runs a fresh tracker over the job's input and writes the job's folder.
+
+    Raises InputError or RunError as its parts do; whatever was finished by then is kept. Raises KeyboardInterrupt, with
+    everything so far saved, when the user asks to stop.
+    """
+    started = perf_counter()
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(job.spec, job.clip))
+        camera = tracker.config.camera.for_size(source.info.width, source.info.height)
+        rate = float(source.info.rate) if source.info.rate else None
+        context = RunContext(camera, tracker.body, rate)
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
+        writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
+        run = _Run(job, tracker, writer, camera)
+        with run.drawing(source) as drawing:
+            run.all_frames(source, interrupt, drawing)
+            if job.smooth == "offline":
+                records = list(writer.frames())
+                writer.replace_people(smoothed_frames(records, tracker.persons, camera, tracker.config.zero_phase))
+        summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
+        if interrupt.requested:
+            writer.close(summary)
+            raise KeyboardInterrupt
+        return writer.finish(summary)
+
+
+class _Run:
+    """One job under way."""
+
+    def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter, camera: Camera) -> None:
+        """camera: of the files."""
+        self._job, self._tracker, self._writer = job, tracker, writer
+        self.sizes = OneCamera(tracker.persons, camera)
+        self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
+
+    def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
+        """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
+        with Worker("write files", self._write) as writing:
+            for found in self._found(source, interrupt):
+                shown = TrackedFrame(found.frame, self._tracker.pose(found))
+                writing.put(shown)
+                if drawing is not None:
+                    drawing.put(shown)
+
+    def _write(self, frames: Iterator[TrackedFrame]) -> None:
+        for shown in frames:
+            people = self.sizes.of_files(shown.frame, shown.people)
+            self._writer.write(FrameRecord(shown.frame.index, shown.frame.time, people))
+
+    def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
+        """What run.json tells of the run."""
+        stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
+        return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
+
+    def _found(self, source: Source, interrupt: Interrupt) -> Iterator[Found]:
+        """The source's frames with those who were found in them, under a progress bar, until the user asks to stop."""
+        label = f"tracking {source.info.name}"
+        with (
+            tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
+            closing(read_ahead(self._timed(source), name="decode")) as frames,
+            closing(read_ahead(map(self._tracker.find, frames), name="find")) as located,
+            closing(read_ahead(map(self._tracker.look, located), name="look")) as everybody,
+        ):
+            for found in everybody:
+                yield found
+                bar.update()
+                if interrupt.requested:
+                    return
+
+    def _timed(self, source: Source) -> Iterator[Frame]:
+        before = perf_counter()
+        for frame in source:
+            self._stage_ms["read"].append(1e3 * (perf_counter() - before))
+            yield frame
+            before = perf_counter()
+
+    @contextmanager
+    def drawing(self, source: Source) -> Iterator[OverlayVideo | None]:
+        """Where frames are put to be drawn; None where nothing is. Whatever was put is in the video when the block is
+        left."""
+        if not self._job.overlay:
+            yield None
+            return
+        with overlay_video_of(self._film_job(source), source.expected_frames) as film:
+            yield film
+        self._stage_ms["draw"], self._stage_ms["write"] = film.times.draw_ms, film.times.write_ms
+
+    def _film_job(self, source: Source) -> OverlayVideoJob:
+        info, config = source.info, self._tracker.config
+        return OverlayVideoJob(
+            path=self._job.folder / OVERLAY_NAME,
+            size=(info.width, info.height),
+            rate=info.rate,
+            audio=info.path if info.has_audio else None,
+            renderer=self._job.renderer,
+            body=self._tracker.body,
+            cameras=config.camera,
+            smooth=config.zero_phase if self._job.smooth == "offline" else None,
+        )

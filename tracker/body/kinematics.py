@@ -1,0 +1,163 @@
+"""Points that a posed body carries: what fitting to landmarks needs of a body, without its mesh.
+
+Linear blend skinning is linear in the rest vertices, so a landmark that is a weighted mean of vertices needs only,
+for each bone, the weighted sum of the vertices that the bone moves. With bone i's world rotation R_i, rest joint J_i
+and posed joint P_i:
+
+    p_k = Σ_i R_i (A_ki − w_ki J_i) + w_ki P_i,     A_ki = Σ_v ρ_kv W_vi x_v(β),     w_ki = Σ_v ρ_kv W_vi
+
+where ρ is the landmark's regressor, W the blend weights and x_v(β) the rest vertices. Pose-dependent offsets
+(SMPL's posedirs, millimetres at landmarks) are left out. `kernels.landmarks` has the derivatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import landmarks
+from kernels.landmarks import CarriedPoints
+from tracker.body import BodyModel
+from tracker.body.keypoints import MEDIAPIPE_LANDMARKS, bone_points, landmark_index, landmark_offsets, smpl_index
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.geometry import matrix_from_axis_angle
+
+_REFERENCE_HEIGHT = 1.7
+"""m, the body height for which the landmarks' offsets are written."""
+_LEAST_WEIGHT = 1e-6
+"""A bone that moves less than this part of a landmark is left out."""
+
+
+@dataclass(frozen=True)
+class PosedPoints:
+    """Landmarks and joints of one pose, before `transl` is added."""
+
+    points: Array
+    """(n, 3) m."""
+    joints: Array
+    """(24, 3) m."""
+    rest_joints: Array
+    """(24, 3) m, of this shape in the T-pose."""
+    world_rotations: Array
+    """(24, 3, 3)"""
+
+
+@dataclass(frozen=True)
+class LandmarkRig:
+    """The MediaPipe landmarks of one body model as functions of its pose and shape.
+
+    Most landmarks hang on one bone and a few on two or three, so A and w are kept as their non-zero (landmark, bone)
+    pairs.
+    """
+
+    carried: CarriedPoints
+
+    @classmethod
+    def from_body(cls, body: BodyModel) -> LandmarkRig:
+        """The 33 landmarks in MediaPipe's order on this body."""
+        vertices = body.v_template.double().numpy()
+        shapedirs = body.shapedirs.double().numpy()
+        regressor = body.joint_regressor.double().numpy()
+        joints, joints_betas = regressor @ vertices, np.tensordot(regressor, shapedirs, axes=1)
+        rest, rest_betas, weights = _carried_by_bones(joints, joints_betas)
+
+        skin = [name for name in MEDIAPIPE_LANDMARKS if name not in bone_points()]
+        rows = [MEDIAPIPE_LANDMARKS.index(name) for name in skin]
+        rho = body.landmark_regressor(skin).double().numpy()
+        used = rho.any(axis=0)  # a few hundred of the body's vertices carry landmarks
+        rho, blend = rho[:, used], body.weights.double().numpy()[used]
+        rest[rows] = np.einsum("kv,vi,vc->kic", rho, blend, vertices[used], optimize=True)
+        rest_betas[rows] = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs[used], optimize=True)
+        weights[rows] = rho @ blend
+        offsets = landmark_offsets() * float(np.ptp(vertices[:, 1])) / _REFERENCE_HEIGHT
+        rest += weights[:, :, None] * offsets[:, None, :]
+
+        points, bones = np.nonzero(weights > _LEAST_WEIGHT)
+        kept = weights[points, bones]
+        return cls(
+            CarriedPoints(
+                rest[points, bones] - kept[:, None] * joints[bones],
+                rest_betas[points, bones] - kept[:, None, None] * joints_betas[bones],
+                kept,
+                bones.astype(np.int32),
+                points.astype(np.int32),
+                joints,
+                joints_betas,
+                np.array(body.parents, np.int32),
+            )
+        )
+
+    @property
+    def parents(self) -> NDArray[np.int32]:
+        """(24,): -1 for the pelvis."""
+        return self.carried.parents
+
+    @property
+    def root_slope(self) -> Array:
+        """(3, 10) m: how the pelvis's rest place moves with β."""
+        slope: Array = self.carried.joints_betas[0]
+        return slope
+
+    def root_at_rest(self, betas: Array) -> Array:
+        """(3,) m: the pelvis of this shape in the T-pose."""
+        place: Array = self.carried.joints[0] + self.root_slope @ betas
+        return place
+
+    def pose(self, rotations: Array, betas: Array) -> PosedPoints:
+        """rotations: (24, 3, 3) of each joint relative to its parent; betas: (10,)."""
+        turned, shape = (np.ascontiguousarray(value, np.float64) for value in (rotations, betas))
+        return PosedPoints(*landmarks.pose(self.carried, turned, shape))
+
+    def pose_from_theta(self, theta: Array, betas: Array) -> PosedPoints:
+        """theta: (24, 3) axis-angle."""
+        return self.pose(matrix_from_axis_angle(theta), betas)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A few hundred points spread over the skin: enough to say how far a posed body reaches in the picture."""
+
+    rest: Array
+    """(n, 3) m at β = 0."""
+    rest_betas: Array
+    """(n, 3, 10)."""
+    weights: Array
+    """(n, 24)."""
+
+    @cached_property
+    def parts(self) -> NDArray[np.integer]:
+        """(n,): the bone that moves each point most."""
+        return self.weights.argmax(axis=1)
+
+    @classmethod
+    def from_body(cls, body: BodyModel, count: int = 400) -> Outline:
+        every = slice(None, None, max(len(body.v_template) // count, 1))
+        return cls(
+            body.v_template[every].double().numpy(),
+            body.shapedirs[every].double().numpy(),
+            body.weights[every].double().numpy(),
+        )
+
+    def points(self, posed: PosedPoints, betas: Array) -> Array:
+        """(n, 3) m, before `transl` is added."""
+        rest = self.rest + self.rest_betas @ betas
+        offset = posed.joints - np.einsum("icd,id->ic", posed.world_rotations, posed.rest_joints)
+        blended = (self.weights @ posed.world_rotations.reshape(NUM_JOINTS, 9)).reshape(-1, 3, 3)
+        return np.einsum("ncd,nd->nc", blended, rest) + self.weights @ offset
+
+
+def _carried_by_bones(joints: Array, joints_betas: Array) -> tuple[Array, Array, Array]:
+    """A (33, 24, 3), its derivative (33, 24, 3, 10) and w (33, 24) of the landmarks near joints; zero for the
+    others."""
+    count = len(MEDIAPIPE_LANDMARKS)
+    rest, rest_betas = np.zeros((count, NUM_JOINTS, 3)), np.zeros((count, NUM_JOINTS, 3, NUM_BETAS))
+    weights = np.zeros((count, NUM_JOINTS))
+    for name, point in bone_points().items():
+        k, bone, joint = landmark_index(name), smpl_index(point.bone), smpl_index(point.joint)
+        rest[k, bone] = joints[joint]
+        rest_betas[k, bone] = joints_betas[joint]
+        weights[k, bone] = 1.0
+    return rest, rest_betas, weights

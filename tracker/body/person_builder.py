@@ -1,0 +1,50 @@
+"""From a pose to what is told of a person: their joints in space and in the picture, and the box around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tracker.body import BodyModel
+from tracker.body.kinematics import LandmarkRig, Outline
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+from tracker.core.geometry import place_on_rays
+from tracker.core.person import Person, Pose
+
+_NEAREST_Z = 0.01
+"""m: joints behind the camera are projected as if they were this far in front of it."""
+
+
+class PersonBuilder:
+    """Makes people of one body model."""
+
+    def __init__(self, body: BodyModel) -> None:
+        self.body, self.rig, self.outline = body, LandmarkRig.from_body(body), Outline.from_body(body)
+
+    def person(self, person_id: int, pose: Pose, camera: Camera, confidence: Array, nll: float) -> Person:
+        """confidence: (24,) of the joints; nll: the fit's cost."""
+        posed = self.rig.pose_from_theta(pose.theta, pose.betas)
+        joints3d = posed.joints + pose.transl
+        points = self.outline.points(posed, pose.betas) + pose.transl
+        in_front = points[points[:, 2] > _NEAREST_Z]
+        pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
+        bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
+        safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
+        return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
+
+    def posed(self, pose: Pose, camera: Camera, like: Person) -> Person:
+        """`like` in another pose: its joints and box anew, its identity, confidence and score kept."""
+        return self.person(like.person_id, pose, camera, like.joint_confidence, like.nll)
+
+    def seen_by(self, camera: Camera, people: Sequence[Person]) -> list[Person]:
+        """The same people with their joints and boxes in this camera's pixels."""
+        return [self.posed(person.pose, camera, person) for person in people]
+
+    def reshaped(self, pose: Pose, betas: Array) -> Pose:
+        """The pose with another shape (10,), moved so that the joints stay where the picture shows them."""
+        before = self.rig.pose_from_theta(pose.theta, pose.betas).joints + pose.transl
+        after = self.rig.pose_from_theta(pose.theta, betas).joints
+        return replace(pose, betas=betas, transl=place_on_rays(after[None], before[None])[0])

@@ -1,0 +1,582 @@
+"""The command line: `body-tracker COMMAND --help` (from a checkout `python run.py`) says what each command does.
+
+Exit status: 0 done, 2 the input is at fault, 1 a failure while running, 130 interrupted (everything so far is saved).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tracker.core.errors import InputError, RunError
+from tracker.runtime.blas import name_the_processor
+
+log = logging.getLogger("tracker")
+
+Options = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def options(*decorators: Options) -> Options:
+    """Several click options as one decorator."""
+    return lambda command: reduce(lambda done, option: option(done), reversed(decorators), command)
+
+
+COMMON = options(
+    click.option("--config", default="live", show_default=True, help="A name in configs/ or a YAML file."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+)
+CAMERA = options(
+    click.option("--focal", type=float, help="Focal length in pixels. Default: the picture's diagonal."),
+    click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
+    click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
+)
+BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body.")
+PEOPLE = options(
+    click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
+    BODY,
+)
+FORMAT = click.option(
+    "--format",
+    "formats",
+    default="npz,jsonl",
+    show_default=True,
+    help="What to write, separated by commas: npz, jsonl, bvh, glb, csv, trc.",
+)
+RENDERER = click.option(
+    "--renderer",
+    type=click.Choice(["raster", "pyrender"]),
+    default="raster",
+    show_default=True,
+    help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
+)
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Tracks people in video: SMPL pose, shape and place for every frame and person, and a mesh over the picture."""
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Results go to OUT/<name of the input>/.")
+@FORMAT
+@click.option("--no-overlay", is_flag=True, help="Do not draw overlay.mp4; about twice as fast.")
+@click.option("--start", type=float, help="Seconds into the input to start at.")
+@click.option("--end", type=float, help="Seconds into the input to stop at.")
+@click.option(
+    "--smooth",
+    type=click.Choice(["none", "causal", "offline"]),
+    default="offline",
+    show_default=True,
+    help="offline looks both ways in time, causal only back, as live does.",
+)
+@RENDERER
+@OVERWRITE
+@PEOPLE
+@CAMERA
+@COMMON
+def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> None:
+    """Track people in INPUTs: video files, pictures, folders of either, stream addresses.
+
+    \b
+    Writes for each INPUT, in OUT/<name>/:
+      overlay.mp4       the picture with the meshes over it
+      person_NNN.npz    SMPL parameters of each identity, as AMASS names them
+      frames.jsonl      one line a frame, readable while the run goes on
+      run.json          versions, settings, timings, warnings
+    """
+    from tracker.app.track import TrackJob
+    from tracker.app.track import track as run_track
+    from tracker.export import ExportConfig, output_folders, parse_formats
+    from tracker.overlay.overlay_process import ready_to_draw
+    from tracker.runtime.interrupt import deferred_interrupt
+    from tracker.source import Clip, expand_inputs
+
+    smooth = given["smooth"]
+    config = configured(given, {"causal_filter": smooth == "causal"})
+    clip, export = Clip(given["start"], given["end"]), ExportConfig(parse_formats(formats), given["overwrite"])
+    specs = expand_inputs(inputs)
+    with deferred_interrupt() as interrupt:
+        for spec, folder in zip(specs, output_folders(specs, out), strict=True):
+            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], smooth, given["renderer"])
+            with ready_to_draw() if job.overlay else nullcontext(), opened_tracker(config) as tracker:
+                result = run_track(job, tracker, interrupt)
+            click.echo(summary_line(spec, result))
+
+
+@cli.command()
+@click.option("--source", default="0", show_default=True, help="Camera number or device, stream address, or a file.")
+@click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
+@click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
+@click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
+@FORMAT
+@RENDERER
+@PEOPLE
+@CAMERA
+@COMMON
+def live(source: str, record: Path | None, headless: bool, web: int | None, **given: Any) -> None:
+    """Track a webcam live and draw the meshes over its picture.
+
+    Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
+    A recording holds the same files as `track` writes.
+    """
+    from tracker.app.live import LiveJob, LiveSession, open_screen
+    from tracker.export import ExportConfig, parse_formats
+    from tracker.runtime.interrupt import deferred_interrupt
+    from tracker.source import open_live_source
+
+    export = ExportConfig(parse_formats(given["formats"]))
+    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
+    config = configured(given, {"detect": {"punctual": False}})
+    with (
+        deferred_interrupt() as interrupt,
+        open_live_source(source) as opened,
+        opened_tracker(config) as tracker,
+        open_screen(headless, web) as screen,
+    ):
+        result = LiveSession(job, tracker, screen).run(opened, interrupt)
+    for recording in result.recordings:
+        click.echo(summary_line(source, recording))
+    click.echo(
+        f"{source}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
+        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)"
+    )
+    interrupt.check()
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=4.0), default=12.0, show_default=True, help="Length of the clip.")
+@OVERWRITE
+@COMMON
+def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
+    """Make a clip with known truth, track it like any video, print the errors.
+
+    The clip is the built-in body, dressed and lit, walking, waving and squatting, with a pillar in front for a while.
+    """
+    from tracker.app.demo import DemoJob, run_demo
+    from tracker.runtime.interrupt import deferred_interrupt
+
+    config = configured(given, {"causal_filter": False})
+    with deferred_interrupt() as interrupt:
+        click.echo(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
+
+
+@cli.command()
+@click.argument("config", metavar="CONFIG")
+@click.option("--motion", type=click.Path(path_type=Path), help="Motion files: a folder, .bvh, AMASS .npz, .tar.gz.")
+@click.option("--assets", type=click.Path(path_type=Path), help="Skins, clothes, backgrounds for synthetic people.")
+@click.option("--footage", type=click.Path(path_type=Path), help="Real clips of people, without labels.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Annotated pictures: COCO-EFT, Human3.6M, MPI-INF-3DHP, … as SPIN's .npz. Once a file, each with --images.",
+)
+@click.option("--images", type=click.Path(path_type=Path), multiple=True, help="From where on --data names pictures.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the weights.  [default: out/train/CONFIG]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long, whole.")
+@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Processes making samples.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@OVERWRITE
+def train(config: str, device: str, **given: Any) -> None:
+    """Train one of the tracker's networks; CONFIG is a name in configs/train/ or a YAML file.
+
+    Writes OUT/<task>.safetensors; with --out tracker/weights it is the tracker's own. A long training leaves
+    checkpoints in OUT and goes on from them when it is started again. `torchrun --nproc-per-node N run.py train …`
+    trains a volume in N processes, one a GPU.
+    """
+    from tracker.training import TrainingJob, run_training
+
+    check_device(device)
+    report = run_training(TrainingJob.read(config, device, **given))
+    if report:
+        click.echo(report)
+
+
+@cli.group()
+def evaluate() -> None:
+    """Measure the tracker: errors on made-up or recorded people, in clear view and under occlusion."""
+
+
+EVALUATION = options(
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."),
+    click.option(
+        "--stride",
+        type=click.IntRange(min=1),
+        default=40,
+        show_default=True,
+        help="Pixels of a 224² crop between places of the sliding patch; the papers take 10.",
+    ),
+    click.option("--textures", type=click.Path(path_type=Path), help="Folder of pictures that occluders are made of."),
+    click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]"),
+    click.option(
+        "--compare", "others", type=click.Path(path_type=Path), multiple=True, help="Folder of an earlier run."
+    ),
+    OVERWRITE,
+)
+PROTOCOL = options(
+    click.option(
+        "--protocol", "protocols", multiple=True, help="Occlusion, beside the clean pictures; all for every one."
+    ),
+    click.option(
+        "--every",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Under stills' protocols every so many frames of a clip only.",
+    ),
+)
+
+
+@evaluate.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/evaluation/synthetic"), show_default=True)
+@click.option("--stills", type=click.IntRange(min=0), default=10, show_default=True, help="Number of still pictures.")
+@click.option("--clips", type=click.IntRange(min=0), default=3, show_default=True, help="Number of clips.")
+@click.option("--seconds", type=click.FloatRange(min=4.0), default=10.0, show_default=True, help="Length of a clip.")
+@click.option("--motion", type=click.Path(path_type=Path), help="People move as in these files; as `train` reads them.")
+@EVALUATION
+@BODY
+@COMMON
+def synthetic(**given: Any) -> None:
+    """Evaluate on made-up people with exact truth; needs no data.
+
+    \b
+    Stills and clips, in clear view and under every occlusion protocol. Writes in OUT/:
+      report.html       tables, curves, best and worst cases
+      summary.json      every figure; summary.csv the same as a table
+      cases/            what the figures are made of; a run that was stopped goes on from there
+    """
+    from tracker.evaluation.cases import PictureSize, SyntheticSettings
+    from tracker.runtime.interrupt import deferred_interrupt
+
+    chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures", "motion")}
+    settings = SyntheticSettings(**chosen, size=PictureSize(seconds=given["seconds"]))
+    with deferred_interrupt() as interrupt:
+        click.echo(evaluation(given, given["out"]).synthetic(settings, interrupt))
+
+
+@evaluate.command()
+@click.argument("name", metavar="NAME")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Default: out/evaluation/NAME.")
+@PROTOCOL
+@click.option("--limit", type=click.IntRange(min=1), help="So many recordings only.")
+@click.option("--regressor", type=click.Path(path_type=Path), help="J_regressor_h36m.npy, for the papers' joints.")
+@click.option("--truth-bodies", type=click.Path(path_type=Path), help="Folder of SMPL_MALE.pkl and the like.")
+@click.option(
+    "--predicted", type=click.Path(path_type=Path), help="Judge the results of `track` in this folder instead."
+)
+@EVALUATION
+@PEOPLE
+@CAMERA
+@COMMON
+def dataset(name: str, path: Path, protocols: tuple[str, ...], **given: Any) -> None:
+    """Evaluate on a data set that you have: its NAME and the PATH it lies in. Writes what `synthetic` writes.
+
+    \b
+    Names:      3dpw 3dpw-occ 3doh50k h36m-p1 h36m-p2 mpi-inf-3dhp lsp spin-npz mmhuman3d
+                person-npz: a folder that `track` wrote; how far does occlusion move its answers?
+    Protocols:  patch-40 patch-80 bar circle rectangle: each frame by itself
+                limb pillar lower-half crossing: over time
+    """
+    from tracker.runtime.interrupt import deferred_interrupt
+
+    settings = recorded_settings(name, path, protocols, given)
+    with deferred_interrupt() as interrupt:
+        click.echo(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
+
+
+@evaluate.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Default: out/evaluation/<name of the video>.")
+@PROTOCOL
+@EVALUATION
+@PEOPLE
+@CAMERA
+@COMMON
+def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
+    """Put occluders into any VIDEO or picture and measure how far they move the tracker's answer.
+
+    Protocols are those of `dataset`. Writes what `synthetic` writes, and the answer on the clear picture in clear/.
+    """
+    from tracker.app.evaluate_clip import clear_answer
+    from tracker.runtime.interrupt import deferred_interrupt
+
+    out = given["out"] or Path("out/evaluation") / video.stem
+    with deferred_interrupt() as interrupt:
+        truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
+        settings = recorded_settings("person-npz", truth, protocols, given)
+        click.echo(evaluation(given, out).recorded(settings, interrupt))
+
+
+def recorded_settings(name: str, path: Path, protocols: tuple[str, ...], given: dict[str, Any]) -> Any:
+    """What is evaluated on recorded people, of a command's options those that it has."""
+    from tracker.evaluation.recorded import PROTOCOLS, RecordedSettings
+
+    wanted = PROTOCOLS if "all" in protocols else tuple(dict.fromkeys(each for each in protocols if each != "clean"))
+    names = ("seed", "stride", "every", "limit", "textures", "regressor", "truth_bodies", "predicted")
+    return RecordedSettings(name, path, wanted, **{each: given[each] for each in names if each in given})
+
+
+def evaluation_job(given: dict[str, Any], out: Path) -> Any:
+    """Where a command's results go, and how it is run: torch on one thread, as in the processes that it starts."""
+    import os
+
+    import torch
+
+    from tracker.evaluation.run import EvaluationJob
+
+    torch.set_num_threads(1)
+    return EvaluationJob(out, given["workers"] or os.cpu_count() or 1, given["overwrite"])
+
+
+def evaluation(given: dict[str, Any], out: Path) -> Any:
+    """The evaluation that a command's options ask for."""
+    from tracker.evaluation.benchmark import Evaluation
+
+    return Evaluation(evaluation_job(given, out), configured(given, {}), given["others"])
+
+
+@evaluate.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN RUN...")
+def compare(runs: tuple[Path, ...]) -> None:
+    """Put the figures of RUNs side by side, with the differences from the first."""
+    from tracker.evaluation.report import comparison, read_run
+
+    click.echo(comparison([read_run(run) for run in runs]))
+
+
+@cli.group()
+def body() -> None:
+    """Body models."""
+
+
+@body.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write; default: FILE with the suffix .npz.")
+@OVERWRITE
+def body_import(file: Path, out: Path | None, overwrite: bool) -> None:
+    """Turn an SMPL FILE (.pkl or .npz from its makers' site) into a safe .npz for --body.
+
+    The file is read without running anything that is in it.
+    """
+    from tracker.body import import_body
+
+    target = out or file.with_suffix(".safe.npz" if file.suffix == ".npz" else ".npz")
+    import_body(file, target, overwrite)
+    click.echo(f"{target}: use it with --body {target}")
+
+
+ENGINE = options(
+    click.option("--precision", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32"),
+    click.option("--outputs", help="Only these outputs of the network, separated by commas.  [default: all]"),
+    click.option("--max-batch", type=click.IntRange(min=1), default=4, show_default=True, help="For TensorRT."),
+    click.option("--compile", "compiled", is_flag=True, help="Have torch compile the network; takes a minute."),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: all cores]"),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+)
+
+
+@cli.group()
+def engine() -> None:
+    """What runs the networks: OpenVINO, ONNX Runtime, torch or TensorRT."""
+
+
+@engine.command("build")
+@click.argument("networks", nargs=-1, metavar="[NETWORK...]")
+@click.option("--backend", default="auto", show_default=True, help="auto, tensorrt, torch, openvino or onnxruntime.")
+@ENGINE
+def engine_build(networks: tuple[str, ...], backend: str, **given: Any) -> None:
+    """Make what an engine needs to run the NETWORKs on this machine; by default for all of them.
+
+    Only TensorRT has to be asked, once for each machine; for the others it is done at first use.
+    """
+    from tracker.app.engine_commands import build
+
+    for line in build(networks, backend, engine_options(given)):
+        click.echo(line)
+
+
+@engine.command("list")
+def engine_list() -> None:
+    """Say which engines are installed, what was built, and whether it fits this machine."""
+    from tracker.app.engine_commands import listing
+
+    for line in listing():
+        click.echo(line)
+
+
+@engine.command("check")
+@click.argument("network", default="landmarks")
+@click.option("--backend", "backends", multiple=True, help="Only this one; may be given several times.")
+@ENGINE
+def engine_check(network: str, backends: tuple[str, ...], **given: Any) -> None:
+    """Run NETWORK (default: landmarks) in every engine that is installed; compare outputs and time with torch."""
+    from tracker.app.engine_commands import check
+
+    differing = []
+    click.echo(f"{'engine':12} {'precision':10} {'ms':>7} {'error':>9}  of")
+    for found in check(network, backends, engine_options(given)):
+        click.echo(f"{found.backend:12} {found.precision:10} {found.median_ms:7.2f} {found.error:9.1e}  {found.worst}")
+        if not found.agrees:
+            differing.append(found.backend)
+    if differing:
+        raise RunError(f"{network}: {', '.join(differing)} differs too much from torch in {given['precision']}")
+
+
+@cli.group()
+def bench() -> None:
+    """Measurements of speed, written as JSON under benchmarks/results/."""
+
+
+@bench.command("engines")
+@click.option("--quick", is_flag=True, help="Fewer runs.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/engines.json.")
+def bench_engines(quick: bool, out: Path | None) -> None:
+    """Time every engine of this machine on the landmark network: outputs, batch sizes, threads, precisions."""
+    from benchmarks.engines import write_results
+
+    click.echo(f"written: {write_results(quick, out)}")
+
+
+@bench.command("kernels")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the C++ kernels. Default: as many as torch's.")
+@click.option("--quick", is_flag=True, help="The base sizes only, fewer runs.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/kernels_DEVICE.json."
+)
+def bench_kernels(threads: int | None, quick: bool, out: Path | None) -> None:
+    """Time every kernel in every implementation that this machine has, against plain torch."""
+    from benchmarks.kernels import write_results
+
+    click.echo(f"written: {write_results(threads, quick, out)}")
+
+
+@bench.command("pipeline")
+@click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option(
+    "--soak", type=click.FloatRange(min=0.0), default=0.0, metavar="MINUTES", help="Also run live for so long."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/pipeline.json.")
+def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | None) -> None:
+    """Time the whole tracker, as track and live run it, beside MediaPipe alone, on CLIP or one made up.
+
+    Sizes, numbers of people, configs and every engine of this machine; latency, processor time, memory, and where the
+    time goes.
+    """
+    from benchmarks.pipeline import PipelineJob, run_benchmark
+
+    click.echo(f"written: {run_benchmark(PipelineJob(clip, seconds, soak, out))}")
+
+
+@cli.command()
+@COMMON
+def info(**given: Any) -> None:
+    """Versions, device, body model and settings, for looking into problems."""
+    from tracker.body import load_body
+    from tracker.export.run_json import versions
+
+    config = configured(given, {})
+    model = load_body(config.body)
+    for name, version in versions().items():
+        click.echo(f"{name:24} {version}")
+    click.echo(f"{'body':24} {model.name}: {len(model.v_template)} vertices, {len(model.faces)} triangles")
+    click.echo(f"{'config':24} {config}")
+
+
+def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
+    """The configuration that a command's options ask for."""
+    from tracker.config import load_config
+
+    check_device(given["device"])
+    camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
+    detect = {"device": given["device"], **changes.get("detect", {})}
+    if given.get("max_people") is not None:
+        detect["max_people"] = given["max_people"]
+    chosen = {"body": given["body"]} if given.get("body") is not None else {}
+    return load_config(given["config"], {**changes, "camera": camera, "detect": detect, **chosen})
+
+
+def engine_options(given: dict[str, Any]) -> Any:
+    """What the options of the engine commands ask for."""
+    from engines import EngineOptions
+
+    check_device(given["device"])
+    outputs = tuple(given["outputs"].split(",")) if given["outputs"] else None
+    return EngineOptions(
+        threads=given["threads"],
+        precision=given["precision"],
+        device=given["device"],
+        outputs=outputs,
+        max_batch=given["max_batch"],
+        compiled=given["compiled"],
+    )
+
+
+def check_device(name: str) -> None:
+    """Raises InputError for a device that does not exist here."""
+    import re
+
+    import torch
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise InputError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: torch finds no CUDA device here; use --device cpu")
+
+
+def opened_tracker(config: Any) -> Any:
+    """A fresh tracker, in a process that is set for it."""
+    from tracker.pipeline import Tracker
+    from tracker.runtime.process import prepare_for_real_time
+
+    tracker = Tracker.open(config)
+    prepare_for_real_time()
+    return tracker
+
+
+def summary_line(spec: str, result: Any) -> str:
+    """One line on what a run has left."""
+    people = "1 person" if result.people == 1 else f"{result.people} people"
+    share = f"{result.frames_with_people} of {result.frames} frames"
+    return f"{spec}: {people} in {share} → {result.folder}{'' if result.people else ' (nobody was found)'}"
+
+
+def main() -> int:
+    """Runs the command line and turns every failure into one line and its exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    name_the_processor()
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else str(error))
+        return 2
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        return 2
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        return 2
+    except RunError as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("interrupted; everything so far is saved", err=True)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        log.debug("traceback", exc_info=True)
+        click.echo(f"error: {type(error).__name__}: {error}", err=True)
+        return 1
+    return 0

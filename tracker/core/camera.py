@@ -1,0 +1,170 @@
+"""Pinhole cameras: intrinsics, projection, and crops that keep their own exact intrinsics.
+
+OpenCV's frame: x right, y down, z forward. Pixel centres are at integers + 0.5, so that the picture spans
+[0, width] × [0, height] and its centre is (width/2, height/2). Everything in the project uses this convention;
+libraries that put pixel centres at integers are converted where they are called.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from tracker.core.arrays import Array
+from tracker.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics of a picture of a given size, no distortion."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fx) and math.isfinite(self.fy) and self.fx > 0 and self.fy > 0):
+            raise ValueError(f"Camera: expected positive focal lengths in pixels, got fx={self.fx}, fy={self.fy}")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"Camera: expected a size of at least 1×1 pixels, got {self.width}×{self.height}")
+
+    @classmethod
+    def default(cls, width: int, height: int) -> Camera:
+        """Unknown intrinsics: focal length √(W² + H²) px, principal point at the centre (CLIFF's convention)."""
+        return cls.from_focal(math.hypot(width, height), width, height)
+
+    @classmethod
+    def from_focal(cls, focal: float, width: int, height: int) -> Camera:
+        """Focal length in pixels of this picture, principal point at the centre."""
+        return cls(focal, focal, width / 2, height / 2, width, height)
+
+    @classmethod
+    def from_fov(cls, fov_degrees: float, width: int, height: int) -> Camera:
+        """Diagonal field of view in degrees, the figure that camera makers print."""
+        if not 0 < fov_degrees < 180:
+            raise ValueError(f"fov: expected degrees between 0 and 180, got {fov_degrees}")
+        return cls.from_focal(math.hypot(width, height) / 2 / math.tan(math.radians(fov_degrees) / 2), width, height)
+
+    @property
+    def matrix(self) -> Array:
+        """(3, 3) K, pixels."""
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    def project(self, points: Array) -> Array:
+        """(..., 3) m in the camera frame → (..., 2) px. Points at z ≤ 0 give meaningless pixels: test z first."""
+        z = points[..., 2:3]
+        return points[..., :2] / z * np.array([self.fx, self.fy]) + np.array([self.cx, self.cy])
+
+    def rays(self, pixels: Array) -> Array:
+        """(..., 2) px → (..., 3) directions with z = 1."""
+        xy = (pixels - np.array([self.cx, self.cy])) / np.array([self.fx, self.fy])
+        return np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
+
+    def crop(self, box: Array, width: int, height: int) -> Camera:
+        """The camera of this picture's region `box` (xyxy px, may reach outside), resized to width × height.
+
+        Projection with it lands on the same picture content exactly: no weak perspective is involved.
+        """
+        x0, y0, x1, y1 = (float(v) for v in box)
+        if not (x1 > x0 and y1 > y0):
+            raise ValueError(f"crop box: expected x1 > x0 and y1 > y0, got {(x0, y0, x1, y1)}")
+        sx, sy = width / (x1 - x0), height / (y1 - y0)
+        return Camera(self.fx * sx, self.fy * sy, (self.cx - x0) * sx, (self.cy - y0) * sy, width, height)
+
+    def turned_crop(self, T_frame_crop: Array, size: int) -> tuple[Camera, Array]:
+        """The camera of a square crop of size × size px that may be turned, and R_crop_camera (3, 3), its roll.
+
+        T_frame_crop: (2, 3), from pixels of the crop to pixels of this picture (`crop_transform`). Exact where fx = fy;
+        otherwise both are taken for their geometric mean within the crop.
+        """
+        linear = T_frame_crop[:, :2]
+        scale = math.sqrt(abs(float(np.linalg.det(linear))))
+        cx, cy = np.linalg.solve(linear, np.array([self.cx, self.cy]) - T_frame_crop[:, 2])
+        focal = math.sqrt(self.fx * self.fy) / scale
+        roll = np.eye(3)
+        roll[:2, :2] = linear.T / scale
+        return Camera(focal, focal, float(cx), float(cy), size, size), roll
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """What the user knows of the camera; at most one of the three."""
+
+    focal: float | None = None
+    """px of the picture as it comes."""
+    fov: float | None = None
+    """Diagonal field of view, degrees."""
+    intrinsics: Path | None = None
+    """A file with K: JSON or YAML {fx, fy, cx, cy, width, height}, or an .npz/.npy with a 3×3 `camera_matrix`."""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("focal", "fov", "intrinsics") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(f"camera: give one of --focal, --fov and --intrinsics, not {' and '.join(given)}")
+        if self.focal is not None and not (math.isfinite(self.focal) and self.focal > 0):
+            raise InputError(f"--focal {self.focal}: expected a positive number of pixels, such as 1500")
+        if self.fov is not None and not 0 < self.fov < 180:
+            raise InputError(f"--fov {self.fov}: expected degrees between 0 and 180, such as 75")
+
+    def for_size(self, width: int, height: int) -> Camera:
+        """The camera of a picture of this size. Raises InputError when the intrinsics file does not fit."""
+        if self.focal is not None:
+            return Camera.from_focal(self.focal, width, height)
+        if self.fov is not None:
+            return Camera.from_fov(self.fov, width, height)
+        if self.intrinsics is not None:
+            return _scaled(read_intrinsics(self.intrinsics), width, height)
+        return Camera.default(width, height)
+
+
+@lru_cache(maxsize=8)
+def read_intrinsics(path: Path) -> Camera:
+    """The camera that a file describes; without a size in the file, its principal point is taken as the middle.
+
+    Raises InputError naming the file and what is wrong in it.
+    """
+    try:
+        if path.suffix in (".npz", ".npy"):
+            loaded = np.load(path, allow_pickle=False)
+            values = dict(loaded) if path.suffix == ".npz" else {"camera_matrix": loaded}
+        else:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _camera_from_values(values)
+    except FileNotFoundError:
+        raise InputError(f"--intrinsics {path}: no such file") from None
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise InputError(
+            f"--intrinsics {path}: expected fx, fy, cx, cy (and width, height) in JSON or YAML, "
+            f"or an .npz with a 3×3 camera_matrix: {type(error).__name__} {error}"
+        ) from error
+
+
+def _camera_from_values(values: dict) -> Camera:
+    if "camera_matrix" in values:
+        k = np.asarray(values["camera_matrix"], dtype=float).reshape(3, 3)
+        fx, fy, cx, cy = k[0, 0], k[1, 1], k[0, 2], k[1, 2]
+        width, height = np.asarray(values.get("image_size", (round(2 * cx), round(2 * cy)))).reshape(2)
+    else:
+        fx, fy, cx, cy = (float(values[name]) for name in ("fx", "fy", "cx", "cy"))
+        width, height = values.get("width", round(2 * cx)), values.get("height", round(2 * cy))
+    return Camera(float(fx), float(fy), float(cx), float(cy), int(width), int(height))
+
+
+def _scaled(camera: Camera, width: int, height: int) -> Camera:
+    """The same camera at another resolution of the same shape."""
+    if (camera.width, camera.height) == (width, height):
+        return camera
+    if abs(camera.width / camera.height - width / height) > 0.01 * width / height:
+        raise InputError(
+            f"--intrinsics: they are for pictures of {camera.width}×{camera.height}, these are {width}×{height}, "
+            "of another shape; give the intrinsics of these pictures"
+        )
+    return camera.crop(np.array([0, 0, camera.width, camera.height]), width, height)

@@ -1,0 +1,58 @@
+"""A person as a landmark detector gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.core.arrays import NUM_LANDMARKS, Array, require_shape
+from tracker.core.mask import PlacedMask
+
+
+@dataclass(frozen=True)
+class LandmarkCrop:
+    """The crop in which the landmark network saw a person, and what it said besides the landmarks."""
+
+    image: NDArray[np.uint8]
+    """(256, 256, 3) RGB."""
+    T_frame_crop: Array
+    """(2, 3): pixels of the crop to pixels of the frame."""
+    maps: Mapping[str, NDArray[np.float32]]
+    """The network's outputs, with the inner maps that were asked for: `landmark_onnx.OUTPUTS`, channels last."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One person as a landmark detector sees them in one frame (MediaPipe's 33 points)."""
+
+    landmarks2d: Array
+    """(33, 2) px in the frame."""
+    landmarks3d: Array
+    """(33, 3) m, the hips' midpoint at the origin, axes along the camera's."""
+    visibility: Array
+    """(33,) in 0..1: how likely the point is in the picture and not hidden."""
+    mask: PlacedMask | None = None
+    """Where the person is; None when the detector does not say."""
+    look: LandmarkCrop | None = None
+    """None when it was not the landmark network alone that saw them."""
+
+    def __post_init__(self) -> None:
+        require_shape("Detection.landmarks2d", self.landmarks2d, (NUM_LANDMARKS, 2))
+        require_shape("Detection.landmarks3d", self.landmarks3d, (NUM_LANDMARKS, 3))
+        require_shape("Detection.visibility", self.visibility, (NUM_LANDMARKS,))
+
+    @property
+    def bbox(self) -> Array:
+        """(4,) xyxy px: the tight box of the landmarks."""
+        return np.concatenate([self.landmarks2d.min(axis=0), self.landmarks2d.max(axis=0)])
+
+
+@dataclass(frozen=True)
+class TrackedDetection:
+    """A detection that has been given an identity."""
+
+    person_id: int
+    detection: Detection

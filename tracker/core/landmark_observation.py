@@ -1,0 +1,30 @@
+"""One person's landmarks in one frame, with the camera that saw them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera
+
+
+@dataclass(frozen=True)
+class LandmarkObservation:
+    """One person's landmarks in one frame, ready for the fit."""
+
+    camera: Camera
+    pixels: Array
+    """(33, 2) px."""
+    metric: Array
+    """(33, 3) m, axes of a camera that looks straight at the person."""
+    visibility: Array
+    """(33,) 0..1."""
+
+    @property
+    def size(self) -> float:
+        """px: the larger side of the visible landmarks' box, at least 8."""
+        seen = self.pixels[self.visibility > 0.3]
+        points = seen if len(seen) >= 4 else self.pixels
+        return float(max(np.ptp(points, axis=0).max(), 8.0))

@@ -1,0 +1,81 @@
+"""What the tracker gives out: people with SMPL's parameters.
+
+Metres, radians, seconds, pixels. Camera frame: x right, y down, z forward (OpenCV).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array, require_shape
+from tracker.core.frame import Frame
+
+
+@dataclass(frozen=True)
+class Pose:
+    """SMPL's parameters for one person in one frame."""
+
+    global_orient: Array
+    """(3,) axis-angle, rad: from the body's frame to the camera's."""
+    body_pose: Array
+    """(69,) axis-angle, rad, joints 1..23 in SMPL's order."""
+    betas: Array
+    """(10,) shape coefficients of the body model in use."""
+    transl: Array
+    """(3,) m, camera frame; vertices = SMPL(pose, betas) + transl (as smplx)."""
+
+    def __post_init__(self) -> None:
+        require_shape("Pose.global_orient", self.global_orient, (3,))
+        require_shape("Pose.body_pose", self.body_pose, (3 * (NUM_JOINTS - 1),))
+        require_shape("Pose.betas", self.betas, (NUM_BETAS,))
+        require_shape("Pose.transl", self.transl, (3,))
+
+    @property
+    def theta(self) -> Array:
+        """(24, 3) axis-angle of all joints, global_orient first."""
+        return np.concatenate([self.global_orient, self.body_pose]).reshape(NUM_JOINTS, 3)
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person in one frame, as the tracker gives them out."""
+
+    person_id: int
+    pose: Pose
+    joints3d: Array
+    """(24, 3) m, camera frame."""
+    joints2d: Array
+    """(24, 2) px in the frame."""
+    joint_confidence: Array
+    """(24,) in 0..1: how far the image supports the joint; low where it is hidden."""
+    bbox: Array
+    """(4,) xyxy px."""
+    nll: float
+    """Negative log-likelihood of the fit, per observation: low is good."""
+
+    def __post_init__(self) -> None:
+        require_shape("Person.joints3d", self.joints3d, (NUM_JOINTS, 3))
+        require_shape("Person.joints2d", self.joints2d, (NUM_JOINTS, 2))
+        require_shape("Person.joint_confidence", self.joint_confidence, (NUM_JOINTS,))
+        require_shape("Person.bbox", self.bbox, (4,))
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """The people of one frame, without its picture."""
+
+    index: int
+    time: float
+    """s"""
+    people: Sequence[Person]
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """A frame that is ready to be drawn."""
+
+    frame: Frame
+    people: list[Person]

@@ -1,0 +1,65 @@
+"""How people are looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines import BACKENDS
+from tracker.core.errors import InputError
+from tracker.networks.landmark_network import FEATURES
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """How people are looked for. Confidences are in 0..1."""
+
+    max_people: int = 4
+    task_file: Path | None = None
+    """A MediaPipe pose landmarker bundle; None is the one made from the networks in MediaPipe's wheel."""
+    min_detection: float = 0.5
+    min_presence: float = 0.5
+    min_tracking: float = 0.5
+    second_looks: int = 2
+    """At most so many closer looks a time for tracked people whom the look at the whole frame did not find. What one
+    sees beside other people is confirmed by one more."""
+    look_seconds: float = 0.5
+    """The whole frame is looked at so often while all whom we know are followed; 0: every frame."""
+    look_delay: float = 0.2
+    """s of the video after which what was found takes effect, so that looking goes on beside the following; 0: at once,
+    and the following waits. Nobody waits for the search for somebody lost for more than a twentieth of a second."""
+    punctual: bool = True
+    """What was found takes effect exactly look_delay later, and is waited for: a file always gives the same result.
+    False: as soon as it is there, and no more than a quarter of the time is spent looking, as cameras need it."""
+    search_seconds: float = 0.5
+    """One piece of the frame is searched for people not known yet so often; infinity: never."""
+    engine: str = "auto"
+    """What runs the landmark network on people who are followed: auto, openvino, onnxruntime, torch or tensorrt."""
+    device: str = "auto"
+    """Where it runs: auto, cpu, cuda or cuda:N."""
+    features: tuple[str, ...] = ()
+    """The network's inner maps that later stages want, names of `landmark_network.FEATURES`."""
+    threads: int | None = 1
+    """Of the landmark network's engine, which is one of several stages at work at once; None leaves it to the engine,
+    which takes all cores."""
+
+    def __post_init__(self) -> None:
+        if self.max_people < 1:
+            raise InputError(f"max_people: expected 1 or more, got {self.max_people}")
+        for name in ("min_detection", "min_presence", "min_tracking"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name}: expected a confidence in 0..1, got {getattr(self, name)}")
+        if self.second_looks < 0:
+            raise InputError(f"second_looks: expected 0 or more, got {self.second_looks}")
+        for name in ("look_seconds", "look_delay"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}: expected 0 or more seconds, got {getattr(self, name)}")
+        if self.engine != "auto" and self.engine not in BACKENDS:
+            raise InputError(f"engine: expected auto, {', '.join(BACKENDS)}, got {self.engine}")
+        unknown = [name for name in self.features if name not in FEATURES]
+        if unknown:
+            raise InputError(f"features: expected names among {', '.join(FEATURES)}, got {', '.join(unknown)}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads: expected 1 or more, got {self.threads}")
+        if not self.search_seconds > 0:
+            raise InputError(f"search_seconds: expected a positive number of seconds, got {self.search_seconds}")

@@ -1,0 +1,79 @@
+"""What a run has observed so far, kept out of memory until the files are written from it."""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.core.person import FrameRecord
+from tracker.export.files import append_whole, write_error
+from tracker.export.sequence import OBSERVATION, observe, person_of
+
+
+class Recording:
+    """Frames in the order in which they came: 20 bytes each in memory, their people in an unnamed file on disk.
+
+    The system removes that file with the process, however it ends.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises RunError when the folder cannot hold the file."""
+        self._folder = folder
+        self._indices, self._times, self._counts = array("q"), array("d"), array("i")
+        self._in_memory: NDArray[np.void] | None = None
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
+        except OSError as error:
+            raise write_error(folder, error) from error
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @property
+    def times(self) -> Sequence[float]:
+        """s, of every frame."""
+        return self._times
+
+    @property
+    def frames_with_people(self) -> int:
+        return sum(count > 0 for count in self._counts)
+
+    def append(self, frame: FrameRecord) -> None:
+        """Raises RunError when the disk is full; the frame is then not part of the recording."""
+        rows = [observe(frame.index, frame.time, person) for person in frame.people]
+        append_whole(self._file, b"".join(row.tobytes() for row in rows), self._folder)
+        self._indices.append(frame.index)
+        self._times.append(frame.time)
+        self._counts.append(len(rows))
+
+    def observations(self) -> NDArray[np.void]:
+        """(n,) OBSERVATION of everybody, mapped from disk as long as they are there."""
+        if self._in_memory is not None:
+            return self._in_memory
+        count = sum(self._counts)
+        if count == 0:
+            return np.zeros(0, OBSERVATION)
+        return np.memmap(self._file, OBSERVATION, mode="r", shape=(count,))
+
+    def frames(self) -> Iterator[FrameRecord]:
+        """Everything that was appended, in float32."""
+        observations, start = self.observations(), 0
+        for index, time, count in zip(self._indices, self._times, self._counts, strict=True):
+            people = [person_of(row) for row in observations[start : start + count]]
+            yield FrameRecord(index, time, people)
+            start += count
+
+    def free_disk(self) -> None:
+        """Takes everything into memory and gives its disk space to the files to come; nothing can be appended then."""
+        if self._in_memory is None:
+            self._in_memory = np.array(self.observations())
+            self._file.close()
+
+    def close(self) -> None:
+        """Gives the disk space back; what is in memory stays."""
+        self._file.close()

@@ -1,0 +1,115 @@
+"""Extractor and head as one network for the engines: from a crop and the landmark network's maps of it to features and
+a first pose."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engines import Engine, EngineOptions, Network, TensorSpec, open_engine
+from engines.convert import export_onnx
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
+from tracker.core.errors import InputError
+from tracker.networks.body_network import BodyNetwork
+from tracker.networks.extractor import LiveExtractor
+from tracker.networks.folded import FoldedExtractor
+from tracker.networks.guide import MAP, SEEN, guide_name, guide_of
+from tracker.networks.heads import NUM_PARTS
+from tracker.networks.landmark_network import SIDE
+from tracker.networks.landmark_onnx import OUTPUTS, planes
+from tracker.runtime.cache import cache_folder
+
+_CROPS = {"crops": (SIDE, SIDE, 3), "cameras": (4,)}
+_BYTES = "crops"
+_FORMAT = 3
+"""Goes up when the exported file changes for the same networks, so that old files in caches are left alone."""
+
+
+def input_sizes(network: BodyNetwork) -> dict[str, tuple[int, ...]]:
+    """Name → size for one crop: the crop, its camera, and what the network reads of the landmark network's outputs."""
+    reads = {*network.extractor.reads, *network.head.reads}
+    return {**_CROPS, **{name: OUTPUTS[name] for name in SEEN if guide_name(name) in reads}}
+
+
+def output_sizes(features: int) -> dict[str, tuple[int, ...]]:
+    """Name → size for one crop; features: D."""
+    return {
+        "features": (MAP, MAP, features),
+        "rotations": (NUM_JOINTS, 3, 3),
+        "betas": (NUM_BETAS,),
+        "root": (3,),
+        "parts": (MAP, MAP, NUM_PARTS),
+    }
+
+
+class FeatureNetwork(nn.Module):
+    """A network with a tuple as its result, as ONNX has it; pictures and maps have their channels last."""
+
+    def __init__(self, network: BodyNetwork) -> None:
+        super().__init__()
+        extractor = network.extractor
+        self._extractor = FoldedExtractor(extractor) if isinstance(extractor, LiveExtractor) else extractor
+        self._head = network.head
+        self._names = [name for name in input_sizes(network) if name not in _CROPS]
+
+    def forward(self, crops: Tensor, cameras: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
+        """crops: (B, 256, 256, 3) RGB bytes; cameras: (B, 4) fx, fy, cx, cy px of the crops; maps: those
+        of `input_sizes`. Gives `output_sizes`."""
+        guide = guide_of(dict(zip(self._names, maps, strict=True)))
+        seen = self._extractor(planes(crops, cameras.dtype), guide)
+        first = self._head(seen.trunk, guide, cameras)
+        features, parts = (maps.permute(0, 2, 3, 1) for maps in (seen.features, first.parts))
+        return features, first.rotations, first.betas, first.root, parts
+
+
+@dataclass(frozen=True)
+class FeatureModel:
+    """The networks of one weights file."""
+
+    network: BodyNetwork
+    weights: Path
+
+    def described(self, dynamic_batch: bool = False) -> Network:
+        """For the engines."""
+        batch = None if dynamic_batch else 1
+        sizes = output_sizes(self.network.config.extractor.features)
+        return Network(
+            name="picture-batch" if dynamic_batch else "picture",
+            module=lambda: FeatureNetwork(self.network).eval(),
+            onnx=lambda: self._onnx(dynamic_batch),
+            inputs=tuple(
+                TensorSpec(name, (batch, *size), np.dtype(np.uint8 if name == _BYTES else np.float32))
+                for name, size in input_sizes(self.network).items()
+            ),
+            outputs=tuple(TensorSpec(name, (batch, *size), np.dtype(np.float32)) for name, size in sizes.items()),
+        )
+
+    def open(self, backend: str = "auto", options: EngineOptions | None = None) -> Engine:
+        """An engine for one crop at a time; `options.outputs` says what is wanted of `output_sizes`."""
+        return open_engine(self.described(), backend, options)
+
+    def _onnx(self, dynamic_batch: bool) -> Path:
+        """The ONNX file in the user's cache; made unless it is there. Raises InputError when it cannot be."""
+        digest = hashlib.sha256(self.weights.read_bytes()).hexdigest()[:16]
+        kind = "batch_n" if dynamic_batch else "batch_1"
+        target = cache_folder() / "networks" / f"picture-{digest}-v{_FORMAT}-{kind}.onnx"
+        if not target.is_file():
+            try:
+                self.export(target, dynamic_batch)
+            except OSError as error:
+                raise InputError(f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME") from None
+        return target
+
+    def export(self, target: Path, dynamic_batch: bool) -> None:
+        """Writes the network to an ONNX file. Raises OSError when it cannot be written."""
+        count = 2 if dynamic_batch else 1  # sizes of one in the example would be taken for sizes that always are one
+        sizes = input_sizes(self.network)
+        example = {name: torch.ones(count, *size) for name, size in sizes.items()}
+        example[_BYTES] = example[_BYTES].byte()
+        names = tuple(output_sizes(self.network.config.extractor.features))
+        export_onnx(FeatureNetwork(self.network).eval(), example, names, target, dynamic_batch)

@@ -1,0 +1,233 @@
+"""Fitting the body to what was seen in one frame: Levenberg–Marquardt over pose, shape and position.
+
+The unknowns are the 24 joint rotations, β and transl. They explain, in the full picture's perspective and all at once,
+
+- the landmarks in pixels, by confidence;
+- the landmarks in metres, up to scale and position (the detector's axes are those of a camera that looks straight at
+  the person, so they are turned by the angle at which this camera sees the person);
+- what joints can do (`body/joint_limits.py`), what poses people take (`fit/pose_prior.py`), what the track knows of the
+  shape, and where the motion was heading;
+- for joints that are not seen, what the trained inverse kinematics makes of the others
+  (`initialise/inverse_kinematics.py`).
+
+Rotations are updated as R ← R exp(δ), so there is no gimbal and no wrapped angle. The derivatives are analytic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kernels import landmark_fit
+from kernels.landmark_fit import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
+from kernels.landmarks import BodyPlace, LandmarkView, RotationPull
+from tracker.body.body_state import BodyState
+from tracker.body.joint_limits import JointPrior
+from tracker.body.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_depth_factors, landmark_to_turn_matrix
+from tracker.body.kinematics import LandmarkRig, PosedPoints
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.landmark_observation import LandmarkObservation
+from tracker.fit.pose_prior import PosePrior
+from tracker.initialise.inverse_kinematics import PoseGuess
+
+_ROTATION = slice(0, 3 * NUM_JOINTS)
+_BETAS = slice(_ROTATION.stop, _ROTATION.stop + NUM_BETAS)
+_TRANSL = slice(_BETAS.stop, _BETAS.stop + 3)
+_SIZE = _TRANSL.stop
+
+_HABIT_LASTS = 7
+"""Iterations after which the trained prior is linearised anew: a warm start's few need it once."""
+_NEAREST_Z = 0.1
+"""m: a point closer to the camera's plane than this has no usable projection."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Standard deviations of the observations, and how long to iterate."""
+
+    pixel_spread: float = 0.009
+    """2D landmarks, as a fraction of the person's size in the picture."""
+    lateral_spread: float = 0.12
+    """m, 3D landmarks after alignment, across the line of sight; the pixels say the same more exactly."""
+    depth_spread: float = 0.14
+    """m, along the line of sight, at the hips; `landmark_depth_factors` has it grow towards hands and feet."""
+    outlier: float = 3.0
+    """Standard deviations beyond which an observation loses its pull (Geman–McClure)."""
+    hidden_weight: float = 0.1
+    """What the detector's 3D guess at a hidden landmark counts, against 1 for a visible one."""
+    guess_weight: float = 1.0
+    """What the guessed rotation of a joint that is not seen at all counts, against its own standard deviation."""
+    guess_seen: float = 0.3
+    """Share of that for a joint that is seen: its landmarks have had their say."""
+    guess_seconds: float = 0.3
+    """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
+    prior_weight: float = 1.5
+    """Of the joints' ranges."""
+    regressed_spread: float = 0.15
+    """rad: how far off the rotations are that the networks regress from the picture."""
+    latent_weight: float = 0.3
+    """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
+    turn_rate: float = 1.0
+    """rad/√s: how far a joint wanders from its predicted rotation."""
+    move_rate: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """m/√s: how far the body wanders from its predicted position, x, y, z of the camera."""
+    first_iterations: int = 30
+    iterations: int = 6
+    guessed_iterations: int = 4
+    """From a guess of the trained inverse kinematics: more only follow the landmarks' errors."""
+    tolerance: float = 1e-3
+    """Relative fall of the cost below which iterating stops."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is known before looking: the shape, and (while a track lasts) where the motion was heading."""
+
+    betas: Array
+    betas_precision: Array
+    """(10, 10)."""
+    state: BodyState | None = None
+    """The predicted pose; None at the beginning of a track."""
+    seconds: float = 0.0
+    """Since the pose that the prediction starts from."""
+    guess: PoseGuess | None = None
+    """What the trained inverse kinematics makes of the landmarks."""
+    regressed: Array | None = None
+    """(24, 3, 3) rotations that the networks regress from the picture; None when it was not asked."""
+
+    @classmethod
+    def stranger(cls) -> Belief:
+        """Nothing but that shapes are spread as the body model says: β ~ N(0, I)."""
+        return cls(np.zeros(NUM_BETAS), np.eye(NUM_BETAS))
+
+
+@dataclass(frozen=True)
+class LandmarkFit:
+    state: BodyState
+    cost: float
+    """½ Σ of the robust squared residuals."""
+    start_cost: float
+    """The cost that the fit started from."""
+    posed: PosedPoints
+    residual: Array
+    """(33,) distance of each landmark in the picture, in standard deviations."""
+    betas_information: Array
+    """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
+    precision: Array
+    """(85, 85) Gauss–Newton matrix of everything that was known: rotations in each joint's own frame, β, transl."""
+    support: Array | None = None
+    """(24,) 0..1: how far the picture itself shows each joint's part of the body; None when it was not asked."""
+
+
+def turn_spread_of_joints() -> Array:
+    """(24,) how freely each joint moves against the freest: the trunk is slower than hands and feet."""
+    slow = {"pelvis": 0.6, "spine1": 0.3, "spine2": 0.3, "spine3": 0.3, "neck": 0.6, "head": 0.6}
+    slow |= {f"{side}_collar": 0.4 for side in ("left", "right")}
+    slow |= {f"{side}_{name}": 0.3 for side in ("left", "right") for name in ("foot", "hand")}
+    return np.array([slow.get(name, 1.0) for name in SMPL_JOINTS])
+
+
+class LandmarkFitter:
+    """Fits one body model to landmarks. poses: the trained prior; without it only the joints' ranges hold."""
+
+    def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig, poses: PosePrior | None = None) -> None:
+        self.rig, self.config, self._poses = rig, config, poses
+        self._last_habit: LinearPull | None = None
+        self._pulls: tuple[RotationPull, ...] = prior.pulls(config.prior_weight)
+        self._turn_spread, self._turn_evidence = turn_spread_of_joints(), landmark_to_turn_matrix()
+        lateral = np.full(len(MEDIAPIPE_LANDMARKS), config.lateral_spread)
+        self._metric_spread = np.stack([lateral, lateral, config.depth_spread * landmark_depth_factors()], axis=1)
+
+    def fit(self, seen: LandmarkObservation, belief: Belief, start: BodyState, iterations: int) -> LandmarkFit:
+        """Levenberg–Marquardt from `start`; the cost only falls while the trained prior keeps its linearisation."""
+        problem, left = self._problem(seen, belief, start), iterations
+        found = landmark_fit.fit(problem, _place(start), Patience(min(left, _HABIT_LASTS - 1), self.config.tolerance))
+        cost_at_start = found.cost_at_start
+        left -= _HABIT_LASTS - 1
+        while left > 0 and not found.settled:
+            problem = replace(problem, habit=self._habit(found.place.rotations))
+            patience = Patience(min(left, _HABIT_LASTS), self.config.tolerance, found.damping)
+            found = landmark_fit.fit(problem, found.place, patience)
+            left -= _HABIT_LASTS
+        return self._result(found, belief, cost_at_start)
+
+    def hidden(self, seen: LandmarkObservation) -> Array:
+        """(24,) 0..1: how little is seen of how each joint is turned."""
+        share: Array = 1.0 - self._turn_evidence @ seen.visibility
+        return share
+
+    def score(self, seen: LandmarkObservation, belief: Belief, state: BodyState) -> float:
+        """The cost of a state as it is."""
+        return landmark_fit.fit(self._problem(seen, belief, state), _place(state), Patience(0, 0.0)).system.cost
+
+    def _habit(self, rotations: Array) -> LinearPull | None:
+        """The trained prior, √w μ, linear in how far the joints have turned from (24, 3, 3)."""
+        if self._poses is None:
+            return None
+        if self._last_habit is not None and self._last_habit.rotations is rotations:
+            return self._last_habit  # one prediction is often asked twice
+        code, by_turn = self._poses.latent_residuals(rotations)
+        root = np.sqrt(self.config.latent_weight)
+        habit = LinearPull(np.ascontiguousarray(rotations), root * code, root * by_turn.reshape(len(code), -1))
+        self._last_habit = habit
+        return habit
+
+    def _problem(self, seen: LandmarkObservation, belief: Belief, start: BodyState) -> PoseProblem:
+        pulls = self._pulls
+        if belief.guess is not None:
+            pulls = (*pulls, self._guess_pull(seen, belief, belief.guess.rotations, belief.guess.spread))
+        if belief.regressed is not None:
+            spread = np.full(NUM_JOINTS, self.config.regressed_spread)
+            pulls = (*pulls, self._guess_pull(seen, belief, belief.regressed, spread))
+        place = Gaussian(np.zeros(3), np.zeros((3, 3)))
+        if belief.state is not None:
+            spread = np.sqrt(max(belief.seconds, 1e-3))
+            motion = _drawn_to(belief.state.rotations, 1 / (self.config.turn_rate * spread * self._turn_spread))
+            rate = spread * np.array(self.config.move_rate)
+            pulls, place = (*pulls, motion), Gaussian(belief.state.transl.copy(), np.diag(1 / rate**2))
+        betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
+        return PoseProblem(self.rig.carried, self._view(seen), pulls, self._habit(start.rotations), betas, place)
+
+    def _guess_pull(self, seen: LandmarkObservation, belief: Belief, rotations: Array, spread: Array) -> RotationPull:
+        """The less a joint is seen, the more it follows the guess. rotations: (24, 3, 3), spread: (24,) rad."""
+        config, hidden = self.config, self.hidden(seen)
+        weight = config.guess_weight * (config.guess_seen + (1 - config.guess_seen) * hidden)
+        if belief.state is not None:
+            weight *= min(belief.seconds / config.guess_seconds, 1.0)
+        return _drawn_to(rotations, np.sqrt(weight) / spread)
+
+    def _view(self, seen: LandmarkObservation) -> LandmarkView:
+        """The observation with its standard deviations."""
+        floor, camera = self.config.hidden_weight, seen.camera
+        return LandmarkView(
+            (camera.fx, camera.fy, camera.cx, camera.cy),
+            np.ascontiguousarray(seen.pixels, np.float64),
+            np.ascontiguousarray(seen.metric, np.float64),
+            seen.visibility / (self.config.pixel_spread * seen.size),
+            floor + (1 - floor) * seen.visibility,
+            self._metric_spread,
+            self.config.outlier,
+            _NEAREST_Z,
+        )
+
+    def _result(self, found: PoseFit, belief: Belief, cost_at_start: float) -> LandmarkFit:
+        others, system, place = np.r_[_ROTATION, _TRANSL], found.system, found.place
+        matrix = system.matrix + 1e-9 * np.eye(_SIZE)
+        cross = matrix[np.ix_(others, np.arange(_BETAS.start, _BETAS.stop))]
+        schur = matrix[_BETAS, _BETAS] - cross.T @ np.linalg.solve(matrix[np.ix_(others, others)], cross)
+        information = schur - belief.betas_precision
+        posed = PosedPoints(system.points, system.joints, system.rest_joints, system.world_rotations)
+        residual = np.linalg.norm(system.pixel_residual, axis=1)
+        state = BodyState(place.rotations, place.betas, place.transl)
+        return LandmarkFit(state, system.cost, cost_at_start, posed, residual, information, matrix)
+
+
+def _place(state: BodyState) -> BodyPlace:
+    return BodyPlace(*(np.ascontiguousarray(value) for value in (state.rotations, state.betas, state.transl)))
+
+
+def _drawn_to(rotations: Array, slope: Array) -> RotationPull:
+    """Gaussians around rotations (24, 3, 3). slope: (24,) 1/rad."""
+    still = np.zeros((NUM_JOINTS, 3))
+    return RotationPull(np.ascontiguousarray(rotations), still, still, np.repeat(slope[:, None], 3, axis=1))

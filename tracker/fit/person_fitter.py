@@ -1,0 +1,267 @@
+"""One person over time: prediction, warm-started fit, recovery, and the shape that all frames share."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from tracker.body.body_state import BodyState
+from tracker.core.arrays import NUM_BETAS, Array
+from tracker.core.landmark_observation import LandmarkObservation
+from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter
+from tracker.initialise.inverse_kinematics import InverseKinematics
+from tracker.initialise.landmark_start import guessed_state, initial_state, mirrored, sight
+from tracker.initialise.motion_predictor import Course, MotionPredictor, Past, carried
+
+_UP = np.array([0.0, -1.0, 0.0])
+"""Away from the ground in a camera that is held level."""
+_NEAREST_Z = 0.1
+"""m."""
+_PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
+"""Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
+_PLACE_SECONDS = 0.25
+"""How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
+
+
+class ImageEvidence(Protocol):
+    """What can be asked of the picture of a person in one frame; poses in the camera's frame."""
+
+    def proposal(self) -> BodyState:
+        """A pose to start from."""
+        ...
+
+    def cost(self, state: BodyState) -> float:
+        """To be added to a landmark fit's cost."""
+        ...
+
+    def refine(self, found: LandmarkFit) -> LandmarkFit:
+        """The pose that the picture, too, agrees with."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """When a track is given up, and when a fit is not believed."""
+
+    forget_seconds: float = 1.5
+    """After so long an absence the pose starts anew; the shape is kept."""
+    surprise: float = 1.5
+    """A fit this many times worse than the track's median is tried again from scratch."""
+    missed: float = 6.0
+    """Standard deviations by which landmarks are missed where a limb is caught in a wrong pose."""
+    retry_seconds: float = 0.2
+    """After trying in vain to free a limb it is left alone for so long."""
+    better: float = 0.8
+    """A fit from scratch must cost less than this part of the present one to be taken."""
+    swap_surprise: float = 2.5
+    """Left and right may be exchanged where the predicted pose costs this many times the track's median."""
+    swap_better: float = 0.7
+    """Sides exchanged back must cost less than this part of what they cost as they are said to be."""
+    swap_seconds: float = 0.6
+    """How long the detector may have left and right exchanged before it is believed."""
+    hidden: float = 0.25
+    """Where no joint is hidden more than this, the landmarks need no guess."""
+    shape_seconds: float = 1.0
+    """Frames closer in time than this tell the same about the shape, so they count as one."""
+
+
+@dataclass(frozen=True)
+class PoseMotion:
+    """The last poses of a track, and where they lead."""
+
+    state: BodyState
+    past: Past
+    predictor: MotionPredictor
+
+    @classmethod
+    def begin(cls, time: float, state: BodyState, predictor: MotionPredictor) -> PoseMotion:
+        return cls(state, Past((time,), (state.rotations,), (state.transl,)), predictor)
+
+    @property
+    def time(self) -> float:
+        """s, of the last pose."""
+        return self.past.times[-1]
+
+    def at(self, time: float) -> BodyState:
+        """The state carried forward to `time`."""
+        seconds = max(time - self.time, 0.0)
+        turns, _ = self._course.after(seconds)
+        _, move = self._course.after(min(seconds, _PLACE_SECONDS))
+        return BodyState(carried(self.state.rotations, turns), self.state.betas, self.state.transl + move)
+
+    def then(self, time: float, state: BodyState) -> PoseMotion:
+        """The motion after the next fitted state."""
+        return PoseMotion(state, self.past.then(time, state.rotations, state.transl), self.predictor)
+
+    @cached_property
+    def _course(self) -> Course:
+        """A single camera hardly sees how far away somebody is, so speed towards it is not believed: the past is looked
+        at as if all of it had happened at the present depth."""
+        depth = max(float(self.state.transl[2]), _NEAREST_Z)
+        level = tuple(place * depth / max(float(place[2]), _NEAREST_Z) for place in self.past.places)
+        return self.predictor.course(replace(self.past, places=level).glimpse, _UP)
+
+
+@dataclass
+class ShapeMemory:
+    """β over the whole track: information summed frame by frame, on top of β ~ N(0, I)."""
+
+    precision: Array = field(default_factory=lambda: np.eye(NUM_BETAS))
+    weighted: Array = field(default_factory=lambda: np.zeros(NUM_BETAS))
+
+    @property
+    def betas(self) -> Array:
+        return np.linalg.solve(self.precision, self.weighted)
+
+    def learn(self, betas: Array, information: Array, share: float) -> None:
+        """betas: fitted under this memory as the prior; information: (10, 10) of the frame alone.
+
+        share: how much of a whole independent observation this frame is, 0..1.
+        """
+        values, vectors = np.linalg.eigh(0.5 * (information + information.T))
+        positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        # the fitted β is a compromise with the memory; what the frame said by itself is what the memory did not say
+        alone = (positive + self.precision) @ betas - self.weighted
+        self.precision = self.precision + share * positive
+        self.weighted = self.weighted + share * alone
+
+
+class PersonFitter:
+    """Fits one person frame after frame. kinematics: guesses at what is not seen; without it only time bridges it."""
+
+    def __init__(
+        self,
+        fitter: LandmarkFitter,
+        config: TrackConfig,
+        predictor: MotionPredictor,
+        kinematics: InverseKinematics | None = None,
+    ) -> None:
+        self.fitter, self.config, self._predictor, self._kinematics = fitter, config, predictor, kinematics
+        self.motion: PoseMotion | None = None
+        self._shape = ShapeMemory()
+        self._costs: deque[float] = deque(maxlen=60)
+        self._swapped_since: float | None = None
+        self._retry_at = -math.inf
+
+    def update(self, time: float, seen: LandmarkObservation, view: ImageEvidence | None = None) -> LandmarkFit:
+        """time: s, later than the call before. view: asks the picture, too."""
+        belief = self._belief(time)
+        if belief.state is None:
+            result = self._fit_anew(seen, self._guessing(seen, belief), view)
+        else:
+            result = self._fit_on(time, seen, belief, belief.state, view)
+        fitted = result if view is None else view.refine(result)
+        # β's information is that of the landmarks, so it is their β that is learned
+        self._learn_shape(time, result)
+        self._remember(time, fitted)
+        return fitted
+
+    def _guessing(self, seen: LandmarkObservation, belief: Belief) -> Belief:
+        """The belief with what the trained inverse kinematics makes of the landmarks."""
+        return belief if self._kinematics is None else replace(belief, guess=self._kinematics(sight(seen)))
+
+    def _fit_on(
+        self, time: float, seen: LandmarkObservation, belief: Belief, start: BodyState, view: ImageEvidence | None
+    ) -> LandmarkFit:
+        """From where the motion was heading."""
+        if self.fitter.hidden(seen).max() > self.config.hidden:
+            belief = self._guessing(seen, belief)
+        result = self.fitter.fit(seen, belief, start, self.fitter.config.iterations)
+        said = self._unswapped(time, seen, belief, result.start_cost)
+        if said is not seen:
+            seen = said
+            result = self.fitter.fit(seen, belief, start, self.fitter.config.iterations)
+        caught = time >= self._retry_at and self._caught(seen, result)
+        if not caught and not self._surprising(result.cost, self.config.surprise):
+            return result
+        fresh = self._recover(seen, self._guessing(seen, belief), result, view)
+        if fresh is result:
+            self._retry_at = time + self.config.retry_seconds
+        return fresh
+
+    def _caught(self, seen: LandmarkObservation, result: LandmarkFit) -> bool:
+        """Whether a limb that came out of hiding is where steps downhill do not lead out: several landmarks are plainly
+        seen, and plainly missed."""
+        plain = seen.visibility > _PLAIN
+        return int((plain & (result.residual > self.config.missed)).sum()) >= _CAUGHT_LANDMARKS
+
+    def _surprising(self, cost: float, times: float) -> bool:
+        return bool(self._costs) and cost > times * float(np.median(self._costs))
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether there is a pose to start from."""
+        return self.motion is not None
+
+    def forget_pose(self) -> None:
+        """The next fit starts from scratch; the shape is kept."""
+        self.motion = None
+
+    def coast(self, time: float) -> BodyState:
+        """Where the motion was heading, for a frame in which nobody was found."""
+        if self.motion is None:
+            raise RuntimeError("PersonTrack.coast: the track has no pose yet; call update first")
+        return self.motion.at(time)
+
+    def _belief(self, time: float) -> Belief:
+        betas, precision = self._shape.betas, self._shape.precision
+        if self.motion is None or time - self.motion.time > self.config.forget_seconds:
+            return Belief(betas, precision)
+        state = self.motion.at(time)
+        state = BodyState(state.rotations, betas, state.transl)
+        return Belief(betas, precision, state, time - self.motion.time)
+
+    def _fit_anew(self, seen: LandmarkObservation, belief: Belief, view: ImageEvidence | None) -> LandmarkFit:
+        """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
+        fitter, config = self.fitter, self.fitter.config
+        if belief.guess is None:
+            start, iterations = initial_state(fitter.rig, seen, belief.betas), config.first_iterations
+        else:
+            start, iterations = guessed_state(fitter.rig, seen, belief.betas, belief.guess), config.guessed_iterations
+        result = fitter.fit(seen, belief, start, iterations)
+        if view is None:
+            return result
+        proposal = view.proposal()
+        told = replace(belief, regressed=proposal.rotations)
+        other = fitter.fit(seen, told, proposal, config.first_iterations)
+        return min(result, other, key=lambda each: each.cost + view.cost(each.state))
+
+    def _recover(
+        self, seen: LandmarkObservation, belief: Belief, result: LandmarkFit, view: ImageEvidence | None
+    ) -> LandmarkFit:
+        """The better of the warm fit and one from scratch, both judged without regard to the motion."""
+        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
+        fresh = self._fit_anew(seen, free, view)
+        warm = self.fitter.score(seen, free, result.state)
+        return fresh if fresh.cost < self.config.better * warm else result
+
+    def _unswapped(self, time: float, seen: LandmarkObservation, belief: Belief, as_said: float) -> LandmarkObservation:
+        """The observation, its sides exchanged back if for a moment the detector has mistaken left for right.
+
+        as_said: what the predicted pose costs under the observation as it is.
+        """
+        if belief.state is None or not self._surprising(as_said, self.config.swap_surprise):
+            self._swapped_since = None
+            return seen
+        other = mirrored(seen)
+        if self.fitter.score(other, belief, belief.state) > self.config.swap_better * as_said:
+            self._swapped_since = None
+            return seen
+        self._swapped_since = time if self._swapped_since is None else self._swapped_since
+        return other if time - self._swapped_since < self.config.swap_seconds else seen
+
+    def _learn_shape(self, time: float, result: LandmarkFit) -> None:
+        share = 1.0 if self.motion is None else min((time - self.motion.time) / self.config.shape_seconds, 1.0)
+        self._shape.learn(result.state.betas, result.betas_information, share)
+
+    def _remember(self, time: float, result: LandmarkFit) -> None:
+        self._costs.append(result.cost)
+        if self.motion is None:
+            self.motion = PoseMotion.begin(time, result.state, self._predictor)
+        else:
+            self.motion = self.motion.then(time, result.state)

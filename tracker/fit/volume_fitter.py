@@ -1,0 +1,259 @@
+"""Fitting the neural body volume to a feature map: what the picture itself says of the pose, beyond the landmarks.
+
+The volume is rendered in the pose, compared with the extractor's features under a likelihood in which something else
+may be in front (3DNBF eqs. 3–6), and the pose moved so that it explains them better. What is believed beforehand, the
+landmark fit's own Gaussian or a wide one around a regressed pose, enters as it is and also says in which units to step:
+the unknowns are counted in its standard deviations, so that stiff and loose directions converge together.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.linalg import cholesky
+from scipy.linalg.lapack import dtrtri
+from torch import Tensor
+
+from kernels import body_step, ellipsoids
+from kernels.values import Ellipsoids, Evaluation, FitProblem, FitTerms, Likelihood, Observation, RenderSettings
+from tracker.body.body_state import BodyState
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.errors import InputError
+from tracker.core.geometry import skew
+from tracker.core.person import Pose
+from tracker.fit.descent import descend
+from tracker.networks.guide import MAP
+
+if TYPE_CHECKING:
+    from tracker.networks.body_network import BodyNetwork
+
+_TURNS = slice(0, 3 * NUM_JOINTS)
+_SIZE = 3 * NUM_JOINTS + NUM_BETAS + 3
+_COARSEST = 8
+"""Beyond this limbs fall between the pixels that are compared."""
+_TINY = 1e-6
+"""rad: below this an axis-angle has no axis."""
+
+
+@dataclass(frozen=True)
+class VolumeFitConfig:
+    """How far the picture is followed."""
+
+    stride: int = 2
+    """Every how many-th pixel of the map is compared, along rows and columns: neighbours say nearly the same."""
+    steps: int = 2
+    """Renderings with gradients that a fit takes; 0 only looks how far the picture supports the pose."""
+    likelihood_weight: float = 0.03
+    """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
+    turn_spread: float = 0.3
+    """rad: how far joints may be off in a regressed pose."""
+    shape_spread: float = 1.0
+    move_spread: tuple[float, float, float] = (0.1, 0.1, 0.5)
+    """m: x, y, z of the camera."""
+    size_hold: float = 0.002
+    """How far β may move, and the distance as a part of itself, from a fit to landmarks: clothes and hair make people
+    look larger than their bodies are."""
+
+    @property
+    def pixel_weight(self) -> float:
+        """What the likelihood of one compared pixel counts."""
+        return self.likelihood_weight * self.stride**2
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.likelihood_weight < 0:
+            raise InputError(
+                f"picture.fit: expected steps and likelihood_weight not below 0, got {self.steps} and "
+                f"{self.likelihood_weight}"
+            )
+        if not 1 <= self.stride <= _COARSEST:
+            raise InputError(f"picture.fit: expected a stride of 1 to {_COARSEST}, got {self.stride}")
+
+
+@dataclass(frozen=True)
+class PoseBelief:
+    """A Gaussian over pose, shape and place."""
+
+    state: BodyState
+    precision: Array
+    """(85, 85), of rotations in each joint's own frame (R ← R exp(δ)), β, transl; positive definite."""
+
+    @classmethod
+    def around(cls, state: BodyState, config: VolumeFitConfig) -> PoseBelief:
+        """What is believed of a pose that a network regressed."""
+        spread = np.concatenate(
+            [np.full(3 * NUM_JOINTS, config.turn_spread), np.full(NUM_BETAS, config.shape_spread), config.move_spread]
+        )
+        return cls(state, np.diag(spread**-2.0))
+
+    def holding_size(self, spread: float) -> PoseBelief:
+        """The belief with β and the distance held: standard deviations of `spread`, and of `spread` times z."""
+        firm = np.zeros(_SIZE)
+        firm[_TURNS.stop : _TURNS.stop + NUM_BETAS] = spread**-2.0
+        firm[-1] = (spread * float(self.state.transl[2])) ** -2.0
+        return PoseBelief(self.state, self.precision + np.diag(firm))
+
+
+@dataclass(frozen=True)
+class VolumeFit:
+    """A pose that the picture has been asked about. What it says is of the last pose that was rendered: of this one, or
+    after a fit of the one before its last, small step."""
+
+    state: BodyState
+    nll: float
+    """Negative log-likelihood of the feature map relative to the background explaining everything; below 0 where the
+    body explains it better."""
+    occlusion: Array
+    """(s, s) 0..1, of the compared pixels: how surely something else is in front, where the body is; 0 elsewhere."""
+    support: Array
+    """(24,) 0..1: how much of what each joint moves is seen, and looks as it should; 0 outside the picture."""
+
+
+class VolumeFitter:
+    """Fits one trained volume on one body."""
+
+    def __init__(self, network: BodyNetwork, config: VolumeFitConfig) -> None:
+        self.config = config
+        volume = network.volume.with_keypoints(torch.empty(0, dtype=torch.int64))
+        self._body = volume.body
+        self._bank = volume.bank(network.unit_bank().detach().contiguous())
+        concentration = 1 / volume.config.temperature
+        self._clutter = concentration * network.unit_clutter().detach().T.contiguous()
+        side = len(range(self.config.stride // 2, MAP, self.config.stride))
+        nothing = torch.zeros(1, side, side)
+        index = torch.zeros(1, dtype=torch.int32)
+        self._nothing = Observation(nothing[..., None], nothing, nothing + 1, nothing, index, concentration)
+        self._moved_by = _dense(volume.body.weight_joints, volume.body.weights)[: volume.count]
+
+    def observe(self, features: Tensor) -> Observation:
+        """features: (1, D, 64, 64), unit length along D, as the extractor gives them."""
+        return self.observed(features.permute(0, 2, 3, 1))
+
+    def observed(self, features: Tensor) -> Observation:
+        """features: (1, 64, 64, D), unit length along D, as the picture's networks give them.
+
+        What `kernels.values.observe` makes of them and of their `background_log_density` under the clutter bank, where
+        with unit lengths most of it cancels out: log N_fg − log N_bg = log C − log Σ_c exp(f·m_c/σ²).
+        """
+        step = self.config.stride
+        compared = features[:, step // 2 :: step, step // 2 :: step].contiguous()
+        alike = torch.exp(compared @ self._clutter).mean(-1)
+        return replace(self._nothing, features=compared, base=-torch.log(alike))
+
+    def score(self, seen: Observation, camera: Array, states: list[BodyState]) -> Array:
+        """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""
+        parameters = torch.from_numpy(np.stack([_parameters(state) for state in states])).float()
+        posed = self._posed(parameters)
+        every = replace(seen, index=torch.zeros(len(states), dtype=torch.int32))
+        cameras = self._cameras(camera).expand(len(states), 4).contiguous()
+        found: Array = ellipsoids.score(posed, cameras, every).double().numpy()
+        return found
+
+    def fit(self, seen: Observation, camera: Array, belief: PoseBelief) -> VolumeFit:
+        """The pose near `belief` that explains the map best. camera: (4,) fx, fy, cx, cy in pixels of the map."""
+        if self.config.steps == 0:
+            return self.look(seen, camera, belief.state)
+        start = _parameters(belief.state)
+        root = _whitening(start, belief.precision)
+        problem, weight, seen_last = self._problem(seen, camera), self.config.pixel_weight, deque[Evaluation](maxlen=1)
+
+        def loss(z: Array) -> tuple[float, Array]:
+            found = body_step.evaluate(problem, torch.from_numpy(start + root @ z).float()[None])
+            seen_last.append(found)
+            gradient: Array = weight * (root.T @ found.gradient[0].double().numpy()) + z
+            return weight * float(found.loss) + 0.5 * float(z @ z), gradient
+
+        state = _state(start + root @ descend(loss, np.zeros(_SIZE), self.config.steps))
+        (last,) = seen_last
+        return VolumeFit(state, float(last.loss), last.occlusion[0].double().numpy(), self._joint_support(last))
+
+    def look(self, seen: Observation, camera: Array, state: BodyState) -> VolumeFit:
+        """What the map says of a pose as it is."""
+        return self._looked_at(seen, camera, _parameters(state))
+
+    def rendered(self, camera: Array, state: BodyState) -> Tensor:
+        """(64, 64, D): the volume's features in a pose, unit length where it is. camera: as `score`'s."""
+        cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
+        drawn = ellipsoids.render(self._posed(torch.from_numpy(_parameters(state)).float()[None]), cameras, (MAP, MAP))
+        return torch.nn.functional.normalize(drawn.features[0], dim=-1)
+
+    def _looked_at(self, seen: Observation, camera: Array, parameters: Array) -> VolumeFit:
+        posed = self._posed(torch.from_numpy(parameters).float()[None])
+        cameras = self._cameras(camera)
+        with torch.no_grad():
+            said = ellipsoids.likelihood(posed, cameras, seen)
+        return VolumeFit(
+            _state(parameters), float(said.nll), said.occlusion[0].double().numpy(), self._joint_support(said)
+        )
+
+    def _joint_support(self, said: Likelihood | Evaluation) -> Array:
+        """Of the kernels that a joint moves: seen weight that the body explains, over what they would show alone."""
+        support, weight = (self._moved_by.T @ value[0].double().numpy() for value in (said.support, said.weight))
+        return np.clip(support / np.maximum(weight, 1e-3), 0.0, 1.0)
+
+    def _cameras(self, camera: Array) -> Tensor:
+        """(1, 4): the same camera for the pixels that are compared."""
+        step = self.config.stride
+        middle = (camera[2:] - (step // 2 + 0.5)) / step + 0.5
+        return torch.from_numpy(np.concatenate([camera[:2] / step, middle])).float()[None]
+
+    def _posed(self, parameters: Tensor) -> Ellipsoids:
+        posed = body_step.pose(self._body, parameters)
+        features = body_step.mix_features(self._body, self._bank, posed.limbs)
+        return Ellipsoids(posed.points.contiguous(), posed.precisions, features)
+
+    def _problem(self, seen: Observation, camera: Array) -> FitProblem:
+        """The likelihood alone: the belief is added where its own units are."""
+        nothing = torch.zeros(1, 0)
+        terms = FitTerms(torch.zeros(1, 0, 2), nothing, torch.zeros(0, self._body.parameters), nothing)
+        cameras = self._cameras(camera)
+        return FitProblem(self._body, self._bank, cameras, seen, terms, RenderSettings())
+
+
+def _dense(joints: Tensor, weights: Tensor) -> Array:
+    """(P, 24) blend weights."""
+    dense = np.zeros((len(joints), NUM_JOINTS))
+    np.add.at(dense, (np.arange(len(joints))[:, None], joints.numpy()), weights.double().numpy())
+    return dense
+
+
+def _parameters(state: BodyState) -> Array:
+    pose = state.to_pose()
+    return np.concatenate([pose.theta.reshape(-1), pose.betas, pose.transl])
+
+
+def _state(parameters: Array) -> BodyState:
+    theta, betas, transl = np.split(parameters, [_TURNS.stop, _TURNS.stop + NUM_BETAS])
+    theta = theta.reshape(NUM_JOINTS, 3)
+    return BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), betas, transl))
+
+
+def _whitening(start: Array, precision: Array) -> Array:
+    """W (85, 85) with parameters = start + W z, z of unit variance: the belief's units for axis-angles."""
+    turns = right_jacobian(start[_TURNS].reshape(NUM_JOINTS, 3))
+    half = precision.copy()
+    half[:, _TURNS] = _by_joint(precision[:, _TURNS], turns)
+    half[_TURNS] = _by_joint(half[_TURNS].T, turns).T
+    upper = cholesky(half, check_finite=False)
+    whitening, _ = dtrtri(upper)
+    return np.asarray(whitening)
+
+
+def _by_joint(columns: Array, blocks: Array) -> Array:
+    """(n, 72) times the block-diagonal matrix of (24, 3, 3)."""
+    product: Array = np.matmul(columns.reshape(-1, NUM_JOINTS, 1, 3), blocks).reshape(len(columns), -1)
+    return product
+
+
+def right_jacobian(axis_angle: Array) -> Array:
+    """(n, 3, 3) J with exp(ω + dω) = exp(ω) exp(J dω) for small dω."""
+    angle = np.linalg.norm(axis_angle, axis=1)[:, None, None]
+    cross = skew(axis_angle)
+    safe = np.maximum(angle, _TINY)
+    first, second = (1 - np.cos(safe)) / safe**2, (safe - np.sin(safe)) / safe**3
+    small = angle < 1e-4
+    first, second = np.where(small, 0.5, first), np.where(small, 1 / 6, second)
+    return np.eye(3) - first * cross + second * (cross @ cross)

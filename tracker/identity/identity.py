@@ -1,0 +1,116 @@
+"""One person as the identity tracker remembers them: where they were, how they moved, what they wear."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracker.body.keypoints import LANDMARK_MIRROR
+from tracker.core.arrays import Array
+from tracker.core.detection import Detection
+from tracker.detect.similarity import BODY_POINTS, body_size
+from tracker.identity.clothing_colour import Appearance, blended
+
+_VELOCITY_SECONDS = 0.15
+"""Time constant of the velocity's running mean."""
+_COAST_SECONDS = 0.5
+"""Time constant with which a person who is not seen is taken to slow down."""
+_TOP_SPEED = 15.0
+"""Body sizes per second: about 7 m/s, a fast run; faster steps are the detector's."""
+_APPEARANCE_SECONDS = 2.0
+_HIDDEN_WEIGHT = 0.1
+"""What a landmark that is not visible still counts."""
+_MISS_FACTOR = 2.0
+"""How much faster a miss takes standing away from a person without identity than a sighting adds to it."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A person whom the tracker follows."""
+
+    person_id: int | None
+    """None until the person is confirmed."""
+    first_seen: float
+    last_seen: float
+    """s."""
+    standing: float
+    """Seconds in view; until the person is confirmed, misses are taken off."""
+    sightings: int
+    landmarks: Array
+    """(33, 2) px when last seen."""
+    visibility: Array
+    velocity: Array
+    """(2,) px/s of the body as a whole."""
+    appearance: Appearance
+
+    @classmethod
+    def begin(cls, time: float, detection: Detection, appearance: Appearance) -> Identity:
+        """A person seen for the first time."""
+        landmarks, visibility = detection.landmarks2d, detection.visibility
+        return cls(None, time, time, 0.0, 1, landmarks, visibility, np.zeros(2), appearance)
+
+    def absence(self, time: float) -> float:
+        """Seconds since the person was seen."""
+        return max(0.0, time - self.last_seen)
+
+    def predicted(self, time: float) -> Array:
+        """(33, 2) px: the last pose, carried on by the body's velocity, which fades away."""
+        travelled = _COAST_SECONDS * (1 - math.exp(-self.absence(time) / _COAST_SECONDS))
+        return self.landmarks + travelled * self.velocity
+
+    def distance(self, time: float, detection: Detection) -> float:
+        """How far the detection is from the predicted pose, in body sizes: half by its points, half by its centre.
+
+        Points tell people apart who stand together; the centre is right also where the detector takes a lying person's
+        head for the feet. The better of the pose and its mirror image counts: detectors exchange left and right on
+        people's backs.
+        """
+        predicted, seen = self.predicted(time)[BODY_POINTS], detection.landmarks2d
+        size = (body_size(self.landmarks) + body_size(seen)) / 2
+        weights = np.sqrt(self.visibility * detection.visibility)[BODY_POINTS] + _HIDDEN_WEIGHT
+        weights /= weights.sum()
+        poses = (seen[BODY_POINTS], seen[LANDMARK_MIRROR][BODY_POINTS])
+        by_points = min(float(weights @ np.linalg.norm(predicted - pose, axis=1)) for pose in poses)
+        by_centre = float(np.linalg.norm(weights @ (predicted - poses[0])))
+        return (by_points + by_centre) / (2 * size)
+
+    def missed(self, frame_step: float) -> Identity:
+        """The track after a frame without the person, frame_step s after the frame before."""
+        if self.person_id is not None:
+            return self
+        return replace(self, standing=max(0.0, self.standing - _MISS_FACTOR * frame_step))
+
+    def updated(self, time: float, frame_step: float, detection: Detection, appearance: Appearance | None) -> Identity:
+        """The track with a new sighting, frame_step s after the frame before.
+
+        appearance is None where it cannot be trusted.
+        """
+        step = self.absence(time)
+        return replace(
+            self,
+            last_seen=time,
+            standing=self.standing + frame_step,
+            sightings=self.sightings + 1,
+            landmarks=detection.landmarks2d,
+            visibility=detection.visibility,
+            velocity=self._new_velocity(step, detection),
+            appearance=self._new_appearance(step, appearance),
+        )
+
+    def _new_velocity(self, step: float, detection: Detection) -> Array:
+        if step == 0:
+            return self.velocity
+        # the median over the body's points: swinging limbs and single wrong points do not move the body
+        moved = np.sort((detection.landmarks2d - self.landmarks)[BODY_POINTS], axis=0)
+        measured = moved[len(moved) // 2] / step
+        speed = float(np.linalg.norm(measured)) / body_size(detection.landmarks2d)
+        measured = measured * min(1.0, _TOP_SPEED / max(speed, 1e-9))
+        return self.velocity + (1 - math.exp(-step / _VELOCITY_SECONDS)) * (measured - self.velocity)
+
+    def _new_appearance(self, step: float, appearance: Appearance | None) -> Appearance:
+        if appearance is None:
+            return self.appearance
+        rate = max(1 / (self.sightings + 1), 1 - math.exp(-step / _APPEARANCE_SECONDS))
+        return blended(self.appearance, appearance, rate)

@@ -1,0 +1,80 @@
+"""Where a fit starts when there is no previous frame: landmarks → pose by aligning the trunk, then each limb's
+bones; or the pose that the trained inverse kinematics makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracker.body.body_state import BodyState
+from tracker.body.keypoints import LANDMARK_MIRROR, landmark_index, smpl_index
+from tracker.body.kinematics import LandmarkRig
+from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.camera import Camera
+from tracker.core.geometry import rotation_between, similarity
+from tracker.core.landmark_observation import LandmarkObservation
+from tracker.initialise.inverse_kinematics import PoseGuess, Sight
+
+_TRUNK = [landmark_index(f"{side}_{name}") for name in ("shoulder", "hip") for side in ("left", "right")]
+
+# (joint that turns, landmark at its start, landmark at its end); parents come before children
+_LIMBS = tuple(
+    (smpl_index(f"{side}_{start}"), landmark_index(f"{side}_{start}"), landmark_index(f"{side}_{end}"))
+    for side in ("left", "right")
+    for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+)
+
+
+def initial_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array) -> BodyState:
+    """A pose whose trunk and limb bones point where the 3D landmarks say, placed where the pixels say."""
+    rest = rig.pose(np.broadcast_to(np.eye(3), (NUM_JOINTS, 3, 3)), betas)
+    weight = 0.05 + seen.visibility
+    _, turn, _ = similarity(rest.points[_TRUNK], seen.metric[_TRUNK], weight[_TRUNK])
+
+    rotations = np.tile(np.eye(3), (NUM_JOINTS, 1, 1))
+    rotations[0] = turn
+    world = {0: turn}
+    for joint, start, end in _LIMBS:
+        parent_world = world.get(rig.parents[joint], turn)
+        bone = parent_world @ (rest.points[end] - rest.points[start])
+        local = rotation_between(bone, seen.metric[end] - seen.metric[start])
+        rotations[joint] = parent_world.T @ local @ parent_world
+        world[joint] = parent_world @ rotations[joint]
+    points = rig.pose(rotations, betas).points
+    return BodyState(rotations, betas, place(seen.camera, points, seen.pixels, weight))
+
+
+def sight(seen: LandmarkObservation) -> Sight:
+    """The landmarks as the trained inverse kinematics takes them."""
+    return Sight(seen.camera.rays(seen.pixels)[:, :2], seen.metric, seen.visibility)
+
+
+def guessed_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array, guess: PoseGuess) -> BodyState:
+    """The guessed pose, placed where the pixels say."""
+    points = rig.pose(guess.rotations, betas).points
+    return BodyState(guess.rotations, betas, place(seen.camera, points, seen.pixels, 0.05 + seen.visibility))
+
+
+def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
+    """The translation (3,) m that projects points (n, 3) nearest to pixels (n, 2), by weighted linear least squares.
+
+    For each point, (x + t_x) = u (z + t_z) with u the pixel's ray at z = 1, and the same for y. At least 0.3 m in
+    front.
+    """
+    rays = camera.rays(pixels)[:, :2]
+    count = len(points)
+    matrix = np.zeros((count, 2, 3))
+    matrix[:, 0, 0] = matrix[:, 1, 1] = 1.0
+    matrix[:, :, 2] = -rays
+    right = rays * points[:, 2:3] - points[:, :2]
+    root = np.sqrt(weight)[:, None]
+    transl = np.linalg.lstsq((matrix * root[..., None]).reshape(-1, 3), (right * root).reshape(-1), rcond=None)[0]
+    if transl[2] < 0.3:
+        transl = np.array([*(rays.mean(axis=0) * 0.3), 0.3])
+    return transl
+
+
+def mirrored(seen: LandmarkObservation) -> LandmarkObservation:
+    """The observation with left and right landmarks exchanged: what a detector says that has mistaken back for
+    front."""
+    order = LANDMARK_MIRROR
+    return LandmarkObservation(seen.camera, seen.pixels[order], seen.metric[order], seen.visibility[order])

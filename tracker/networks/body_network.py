@@ -1,0 +1,86 @@
+"""Extractor, head and the volume's features: everything that is trained together, and the one file that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dacite
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tracker.body.model import BodyModel
+from tracker.body.volume import BodyVolume, VolumeConfig
+from tracker.core.errors import InputError
+from tracker.core.tensor_file import load_tensors, save_tensors
+from tracker.networks.extractor import ExtractorConfig, LiveExtractor
+from tracker.networks.heads import HeadConfig, PartAttentionHead
+from tracker.networks.resnet import ResNetConfig, ResNetExtractor
+
+_PURPOSE = "the tracker's network weights"
+
+
+_EXTRACTORS: dict[type, Callable[[Any], LiveExtractor | ResNetExtractor]] = {
+    ExtractorConfig: LiveExtractor,
+    ResNetConfig: ResNetExtractor,
+}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the trained networks."""
+
+    extractor: ExtractorConfig | ResNetConfig = field(default_factory=ExtractorConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+
+
+class BodyNetwork(nn.Module):
+    """What is learned of pictures and of the body's surface."""
+
+    def __init__(self, config: NetworkConfig, volume: BodyVolume) -> None:
+        super().__init__()
+        self.config, self.volume = config, volume
+        self.extractor: LiveExtractor | ResNetExtractor = _EXTRACTORS[type(config.extractor)](config.extractor)
+        self.head = PartAttentionHead(config.extractor.trunk, config.head)
+        size = config.extractor.features
+        self.bank = nn.Parameter(torch.randn(volume.count, volume.config.orientations, size))
+        self.clutter = nn.Parameter(torch.randn(volume.config.clutter, size))
+
+    def unit_bank(self) -> Tensor:
+        """(K, O, D): φ_ko, unit length."""
+        return functional.normalize(self.bank, dim=2)
+
+    def unit_clutter(self) -> Tensor:
+        """(C, D), unit length."""
+        return functional.normalize(self.clutter, dim=1)
+
+    def save(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """One safetensors file in half precision, with what it takes to read it again in its metadata."""
+        tensors = {
+            name: value.half() if value.is_floating_point() else value for name, value in self.state_dict().items()
+        }
+        described = {"network": asdict(self.config), "volume": asdict(self.volume.config), "body": self.volume.name}
+        save_tensors(path, tensors, {**described, **metadata})
+
+    @classmethod
+    def load(cls, path: Path, body: BodyModel) -> BodyNetwork:
+        """Raises InputError, naming the file, when it is missing, damaged, holds something else, or another body's."""
+        tensors, metadata = load_tensors(path, _PURPOSE)
+        if metadata.get("body", body.name) != body.name:
+            raise InputError(
+                f"{path}: its kernels lie on the surface of {metadata['body']}, not of {body.name}; "
+                "train them on this body, or leave the picture alone (picture: enabled: false)"
+            )
+        strict = dacite.Config(strict=True, cast=[tuple])
+        try:
+            config = dacite.from_dict(NetworkConfig, metadata["network"], strict)
+            volume = BodyVolume.on(body, dacite.from_dict(VolumeConfig, metadata["volume"], strict))
+            network = cls(config, volume)
+            network.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in tensors.items()})
+        except (KeyError, dacite.DaciteError, RuntimeError) as error:
+            first = str(error).splitlines()[0]
+            raise InputError(f"{path}: does not hold {_PURPOSE} of this version ({first})") from error
+        return network.eval()

@@ -1,0 +1,169 @@
+"""Films in a process of their own.
+
+Python runs one thread at a time. Drawing needs it as often as posing does, and each waits for the other; in two
+processes neither does, and a run is half as fast again. Starting a process takes a second or two, which is more than a
+short film takes: that one is made in a thread.
+
+The processes talk over pipes, in pickles, which none but they can write to: a job, then frames, then the end of the
+stream; back comes how it went. A process whose other side has died finishes its film with what it was given.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+from tracker.core.errors import RunError
+from tracker.core.person import TrackedFrame
+from tracker.overlay.overlay_video import OverlayVideoJob, OverlayVideoTimes, make_overlay_video
+from tracker.runtime.process import prepare_for_real_time
+from tracker.runtime.worker import Worker
+
+_SHORT_FILM = 90
+"""Frames below which starting a process does not pay."""
+_WAITING_BYTES = 250_000_000
+"""Of pictures that may wait while the process starts."""
+_MOST_WAITING = 90
+_PIPE_BYTES = 1 << 20
+"""Of a pipe, where the system lets us choose: each time it is full, two processes wake each other."""
+
+
+class OverlayVideo:
+    """A film that is being made of what is put into it."""
+
+    def __init__(self, stage: Worker[TrackedFrame], times: OverlayVideoTimes) -> None:
+        """times: complete when the film is."""
+        self.times, self._stage = times, stage
+
+    def put(self, item: TrackedFrame) -> None:
+        """Waits while too many do. Raises what has gone wrong."""
+        self._stage.put(item)
+
+
+@contextmanager
+def overlay_video_of(job: OverlayVideoJob, expected_frames: int | None) -> Iterator[OverlayVideo]:
+    """A film of what is put into it, finished when the block is left. expected_frames: as far as it is known.
+
+    Raises RunError when a picture cannot be drawn or written, or the process ends before its time.
+    """
+    times = OverlayVideoTimes()
+    if expected_frames is not None and expected_frames < _SHORT_FILM:
+        work, waiting = make_overlay_video, 4
+    else:
+        width, height = job.size
+        work, waiting = _have_made, min(max(_WAITING_BYTES // (3 * width * height), 4), _MOST_WAITING)
+    with Worker[TrackedFrame]("film", lambda frames: work(job, frames, times), waiting) as stage:
+        yield OverlayVideo(stage, times)
+
+
+def _have_made(job: OverlayVideoJob, frames: Iterator[TrackedFrame], times: OverlayVideoTimes) -> None:
+    """Hands everything to a process and waits for it."""
+    with _spare.pop() if _spare else _process() as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            _send(process.stdin, (job, logging.getLogger("tracker").getEffectiveLevel()))
+            for shown in frames:
+                _send(process.stdin, shown)
+            process.stdin.close()
+        except BrokenPipeError:  # it has ended, and says why
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        told = _receive(process.stdout)
+    if told is None:
+        raise RunError(f"{job.path}: the process that draws ended with {process.returncode}; run with --no-overlay")
+    if isinstance(told, BaseException):
+        raise told
+    times.draw_ms.extend(told.draw_ms)
+    times.write_ms.extend(told.write_ms)
+
+
+_spare: list[subprocess.Popen[bytes]] = []
+"""A process that has started and waits for a job."""
+
+
+@contextmanager
+def ready_to_draw() -> Iterator[None]:
+    """Has the next long film's process start at once, beside whatever else has to start; it ends with the block if no
+    film has come by then."""
+    if not _spare:
+        _spare.append(_process())
+    try:
+        yield
+    finally:
+        while _spare:
+            with _spare.pop() as unused:
+                unused.kill()
+
+
+def _process() -> subprocess.Popen[bytes]:
+    """The other process. Ctrl-C in a terminal is not for it: this one decides what is to be finished."""
+    command = [sys.executable, "-m", "tracker.overlay.overlay_process"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, pipesize=_PIPE_BYTES, start_new_session=True, env=_environment()
+    )
+
+
+def _environment() -> dict[str, str]:
+    """So that it finds the package where this process has, and starts no threads for matrices: it multiplies none."""
+    places = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    return os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _send(pipe: IO[bytes], value: Any) -> None:
+    """Arrays go beside the pickle, so that they are not copied into it."""
+    buffers: list[pickle.PickleBuffer] = []
+    body = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    raw = [buffer.raw() for buffer in buffers]
+    pickle.dump((len(body), [view.nbytes for view in raw]), pipe)
+    pipe.write(body)
+    for view in raw:
+        pipe.write(view)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> Any:
+    """The next value; None at the end of the stream, also one that is torn off."""
+    try:
+        length, sizes = pickle.load(pipe)
+        body = pipe.read(length)
+        buffers = [bytearray(size) for size in sizes]
+        whole = all(pipe.readinto(buffer) == len(buffer) for buffer in buffers)  # type: ignore[attr-defined]
+        return pickle.loads(body, buffers=buffers) if whole else None
+    except (EOFError, pickle.UnpicklingError):
+        return None
+
+
+def _frames(pipe: IO[bytes]) -> Iterator[TrackedFrame]:
+    while (shown := _receive(pipe)) is not None:
+        yield shown
+
+
+def main() -> None:
+    """The other process: reads a job and frames from standard input, writes how it went to standard output."""
+    commands, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the answers
+    given = _receive(commands)
+    if given is None:
+        return
+    job, level = given
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    prepare_for_real_time()
+    times = OverlayVideoTimes()
+    told: OverlayVideoTimes | BaseException = times
+    try:
+        make_overlay_video(job, _frames(commands), times)
+    except Exception as error:  # it is raised in the process that gave the job
+        told = error
+    _send(answers, told)
+    os._exit(0)  # what torch and others would still tidy up, nobody waits for
+
+
+if __name__ == "__main__":
+    main()

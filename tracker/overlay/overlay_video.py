@@ -1,0 +1,79 @@
+"""The video of a run: frames and the people in them go in, their meshes are drawn over them and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from time import perf_counter
+
+from tracker.body import BodyModel
+from tracker.body.person_builder import PersonBuilder
+from tracker.core.camera import CameraConfig
+from tracker.core.person import TrackedFrame
+from tracker.overlay.mesh_overlay import MeshOverlay, Picture
+from tracker.overlay.renderers import RENDERERS
+from tracker.overlay.video_writer import VideoWriter
+from tracker.runtime.worker import Worker
+from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
+from tracker.smooth.filters import SavitzkyConfig
+
+
+@dataclass(frozen=True)
+class OverlayVideoJob:
+    """What video is to be made."""
+
+    path: Path
+    size: tuple[int, int]
+    """(width, height) px."""
+    rate: Fraction | None
+    """Frames per second."""
+    audio: Path | str | None
+    """Where its sound comes from."""
+    renderer: str
+    """Among RENDERERS."""
+    body: BodyModel
+    cameras: CameraConfig
+    smooth: SavitzkyConfig | None
+    """Draw everybody smoothed without lag; None draws them as they come."""
+
+
+@dataclass(frozen=True)
+class OverlayVideoTimes:
+    """Milliseconds that each picture took."""
+
+    draw_ms: list[float] = field(default_factory=list)
+    write_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A picture that is ready to be encoded."""
+
+    time: float
+    picture: Picture
+
+
+def make_overlay_video(job: OverlayVideoJob, frames: Iterator[TrackedFrame], times: OverlayVideoTimes) -> None:
+    """Draws and encodes until the frames end; encoding goes on in a thread of its own.
+
+    What was finished by then is kept when something fails. Raises RunError when a picture cannot be drawn or written.
+    """
+
+    def encode(pictures: Iterator[_Drawn]) -> None:
+        with VideoWriter(job.path, job.size, job.rate, audio_from=job.audio) as video:
+            for drawn in pictures:
+                start = perf_counter()
+                video.write(drawn.time, drawn.picture)
+                times.write_ms.append(1e3 * (perf_counter() - start))
+
+    if job.smooth is not None:
+        frames = smoothed_with_delay(frames, DelayedSmoother(PersonBuilder(job.body), job.cameras, job.smooth))
+    with Worker("encode", encode) as encoding, MeshOverlay(make_renderer=RENDERERS[job.renderer]) as overlay:
+        for shown in frames:
+            start = perf_counter()
+            camera = job.cameras.for_size(*shown.frame.size)
+            picture = overlay.draw(shown.frame.image, camera, shown.people, job.body)
+            times.draw_ms.append(1e3 * (perf_counter() - start))
+            encoding.put(_Drawn(shown.frame.time, picture))

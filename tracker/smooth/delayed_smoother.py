@@ -1,0 +1,104 @@
+"""Smoothing without lag: every pose looks both ways in time, so it waits until what follows it is known."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from tracker.body.person_builder import PersonBuilder
+from tracker.core.arrays import Array
+from tracker.core.camera import Camera, CameraConfig
+from tracker.core.person import FrameRecord, Person, TrackedFrame
+from tracker.smooth.filters import SavitzkyConfig, reach, smooth_zero_phase, smoothed_at
+
+_LOOKAHEAD_SECONDS = 1.0
+_LOOKAHEAD_BYTES = 400_000_000
+"""Pictures that wait to be drawn may fill so much memory; beyond it they are drawn with less of a look ahead."""
+
+
+def smoothed_with_delay(frames: Iterable[TrackedFrame], waiting: DelayedSmoother) -> Iterator[TrackedFrame]:
+    """The same frames, each when what follows it is known, with everybody smoothed without lag."""
+    for shown in frames:
+        yield from waiting.push(shown)
+    yield from waiting.rest()
+
+
+class DelayedSmoother:
+    """Holds frames back until what follows them is known, then gives them out with everybody smoothed without lag.
+
+    The pose is that of `smoothed_frames`. β is the one that the track knows by then, a second later than the frame;
+    it has seldom still to change.
+    """
+
+    def __init__(self, persons: PersonBuilder, cameras: CameraConfig, config: SavitzkyConfig) -> None:
+        self._persons, self._cameras, self._config = persons, cameras, config
+        self._waiting: deque[TrackedFrame] = deque()
+        self._bytes = 0
+        self._seen: dict[int, deque[tuple[float, Person]]] = {}
+
+    def push(self, shown: TrackedFrame) -> Iterator[TrackedFrame]:
+        """The frames that have waited long enough now that this one has come."""
+        self._waiting.append(shown)
+        self._bytes += shown.frame.image.nbytes
+        for person in shown.people:
+            self._seen.setdefault(person.person_id, deque()).append((shown.frame.time, person))
+        while self._waited_enough(shown.frame.time) or self._bytes > _LOOKAHEAD_BYTES:
+            yield self._next()
+
+    def rest(self) -> Iterator[TrackedFrame]:
+        """What still waits when no frame will follow."""
+        while self._waiting:
+            yield self._next()
+
+    def _waited_enough(self, now: float) -> bool:
+        return bool(self._waiting) and now - self._waiting[0].frame.time >= _LOOKAHEAD_SECONDS
+
+    def _next(self) -> TrackedFrame:
+        shown = self._waiting.popleft()
+        self._bytes -= shown.frame.image.nbytes
+        camera = self._cameras.for_size(*shown.frame.size)
+        people = [self._smoothed(person, shown.frame.time, camera) for person in shown.people]
+        self._forget(shown.frame.time - reach(self._config))
+        return replace(shown, people=people)
+
+    def _smoothed(self, person: Person, time: float, camera: Camera) -> Person:
+        history = self._seen[person.person_id]
+        times = np.array([t for t, _ in history])
+        confidence = np.stack([p.joint_confidence for _, p in history])
+        middle = int(np.searchsorted(times, time))
+        poses = [p.pose for _, p in history]
+        pose = smoothed_at(middle, times, poses, confidence, self._config)
+        return self._persons.posed(self._persons.reshaped(pose, poses[-1].betas), camera, person)
+
+    def _forget(self, before: float) -> None:
+        for key in list(self._seen):
+            history = self._seen[key]
+            while history and history[0][0] < before:
+                history.popleft()
+            if not history:
+                del self._seen[key]
+
+
+def smoothed_frames(
+    records: list[FrameRecord], persons: PersonBuilder, camera: Camera, config: SavitzkyConfig
+) -> Iterator[FrameRecord]:
+    """The frames with every identity's poses smoothed without lag and its last, best known β throughout."""
+    smoothed: dict[tuple[int, int], Person] = {}
+
+    def smoothed_people(people: list[Person], times: Array) -> list[Person]:
+        """One identity's people, (T,) s ascending, smoothed and given the last β."""
+        confidence = np.stack([person.joint_confidence for person in people])
+        poses = smooth_zero_phase(times, [person.pose for person in people], confidence, config)
+        reshaped = (persons.reshaped(pose, people[-1].pose.betas) for pose in poses)
+        return [persons.posed(pose, camera, person) for person, pose in zip(people, reshaped, strict=True)]
+
+    for key in sorted({person.person_id for record in records for person in record.people}):
+        seen = [(i, p) for i, record in enumerate(records) for p in record.people if p.person_id == key]
+        times = np.array([records[i].time for i, _ in seen])
+        for (i, _), person in zip(seen, smoothed_people([p for _, p in seen], times), strict=True):
+            smoothed[i, key] = person
+    for i, record in enumerate(records):
+        yield replace(record, people=[smoothed[i, person.person_id] for person in record.people])

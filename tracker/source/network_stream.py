@@ -1,0 +1,86 @@
+"""Live streams over the network (RTSP, MJPEG and others over HTTP, MPEG-TS over UDP), through FFmpeg."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+from av.container import InputContainer
+
+from tracker.core.errors import InputError
+from tracker.source.container import decode, open_container, video_stream, without_password
+from tracker.source.live_source import ConnectionLost, LiveSource, Picture
+from tracker.source.picture_converter import PictureConverter
+from tracker.source.source import Clip, LiveConfig, SourceInfo
+from tracker.source.video import nominal_rate
+
+LOW_DELAY = {"fflags": "nobuffer", "flags": "low_delay", "rtsp_transport": "tcp"}
+
+CLOCKLESS_FORMATS = frozenset({"mpjpeg"})
+"""Formats whose pictures carry no time: FFmpeg makes one up from a rate of 25."""
+
+
+def is_recorded(address: str, config: LiveConfig) -> bool:
+    """Whether an address is that of a file: it has a length. Raises InputError when it cannot be opened."""
+    with open_container(address, config.timeout_seconds) as container:
+        playlist = container.format.name in ("hls", "dash")  # its own length says nothing about the video's
+        return container.duration is not None or (container.size > 0 and not playlist)
+
+
+class StreamSource(LiveSource):
+    """A live stream. `Frame.time` is on the monotonic clock: each connection's first picture is placed at its arrival
+    and the following ones by the sender's timestamps, or at their own arrival where the sender gives none.
+    """
+
+    def __init__(self, address: str, clip: Clip, config: LiveConfig) -> None:
+        self._address = address
+        shown = without_password(address)
+        self._container: InputContainer | None = open_container(address, config.timeout_seconds, LOW_DELAY)
+        stream = video_stream(self._container)
+        problems: list[str] = []
+        first = next(decode(self._container, problems), None)
+        if first is None:
+            self._disconnect()
+            raise InputError(f"{shown}: sends no picture that can be decoded; check the address and the sender")
+        height, width = PictureConverter(stream.sample_aspect_ratio)(first).shape[:2]
+        info = SourceInfo(
+            name=re.sub(r"[^A-Za-z0-9.-]+", "_", shown.split("://", 1)[1].split("?")[0]).strip("_."),
+            kind="stream",
+            width=width,
+            height=height,
+            rate=None if self._container.format.name in CLOCKLESS_FORMATS else nominal_rate(stream),
+            frame_count=None,
+            duration=None,
+            has_audio=False,
+            location=shown,
+            live=True,
+        )
+        super().__init__(info, clip, config)
+
+    def _pictures(self) -> Iterator[Picture]:
+        container = self._container = self._container or self._connect()
+        stream = video_stream(container)
+        convert = PictureConverter(stream.sample_aspect_ratio)
+        clockless = container.format.name in CLOCKLESS_FORMATS
+        problems: list[str] = []
+        anchor: float | None = None
+        for picture in decode(container, problems):
+            arrival = time.monotonic()
+            if clockless or picture.time is None:
+                yield arrival, convert(picture)
+                continue
+            anchor = arrival - picture.time if anchor is None else anchor
+            yield anchor + picture.time, convert(picture)
+        raise ConnectionLost(f"the stream stopped ({problems[-1] if problems else 'the sender closed it'})")
+
+    def _connect(self) -> InputContainer:
+        try:
+            return open_container(self._address, self._config.timeout_seconds, LOW_DELAY)
+        except InputError as error:
+            raise ConnectionLost(str(error).removeprefix(f"{self.info.location}: ")) from None
+
+    def _disconnect(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
