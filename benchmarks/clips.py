@@ -94,7 +94,7 @@ def agreements(spec: str, folder: Path, config: TrackerConfig) -> dict[int, Agre
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the tracking results go.")
 def main(clips: tuple[str, ...], out: Path) -> None:
     """Track CLIPS and compare the exported files with the detector."""
-    config = load_config(changes={"causal_filter": False})
+    config = load_config(changes={"smooth": {"mode": "none"}})
     click.echo(f"{'clip':24}{'id':>3}{'frames':>10}{'joints off, median':>20}{'95 %':>8}{'IoU, median':>13}{'5 %':>7}")
     for spec, folder in zip(clips, output_folders(clips, out), strict=True):
         with deferred_interrupt() as interrupt, Tracker.open(config) as tracker:

@@ -37,6 +37,7 @@ from tracker.evaluation.scoring import Row
 from tracker.evaluation.synthetic import CLIP, PictureSize, PictureStore
 from tracker.pipeline import TrackerConfig
 from tracker.smooth.filters import CausalFilter, OneEuroConfig, SavitzkyConfig, smooth_zero_phase
+from tracker.smooth.smooth_config import SmoothConfig
 
 PROTOCOLS = (CLEAN, "limb", "lower-half")
 _LONGEST_STEP = 0.1
@@ -170,7 +171,7 @@ def measured(sequences: Sequence[Tracked]) -> dict[str, Figures]:
 
 def sequences_of(settings: SyntheticSettings, workers: int) -> dict[str, list[Tracked]]:
     """The sequences of each protocol, without a filter."""
-    bench = SyntheticBench(settings, TrackerConfig(causal_filter=False), PictureStore(picture_cache()))
+    bench = SyntheticBench(settings, TrackerConfig(smooth=SmoothConfig("none")), PictureStore(picture_cache()))
     cases = [Case(CLIP, number, protocol) for protocol in PROTOCOLS for number in range(settings.clips)]
     for key in {case.key(settings): None for case in cases}:
         bench.store.prepare(key)

@@ -29,9 +29,9 @@ from tracker.core.camera import Camera
 from tracker.core.crop import apply_affine
 from tracker.core.geometry import axis_angle_from_matrix, rotation_between
 from tracker.core.person import Pose
-from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.motion import MotionLibrary, PoseSampler
+from tracker.runtime.engine_config import EngineConfig
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory, stream
 from tracker.synth.samples.sample import Split
@@ -86,7 +86,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.rig = LandmarkRig.from_body(load_body(None))
-        self._follower = NetworkFollower(DetectConfig(threads=1))
+        self._follower = NetworkFollower(EngineConfig())
 
     def at(self, image: Array, pose: Pose, camera: Camera, region: Region | None = None) -> dict[str, Array] | None:
         """One row of `Readings` but for `hidden`, and `region` for the next frame; None for people at the lens."""
@@ -96,7 +96,7 @@ class Watcher:
         first = self._follower.follow(image, [region or Region.around(camera.project(points))])[0]
         seen = self._follower.follow(image, [first.region])[0] if region is None and first.presence > _FOUND else first
         turn = np.eye(3)
-        T_frame_crop, said = seen.look.T_frame_crop, seen.reading
+        T_frame_crop, said = seen.crop.T_frame_crop, seen.reading
         turn[:2, :2] = T_frame_crop[:, :2] / np.linalg.norm(T_frame_crop[:, 0])
         return {
             "theta": pose.theta, "betas": pose.betas, "transl": pose.transl,

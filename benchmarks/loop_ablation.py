@@ -41,16 +41,16 @@ _DEFAULT = "default"
 
 def variants() -> dict[str, TrackerConfig]:
     """Name → configuration."""
-    base = load_config("live", {"causal_filter": False})
-    track, picture = base.track, base.picture
+    base = load_config("live", {"smooth": {"mode": "none"}})
+    track = base.track
     changed = {
         _DEFAULT: base,
         "no warm start": replace(base, track=replace(track, forget_seconds=0.0)),
         "no other candidates": replace(base, track=replace(track, better=0.0)),
         "nothing guessed": replace(base, track=replace(track, hidden=1.0)),
-        "picture not asked": replace(base, picture=replace(picture, enabled=False)),
+        "landmarks alone": replace(base, extract=replace(base.extract, enabled=False)),
     }
-    steps = (replace(base, picture=replace(picture, fit=replace(picture.fit, steps=n))) for n in STEPS)
+    steps = (replace(base, volume=replace(base.volume, steps=n)) for n in STEPS)
     return changed | {f"{n} steps": config for n, config in zip(STEPS, steps, strict=True) if config != base}
 
 

@@ -159,8 +159,9 @@ def cases() -> Iterator[Case]:
 
 def configured(case: Case, punctual: bool) -> TrackerConfig:
     """The case's configuration, for files or for a camera."""
-    detect = {"engine": case.engine, "punctual": punctual, "max_people": max(case.people, 1)}
-    return load_config(case.config, {"detect": detect, "causal_filter": not punctual})
+    detect = {"punctual": punctual, "max_people": max(case.people, 1)}
+    smooth = {"mode": "offline" if punctual else "causal"}
+    return load_config(case.config, {"engine": {"backend": case.engine}, "detect": detect, "smooth": smooth})
 
 
 def measure_mediapipe(clip: Path, people: int) -> Yardstick:

@@ -23,7 +23,6 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from engines import EngineOptions
 from tracker.body import BodyModel, load_body
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
@@ -33,12 +32,11 @@ from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.person import Pose
-from tracker.detect import DetectConfig
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.evaluation.metrics import aligned_errors, keypoint_distances, relative_errors
 from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import painted, polygon_mask
-from tracker.extract.extractor import WEIGHTS, CropReader, CropReading
+from tracker.extract.extractor import WEIGHTS, CropFeatures, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFit, LandmarkFitter
 from tracker.fit.pose_prior import PosePrior
@@ -47,6 +45,7 @@ from tracker.initialise.landmark_start import initial_state
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.runtime.engine_config import EngineConfig
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory
 
 RESULTS = Path(__file__).parent / "results" / "volume.json"
@@ -116,7 +115,7 @@ class Judge:
 class Start:
     """What is known of a crop before the volume is asked."""
 
-    reading: CropReading
+    features: CropFeatures
     landmarks: LandmarkFit
     both: LandmarkFit
     """Of the landmarks and the head's rotations."""
@@ -127,8 +126,8 @@ class Methods:
 
     def __init__(self, model: FeatureModel, rig: LandmarkRig, config: VolumeFitConfig) -> None:
         self._rig, network = rig, model.network
-        self._follower = NetworkFollower(DetectConfig(threads=2, features=tuple(FEATURES)))
-        self._reader = CropReader(model, rig, EngineOptions(threads=2))
+        self._follower = NetworkFollower(EngineConfig(threads=2), tuple(FEATURES))
+        self._extractor = FeatureExtractor(model, rig, EngineConfig(threads=2))
         self._volume = VolumeFitter(network, config)
         self._patient = VolumeFitter(network, replace(config, steps=max(config.steps, _STEPS_FROM_HEAD)))
         self._fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig(), PosePrior.load())
@@ -137,30 +136,30 @@ class Methods:
         """image: (256, 256, 3) RGB, the crop."""
         start = self.start(image, camera)
         around = {
-            "head": PoseBelief.around(start.reading.first, self._volume.config),
+            "head": PoseBelief.around(start.features.regressed, self._volume.config),
             "landmark fit": PoseBelief(start.landmarks.state, start.landmarks.precision),
             "head and landmark fit": PoseBelief(start.both.state, start.both.precision),
         }
         states = {"mean pose": _mean_pose(start.landmarks.state.transl)}
-        observed = self._volume.observed(start.reading.features)
+        observed = self._volume.observed(start.features.features)
         for name, belief in around.items():
             states[name] = belief.state
             volume = self._patient if name == "head" else self._volume
-            states[f"{name} + volume"] = volume.fit(observed, start.reading.map_camera, belief).state
+            states[f"{name} + volume"] = volume.fit(observed, start.features.map_camera, belief).state
         return states
 
     def start(self, image: NDArray[np.uint8], camera: Camera) -> Start:
         """Everything before the volume."""
         (found,) = self._follower.follow(image, [_WHOLE])
-        reading, said = self._reader.read(found.look, camera), found.reading
+        features, said = self._extractor.extract(found.crop, camera), found.reading
         seen, belief = (
             LandmarkObservation(camera, said.landmarks2d, said.landmarks3d, said.visibility),
             Belief.stranger(),
         )
         iterations = self._fitter.config.first_iterations
         landmarks = self._fitter.fit(seen, belief, initial_state(self._rig, seen, belief.betas), iterations)
-        regressed = replace(belief, regressed=reading.first.rotations)
-        return Start(reading, landmarks, self._fitter.fit(seen, regressed, reading.first, iterations))
+        regressed = replace(belief, regressed=features.regressed.rotations)
+        return Start(features, landmarks, self._fitter.fit(seen, regressed, features.regressed, iterations))
 
 
 def _mean_pose(transl: Array) -> BodyState:

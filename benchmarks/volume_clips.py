@@ -118,7 +118,7 @@ def main(clips: tuple[str, ...], frames: int) -> None:
     click.echo("|---|---|---:|---:|---:|---:|")
     for clip in clips:
         for name, enabled in (("landmarks", False), ("landmarks + picture", True)):
-            config = load_config(changes={"causal_filter": False, "picture": {"enabled": enabled}})
+            config = load_config(changes={"smooth": {"mode": "none"}, "extract": {"enabled": enabled}})
             found = measure(clip, config, frames)
             off = 100 * np.concatenate([*found.distances, np.zeros(0)])
             middle, high = np.percentile(off, [50, 95]) if len(off) else (np.nan, np.nan)

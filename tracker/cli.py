@@ -100,13 +100,12 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
     from tracker.runtime.interrupt import deferred_interrupt
     from tracker.source import Clip, expand_inputs
 
-    smooth = given["smooth"]
-    config = configured(given, {"causal_filter": smooth == "causal"})
+    config = configured(given, {"smooth": {"mode": given["smooth"]}})
     clip, export = Clip(given["start"], given["end"]), ExportConfig(parse_formats(formats), given["overwrite"])
     specs = expand_inputs(inputs)
     with deferred_interrupt() as interrupt:
         for spec, folder in zip(specs, output_folders(specs, out), strict=True):
-            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], smooth, given["renderer"])
+            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], given["renderer"])
             with ready_to_draw() if job.overlay else nullcontext(), opened_tracker(config) as tracker:
                 result = run_track(job, tracker, interrupt)
             click.echo(summary_line(spec, result))
@@ -165,7 +164,7 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
     from tracker.app.demo import DemoJob, run_demo
     from tracker.runtime.interrupt import deferred_interrupt
 
-    config = configured(given, {"causal_filter": False})
+    config = configured(given, {"smooth": {"mode": "offline"}})
     with deferred_interrupt() as interrupt:
         click.echo(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
 
@@ -500,11 +499,12 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
 
     check_device(given["device"])
     camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
-    detect = {"device": given["device"], **changes.get("detect", {})}
+    detect = dict(changes.get("detect", {}))
     if given.get("max_people") is not None:
         detect["max_people"] = given["max_people"]
+    engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
-    return load_config(given["config"], {**changes, "camera": camera, "detect": detect, **chosen})
+    return load_config(given["config"], {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen})
 
 
 def engine_options(given: dict[str, Any]) -> Any:

@@ -15,9 +15,8 @@ import av
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tests.clips import write_clip
-
-ROOT = Path(__file__).parents[1]
 
 
 def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

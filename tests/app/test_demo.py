@@ -151,7 +151,7 @@ def test_the_clip_and_its_truth_are_what_was_asked_for(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("opengl")
 def test_a_short_demo_from_end_to_end(tmp_path: Path) -> None:
     pytest.importorskip("mediapipe")
-    printed = run_demo(DemoJob(tmp_path, 4.0), load_config("live", {"causal_filter": False}), Interrupt())
+    printed = run_demo(DemoJob(tmp_path, 4.0), load_config("live", {"smooth": {"mode": "offline"}}), Interrupt())
     folder = tmp_path / Path(CLIP_NAME).stem
     assert {"overlay.mp4", "frames.jsonl", "run.json", "person_000.npz"} <= {path.name for path in folder.iterdir()}
     assert json.loads((folder / "run.json").read_text())["frames_read"] == 120

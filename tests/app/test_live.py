@@ -23,7 +23,7 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.export import load_person
 from tracker.outputs.web import WebPage
-from tracker.pipeline import Found, Tracker, TrackerConfig
+from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.source import Clip
 from tracker.source.latest_frames import LatestFrames
@@ -160,10 +160,10 @@ def test_the_next_person_is_found_while_the_last_is_posed_and_all_are_shown_in_o
     class Patient(Tracker):
         """Poses nobody until somebody has been found in the next frame."""
 
-        def pose(self, found_people: Found) -> list[Person]:
-            after = found_people.frame.index + 1
+        def fit(self, detected: DetectedFrame) -> list[Person]:
+            after = detected.frame.index + 1
             assert after == len(found) or found[after].wait(timeout=30)
-            return super().pose(found_people)
+            return super().fit(detected)
 
     seen, _ = somebody(0.0)
     camera = Eager(len(found))

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tests.app.test_live import Camera, FakeScreen, session
 from tests.pipeline.test_pipeline import Script, somebody
 from tests.source_clips import ClipSpec, make_clip
@@ -34,7 +35,6 @@ from tracker.source import LiveConfig, open_live_source
 
 FFMPEG, XVFB = shutil.which("ffmpeg"), shutil.which("Xvfb")
 RATE = 20
-ROOT = Path(__file__).parents[1]
 
 
 class Everywhere(Script):
@@ -121,7 +121,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, call: int)
     monkeypatch.setattr(owner, name, failing)
 
 
-STEPS = [(Tracker, "find"), (Tracker, "look"), (Tracker, "pose"), (MeshOverlay, "draw"), (FakeScreen, "show")]
+STEPS = [(Tracker, "detect"), (Tracker, "extract"), (Tracker, "fit"), (MeshOverlay, "draw"), (FakeScreen, "show")]
 
 
 @pytest.mark.parametrize(("owner", "name"), [*STEPS, (VideoWriter, "write")])

@@ -25,6 +25,7 @@ from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker
 from tracker.runtime.interrupt import Interrupt
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_frames
+from tracker.smooth.smooth_config import SmoothConfig
 
 RATE = 20
 FRAMES = 50
@@ -55,7 +56,7 @@ class Walking:
 
 
 def tracker(fault: tuple[int, BaseException | Interrupt] | None = None) -> Tracker:
-    return Tracker(replace(CONFIG, causal_filter=False), load_body(None), Walking(fault))
+    return Tracker(replace(CONFIG, smooth=SmoothConfig("offline")), load_body(None), Walking(fault))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_everything_is_tracked_drawn_and_written_in_order(clip: Path, tmp_path: 
 def test_the_drawn_poses_are_those_of_the_files() -> None:
     picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     with tracker() as one:
-        lookahead, records, shown = DelayedSmoother(one.persons, one.config.camera, one.config.zero_phase), [], []
+        lookahead, records, shown = DelayedSmoother(one.persons, one.config.camera, one.config.smooth.offline), [], []
         for i in range(FRAMES):
             frame = Frame(i, i / RATE, picture)
             people = one.step(frame)
@@ -96,7 +97,7 @@ def test_the_drawn_poses_are_those_of_the_files() -> None:
         shown += lookahead.rest()
         camera = one.config.camera.for_size(*SIZE)
         for record, drawn in zip(
-            smoothed_frames(records, one.persons, camera, one.config.zero_phase), shown, strict=True
+            smoothed_frames(records, one.persons, camera, one.config.smooth.offline), shown, strict=True
         ):
             (expected,), (got,) = record.people, drawn.people
             np.testing.assert_allclose(got.pose.theta, expected.pose.theta, atol=1e-9)

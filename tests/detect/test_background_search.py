@@ -8,10 +8,10 @@ import threading
 import numpy as np
 import pytest
 
-from tests.detect.test_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
+from tests.detect.test_landmark_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
 from tracker.core.errors import RunError
 from tracker.core.frame import Frame
-from tracker.detect import DetectConfig, LandmarkDetector, detector, search
+from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector, search
 from tracker.detect.landmarkers import PoseReading
 
 STEP = 1 / 32
@@ -43,7 +43,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "require_mediapipe", lambda: None)
     monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
     monkeypatch.setattr(search, "ImageLandmarker", GatedLandmarker)
-    monkeypatch.setattr(detector, "NetworkFollower", BarFollower)
+    monkeypatch.setattr(landmark_detector, "NetworkFollower", BarFollower)
     GatedLandmarker.gate.set()
 
 

@@ -6,25 +6,26 @@ import itertools
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.detect.test_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
+from tests import SHARED
+from tests.detect.test_landmark_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
 from tests.people_scene import TEMPLATE
 from tracker.body.keypoints import LIMB_LANDMARKS
 from tracker.core.crop import apply_affine
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.detect import DetectConfig, LandmarkDetector, detector, search
+from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector, search
 from tracker.detect.follow import NetworkFollower, Region, refined
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.similarity import body_size
 from tracker.detect.task_bundle import built_in_bundle
+from tracker.runtime.engine_config import EngineConfig
 from tracker.source import open_source
 
-JUGGLER = Path(__file__).parents[2] / "shared" / "videos" / "sam2_juggle.mp4"
+JUGGLER = SHARED / "videos" / "sam2_juggle.mp4"
 
 needs_mediapipe = pytest.mark.skipif(
     subprocess.run([sys.executable, "-c", "import mediapipe"], capture_output=True, check=False).returncode != 0,
@@ -37,7 +38,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "require_mediapipe", lambda: None)
     monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
     monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
-    monkeypatch.setattr(detector, "NetworkFollower", BarFollower)
+    monkeypatch.setattr(landmark_detector, "NetworkFollower", BarFollower)
 
 
 def whole_looks(found: LandmarkDetector) -> int:
@@ -130,7 +131,7 @@ def test_two_regions_on_one_person_give_one_person() -> None:
         assert len(found.detect(Frame(1, 1 / 30, picture(left)))) == 1
 
 
-@pytest.mark.parametrize(("field", "value"), [("look_seconds", -1.0), ("threads", 0)])
+@pytest.mark.parametrize(("field", "value"), [("look_seconds", -1.0), ("look_delay", -1.0)])
 def test_senseless_configuration_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{field}.*got {value}"):
         DetectConfig(**{field: value})
@@ -141,7 +142,7 @@ def test_senseless_configuration_is_refused_by_name(field: str, value: float) ->
 def test_the_network_alone_says_what_mediapipe_says() -> None:
     """On the same person; a systematic shift of half a cell of the heatmaps would be 0.03 body sizes."""
     still = ImageLandmarker(built_in_bundle(), LandmarkerSettings(1, 0.5, 0.5, 0.5))
-    follower = NetworkFollower(DetectConfig())
+    follower = NetworkFollower(EngineConfig())
     shifts = []
     with open_source(str(JUGGLER)) as source:
         for frame in itertools.islice(source, 0, 100, 20):
@@ -149,7 +150,7 @@ def test_the_network_alone_says_what_mediapipe_says() -> None:
             (first,) = follower.follow(frame.image, [Region.around(expected.landmarks2d)])
             (second,) = follower.follow(frame.image, [first.region])
             assert first.presence > 0.9 and second.presence > 0.9
-            points = apply_affine(second.look.T_frame_crop, second.reading.landmarks2d)
+            points = apply_affine(second.crop.T_frame_crop, second.reading.landmarks2d)
             off = (points - expected.landmarks2d) / body_size(expected.landmarks2d)
             assert np.median(np.linalg.norm(off, axis=1)) < 0.03
             shifts.append(off[LIMB_LANDMARKS].mean(axis=0))

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from tests import SHARED
 from tracker.core.arrays import Array
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
@@ -22,7 +23,7 @@ from tracker.detect import DetectConfig, LandmarkDetector, landmarkers, task_bun
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.stderr_filter import native_chatter_held_back
 
-VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
+VIDEOS = SHARED / "videos"
 SETTINGS = LandmarkerSettings(1, 0.5, 0.5, 0.5)
 needs_mediapipe = pytest.mark.skipif(
     subprocess.run([sys.executable, "-c", "import mediapipe"], capture_output=True, check=False).returncode != 0,
@@ -188,7 +189,7 @@ def test_a_detector_at_work_leaves_stderr_to_us() -> None:
     script = (
         "import sys, numpy as np\n"
         "from tracker.detect import LandmarkDetector\n"
-        "from tracker.types import Frame\n"
+        "from tracker.core.frame import Frame\n"
         "with LandmarkDetector() as found:\n"
         "    found.detect(Frame(0, 0.0, np.full((96, 128, 3), 90, np.uint8)))\n"
         "    print('ours', file=sys.stderr)\n"

@@ -19,9 +19,9 @@ from engines.choose import choose_backend
 from engines.convert import export_onnx, half_precision, keep_outputs, read_onnx
 from engines.engine import Precision
 from engines.torch_engine import TorchEngine
+from tests import ROOT
 
 INPUT = "picture"
-ROOT = Path(__file__).parents[1]
 
 
 class SmallNetwork(nn.Module):

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-ENGINE = Path(__file__).parents[1] / "engines" / "tensorrt_engine.py"
+from tests import ROOT
+
+ENGINE = ROOT / "engines" / "tensorrt_engine.py"
 SOURCE = ast.parse(ENGINE.read_text())
 OF_OTHERS = set("append clear close device dtype empty get inputs numpy outputs precision Tensor type".split())
 """Attributes in that file that are torch's, numpy's or ours, and also the names of something of TensorRT."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tests.export_scene import CAMERA, frames_of, person_at, small_body
 from tracker.core.errors import InputError, RunError
 from tracker.core.person import FrameRecord
@@ -173,7 +174,7 @@ for frame in frames_of(body, [0.0, 0.1, 0.2]):
     out.write(frame)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-        path = str(Path(__file__).parents[1])
+        path = str(ROOT)
         ended = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path}, check=False)
         assert ended.returncode == -signal.SIGKILL
         assert names(tmp_path / "clip") == ["frames.jsonl"]

@@ -26,12 +26,12 @@ from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.person import Pose
-from tracker.detect import DetectConfig
 from tracker.detect.follow import NetworkFollower, Region
-from tracker.extract.extractor import WEIGHTS, PictureConfig, Pictures, PictureView
+from tracker.extract.extractor import WEIGHTS, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel, input_sizes, output_sizes
 from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter
-from tracker.fit.volume_fitter import PoseBelief
+from tracker.fit.volume_evidence import VolumeEvidence, turned_belief
+from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
 from tracker.initialise.landmark_start import initial_state
 from tracker.motion import PoseSampler
 from tracker.networks.body_network import BodyNetwork
@@ -39,6 +39,7 @@ from tracker.networks.extractor import ExtractorConfig, LiveExtractor
 from tracker.networks.folded import FoldedExtractor
 from tracker.networks.landmark_network import FEATURES, SIDE
 from tracker.networks.resnet import ResNetConfig
+from tracker.runtime.engine_config import EngineConfig
 from tracker.synth.samples import Sample, SampleConfig, SampleFactory
 
 
@@ -116,7 +117,7 @@ def test_a_belief_says_the_same_in_a_turned_camera(rig: LandmarkRig) -> None:
     half = rng.normal(size=(85, 85))
     belief = PoseBelief(state, half @ half.T)
     roll = matrix_from_axis_angle(np.array([0, 0, 1.1]))
-    turned = PictureView.turned_belief(rig, belief, roll)
+    turned = turned_belief(rig, belief, roll)
 
     step = 1e-4 * rng.normal(size=85)
     moved = state.moved(step)
@@ -138,32 +139,48 @@ class TestShippedWeights:
         return SampleFactory(config, body, PoseSampler(None)).sample(4)
 
     @pytest.fixture(scope="class")
-    def pictures(self, body: BodyModel, rig: LandmarkRig) -> Iterator[Pictures]:
+    def network(self, body: BodyModel) -> BodyNetwork:
+        return BodyNetwork.load(WEIGHTS, body)
+
+    @pytest.fixture(scope="class")
+    def extractor(self, network: BodyNetwork, rig: LandmarkRig) -> Iterator[FeatureExtractor]:
         pytest.importorskip("mediapipe")
-        pictures = Pictures(body, rig, PictureConfig(threads=1))
-        yield pictures
-        pictures.close()
+        extractor = FeatureExtractor(FeatureModel(network, WEIGHTS), rig, EngineConfig())
+        yield extractor
+        extractor.close()
 
     @pytest.fixture(scope="class")
     def follower(self) -> Iterator[NetworkFollower]:
         pytest.importorskip("mediapipe")
-        follower = NetworkFollower(DetectConfig(features=tuple(FEATURES)))
+        follower = NetworkFollower(EngineConfig(), tuple(FEATURES))
         yield follower
         follower.close()
 
     @pytest.mark.slow
     def test_a_turned_frame_gives_the_turned_pose(
-        self, rig: LandmarkRig, pictures: Pictures, follower: NetworkFollower, sample: Sample
+        self,
+        rig: LandmarkRig,
+        network: BodyNetwork,
+        extractor: FeatureExtractor,
+        follower: NetworkFollower,
+        sample: Sample,
     ) -> None:
         k = sample.camera_matrix
         camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        fitter = VolumeFitter(network, VolumeFitConfig())
         points = rig.pose_from_theta(np.asarray(sample.theta).reshape(24, 3), sample.betas).points + sample.transl
-        upright = pictures.view(look(follower, sample.image, camera.project(points)), camera)
+        upright = VolumeEvidence(
+            rig, fitter, extractor.extract(crop_of(follower, sample.image, camera.project(points)), camera)
+        )
         # the same picture, a quarter turned
         quarter = crop_transform(np.array([0.0, 0, SIDE, SIDE]), SIDE, SIDE, np.pi / 2)
         side_camera, roll = camera.turned_crop(quarter, SIDE)
         side_image = warp_crop(sample.image, quarter, SIDE, SIDE)
-        lying = pictures.view(look(follower, side_image, side_camera.project(points @ roll.T)), side_camera)
+        lying = VolumeEvidence(
+            rig,
+            fitter,
+            extractor.extract(crop_of(follower, side_image, side_camera.project(points @ roll.T)), side_camera),
+        )
         one, other = upright.proposal(), lying.proposal()
         back = other.turned(roll.T, rig.root_at_rest(other.betas))
         joints = [rig.pose(each.rotations, each.betas).joints + each.transl for each in (one, back)]
@@ -171,7 +188,12 @@ class TestShippedWeights:
 
     @pytest.mark.slow
     def test_the_picture_does_not_spoil_a_landmark_fit(
-        self, rig: LandmarkRig, pictures: Pictures, follower: NetworkFollower, sample: Sample
+        self,
+        rig: LandmarkRig,
+        network: BodyNetwork,
+        extractor: FeatureExtractor,
+        follower: NetworkFollower,
+        sample: Sample,
     ) -> None:
         k = sample.camera_matrix
         camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
@@ -184,7 +206,8 @@ class TestShippedWeights:
         )
         fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig())
         found = fitter.fit(seen, Belief.stranger(), initial_state(rig, seen, np.zeros(10)), 30)
-        view = pictures.view(look(follower, sample.image, pixels), camera)
+        features = extractor.extract(crop_of(follower, sample.image, pixels), camera)
+        view = VolumeEvidence(rig, VolumeFitter(network, VolumeFitConfig()), features)
         refined = view.refine(found)
         assert refined.support is not None
         assert refined.support.shape == (24,)
@@ -202,18 +225,18 @@ class TestShippedWeights:
         assert WEIGHTS.stat().st_size < 30e6
 
 
-def look(follower: NetworkFollower, image: NDArray[np.uint8], landmarks: Array) -> LandmarkCrop:
+def crop_of(follower: NetworkFollower, image: NDArray[np.uint8], landmarks: Array) -> LandmarkCrop:
     """What the landmark network sees where these landmarks are."""
     (found,) = follower.follow(image, [Region.around(landmarks)])
-    return found.look
+    return found.crop
 
 
-def test_missing_weights_are_named(body: BodyModel, rig: LandmarkRig, tmp_path: Path) -> None:
+def test_missing_weights_are_named(body: BodyModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.safetensors"):
-        Pictures(body, rig, PictureConfig(weights=tmp_path / "none.safetensors"))
+        BodyNetwork.load(tmp_path / "none.safetensors", body)
 
 
 def test_configurations_differ_in_what_they_ask_of_the_picture() -> None:
-    steps = {name: load_config(name).picture.fit.steps for name in ("live", "accurate", "paper")}
+    steps = {name: load_config(name).volume.steps for name in ("live", "accurate", "paper")}
     assert 0 < steps["live"] < steps["accurate"] < steps["paper"] == 80
-    assert not load_config("fast").picture.enabled
+    assert not load_config("fast").extract.enabled

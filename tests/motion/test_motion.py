@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import SHARED
 from tracker.body.joint_limits import JointPrior
 from tracker.body.model import JOINT_NAMES, PARENTS
 from tracker.core.arrays import Array
@@ -22,7 +23,7 @@ from tracker.motion.read_bvh import parse_bvh
 from tracker.motion.retarget import Correspondence, retarget
 from tracker.motion.source import SourceMotion, SourceSkeleton
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "motion"
+SHARED_MOTION = SHARED / "motion"
 LIMB_JOINTS = [f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle", "elbow", "wrist")]
 
 TWO_FRAMES = """HIERARCHY
@@ -383,11 +384,11 @@ def test_postures_stay_inside_the_limits_and_lie_down_too() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the CMU clips in ../shared/motion")
+@pytest.mark.skipif(not SHARED_MOTION.exists(), reason="needs the CMU clips in ../shared/motion")
 def test_cmu_bones_keep_their_directions() -> None:
     from tracker.motion.read import motion_files
 
-    name, content = next(f for f in motion_files(SHARED / "cmu_bvh_30fps.tar.gz") if "02_05" in f[0])
+    name, content = next(f for f in motion_files(SHARED_MOTION / "cmu_bvh_30fps.tar.gz") if "02_05" in f[0])
     motion = source_of(name, content)
     match = Correspondence.of(name, motion.skeleton)
     places = motion.world()[1] @ match.axes

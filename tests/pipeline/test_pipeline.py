@@ -152,9 +152,9 @@ def test_memory_of_people_long_gone_is_given_back() -> None:
     with Tracker(CONFIG, load_body(None), Script([[seen]] * 5 + [[]])) as tracker:
         for i in range(5):
             tracker.step(Frame(i, i / 30, picture))
-        assert tracker._tracks
+        assert tracker._people
         tracker.step(Frame(5, 1000.0, picture))
-        assert not tracker._tracks and not tracker._filters and not tracker._last
+        assert not tracker._people
 
 
 @pytest.mark.parametrize("rate", [5.0, 60.0])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tracker.runtime.blas import family_of
 
 PROBE = """
@@ -27,7 +27,7 @@ print(np.allclose((a @ a)[0], np.einsum("j,jk->k", a[0], a)))
 
 def probe(**environment: str) -> list[str]:
     given = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"} | environment
-    here = str(Path(__file__).parents[1])
+    here = str(ROOT)
     done = subprocess.run(
         [sys.executable, "-c", PROBE], env=given | {"PYTHONPATH": here}, capture_output=True, text=True, check=True
     )

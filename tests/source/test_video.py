@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+from tests import SHARED
 from tests.source_clips import (
     NTSC,
     ClipSpec,
@@ -460,10 +461,10 @@ def test_no_permission(tmp_path, name):
 
 # ---------------------------------------------------------------- real clips
 
-SHARED = Path(__file__).parents[2] / "shared" / "videos"
+VIDEOS = SHARED / "videos"
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real clips are not beside the checkout")
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason="the real clips are not beside the checkout")
 @pytest.mark.parametrize(
     ("name", "rate", "count", "size"),
     [
@@ -474,7 +475,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "videos"
     ],
 )
 def test_real_clips(name, rate, count, size):
-    with open_source(str(SHARED / name), Clip(start=(count - 5) / rate)) as source:
+    with open_source(str(VIDEOS / name), Clip(start=(count - 5) / rate)) as source:
         frames = list(source)
         assert (source.info.rate, source.info.frame_count) == (rate, count)
     assert [frame.index for frame in frames] == list(range(count - 5, count))

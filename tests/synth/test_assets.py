@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import SHARED
 from tracker.body import load_base_mesh, load_body
 from tracker.body.model import JOINT_NAMES
 from tracker.core.errors import InputError
@@ -22,7 +23,6 @@ from tracker.synth.samples.light import light_from_environment, sphere
 from tracker.synth.samples.makehuman import drape, read_binding, read_wavefront
 from tracker.synth.samples.props import read_prop, read_props
 
-SHARED = Path(__file__).parents[1].parent / "shared"
 needs_shared = pytest.mark.skipif(not (SHARED / "appearance").is_dir(), reason="the asset folder is not here")
 
 

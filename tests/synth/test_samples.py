@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from kernels import raster
+from tests import ROOT
 from tracker.body import BodyModel, load_body
 from tracker.motion.sampler import PoseSampler
 from tracker.synth.samples import Sample, SampleConfig, SampleFactory, stream
@@ -22,9 +23,6 @@ from tracker.synth.samples.look import look_up
 
 SMALL = SampleConfig(outfits=2, backgrounds=2)
 SEEDS = range(10)
-
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import ranks_script
+from tests import ROOT, ranks_script
 from tracker.core.errors import InputError
 from tracker.core.tensor_file import load_tensors
 from tracker.training import TrainingJob, run_training
 from tracker.training.parallel import Ranks, chosen_device, joined
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker
+from tracker.smooth.smooth_config import SmoothConfig
 from tracker.source import open_source
 from tracker.training.real_clips import (
     FootageConfig,
@@ -60,7 +61,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def labels(clip: Path, detection: Detection, config: FootageConfig) -> list[LabelledCrop]:
-    tracker = Tracker(replace(CONFIG, causal_filter=False), load_body(None), Standing(detection))
+    tracker = Tracker(replace(CONFIG, smooth=SmoothConfig("none")), load_body(None), Standing(detection))
     with tracker, open_source(str(clip)) as source:
         return list(label_clip(source, tracker, config))
 

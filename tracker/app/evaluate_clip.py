@@ -48,7 +48,7 @@ def _track(clip: Path, folder: Path, config: TrackerConfig, interrupt: Interrupt
         raise InputError(f"--out {folder.parent}: cannot be written ({error.strerror or error})") from error
     with (
         tempfile.TemporaryDirectory(dir=folder.parent) as space,
-        Tracker.open(replace(config, causal_filter=False)) as tracker,
+        Tracker.open(replace(config, smooth=replace(config.smooth, mode="offline"))) as tracker,
     ):
         made = Path(space) / CLEAR
         result = track(TrackJob(str(clip), made, export=ExportConfig(("npz",)), overlay=False), tracker, interrupt)

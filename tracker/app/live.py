@@ -35,7 +35,7 @@ from tracker.outputs.web import WebPage
 from tracker.overlay.mesh_overlay import MeshOverlay, draw_hud, draw_skeleton
 from tracker.overlay.renderers import RENDERERS
 from tracker.overlay.video_writer import VideoWriter
-from tracker.pipeline import Found, Tracker
+from tracker.pipeline import DetectedFrame, Tracker
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.source import Source
@@ -263,7 +263,7 @@ class _Located:
     """A captured frame and who was found in it."""
 
     captured: Captured
-    found: Found
+    detected: DetectedFrame
 
 
 def _stage(
@@ -338,9 +338,9 @@ class LiveSession:
         tracker = self._tracker
         entrance = _Entrance(self._frames)
         captured = takewhile(lambda _: not interrupt.requested, entrance)
-        located = _stage(stack, "find", captured, lambda one: _Located(one, tracker.find(one.frame)))
-        looked = _stage(stack, "look", located, lambda one: replace(one, found=tracker.look(one.found)))
-        return _stage(stack, "pose", looked, lambda one: entrance.left(Tracked(one.captured, tracker.pose(one.found))))
+        located = _stage(stack, "detect", captured, lambda one: _Located(one, tracker.detect(one.frame)))
+        looked = _stage(stack, "extract", located, lambda one: replace(one, detected=tracker.extract(one.detected)))
+        return _stage(stack, "fit", looked, lambda one: entrance.left(Tracked(one.captured, tracker.fit(one.detected))))
 
     def _show(self, tracked: Tracked, source: Source, overlay: MeshOverlay) -> Drawn:
         before = perf_counter()

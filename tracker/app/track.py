@@ -1,7 +1,7 @@
 """The `track` job: one input from beginning to end into one folder of results.
 
-Decoding, finding people, looking at them, posing them and writing go on at once, each in a thread of its own, in order,
-nothing dropped; the overlay video is made by another process (`overlay/overlay_process.py`). Zero-phase smoothing looks
+Decoding, detecting, extracting, fitting and writing go on at once, each in a thread of its own, in order, nothing
+dropped; the overlay video is made by another process (`overlay/overlay_process.py`). Zero-phase smoothing looks
 both ways in time: the files are smoothed when the last frame has come, while the last pictures are drawn; pictures wait
 a second for that, which is as far as the filter sees.
 """
@@ -13,7 +13,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
 
 from tqdm import tqdm
 
@@ -25,13 +24,11 @@ from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
-from tracker.pipeline import Found, Tracker
+from tracker.pipeline import DetectedFrame, Tracker
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
 from tracker.source import Clip, Source, open_source
-
-Smoothing = Literal["none", "causal", "offline"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,6 @@ class TrackJob:
     clip: Clip = field(default_factory=Clip)
     export: ExportConfig = field(default_factory=ExportConfig)
     overlay: bool = True
-    smooth: Smoothing = "offline"
     renderer: str = "raster"
     """Among RENDERERS."""
 
@@ -65,9 +61,10 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         run = _Run(job, tracker, writer, camera)
         with run.drawing(source) as drawing:
             run.all_frames(source, interrupt, drawing)
-            if job.smooth == "offline":
+            smooth = tracker.config.smooth
+            if smooth.mode == "offline":
                 records = list(writer.frames())
-                writer.replace_people(smoothed_frames(records, tracker.persons, camera, tracker.config.zero_phase))
+                writer.replace_people(smoothed_frames(records, tracker.persons, camera, smooth.offline))
         summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
@@ -87,33 +84,33 @@ class _Run:
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
         with Worker("write files", self._write) as writing:
-            for found in self._found(source, interrupt):
-                shown = TrackedFrame(found.frame, self._tracker.pose(found))
-                writing.put(shown)
+            for detected in self._with_features(source, interrupt):
+                tracked = TrackedFrame(detected.frame, self._tracker.fit(detected))
+                writing.put(tracked)
                 if drawing is not None:
-                    drawing.put(shown)
+                    drawing.put(tracked)
 
     def _write(self, frames: Iterator[TrackedFrame]) -> None:
-        for shown in frames:
-            people = self.sizes.of_files(shown.frame, shown.people)
-            self._writer.write(FrameRecord(shown.frame.index, shown.frame.time, people))
+        for tracked in frames:
+            people = self.sizes.of_files(tracked.frame, tracked.people)
+            self._writer.write(FrameRecord(tracked.frame.index, tracked.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
 
-    def _found(self, source: Source, interrupt: Interrupt) -> Iterator[Found]:
-        """The source's frames with those who were found in them, under a progress bar, until the user asks to stop."""
+    def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
+        """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
         label = f"tracking {source.info.name}"
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
             closing(read_ahead(self._timed(source), name="decode")) as frames,
-            closing(read_ahead(map(self._tracker.find, frames), name="find")) as located,
-            closing(read_ahead(map(self._tracker.look, located), name="look")) as everybody,
+            closing(read_ahead(map(self._tracker.detect, frames), name="detect")) as detected,
+            closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
         ):
-            for found in everybody:
-                yield found
+            for each in extracted:
+                yield each
                 bar.update()
                 if interrupt.requested:
                     return
@@ -146,5 +143,5 @@ class _Run:
             renderer=self._job.renderer,
             body=self._tracker.body,
             cameras=config.camera,
-            smooth=config.zero_phase if self._job.smooth == "offline" else None,
+            smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
         )

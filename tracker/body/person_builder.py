@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.body import BodyModel
-from tracker.body.kinematics import LandmarkRig, Outline
+from tracker.body.body_state import BodyState
+from tracker.body.kinematics import LandmarkRig, Outline, PosedPoints
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import place_on_rays
@@ -34,6 +36,13 @@ class PersonBuilder:
         bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
         safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
         return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
+
+    def outline_in(self, camera: Camera, posed: PosedPoints, state: BodyState) -> tuple[Array, NDArray[np.integer]]:
+        """Points (n, 2) px spread over a posed body's skin and the part of the body (n,) that each belongs to: those in
+        front of the camera."""
+        points = self.outline.points(posed, state.betas) + state.transl
+        in_front = points[:, 2] > _NEAREST_Z
+        return camera.project(points[in_front]), self.outline.parts[in_front]
 
     def posed(self, pose: Pose, camera: Camera, like: Person) -> Person:
         """`like` in another pose: its joints and box anew, its identity, confidence and score kept."""

@@ -36,7 +36,7 @@ class Detection:
     """(33,) in 0..1: how likely the point is in the picture and not hidden."""
     mask: PlacedMask | None = None
     """Where the person is; None when the detector does not say."""
-    look: LandmarkCrop | None = None
+    crop: LandmarkCrop | None = None
     """None when it was not the landmark network alone that saw them."""
 
     def __post_init__(self) -> None:

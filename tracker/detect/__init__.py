@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracker.detect.detect_config import DetectConfig
-from tracker.detect.detector import LandmarkDetector
+from tracker.detect.detector import Detector
+from tracker.detect.landmark_detector import LandmarkDetector
 
-__all__ = ["DetectConfig", "LandmarkDetector"]
+__all__ = ["DetectConfig", "Detector", "LandmarkDetector"]

@@ -46,9 +46,9 @@ class Candidate:
 
 def candidate_of(reading: PoseReading, size: tuple[int, int], followed: Followed | None = None) -> Candidate:
     """Whom a reading shows. size: (width, height) px of its picture; followed: what it is of, unless of a search."""
-    look = None if followed is None else followed.look
+    crop = None if followed is None else followed.crop
     region = Region.around(reading.landmarks2d) if followed is None else followed.region
-    detection = Detection(reading.landmarks2d, reading.landmarks3d, reading.visibility, reading.mask, look)
+    detection = Detection(reading.landmarks2d, reading.landmarks3d, reading.visibility, reading.mask, crop)
     points = reading.visible_points(*size)
     share = share_on_mask(points, reading.mask, _MASK_REACH * body_size(reading.landmarks2d))
     return Candidate(detection, reading.mask, reading.quality(*size), points, share, region)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines import BACKENDS
 from tracker.core.errors import InputError
-from tracker.networks.landmark_network import FEATURES
 
 
 @dataclass(frozen=True)
@@ -33,15 +31,6 @@ class DetectConfig:
     False: as soon as it is there, and no more than a quarter of the time is spent looking, as cameras need it."""
     search_seconds: float = 0.5
     """One piece of the frame is searched for people not known yet so often; infinity: never."""
-    engine: str = "auto"
-    """What runs the landmark network on people who are followed: auto, openvino, onnxruntime, torch or tensorrt."""
-    device: str = "auto"
-    """Where it runs: auto, cpu, cuda or cuda:N."""
-    features: tuple[str, ...] = ()
-    """The network's inner maps that later stages want, names of `landmark_network.FEATURES`."""
-    threads: int | None = 1
-    """Of the landmark network's engine, which is one of several stages at work at once; None leaves it to the engine,
-    which takes all cores."""
 
     def __post_init__(self) -> None:
         if self.max_people < 1:
@@ -54,12 +43,5 @@ class DetectConfig:
         for name in ("look_seconds", "look_delay"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}: expected 0 or more seconds, got {getattr(self, name)}")
-        if self.engine != "auto" and self.engine not in BACKENDS:
-            raise InputError(f"engine: expected auto, {', '.join(BACKENDS)}, got {self.engine}")
-        unknown = [name for name in self.features if name not in FEATURES]
-        if unknown:
-            raise InputError(f"features: expected names among {', '.join(FEATURES)}, got {', '.join(unknown)}")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads: expected 1 or more, got {self.threads}")
         if not self.search_seconds > 0:
             raise InputError(f"search_seconds: expected a positive number of seconds, got {self.search_seconds}")

@@ -1,164 +1,40 @@
-"""Finds people and follows them.
-
-Whoever is found is followed from frame to frame in their own region (`follow.py`), which is quick. Beside that, in
-another thread, the frame is looked at by MediaPipe (`search.py`): twice a second, and soon when somebody is lost. What
-was found there is a little old when it comes: it is followed in the present frame from the region that it had.
-"""
+"""What the tracker asks of whatever finds people in frames; any class that does this fits `Tracker.open`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
-from types import TracebackType
+from typing import Protocol
 
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.frame import Frame
-from tracker.detect.background_search import BackgroundSearch
-from tracker.detect.candidate import (
-    Candidate,
-    alike,
-    candidate_of,
-    in_frame,
-    is_person,
-    the_more_expected,
-    uncovered,
-    without_duplicates,
-)
-from tracker.detect.detect_config import DetectConfig
-from tracker.detect.follow import Followed, Follower, NetworkFollower, Region
-from tracker.detect.search import Searcher, SearchTask
-
-_LOST_LOOK_SECONDS = 0.1
-"""The whole frame is looked at no more often than this while somebody is lost, or nobody known."""
-_LOST_DELAY = 0.05
-"""s: the longest look_delay while somebody is lost."""
-_FOLLOW_SECONDS = 1.0
-"""Nobody is followed over a longer gap between frames."""
-_DOUBT = 0.5
-"""What is left of the visibility of a pose that a second look does not find again."""
-_REST = 3.0
-"""Between two searches that nobody waits for there is a pause this many times as long as the search."""
 
 
-class LandmarkDetector:
-    """MediaPipe's 33 landmarks of up to max_people people (a few more when closer looks find them), frame by frame."""
+class Detector(Protocol):
+    """Finds people's landmarks, frame after frame.
 
-    def __init__(self, config: DetectConfig | None = None) -> None:
-        """Raises InputError for an unusable task file, RunError when MediaPipe is missing or does not start."""
-        self.config = config or DetectConfig()
-        self._searcher = Searcher(self.config)
-        self._scout = BackgroundSearch(self._searcher.search)
-        self._follower: Follower = NetworkFollower(self.config)
-        self.forget()
-
-    def forget(self) -> None:
-        """The next frame is looked at like the first one."""
-        self._followed: list[Region] = []
-        self._seen_at = self._sent_at = -math.inf
-        self._due = math.inf
-        self._scout.forget()
-        self._searcher.forget()
-
-    def __enter__(self) -> LandmarkDetector:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    Where its landmarks are others than MediaPipe's, `LandmarkSet.detection` arranges them.
+    """
 
     @property
     def engine(self) -> str:
-        """What runs the landmark network, for the record."""
-        return self._follower.engine
+        """What runs its network, with the version; for the record."""
+        ...
 
     @property
     def device(self) -> str:
         """What that runs on."""
-        return self._follower.device
-
-    def close(self) -> None:
-        """Frees MediaPipe's graphs and the engine; the detector cannot be used afterwards."""
-        self._scout.close()
-        self._searcher.close()
-        self._follower.close()
+        ...
 
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
-        """The people in the frame, in no particular order, each once.
+        """The people in the frame, each once, in any order. Frames come in the order of their time.
 
-        predicted: xyxy px boxes where people who are being followed should be; who is not found there is looked for
-        more closely. Frames come in the order of their time. Raises RunError when MediaPipe or the engine fails.
+        predicted: (4,) xyxy px boxes where the people who are tracked should be.
         """
-        if 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
-            found = self._go_on(frame, predicted)
-        else:
-            found = self._begin(SearchTask(frame, predicted, begins=True))
-        self._followed, self._seen_at = [candidate.region for candidate in found], frame.time
-        return [candidate.detection for candidate in found]
+        ...
 
-    def _begin(self, errand: SearchTask) -> list[Candidate]:
-        """The people of a frame that has nothing to do with the one before; nobody yet for one who does not wait."""
-        self._send(errand, 0.0)
-        return self._seen_closely(errand.frame, self._scout.take()) if self.config.punctual else []
+    def forget(self) -> None:
+        """The frames that come have nothing to do with those before."""
 
-    def _seen_closely(self, frame: Frame, found: list[Candidate]) -> list[Candidate]:
-        """The same people as the landmark network alone sees them; less visible where it does not agree."""
-        closely = self._follow(frame, [candidate.region for candidate in found])
-        return [next((c for c in closely if alike(c, candidate)), _doubted(candidate)) for candidate in found]
-
-    def _go_on(self, frame: Frame, predicted: Sequence[Array]) -> list[Candidate]:
-        found = without_duplicates(self._follow(frame, self._followed))
-        lost = not found or bool(uncovered(predicted, found))
-        if self._is_answer_due(frame.time, lost):
-            newcomers = self._follow(frame, [c.region for c in self._news()])
-            found = the_more_expected([*found, *newcomers], predicted)
-            lost = not found or bool(uncovered(predicted, found))
-        if self._scout.errand is None and self._is_look_due(frame.time, lost):
-            delay = min(self.config.look_delay, _LOST_DELAY) if lost else self.config.look_delay
-            self._send(SearchTask(frame, predicted, found), delay)
-            if self.config.punctual and delay == 0:
-                newcomers = self._seen_closely(frame, self._news())
-                return the_more_expected([*found, *newcomers], predicted)
-        return found
-
-    def _send(self, errand: SearchTask, delay: float) -> None:
-        self._scout.send(errand)
-        self._sent_at, self._due = errand.frame.time, errand.frame.time + delay
-
-    def _is_answer_due(self, time: float, lost: bool) -> bool:
-        """Once somebody is lost, an earlier search is taken at once, so that another can be sent out."""
-        if self._scout.errand is None:
-            return False
-        if not self.config.punctual:
-            return self._scout.is_ready
-        return time >= self._due or (lost and self._due - time > _LOST_DELAY)
-
-    def _is_look_due(self, time: float, lost: bool) -> bool:
-        wait = min(self.config.look_seconds, _LOST_LOOK_SECONDS) if lost else self.config.look_seconds
-        if not self.config.punctual:
-            wait = max(wait, (1 + _REST) * self._scout.seconds)
-        return time - self._sent_at >= wait
-
-    def _news(self) -> list[Candidate]:
-        """Whom the search has found besides those who were followed when it was sent out."""
-        errand, answer = self._scout.errand, self._scout.take()
-        known = {id(candidate) for candidate in errand.followed} if errand is not None else set()
-        return [candidate for candidate in answer if id(candidate) not in known]
-
-    def _follow(self, frame: Frame, regions: Sequence[Region]) -> list[Candidate]:
-        """Whoever is in these regions."""
-        answers = self._follower.follow(frame.image, regions)
-        sure = (each for each in answers if each.presence >= self.config.min_tracking)
-        return list(filter(is_person, (_followed(each, frame.size) for each in sure)))
-
-
-def _doubted(candidate: Candidate) -> Candidate:
-    """Nobody is given an identity at once for this alone."""
-    detection = candidate.detection
-    return replace(candidate, detection=replace(detection, visibility=_DOUBT * detection.visibility))
-
-
-def _followed(answer: Followed, size: tuple[int, int]) -> Candidate:
-    return candidate_of(in_frame(answer.reading, answer.look.T_frame_crop, size), size, answer)
+    def close(self) -> None:
+        """Frees what it holds; it is not used afterwards."""

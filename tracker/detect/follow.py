@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import BackendError, EngineOptions, ModelError
+from engines import BackendError, ModelError
 from tracker.core.arrays import NUM_LANDMARKS, Array
 from tracker.core.crop import apply_affine, crop_transform, warp_crop
 from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import RunError
 from tracker.core.mask import PlacedMask
-from tracker.detect.detect_config import DetectConfig
 from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
+from tracker.runtime.engine_config import EngineConfig
 
 _CENTRE, _RIM = 33, 34
 """Two of the network's further points: the hips' middle, and one on the circle around it that holds the whole body,
@@ -35,8 +35,8 @@ _REFINE_REACH = 3
 """Cells around a landmark whose heat corrects it."""
 _REFINE_CONFIDENCE = 0.5
 _SMALLEST_SIDE = 16.0
-_READ = ("landmarks", "presence", "mask", "small_mask", "heatmaps", "metric")
-"""Of the network's outputs, besides the inner maps."""
+OUTPUTS = ("landmarks", "presence", "mask", "small_mask", "heatmaps", "metric")
+"""Of the network's outputs, those that following needs; the inner maps come on top."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Followed:
 
     reading: PoseReading
     """In the crop's pixels and axes."""
-    look: LandmarkCrop
+    crop: LandmarkCrop
     presence: float
     """0..1: how sure the network is that there is a person."""
     region: Region
@@ -102,12 +102,13 @@ class Follower(Protocol):
 class NetworkFollower:
     """MediaPipe's landmark network, read from the installed package, in an engine."""
 
-    def __init__(self, config: DetectConfig) -> None:
-        """Raises InputError without mediapipe, RunError when no engine runs the network."""
-        outputs = (*_READ, *config.features)
-        options = EngineOptions(threads=config.threads, device=config.device, outputs=outputs)
+    def __init__(self, engine: EngineConfig, maps: Sequence[str] = ()) -> None:
+        """maps: the network's inner maps that are wanted, names of `landmark_network.FEATURES`.
+
+        Raises InputError without mediapipe, RunError when no engine runs the network.
+        """
         try:
-            self._engine = open_landmark_engine(config.engine, options)
+            self._engine = open_landmark_engine(engine.backend, engine.options((*OUTPUTS, *maps)))
         except (ModelError, BackendError) as error:
             raise RunError(f"the landmark network does not start: {error}") from error
 
@@ -148,8 +149,9 @@ class NetworkFollower:
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
-        look = LandmarkCrop(crop, T_frame_crop, maps)
-        return Followed(reading, look, float(maps["presence"].item()), Region.on_rim(centre, rim))
+        return Followed(
+            reading, LandmarkCrop(crop, T_frame_crop, maps), float(maps["presence"].item()), Region.on_rim(centre, rim)
+        )
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:

@@ -79,7 +79,7 @@ class FeatureModel:
         batch = None if dynamic_batch else 1
         sizes = output_sizes(self.network.config.extractor.features)
         return Network(
-            name="picture-batch" if dynamic_batch else "picture",
+            name="features-batch" if dynamic_batch else "features",
             module=lambda: FeatureNetwork(self.network).eval(),
             onnx=lambda: self._onnx(dynamic_batch),
             inputs=tuple(
@@ -97,7 +97,7 @@ class FeatureModel:
         """The ONNX file in the user's cache; made unless it is there. Raises InputError when it cannot be."""
         digest = hashlib.sha256(self.weights.read_bytes()).hexdigest()[:16]
         kind = "batch_n" if dynamic_batch else "batch_1"
-        target = cache_folder() / "networks" / f"picture-{digest}-v{_FORMAT}-{kind}.onnx"
+        target = cache_folder() / "networks" / f"features-{digest}-v{_FORMAT}-{kind}.onnx"
         if not target.is_file():
             try:
                 self.export(target, dynamic_batch)

@@ -66,11 +66,11 @@ class VolumeFitConfig:
     def __post_init__(self) -> None:
         if self.steps < 0 or self.likelihood_weight < 0:
             raise InputError(
-                f"picture.fit: expected steps and likelihood_weight not below 0, got {self.steps} and "
+                f"volume: expected steps and likelihood_weight not below 0, got {self.steps} and "
                 f"{self.likelihood_weight}"
             )
         if not 1 <= self.stride <= _COARSEST:
-            raise InputError(f"picture.fit: expected a stride of 1 to {_COARSEST}, got {self.stride}")
+            raise InputError(f"volume: expected a stride of 1 to {_COARSEST}, got {self.stride}")
 
 
 @dataclass(frozen=True)

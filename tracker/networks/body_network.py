@@ -72,7 +72,7 @@ class BodyNetwork(nn.Module):
         if metadata.get("body", body.name) != body.name:
             raise InputError(
                 f"{path}: its kernels lie on the surface of {metadata['body']}, not of {body.name}; "
-                "train them on this body, or leave the picture alone (picture: enabled: false)"
+                "train them on this body, or fit to landmarks alone (extract: enabled: false)"
             )
         strict = dacite.Config(strict=True, cast=[tuple])
         try:

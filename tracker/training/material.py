@@ -13,7 +13,7 @@ import numpy as np
 
 from tracker.body import BodyModel
 from tracker.core.errors import InputError
-from tracker.extract.extractor import PictureConfig
+from tracker.extract.extractor import ExtractConfig
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.cache import cache_folder
@@ -100,7 +100,7 @@ class Material:
     def _labelled(self, clips: Sequence[Path]) -> list[PosedPicture]:
         """The crops of real clips that can be learned from. Raises InputError when there are none."""
         # labelled by the landmark fit alone: what is trained must not be taught by itself
-        alone = TrackerConfig(picture=PictureConfig(enabled=False))
+        alone = TrackerConfig(extract=ExtractConfig(enabled=False))
         crops = label_footage(clips, self._settings.footage, alone, cache_folder() / "footage")
         pictures = [PosedPicture(c.image, c.mask, c.camera, c.pose, _FITTED, _FITTED) for c in crops]
         if not pictures:

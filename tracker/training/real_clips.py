@@ -32,6 +32,7 @@ from tracker.export.files import atomic_file
 from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Detector, Tracker, TrackerConfig
 from tracker.smooth.delayed_smoother import smoothed_frames
+from tracker.smooth.smooth_config import SmoothConfig
 from tracker.source import VIDEO_SUFFIXES, Source, open_source
 
 _VISIBLE = 0.5
@@ -104,7 +105,7 @@ def label_footage(
     for clip in tqdm(clips, desc="labelling", unit="clip", disable=None):
         stored = cache / f"{clip.stem}-{_fingerprint(clip, config, tracker)}.npz"
         if not stored.exists():
-            unfiltered = replace(tracker, causal_filter=False)
+            unfiltered = replace(tracker, smooth=SmoothConfig("none"))
             with Tracker.open(unfiltered) as fresh, open_source(str(clip)) as source:
                 store_crops(stored, list(label_clip(source, fresh, config)))
         yield from read_crops(stored, clip.name)
@@ -167,7 +168,7 @@ def label_clip(source: Source, tracker: Tracker, config: FootageConfig) -> Itera
     camera = tracker.config.camera.for_size(source.info.width, source.info.height)
     with MeshOverlay() as overlay:
         judge = _Judge(config, tracker, overlay)
-        for record in smoothed_frames(records, tracker.persons, camera, tracker.config.zero_phase):
+        for record in smoothed_frames(records, tracker.persons, camera, tracker.config.smooth.offline):
             if record.index in seen:
                 yield from judge.crops(source.info.name, record, seen[record.index], camera)
 

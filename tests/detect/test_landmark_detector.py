@@ -21,11 +21,12 @@ from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
-from tracker.detect import DetectConfig, LandmarkDetector, detector, search
+from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector, search
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Region
 from tracker.detect.landmarkers import PoseReading, centred_landmarks
 from tracker.detect.similarity import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask, shared_box
+from tracker.runtime.engine_config import EngineConfig
 
 WIDTH, HEIGHT = 1280, 720
 RED = (230, 20, 20)
@@ -65,7 +66,7 @@ class BarLandmarker:
 class BarFollower:
     """Sees the bar, of any size, that the middle of a region lies on."""
 
-    def __init__(self, config: DetectConfig) -> None:
+    def __init__(self, engine: EngineConfig, maps: Sequence[str]) -> None:
         self.asked: list[int] = []
         self._reader = BarLandmarker(b"", None)
         self._reader.smallest = 0.0
@@ -123,7 +124,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "require_mediapipe", lambda: None)
     monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
     monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
-    monkeypatch.setattr(detector, "NetworkFollower", BarFollower)
+    monkeypatch.setattr(landmark_detector, "NetworkFollower", BarFollower)
 
 
 def looks_taken(found: LandmarkDetector) -> list[np.ndarray]:
