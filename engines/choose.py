@@ -22,22 +22,23 @@ class Backend:
     """Model files that it opens; none for torch, which wants the network itself."""
     needs_gpu: bool
     """Whether auto takes it only where there is an NVIDIA GPU."""
-    open: Callable[[Path, EngineOptions], Engine] | None
+    open: Callable[[Path, EngineOptions, str], Engine] | None
+    """From the model file, the options and the network's name."""
 
 
-def _tensorrt(model: Path, options: EngineOptions) -> Engine:
+def _tensorrt(model: Path, options: EngineOptions, name: str) -> Engine:
     from engines.tensorrt_engine import TensorrtEngine
 
-    return TensorrtEngine(model, options)
+    return TensorrtEngine(model, options, name)
 
 
-def _openvino(model: Path, options: EngineOptions) -> Engine:
+def _openvino(model: Path, options: EngineOptions, name: str) -> Engine:
     from engines.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine(model, options)
 
 
-def _onnxruntime(model: Path, options: EngineOptions) -> Engine:
+def _onnxruntime(model: Path, options: EngineOptions, name: str) -> Engine:
     from engines.onnx_engine import OnnxEngine
 
     return OnnxEngine(model, options)
@@ -88,7 +89,7 @@ def _opened(model: Path | Network, name: str, options: EngineOptions) -> Engine:
     backend = BACKENDS[name]
     if isinstance(model, Network):
         if backend.open is not None:
-            return backend.open(model.onnx(), options)
+            return backend.open(model.onnx(), options, model.name)
         from engines.torch_engine import TorchEngine
 
         return TorchEngine(model, options)
@@ -96,7 +97,7 @@ def _opened(model: Path | Network, name: str, options: EngineOptions) -> Engine:
         raise ModelError(f"{model}: torch runs networks, not files; use {', '.join(set(BACKENDS) - {name})}")
     if model.suffix not in backend.suffixes:
         raise ModelError(f"{model}: {name} opens {', '.join(backend.suffixes)}, not '{model.suffix}'")
-    return backend.open(model, options)
+    return backend.open(model, options, model.stem)
 
 
 def _has_gpu(options: EngineOptions) -> bool:

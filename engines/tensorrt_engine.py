@@ -30,7 +30,7 @@ from engines.engine import (
 from engines.plan import PlanNote, digest_of, plan_path, read_plan, write_plan
 from engines.torch_engine import cuda_or_cpu
 
-REBUILD = "python run.py engine build --backend tensorrt"
+BUILD = "body-tracker engine build"
 _WORKSPACE = 1 << 30
 """Bytes that a layer may use while it computes."""
 
@@ -38,20 +38,20 @@ _WORKSPACE = 1 << 30
 class TensorrtEngine(Engine):
     """A plan that was built for this machine, and for each batch size an execution context and a CUDA graph."""
 
-    def __init__(self, model: Path, options: EngineOptions) -> None:
-        """Raises ModelError for a plan that is missing, damaged or built for something else, with what rebuilds it."""
+    def __init__(self, model: Path, options: EngineOptions, name: str) -> None:
+        """name: the network's, for `engine build`. Raises ModelError for a plan that is missing, damaged or built for
+        something else, with the command that rebuilds it."""
+        rebuild = _rebuild(name, options)
         tensorrt = _tensorrt()
         self._device = _gpu(options)
         note = plan_note(tensorrt, model, options)
-        content = read_plan(plan_path(model, options), note, _rebuild(options))
+        content = read_plan(plan_path(model, options), note, rebuild)
         with torch.cuda.device(self._device):
             # Kept, because the engine does not outlive its runtime.
             self._runtime: Any = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))
             self._engine: Any = self._runtime.deserialize_cuda_engine(content)
         if self._engine is None:
-            raise ModelError(
-                f"{plan_path(model, options)}: TensorRT refuses it; build it anew with: {_rebuild(options)}"
-            )
+            raise ModelError(f"{plan_path(model, options)}: TensorRT refuses it; build it anew with: {rebuild}")
         specs = [self._spec(tensorrt, self._engine.get_tensor_name(i)) for i in range(self._engine.num_io_tensors)]
         is_input = {s.name: self._engine.get_tensor_mode(s.name) == tensorrt.TensorIOMode.INPUT for s in specs}
         super().__init__(
@@ -193,9 +193,9 @@ def _gpu(options: EngineOptions) -> torch.device:
     return device
 
 
-def _rebuild(options: EngineOptions) -> str:
+def _rebuild(name: str, options: EngineOptions) -> str:
     outputs = "" if options.outputs is None else f" --outputs {','.join(options.outputs)}"
-    return f"{REBUILD} --precision {options.precision} --max-batch {options.max_batch}{outputs}"
+    return f"{BUILD} {name} --backend tensorrt --precision {options.precision} --max-batch {options.max_batch}{outputs}"
 
 
 def _timings_path(model: Path) -> Path:

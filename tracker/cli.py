@@ -377,7 +377,7 @@ def body_import(file: Path, out: Path | None, overwrite: bool) -> None:
 
 ENGINE = options(
     click.option("--precision", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32"),
-    click.option("--outputs", help="Only these outputs of the network, separated by commas.  [default: all]"),
+    click.option("--outputs", help="Only these outputs, separated by commas.  [default: what the tracker uses]"),
     click.option("--max-batch", type=click.IntRange(min=1), default=4, show_default=True, help="For TensorRT."),
     click.option("--compile", "compiled", is_flag=True, help="Have torch compile the network; takes a minute."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: all cores]"),
@@ -419,7 +419,10 @@ def engine_list() -> None:
 @click.option("--backend", "backends", multiple=True, help="Only this one; may be given several times.")
 @ENGINE
 def engine_check(network: str, backends: tuple[str, ...], **given: Any) -> None:
-    """Run NETWORK (default: landmarks) in every engine that is installed; compare outputs and time with torch."""
+    """Run NETWORK in every engine that is installed; compare outputs and time with torch.
+
+    NETWORK is landmarks (default) or features, or either with -batch for several people at once.
+    """
     from tracker.app.engine_commands import check
 
     differing = []

@@ -53,15 +53,16 @@ def test_list_says_what_fits(cache: Path) -> None:
     assert "nothing says what it was built for" in told["bare.plan"]
 
 
-def test_every_engine_agrees_with_torch(cache: Path) -> None:
-    found = {each.backend: each for each in check("landmarks", ["openvino", "onnxruntime"], ONE_THREAD)}
+@pytest.mark.parametrize("network", ["landmarks", "features"])
+def test_every_engine_agrees_with_torch(cache: Path, network: str) -> None:
+    found = {each.backend: each for each in check(network, ["openvino", "onnxruntime"], ONE_THREAD)}
     assert set(found) == {"openvino", "onnxruntime"}
     assert all(each.agrees and 0 < each.error < 1e-4 and each.median_ms > 0 for each in found.values())
 
 
 def test_half_precision_stays_within_its_tolerance(cache: Path) -> None:
     """The ONNX file in half precision, which is what TensorRT and ONNX Runtime's CUDA get, run on the CPU."""
-    network = NETWORKS["landmarks"]()
+    network = NETWORKS["landmarks"].describe()
     half = cache / "half.onnx"
     half.parent.mkdir(parents=True)
     half.write_bytes(half_precision(read_onnx(network.onnx())).SerializeToString())
@@ -102,7 +103,7 @@ def test_an_engine_that_is_off_does_not_agree() -> None:
 
 
 def test_example_pictures_are_of_a_person() -> None:
-    network = NETWORKS["landmarks-batch"]()
+    network = NETWORKS["landmarks-batch"].describe()
     (pictures,) = example_inputs(network, 2).values()
     assert pictures.shape == (2, 256, 256, 3)
     assert not np.array_equal(pictures[0], pictures[1])
@@ -113,7 +114,7 @@ def test_example_pictures_are_of_a_person() -> None:
 
 
 def test_errors_name_what_was_given(cache: Path) -> None:
-    with pytest.raises(InputError, match="network hands: expected one of landmarks, landmarks-batch"):
+    with pytest.raises(InputError, match="network hands: expected one of landmarks, landmarks-batch, features"):
         list(check("hands", [], ONE_THREAD))
     with pytest.raises(InputError, match="backend caffe: expected one of auto, tensorrt"):
         list(build(["landmarks"], "caffe", ONE_THREAD))

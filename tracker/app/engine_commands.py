@@ -1,4 +1,4 @@
-"""`run.py engine`: makes what the engines of this machine need, says what exists, compares every engine with torch."""
+"""The `engine` commands: make what engines need on this machine, say what exists, compare every engine with torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,39 @@ from engines.plan import read_note
 from tracker.body import load_body
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError, RunError
-from tracker.networks.landmark_network import SIDE, landmark_network_file
-from tracker.networks.landmark_onnx import landmark_model, landmark_onnx_place
+from tracker.detect.follow import OUTPUTS as LANDMARK_OUTPUTS
+from tracker.extract.extractor import OUTPUTS as FEATURE_OUTPUTS
+from tracker.extract.extractor import WEIGHTS
+from tracker.extract.feature_network import FeatureModel
+from tracker.networks.body_network import BodyNetwork
+from tracker.networks.landmark_network import FEATURES, SIDE, landmark_network_file
+from tracker.networks.landmark_onnx import INPUT, landmark_model, landmark_onnx_place, open_landmark_engine
 from tracker.overlay.mesh_overlay import lit_mesh
 from tracker.overlay.renderers import RasterRenderer
 from tracker.runtime.cache import cache_folder
 
-NETWORKS: Mapping[str, Callable[[], Network]] = {
-    "landmarks": landmark_model,
-    "landmarks-batch": lambda: landmark_model(dynamic_batch=True),
+
+@dataclass(frozen=True)
+class UsedNetwork:
+    """A network of the tracker."""
+
+    describe: Callable[[], Network]
+    outputs: tuple[str, ...]
+    """Those that the tracker uses: what is built and compared, unless others are asked for."""
+
+    def options(self, options: EngineOptions) -> EngineOptions:
+        """The same options for the outputs that are used, where they say nothing of outputs."""
+        return options if options.outputs is not None else replace(options, outputs=self.outputs)
+
+
+_LANDMARKS = (*LANDMARK_OUTPUTS, *FEATURES)
+NETWORKS: Mapping[str, UsedNetwork] = {
+    "landmarks": UsedNetwork(landmark_model, _LANDMARKS),
+    "landmarks-batch": UsedNetwork(lambda: landmark_model(dynamic_batch=True), _LANDMARKS),
+    "features": UsedNetwork(lambda: _feature_model().described(), FEATURE_OUTPUTS),
+    "features-batch": UsedNetwork(lambda: _feature_model().described(dynamic_batch=True), FEATURE_OUTPUTS),
 }
-"""The networks that the tracker runs, by the names that the commands take."""
+"""The networks that the tracker runs, by the names that the commands take; the batched ones take several people."""
 TOLERANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 4e-1}
 """The largest error of an output: the length of its difference from torch's in single precision, over torch's length.
 
@@ -66,8 +89,9 @@ def build(names: Sequence[str], backend: str, options: EngineOptions) -> Iterato
 
     Raises InputError for an unknown name or backend, RunError when the backend cannot.
     """
-    for network in _networks(names):
+    for used in _networks(names):
         with told_to_the_user():
+            network = used.describe()
             chosen = choose_backend(network, options) if backend == "auto" else _known(backend)
             if chosen == "torch":
                 yield f"{network.name}: torch reads it from where it is installed; nothing to build"
@@ -76,7 +100,7 @@ def build(names: Sequence[str], backend: str, options: EngineOptions) -> Iterato
             if chosen == "tensorrt":
                 from engines.tensorrt_engine import build_plan
 
-                path = build_plan(path, options)
+                path = build_plan(path, used.options(options))
         yield f"{network.name}: {chosen} uses {path} ({path.stat().st_size / 2**20:.1f} MiB)"
 
 
@@ -86,13 +110,18 @@ def listing() -> Iterator[str]:
         yield f"{name:12} {'installed' if is_installed(name) else 'not installed'}"
     folder = cache_folder() / "networks"
     paths = sorted(each for each in folder.glob("*") if each.suffix in (".onnx", PLAN_SUFFIX))
-    current = (
-        {landmark_onnx_place(dynamic, landmark_network_file()).name for dynamic in (False, True)} if paths else set()
-    )
+    current = _current_files() if paths else set()
     for path in paths:
         yield f"{path}  {path.stat().st_size / 2**20:.1f} MiB  {_fitness(path, current)}"
     if not paths:
-        yield f"nothing built yet in {folder}; it is made at first use, or by: python run.py engine build"
+        yield f"nothing built yet in {folder}; it is made at first use, or by: body-tracker engine build"
+
+
+def _current_files() -> set[str]:
+    """Names of the ONNX files that this version reads."""
+    source, model = landmark_network_file(), _feature_model()
+    landmarks = {landmark_onnx_place(dynamic, source).name for dynamic in (False, True)}
+    return landmarks | {model.onnx_place(dynamic).name for dynamic in (False, True)}
 
 
 def _fitness(path: Path, current: set[str]) -> str:
@@ -100,7 +129,7 @@ def _fitness(path: Path, current: set[str]) -> str:
     if path.suffix == ".onnx":
         return "fits" if path.name in current else "left from another version; may be deleted"
     try:
-        note = read_note(path, "python run.py engine build --backend tensorrt")
+        note = read_note(path, "body-tracker engine build --backend tensorrt")
     except ModelError as error:
         return str(error).partition(": ")[2]
     differences = [
@@ -128,7 +157,8 @@ def check(name: str, backends: Sequence[str], options: EngineOptions) -> Iterato
 
     Raises InputError for an unknown name, RunError for an engine that does not run.
     """
-    (network,) = _networks([name])
+    (used,) = _networks([name])
+    network, options = used.describe(), used.options(options)
     chosen = [_known(each) for each in backends] or [each for each in BACKENDS if is_installed(each)]
     inputs = example_inputs(network, 1)
     with told_to_the_user():
@@ -141,7 +171,7 @@ def check(name: str, backends: Sequence[str], options: EngineOptions) -> Iterato
 
 
 def compare(
-    engine: Engine, inputs: Mapping[str, NDArray[np.uint8]], expected: Mapping[str, NDArray[np.float32]]
+    engine: Engine, inputs: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[np.float32]]
 ) -> Comparison:
     """Runs an engine a few times on `inputs`, whose right outputs are `expected`."""
     found = engine.run(inputs)
@@ -163,18 +193,25 @@ def _error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     return float(np.linalg.norm(found - expected)) / max(float(np.linalg.norm(expected)), _SMALLEST)
 
 
-def timed(engine: Engine, inputs: Mapping[str, NDArray[np.uint8]]) -> float:
+def timed(engine: Engine, inputs: Mapping[str, NDArray[Any]]) -> float:
     """Milliseconds of one run."""
     start = time.perf_counter()
     engine.run(inputs)
     return 1000 * (time.perf_counter() - start)
 
 
-def example_inputs(network: Network, batch: int) -> dict[str, NDArray[np.uint8]]:
-    """Pictures of the built-in body at several distances: on noise a network's outputs are noise, rounding included."""
-    (spec,) = network.inputs
-    pictures = np.stack([_picture(distance) for distance in np.linspace(2.2, 3.0, batch)])
-    return {spec.name: pictures}
+def example_inputs(network: Network, batch: int) -> dict[str, NDArray[Any]]:
+    """Crops of the built-in body at several distances: on noise a network's outputs are noise, rounding included. With
+    them go the crops' cameras and the landmark network's maps, where the network takes them."""
+    crops = np.stack([_picture(distance) for distance in np.linspace(2.2, 3.0, batch)])
+    camera = Camera.default(SIDE, SIDE)
+    cameras = np.tile(np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float32), (batch, 1))
+    inputs: dict[str, NDArray[Any]] = {"crops": crops, "cameras": cameras}
+    wanted = tuple(spec.name for spec in network.inputs if spec.name not in inputs)
+    if wanted:
+        with open_landmark_engine(options=EngineOptions(device="cpu", outputs=wanted), dynamic_batch=True) as engine:
+            inputs |= engine.run({INPUT: crops})
+    return {spec.name: inputs[spec.name] for spec in network.inputs}
 
 
 def _picture(distance: float) -> NDArray[np.uint8]:
@@ -200,11 +237,15 @@ def told_to_the_user() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
-def _networks(names: Sequence[str]) -> list[Network]:
+def _feature_model() -> FeatureModel:
+    return FeatureModel(BodyNetwork.load(WEIGHTS, load_body(None)), WEIGHTS)
+
+
+def _networks(names: Sequence[str]) -> list[UsedNetwork]:
     for name in names:
         if name not in NETWORKS:
             raise InputError(f"network {name}: expected one of {', '.join(NETWORKS)}")
-    return [NETWORKS[name]() for name in names or NETWORKS]
+    return [NETWORKS[name] for name in names or NETWORKS]
 
 
 def _known(backend: str) -> str:

@@ -93,11 +93,15 @@ class FeatureModel:
         """An engine for one crop at a time; `options.outputs` says what is wanted of `output_sizes`."""
         return open_engine(self.described(), backend, options)
 
-    def _onnx(self, dynamic_batch: bool) -> Path:
-        """The ONNX file in the user's cache; made unless it is there. Raises InputError when it cannot be."""
+    def onnx_place(self, dynamic_batch: bool) -> Path:
+        """Where its ONNX file is kept, made or not."""
         digest = hashlib.sha256(self.weights.read_bytes()).hexdigest()[:16]
         kind = "batch_n" if dynamic_batch else "batch_1"
-        target = cache_folder() / "networks" / f"features-{digest}-v{_FORMAT}-{kind}.onnx"
+        return cache_folder() / "networks" / f"features-{digest}-v{_FORMAT}-{kind}.onnx"
+
+    def _onnx(self, dynamic_batch: bool) -> Path:
+        """The ONNX file in the user's cache; made unless it is there. Raises InputError when it cannot be."""
+        target = self.onnx_place(dynamic_batch)
         if not target.is_file():
             try:
                 self.export(target, dynamic_batch)
