@@ -17,7 +17,8 @@ import click
 import numpy as np
 
 from tracker.app.track import TrackJob, track
-from tracker.body.keypoints import LIMB_LANDMARKS, LIMB_SMPL
+from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.config import load_config
 from tracker.core.arrays import Array
 from tracker.core.detection import TrackedDetection
@@ -53,7 +54,7 @@ def compare(seen: TrackedDetection, person: TrackedPerson, row: int, drawing: tu
     overlay, tracker = drawing
     detection = seen.detection
     height = float(np.ptp(detection.landmarks2d[:, 1]))
-    offset = person.joints2d[row][LIMB_SMPL] - detection.landmarks2d[LIMB_LANDMARKS]
+    offset = person.joints2d[row][LIMB_SMPL] - detection.landmarks2d[MEDIAPIPE.limbs]
     result = Agreement([np.linalg.norm(offset, axis=1) / height])
     if detection.mask is not None:
         width, height = detection.mask.size

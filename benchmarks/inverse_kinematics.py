@@ -29,8 +29,8 @@ from benchmarks.landmark_noise import Readings
 from tracker.body import load_body
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import landmark_to_joint_matrix
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
@@ -157,7 +157,7 @@ def score(answers: list[Answer], truth: Truth, hidden: Array) -> Scores:
     errors = joint_errors(joints, truth.joints)
     steps = np.swapaxes(np.stack([a.state.rotations for a in answers]), -1, -2) @ truth.rotations
     angles = np.linalg.norm(axis_angle_from_matrix(steps), axis=-1)[:, _ANGLES]
-    unseen = hidden @ landmark_to_joint_matrix().T > 0.99
+    unseen = hidden @ MEDIAPIPE.joint_evidence.T > 0.99
     off = errors.root_relative[unseen].mean() if unseen.any() else np.nan
     middle = 1e3 * float(np.median([a.seconds for a in answers]))
     return Scores(errors.mpjpe, errors.pa_mpjpe, float(np.degrees(angles).mean()), float(off), middle)
@@ -241,7 +241,7 @@ def over_time(held: MotionLibrary, config: FitConfig, kinematics: InverseKinemat
     for name, part in (("below the waist", BELOW_WAIST), ("an arm", LIMBS[0])):
         away = np.zeros((_FRAMES, 33), bool)
         away[np.ix_(gone, part)] = True
-        columns = np.flatnonzero(landmark_to_joint_matrix() @ away.any(axis=0) > 0.99)
+        columns = np.flatnonzero(MEDIAPIPE.joint_evidence @ away.any(axis=0) > 0.99)
         for label, guesser in (("time alone", None), ("time and guesses", kinematics)):
             errors, steps = [], []
             for film in films:

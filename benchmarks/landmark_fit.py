@@ -18,8 +18,9 @@ import numpy as np
 from benchmarks.landmark_map import CAMERA
 from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import LIMB_LANDMARKS, LIMB_SMPL
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.core.arrays import Array
 from tracker.core.geometry import rotation_between
 from tracker.core.landmark_observation import LandmarkObservation
@@ -75,7 +76,7 @@ def fit_all(samples: Samples, config: FitConfig) -> Fits:
         turn = rotation_between(np.array([0.0, 0.0, 1.0]), truth[0] + samples.transl[i])
         fitted.append(result.posed.joints)
         true.append(truth)
-        detected.append(seen.metric[LIMB_LANDMARKS] @ turn.T)
+        detected.append(seen.metric[MEDIAPIPE.limbs] @ turn.T)
         ratio.append(result.state.transl[2] / samples.transl[i][2])
     return Fits(np.stack(fitted), np.stack(true), np.stack(detected), np.array(ratio))
 

@@ -3,7 +3,7 @@
 Dressed people of random shape, in random poses and seen from all sides, are rendered and given to the detector. For
 each landmark the script finds the offset, in the T-pose axes of the bone that carries it, that brings the body's
 point closest to the detector's pixels, and says how far off they are without and with it, and how exact the 3D
-landmarks are. The offsets in `tracker/body/keypoints.py` and the spreads in
+landmarks are. The offsets in `tracker/body/landmark_set.py` and the spreads in
 `tracker/fit/landmark_fitter.py` come from here:
 
     python -m benchmarks.landmark_map --people 12 --poses 25 --save samples.npz
@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_index
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
@@ -126,7 +127,7 @@ def offset_of(name: str, rig: LandmarkRig, seen: list[Sample]) -> Finding:
         sided = name.replace("left", side)
         if sided == name and side == "right":
             continue
-        k = landmark_index(sided)
+        k = MEDIAPIPE.index(sided)
         for sample in seen:
             if sample.visibility[k] < _VISIBLE:
                 continue
@@ -143,7 +144,7 @@ def offset_of(name: str, rig: LandmarkRig, seen: list[Sample]) -> Finding:
         weight = 1 / (1 + (residual**2).sum(axis=1) / _OUTLIER**2) ** 2
         normal = np.einsum("n,nij,nik->jk", weight, slope, slope)
         offset = np.linalg.solve(normal, np.einsum("n,nij,ni->j", weight, slope, error))
-    bone = SMPL_JOINTS[carrier(rig, landmark_index(name))]
+    bone = SMPL_JOINTS[carrier(rig, MEDIAPIPE.index(name))]
     before, after = (float(np.median(np.linalg.norm(e, axis=1))) for e in (error, error - slope @ offset))
     return Finding(name, bone, offset, before, after)
 
@@ -185,12 +186,12 @@ def main(people: int, poses: int, seed: int, motion: Path | None, save: Path | N
     spread = metric_spread(rig, seen)
     click.echo(f"{len(seen)} of {people * poses} people found")
     click.echo(f"{'landmark':18}{'bone':15}{'offset mm (x, y, z)':>24}{'off mm':>8}{'then':>6}{'3D spread mm':>18}")
-    for name in MEDIAPIPE_LANDMARKS:
+    for name in MEDIAPIPE.names:
         if "right" in name:
             continue
         finding = offset_of(name, rig, seen)
         x, y, z = 1e3 * finding.offset
-        sx, sy, sz = 1e3 * spread[landmark_index(name)]
+        sx, sy, sz = 1e3 * spread[MEDIAPIPE.index(name)]
         click.echo(
             f"{name:18}{finding.bone:15}{x:8.0f}{y:8.0f}{z:8.0f}{1e3 * finding.before:8.0f}{1e3 * finding.after:6.0f}"
             f"{sx:6.0f}{sy:6.0f}{sz:6.0f}"

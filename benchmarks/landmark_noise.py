@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from benchmarks.landmark_map import CAMERA, OUT_OF_SIGHT, on_the_floor
 from tracker.body import load_body
-from tracker.body.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.crop import apply_affine
@@ -151,7 +151,7 @@ def moving(library: MotionLibrary, clips: int, frames: int) -> Iterator[Readings
                 image = scene.draw(placed, OUT_OF_SIGHT, index).image
                 row = look.at(image, placed, CAMERA, rows[-1]["region"] if rows else None)
                 if row is not None:
-                    rows.append({**row, "hidden": np.zeros(len(MEDIAPIPE_LANDMARKS), bool)})
+                    rows.append({**row, "hidden": np.zeros(len(MEDIAPIPE.names), bool)})
         yield Readings.of(rows)
 
 
@@ -176,7 +176,7 @@ class Errors:
 
     def mirrored(self) -> Errors:
         """These and their mirror images."""
-        order, flip = LANDMARK_MIRROR, np.array([-1.0, 1.0, 1.0])
+        order, flip = MEDIAPIPE.mirror, np.array([-1.0, 1.0, 1.0])
         return Errors(
             np.concatenate([self.truth, self.truth[:, order] * flip]),
             np.concatenate([self.numbers, self.numbers[:, order] * _FLIP]),
@@ -278,10 +278,10 @@ def _swapped(errors: Errors) -> Array:
     """(3,): how often all, arms, legs fit their mirror image far better than themselves."""
     rates = []
     for part in SIDES.values():
-        said, other = errors.truth + errors.numbers[..., 1:4], LANDMARK_MIRROR[part]
+        said, other = errors.truth + errors.numbers[..., 1:4], MEDIAPIPE.mirror[part]
         paired = part[other != part]
         as_is = np.linalg.norm(said[:, paired] - errors.truth[:, paired], axis=2).mean(axis=1)
-        swapped = np.linalg.norm(said[:, paired] - errors.truth[:, LANDMARK_MIRROR[paired]], axis=2).mean(axis=1)
+        swapped = np.linalg.norm(said[:, paired] - errors.truth[:, MEDIAPIPE.mirror[paired]], axis=2).mean(axis=1)
         rates.append(float(((swapped < 0.6 * as_is) & (as_is > 0.15)).mean()))
     whole, arms, legs = rates
     return np.array([whole, max(arms - whole, 0.0), max(legs - whole, 0.0)])
@@ -304,7 +304,7 @@ def memory_of(clips: list[Errors], rate: float) -> Array:
 def report(noise: LandmarkNoise) -> None:
     """The few numbers, by landmark."""
     click.echo(f"{'σ, seen | hidden':16s}{'lateral mm':>16s}{'depth mm':>16s}{'picture %':>14s}{'depth slope':>16s}")
-    for k, name in enumerate(MEDIAPIPE_LANDMARKS):
+    for k, name in enumerate(MEDIAPIPE.names):
         if "right" in name:
             continue
         seen, hid = noise.spread[-1, k], noise.spread[1, k]

@@ -26,8 +26,8 @@ from tqdm import tqdm
 from tracker.body import BodyModel, load_body
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import smpl_index
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.landmark_observation import LandmarkObservation

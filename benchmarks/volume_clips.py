@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tracker.body.keypoints import LIMB_LANDMARKS, LIMB_SMPL
+from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.config import load_config
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
@@ -49,12 +50,12 @@ class Halved:
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
         self.whole = self._detector.detect(frame, predicted)
         rng = np.random.default_rng(frame.index)
-        self.kept_back = rng.permutation(len(LIMB_LANDMARKS))[: len(LIMB_LANDMARKS) // 2]
+        self.kept_back = rng.permutation(len(MEDIAPIPE.limbs))[: len(MEDIAPIPE.limbs) // 2]
         return [self._without(each) for each in self.whole]
 
     def _without(self, seen: Detection) -> Detection:
         visibility = seen.visibility.copy()
-        visibility[np.array(LIMB_LANDMARKS)[self.kept_back]] = 0.0
+        visibility[np.array(MEDIAPIPE.limbs)[self.kept_back]] = 0.0
         return replace(seen, visibility=visibility)
 
     def close(self) -> None:
@@ -76,7 +77,7 @@ class Agreement:
         if not halved.whole:
             return
         seen = min(halved.whole, key=lambda each: float(_off(person, each).mean()))
-        judged = seen.visibility[LIMB_LANDMARKS][halved.kept_back] > _VISIBLE
+        judged = seen.visibility[MEDIAPIPE.limbs][halved.kept_back] > _VISIBLE
         height = float(max(np.ptp(seen.landmarks2d, axis=0).max(), 1.0))
         self.distances.append(_off(person, seen)[halved.kept_back][judged] / height)
         if silhouette is not None and seen.mask is not None:
@@ -89,7 +90,7 @@ class Agreement:
 
 def _off(person: Person, seen: Detection) -> Array:
     """(12,) px."""
-    distance: Array = np.linalg.norm(person.joints2d[LIMB_SMPL] - seen.landmarks2d[LIMB_LANDMARKS], axis=1)
+    distance: Array = np.linalg.norm(person.joints2d[LIMB_SMPL] - seen.landmarks2d[MEDIAPIPE.limbs], axis=1)
     return distance
 
 

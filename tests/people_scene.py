@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tracker.body.keypoints import MEDIAPIPE_LANDMARKS
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.frame import Frame
@@ -38,7 +38,7 @@ def _template_point(name: str) -> tuple[float, float]:
     raise AssertionError(name)
 
 
-TEMPLATE = np.array([_template_point(name) for name in MEDIAPIPE_LANDMARKS])
+TEMPLATE = np.array([_template_point(name) for name in MEDIAPIPE.names])
 """(33, 2): a figure of height 1, the top of its head at (0, 0), seen from the front: its left is on the right."""
 
 

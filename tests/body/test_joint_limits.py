@@ -7,7 +7,7 @@ import pytest
 
 from kernels.landmarks import pull
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import smpl_index
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.geometry import matrix_from_axis_angle
 
 PRIOR = JointPrior.anatomical()

@@ -10,18 +10,9 @@ from kernels import landmarks_reference
 from kernels.landmarks import BodyPlace
 from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import (
-    LANDMARK_MIRROR,
-    LIMB_LANDMARKS,
-    LIMB_SMPL,
-    MEDIAPIPE_LANDMARKS,
-    SMPL_JOINTS,
-    bone_points,
-    landmark_index,
-    landmark_offsets,
-    landmark_to_joint_matrix,
-)
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import MEDIAPIPE, bone_points
+from tracker.body.smpl_joints import LIMB_SMPL, SMPL_JOINTS
 from tracker.core.geometry import matrix_from_axis_angle
 
 
@@ -43,14 +34,14 @@ BETAS = np.linspace(-1.5, 1.5, 10)
 
 def test_points_on_the_skin_follow_the_skinned_mesh(rig: LandmarkRig, theta: np.ndarray) -> None:
     body = load_body(None)
-    skin = [name for name in MEDIAPIPE_LANDMARKS if name not in bone_points()]
+    skin = [name for name in MEDIAPIPE.names if name not in bone_points()]
     posed = body.to(torch.float64).with_shape(torch.from_numpy(BETAS)).with_pose(torch.from_numpy(theta))
-    rows = [landmark_index(name) for name in skin]
+    rows = [MEDIAPIPE.index(name) for name in skin]
     got = rig.pose_from_theta(theta, BETAS)
     # the detector's points lie beside the named ones, and move with the same bones
     blend = (body.landmark_regressor(skin) @ body.weights).double().numpy()
     height = float(np.ptp(body.v_template[:, 1].numpy()))
-    beside = np.einsum("ki,icd,kd->kc", blend, got.world_rotations, landmark_offsets()[rows] * height / 1.7)
+    beside = np.einsum("ki,icd,kd->kc", blend, got.world_rotations, MEDIAPIPE.offsets[rows] * height / 1.7)
     expected = posed.landmarks(skin).numpy() + beside
     np.testing.assert_allclose(got.points[rows], expected, atol=6e-3)  # the pose correctives, which the rig leaves out
     np.testing.assert_allclose(got.joints, posed.joints.numpy(), atol=1e-6)
@@ -68,7 +59,7 @@ def test_the_derivatives_kernel_poses_the_same_points(rig: LandmarkRig, theta: n
 def test_landmarks_lie_where_their_names_say(rig: LandmarkRig) -> None:
     """The map, checked on the free body in its T-pose: y up, z to the front, x to the body's left."""
     rest = rig.pose_from_theta(np.zeros((24, 3)), np.zeros(10)).points
-    at = {name: rest[landmark_index(name)] for name in MEDIAPIPE_LANDMARKS}
+    at = {name: rest[MEDIAPIPE.index(name)] for name in MEDIAPIPE.names}
     assert at["left_wrist"][0] > at["left_elbow"][0] > at["left_shoulder"][0] > 0
     assert at["left_index"][0] > at["left_wrist"][0]
     assert at["left_index"][2] > at["left_pinky"][2], "palms down: the index finger is in front"
@@ -81,18 +72,18 @@ def test_landmarks_lie_where_their_names_say(rig: LandmarkRig) -> None:
 
 def test_landmarks_are_symmetric(rig: LandmarkRig) -> None:
     rest = rig.pose_from_theta(np.zeros((24, 3)), np.zeros(10)).points
-    np.testing.assert_allclose(rest[LANDMARK_MIRROR], rest * np.array([-1.0, 1.0, 1.0]), atol=4e-3)
+    np.testing.assert_allclose(rest[MEDIAPIPE.mirror], rest * np.array([-1.0, 1.0, 1.0]), atol=4e-3)
 
 
 def test_mirroring_twice_is_nothing_and_keeps_the_nose() -> None:
-    np.testing.assert_array_equal(LANDMARK_MIRROR[LANDMARK_MIRROR], np.arange(33))
-    assert LANDMARK_MIRROR[landmark_index("nose")] == landmark_index("nose")
-    assert LANDMARK_MIRROR[landmark_index("mouth_left")] == landmark_index("mouth_right")
+    np.testing.assert_array_equal(MEDIAPIPE.mirror[MEDIAPIPE.mirror], np.arange(33))
+    assert MEDIAPIPE.mirror[MEDIAPIPE.index("nose")] == MEDIAPIPE.index("nose")
+    assert MEDIAPIPE.mirror[MEDIAPIPE.index("mouth_left")] == MEDIAPIPE.index("mouth_right")
 
 
 def test_joint_maps_are_complete() -> None:
-    matrix = landmark_to_joint_matrix()
+    matrix = MEDIAPIPE.joint_evidence
     np.testing.assert_allclose(matrix.sum(axis=1), 1.0)
-    for smpl, landmark in zip(LIMB_SMPL, LIMB_LANDMARKS, strict=True):
-        assert SMPL_JOINTS[smpl] == MEDIAPIPE_LANDMARKS[landmark]
+    for smpl, landmark in zip(LIMB_SMPL, MEDIAPIPE.limbs, strict=True):
+        assert SMPL_JOINTS[smpl] == MEDIAPIPE.names[landmark]
         assert matrix[smpl, landmark] == 1.0

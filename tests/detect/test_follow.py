@@ -13,7 +13,7 @@ import pytest
 from tests import SHARED
 from tests.detect.test_landmark_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
 from tests.people_scene import TEMPLATE
-from tracker.body.keypoints import LIMB_LANDMARKS
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.crop import apply_affine
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
@@ -153,7 +153,7 @@ def test_the_network_alone_says_what_mediapipe_says() -> None:
             points = apply_affine(second.crop.T_frame_crop, second.reading.landmarks2d)
             off = (points - expected.landmarks2d) / body_size(expected.landmarks2d)
             assert np.median(np.linalg.norm(off, axis=1)) < 0.03
-            shifts.append(off[LIMB_LANDMARKS].mean(axis=0))
+            shifts.append(off[MEDIAPIPE.limbs].mean(axis=0))
     still.close()
     follower.close()
     assert np.abs(np.mean(shifts, axis=0)).max() < 0.008

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.people_scene import TEMPLATE
-from tracker.body.keypoints import LANDMARK_MIRROR
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import InputError
@@ -373,7 +373,7 @@ def test_mediapipes_shift_of_the_landmarks_is_taken_back(turn: float) -> None:
 def test_likeness_is_one_for_equal_and_mirrored_poses_and_falls_with_distance() -> None:
     pose = TEMPLATE * 300 + 100
     assert pose_similarity(pose, pose) == pytest.approx(1.0)
-    assert pose_similarity(pose, pose[LANDMARK_MIRROR]) == pytest.approx(1.0)
+    assert pose_similarity(pose, pose[MEDIAPIPE.mirror]) == pytest.approx(1.0)
     likeness = [pose_similarity(pose, pose + np.array([0.0, d * body_size(pose)])) for d in (0.1, 0.25, 0.5, 1.0)]
     assert likeness == sorted(likeness, reverse=True)
     assert likeness[1] == pytest.approx(math.exp(-0.5), abs=0.05)

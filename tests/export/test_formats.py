@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from tests.export_scene import CAMERA, REST_JOINTS, person_at, small_body, vertices_of
 from tracker.body import load_body
-from tracker.body.keypoints import SMPL_JOINTS
+from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.errors import InputError
 from tracker.core.geometry import place_on_rays
 from tracker.export import FORMATS, PERSON_WRITERS, RunContext, load_person, parse_formats

@@ -14,8 +14,8 @@ from kernels.landmarks import BodyPlace
 from tracker.body import load_body
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import smpl_index
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.camera import Camera
 from tracker.core.geometry import matrix_from_axis_angle, rotation_between
 from tracker.core.landmark_observation import LandmarkObservation

@@ -10,8 +10,8 @@ import pytest
 from tests.fit.test_landmark_fitter import CAMERA, Truth, mpjpe, observe, upright
 from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import smpl_index
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter

@@ -13,8 +13,8 @@ from kernels import body_step, ellipsoids
 from kernels.values import Ellipsoids, background_log_density, observe
 from tracker.body import BodyModel, load_body
 from tracker.body.body_state import BodyState
-from tracker.body.keypoints import smpl_index
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.smpl_joints import smpl_index
 from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle

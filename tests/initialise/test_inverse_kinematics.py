@@ -15,8 +15,9 @@ from tests.fit.test_landmark_fitter import mpjpe, observe, upright
 from tests.motion.test_motion import library
 from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import MEDIAPIPE_LANDMARKS, landmark_to_turn_matrix, smpl_index
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
@@ -52,7 +53,7 @@ from tracker.training.train_inverse_kinematics import (
     train_inverse_kinematics,
 )
 
-LANDMARKS = len(MEDIAPIPE_LANDMARKS)
+LANDMARKS = len(MEDIAPIPE.names)
 SMALL = InverseKinematicsTraining(
     network=InverseKinematicsConfig(inpainting_width=48, kinematics_width=48, blocks=1), steps=250, batch=64, pool=400
 )
@@ -180,7 +181,7 @@ def test_mistaken_sides_show_the_other_sides_truth(body: PointBody) -> None:
     noise, some = LandmarkNoise.load(), shots(body, 3)
     numbers = np.zeros((3, 200))
     reading = noise.read(numbers, some.exact().metric, np.zeros((3, LANDMARKS), bool), np.array([0.0, 1.0, 1.0]))
-    left, right = MEDIAPIPE_LANDMARKS.index("left_wrist"), MEDIAPIPE_LANDMARKS.index("right_wrist")
+    left, right = MEDIAPIPE.names.index("left_wrist"), MEDIAPIPE.names.index("right_wrist")
     assert reading.order[0, left] == right and reading.order[1, left] == left
 
 
@@ -228,7 +229,7 @@ def test_one_command_trains_from_motion_files(tmp_path: Path, monkeypatch: pytes
 
 
 def test_every_joint_has_landmarks_that_show_its_turn() -> None:
-    np.testing.assert_allclose(landmark_to_turn_matrix().sum(axis=1), 1.0)
+    np.testing.assert_allclose(MEDIAPIPE.turn_evidence.sum(axis=1), 1.0)
 
 
 def test_the_fit_follows_the_guess_where_nothing_is_seen() -> None:
@@ -237,7 +238,7 @@ def test_the_fit_follows_the_guess_where_nothing_is_seen() -> None:
     theta = np.zeros((24, 3))
     theta[smpl_index("left_shoulder"), 2] = theta[smpl_index("right_shoulder"), 2] = 0.3
     truth = observe(fitter, upright(theta, 0.0), np.zeros(10), np.array([0.0, 0.0, 4.0]), 0.002)
-    arm = [k for k, name in enumerate(MEDIAPIPE_LANDMARKS) if name.startswith("left_") and 13 <= k < 23]
+    arm = [k for k, name in enumerate(MEDIAPIPE.names) if name.startswith("left_") and 13 <= k < 23]
     pixels, metric, visibility = truth.seen.pixels.copy(), truth.seen.metric.copy(), truth.seen.visibility.copy()
     down = np.linspace(0.28, 0.6, len(arm))[:, None] * np.array([0.1, 1.0, 0.0])
     visibility[arm], metric[arm] = 0.0, metric[11] + down

@@ -11,6 +11,9 @@ import torch
 from tests.fit.test_landmark_fitter import mpjpe
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import COCO, MEDIAPIPE
+from tracker.body.smpl_joints import smpl_index
+from tracker.config import load_config
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.frame import Frame
@@ -162,3 +165,18 @@ def test_any_frame_rate_gives_the_same_pose(rate: float) -> None:
     seen, joints = somebody(0.0)
     person = run([[seen]] * 12, rate=rate)[-1][0]
     assert mpjpe(person.joints3d, joints) < 40.0
+
+
+def test_another_detector_with_fewer_landmarks_is_tracked() -> None:
+    """Its 17 points are arranged; what it does not give neither pulls nor is believed."""
+    detection, joints = somebody(0.2)
+    rows = MEDIAPIPE.indices(COCO.names)
+    fewer = COCO.detection(detection.landmarks2d[rows], detection.landmarks3d[rows], detection.visibility[rows])
+    picture = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
+    config = load_config(changes={"extract": {"enabled": False}})
+    with Tracker.open(config, Script([[fewer]] * 8)) as tracker:
+        people = [tracker.step(Frame(i, i / 30, picture)) for i in range(8)]
+    (person,) = people[-1]
+    assert mpjpe(person.joints3d, joints) < 45.0
+    assert person.joint_confidence[smpl_index("left_knee")] > 0.8
+    assert person.joint_confidence[smpl_index("left_foot")] == 0.0

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from tracker.body.free_body import load_free_body
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import smpl_index
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose

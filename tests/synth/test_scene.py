@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tracker.body.free_body import load_free_body
-from tracker.body.keypoints import smpl_index
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.errors import RunError

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tracker.app.track import TrackJob, track
-from tracker.body.keypoints import SMPL_JOINTS
+from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.errors import InputError, RunError
 from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joint_errors, mean

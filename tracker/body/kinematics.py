@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from kernels import landmarks
 from kernels.landmarks import CarriedPoints
 from tracker.body import BodyModel
-from tracker.body.keypoints import MEDIAPIPE_LANDMARKS, bone_points, landmark_index, landmark_offsets, smpl_index
+from tracker.body.landmark_set import MEDIAPIPE, bone_points
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.geometry import matrix_from_axis_angle
 
@@ -64,15 +65,15 @@ class LandmarkRig:
         joints, joints_betas = regressor @ vertices, np.tensordot(regressor, shapedirs, axes=1)
         rest, rest_betas, weights = _carried_by_bones(joints, joints_betas)
 
-        skin = [name for name in MEDIAPIPE_LANDMARKS if name not in bone_points()]
-        rows = [MEDIAPIPE_LANDMARKS.index(name) for name in skin]
+        skin = [name for name in MEDIAPIPE.names if name not in bone_points()]
+        rows = [MEDIAPIPE.names.index(name) for name in skin]
         rho = body.landmark_regressor(skin).double().numpy()
         used = rho.any(axis=0)  # a few hundred of the body's vertices carry landmarks
         rho, blend = rho[:, used], body.weights.double().numpy()[used]
         rest[rows] = np.einsum("kv,vi,vc->kic", rho, blend, vertices[used], optimize=True)
         rest_betas[rows] = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs[used], optimize=True)
         weights[rows] = rho @ blend
-        offsets = landmark_offsets() * float(np.ptp(vertices[:, 1])) / _REFERENCE_HEIGHT
+        offsets = MEDIAPIPE.offsets * float(np.ptp(vertices[:, 1])) / _REFERENCE_HEIGHT
         rest += weights[:, :, None] * offsets[:, None, :]
 
         points, bones = np.nonzero(weights > _LEAST_WEIGHT)
@@ -152,11 +153,11 @@ class Outline:
 def _carried_by_bones(joints: Array, joints_betas: Array) -> tuple[Array, Array, Array]:
     """A (33, 24, 3), its derivative (33, 24, 3, 10) and w (33, 24) of the landmarks near joints; zero for the
     others."""
-    count = len(MEDIAPIPE_LANDMARKS)
+    count = len(MEDIAPIPE.names)
     rest, rest_betas = np.zeros((count, NUM_JOINTS, 3)), np.zeros((count, NUM_JOINTS, 3, NUM_BETAS))
     weights = np.zeros((count, NUM_JOINTS))
     for name, point in bone_points().items():
-        k, bone, joint = landmark_index(name), smpl_index(point.bone), smpl_index(point.joint)
+        k, bone, joint = MEDIAPIPE.index(name), smpl_index(point.bone), smpl_index(point.joint)
         rest[k, bone] = joints[joint]
         rest_betas[k, bone] = joints_betas[joint]
         weights[k, bone] = 1.0

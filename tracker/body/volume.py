@@ -17,9 +17,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from kernels.values import FeatureBank, SkinnedBody, orientation_circle, sparse_weights
-from tracker.body.keypoints import SMPL_JOINTS, smpl_index
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.model import BodyModel, vertex_normals
+from tracker.body.smpl_joints import SMPL_JOINTS, smpl_index
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.errors import InputError
 

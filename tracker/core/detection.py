@@ -33,7 +33,8 @@ class Detection:
     landmarks3d: Array
     """(33, 3) m, the hips' midpoint at the origin, axes along the camera's."""
     visibility: Array
-    """(33,) in 0..1: how likely the point is in the picture and not hidden."""
+    """(33,) in 0..1: how likely the point is in the picture and not hidden. Exactly 0 is a point that the detector does
+    not give: its coordinates do not count."""
     mask: PlacedMask | None = None
     """Where the person is; None when the detector does not say."""
     crop: LandmarkCrop | None = None

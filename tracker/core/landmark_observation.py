@@ -23,6 +23,11 @@ class LandmarkObservation:
     """(33,) 0..1."""
 
     @property
+    def weight(self) -> Array:
+        """(33,) for placing the body roughly: hidden landmarks count a little, blank ones not at all."""
+        return np.where(self.visibility > 0, 0.05 + self.visibility, 0.0)
+
+    @property
     def size(self) -> float:
         """px: the larger side of the visible landmarks' box, at least 8."""
         seen = self.pixels[self.visibility > 0.3]

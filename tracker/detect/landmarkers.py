@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.keypoints import landmark_index
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.errors import RunError
 from tracker.core.mask import PlacedMask
 from tracker.detect.similarity import BODY_POINTS
 from tracker.detect.stderr_filter import native_chatter_held_back
 
-HIPS = [landmark_index("left_hip"), landmark_index("right_hip")]
-SHOULDERS = [landmark_index("left_shoulder"), landmark_index("right_shoulder")]
+HIPS = [MEDIAPIPE.index("left_hip"), MEDIAPIPE.index("right_hip")]
+SHOULDERS = [MEDIAPIPE.index("left_shoulder"), MEDIAPIPE.index("right_shoulder")]
 NETWORK_SIZE = 256
 """px: side of the landmark network's input."""
 REGION_SIDE = 2.6

@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 
-from tracker.body.keypoints import LANDMARK_MIRROR, LIMB_LANDMARKS, landmark_index
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.mask import IN_MASK, PlacedMask
 
-BODY_POINTS = np.append(LIMB_LANDMARKS, landmark_index("nose"))
+BODY_POINTS = np.append(MEDIAPIPE.limbs, MEDIAPIPE.index("nose"))
 """(13,) the landmarks that poses are compared by."""
 
 _TOLERANCE = 0.25
@@ -37,7 +37,7 @@ def body_size(landmarks: Array) -> float:
 def pose_similarity(first: Array, second: Array) -> float:
     """0..1 for two (33, 2) px poses, 1 when equal. Left and right may be exchanged, as detectors do on backs."""
     size = (body_size(first) + body_size(second)) / 2
-    return max(_similarity(first, second, size), _similarity(first, second[LANDMARK_MIRROR], size))
+    return max(_similarity(first, second, size), _similarity(first, second[MEDIAPIPE.mirror], size))
 
 
 def _similarity(first: Array, second: Array, size: float) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.body.keypoints import smpl_index
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle

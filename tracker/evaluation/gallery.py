@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body import BodyModel
-from tracker.body.keypoints import SKELETON_EDGES
+from tracker.body.smpl_joints import SKELETON_EDGES
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.crop import crop_image

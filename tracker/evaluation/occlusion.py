@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.keypoints import LIMB_SMPL, smpl_index
+from tracker.body.smpl_joints import LIMB_SMPL, smpl_index
 from tracker.core.arrays import Array
 from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.truth import CROP_SIDE

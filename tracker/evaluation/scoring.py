@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body import BodyModel
-from tracker.body.keypoints import smpl_index
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import matrix_from_axis_angle

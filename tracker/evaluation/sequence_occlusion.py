@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.keypoints import smpl_index
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
 from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import Mask, circle_mask, painted

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.keypoints import smpl_index
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
 from tracker.evaluation.identities import Boxes, IdentityScores, available, identity_scores
 from tracker.evaluation.metrics import acceleration_errors, foot_sliding, jerks, mean

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from tracker.body import BodyModel
-from tracker.body.keypoints import smpl_index
 from tracker.body.model import PosedBody
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.crop import square_box

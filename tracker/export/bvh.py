@@ -13,8 +13,8 @@ from typing import BinaryIO
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from tracker.body.keypoints import SMPL_JOINTS
 from tracker.body.model import BodyModel
+from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import Array
 from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
 

@@ -11,8 +11,8 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from tracker.body.keypoints import SMPL_JOINTS
 from tracker.body.model import BodyModel
+from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.export.sequence import TrackedPerson
 
 COLUMNS = (

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from tracker.body.keypoints import SMPL_JOINTS
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
+from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
 

@@ -12,8 +12,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.keypoints import SMPL_JOINTS
 from tracker.body.model import BodyModel
+from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import Array
 from tracker.export.sequence import TrackedPerson, increasing, uniform_times
 

@@ -24,8 +24,9 @@ from kernels.landmark_fit import Gaussian, LinearPull, Patience, PoseFit, PosePr
 from kernels.landmarks import BodyPlace, LandmarkView, RotationPull
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
-from tracker.body.keypoints import MEDIAPIPE_LANDMARKS, SMPL_JOINTS, landmark_depth_factors, landmark_to_turn_matrix
 from tracker.body.kinematics import LandmarkRig, PosedPoints
+from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.pose_prior import PosePrior
@@ -51,7 +52,7 @@ class FitConfig:
     lateral_spread: float = 0.12
     """m, 3D landmarks after alignment, across the line of sight; the pixels say the same more exactly."""
     depth_spread: float = 0.14
-    """m, along the line of sight, at the hips; `landmark_depth_factors` has it grow towards hands and feet."""
+    """m, along the line of sight, at the hips; `LandmarkSet.depth_factors` has it grow towards hands and feet."""
     outlier: float = 3.0
     """Standard deviations beyond which an observation loses its pull (Geman–McClure)."""
     hidden_weight: float = 0.1
@@ -135,9 +136,9 @@ class LandmarkFitter:
         self.rig, self.config, self._poses = rig, config, poses
         self._last_habit: LinearPull | None = None
         self._pulls: tuple[RotationPull, ...] = prior.pulls(config.prior_weight)
-        self._turn_spread, self._turn_evidence = turn_spread_of_joints(), landmark_to_turn_matrix()
-        lateral = np.full(len(MEDIAPIPE_LANDMARKS), config.lateral_spread)
-        self._metric_spread = np.stack([lateral, lateral, config.depth_spread * landmark_depth_factors()], axis=1)
+        self._turn_spread, self._turn_evidence = turn_spread_of_joints(), MEDIAPIPE.turn_evidence
+        lateral = np.full(len(MEDIAPIPE.names), config.lateral_spread)
+        self._metric_spread = np.stack([lateral, lateral, config.depth_spread * MEDIAPIPE.depth_factors], axis=1)
 
     def fit(self, seen: LandmarkObservation, belief: Belief, start: BodyState, iterations: int) -> LandmarkFit:
         """Levenberg–Marquardt from `start`; the cost only falls while the trained prior keeps its linearisation."""
@@ -205,7 +206,7 @@ class LandmarkFitter:
             np.ascontiguousarray(seen.pixels, np.float64),
             np.ascontiguousarray(seen.metric, np.float64),
             seen.visibility / (self.config.pixel_spread * seen.size),
-            floor + (1 - floor) * seen.visibility,
+            np.where(seen.visibility > 0, floor + (1 - floor) * seen.visibility, 0.0),
             self._metric_spread,
             self.config.outlier,
             _NEAREST_Z,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracker.body.body_state import BodyState
-from tracker.body.keypoints import landmark_to_joint_matrix
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
@@ -47,7 +47,7 @@ class FitJudge:
     def __init__(self, config: TrustConfig, outlier: float, persons: PersonBuilder) -> None:
         """outlier: standard deviations at which a landmark's agreement with the fit is halved."""
         self.config, self._outlier, self._persons = config, outlier, persons
-        self._evidence = landmark_to_joint_matrix()
+        self._evidence = MEDIAPIPE.joint_evidence
 
     def trust(self, fit: LandmarkFit, camera: Camera, detection: Detection) -> float:
         """0..1, from the cost and from how much of the person's mask the body covers."""

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.keypoints import landmark_index
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.mask import PlacedMask
@@ -33,9 +33,9 @@ _GRID = 12
 _LEG_WIDTH = 0.06
 """Half the width of the sampled strip along a leg, in body sizes."""
 
-_TORSO = [landmark_index(n) for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
+_TORSO = [MEDIAPIPE.index(n) for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
 _LEGS = [
-    (landmark_index(f"{side}_{upper}"), landmark_index(f"{side}_{lower}"))
+    (MEDIAPIPE.index(f"{side}_{upper}"), MEDIAPIPE.index(f"{side}_{lower}"))
     for side in ("left", "right")
     for upper, lower in (("hip", "knee"), ("knee", "ankle"))
 ]

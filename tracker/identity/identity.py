@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracker.body.keypoints import LANDMARK_MIRROR
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.detect.similarity import BODY_POINTS, body_size
@@ -71,7 +71,7 @@ class Identity:
         size = (body_size(self.landmarks) + body_size(seen)) / 2
         weights = np.sqrt(self.visibility * detection.visibility)[BODY_POINTS] + _HIDDEN_WEIGHT
         weights /= weights.sum()
-        poses = (seen[BODY_POINTS], seen[LANDMARK_MIRROR][BODY_POINTS])
+        poses = (seen[BODY_POINTS], seen[MEDIAPIPE.mirror][BODY_POINTS])
         by_points = min(float(weights @ np.linalg.norm(predicted - pose, axis=1)) for pose in poses)
         by_centre = float(np.linalg.norm(weights @ (predicted - poses[0])))
         return (by_points + by_centre) / (2 * size)

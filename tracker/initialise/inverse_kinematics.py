@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.body.keypoints import MEDIAPIPE_LANDMARKS
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import skew
@@ -29,7 +29,7 @@ from tracker.weights import weights_file
 WEIGHTS = weights_file("inverse_kinematics")
 _WHAT = "inverse kinematics (`run.py train inverse_kinematics` makes them)"
 
-_LANDMARKS = len(MEDIAPIPE_LANDMARKS)
+_LANDMARKS = len(MEDIAPIPE.names)
 POINTS = NUM_JOINTS + _LANDMARKS
 """What inpainting gives: SMPL's joints, then the landmarks."""
 FEATURES = 6 * _LANDMARKS + 1

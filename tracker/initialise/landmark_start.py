@@ -6,19 +6,20 @@ from __future__ import annotations
 import numpy as np
 
 from tracker.body.body_state import BodyState
-from tracker.body.keypoints import LANDMARK_MIRROR, landmark_index, smpl_index
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import rotation_between, similarity
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.initialise.inverse_kinematics import PoseGuess, Sight
 
-_TRUNK = [landmark_index(f"{side}_{name}") for name in ("shoulder", "hip") for side in ("left", "right")]
+_TRUNK = [MEDIAPIPE.index(f"{side}_{name}") for name in ("shoulder", "hip") for side in ("left", "right")]
 
 # (joint that turns, landmark at its start, landmark at its end); parents come before children
 _LIMBS = tuple(
-    (smpl_index(f"{side}_{start}"), landmark_index(f"{side}_{start}"), landmark_index(f"{side}_{end}"))
+    (smpl_index(f"{side}_{start}"), MEDIAPIPE.index(f"{side}_{start}"), MEDIAPIPE.index(f"{side}_{end}"))
     for side in ("left", "right")
     for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 )
@@ -27,7 +28,7 @@ _LIMBS = tuple(
 def initial_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array) -> BodyState:
     """A pose whose trunk and limb bones point where the 3D landmarks say, placed where the pixels say."""
     rest = rig.pose(np.broadcast_to(np.eye(3), (NUM_JOINTS, 3, 3)), betas)
-    weight = 0.05 + seen.visibility
+    weight = seen.weight
     _, turn, _ = similarity(rest.points[_TRUNK], seen.metric[_TRUNK], weight[_TRUNK])
 
     rotations = np.tile(np.eye(3), (NUM_JOINTS, 1, 1))
@@ -51,7 +52,7 @@ def sight(seen: LandmarkObservation) -> Sight:
 def guessed_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array, guess: PoseGuess) -> BodyState:
     """The guessed pose, placed where the pixels say."""
     points = rig.pose(guess.rotations, betas).points
-    return BodyState(guess.rotations, betas, place(seen.camera, points, seen.pixels, 0.05 + seen.visibility))
+    return BodyState(guess.rotations, betas, place(seen.camera, points, seen.pixels, seen.weight))
 
 
 def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
@@ -76,5 +77,5 @@ def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
 def mirrored(seen: LandmarkObservation) -> LandmarkObservation:
     """The observation with left and right landmarks exchanged: what a detector says that has mistaken back for
     front."""
-    order = LANDMARK_MIRROR
+    order = MEDIAPIPE.mirror
     return LandmarkObservation(seen.camera, seen.pixels[order], seen.metric[order], seen.visibility[order])

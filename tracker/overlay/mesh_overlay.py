@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import raster
-from tracker.body.keypoints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.body.model import BodyModel
 from tracker.body.skinner import skinner_of
+from tracker.body.smpl_joints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.person import Person, Pose

@@ -28,7 +28,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from tracker.body import JOINT_NAMES, BodyModel
-from tracker.body.keypoints import LIMB_SMPL
+from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera, CameraConfig
 from tracker.core.errors import InputError, RunError

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.keypoints import LANDMARK_MIRROR, MEDIAPIPE_LANDMARKS
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.errors import InputError
 
@@ -31,9 +31,9 @@ COLUMNS = 6
 """Numbers a landmark: visibility, metric x, y, z, picture x, y."""
 TAIL = 2.2
 SIDES = {
-    "all": np.arange(len(MEDIAPIPE_LANDMARKS)),
-    "arms": np.array([k for k, n in enumerate(MEDIAPIPE_LANDMARKS) if 11 <= k < 23 and "shoulder" not in n]),
-    "legs": np.array([k for k, n in enumerate(MEDIAPIPE_LANDMARKS) if k >= 23 and "hip" not in n]),
+    "all": np.arange(len(MEDIAPIPE.names)),
+    "arms": np.array([k for k, n in enumerate(MEDIAPIPE.names) if 11 <= k < 23 and "shoulder" not in n]),
+    "legs": np.array([k for k, n in enumerate(MEDIAPIPE.names) if k >= 23 and "hip" not in n]),
 }
 """What the detector mistakes left for right of."""
 
@@ -133,8 +133,8 @@ class LandmarkNoise:
         order = np.tile(SIDES["all"], (len(swaps), 1))
         edges = np.concatenate([[0.0], np.cumsum(self.swapped)])
         for part, low, high in zip(SIDES.values(), edges[:-1], edges[1:], strict=True):
-            order[np.ix_((swaps >= low) & (swaps < high), part)] = LANDMARK_MIRROR[part]
+            order[np.ix_((swaps >= low) & (swaps < high), part)] = MEDIAPIPE.mirror[part]
         return order
 
 
-_HIP = MEDIAPIPE_LANDMARKS.index("left_hip")
+_HIP = MEDIAPIPE.names.index("left_hip")

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from tracker.body import BodyModel
-from tracker.body.keypoints import LIMB_SMPL, smpl_index
 from tracker.body.model import forward_kinematics
+from tracker.body.smpl_joints import LIMB_SMPL, smpl_index
 from tracker.core.arrays import NUM_BETAS, Array
 
 BONES = tuple(

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tracker.body.keypoints import LIMB_LANDMARKS, LIMB_SMPL
+from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.crop import crop_image, square_box
@@ -183,7 +184,7 @@ class _Judge:
         for person in record.people:
             detection = min(seen.detections, key=lambda d: _offset(person, d))
             offset = _offset(person, detection)
-            visible = (detection.visibility[LIMB_LANDMARKS] > _VISIBLE).mean()
+            visible = (detection.visibility[MEDIAPIPE.limbs] > _VISIBLE).mean()
             if detection.mask is None or offset > self._config.largest_offset or visible < self._config.least_visible:
                 continue
             crop = self._cut(person, seen.image, detection.mask.picture(), camera)
@@ -206,10 +207,10 @@ class _Judge:
 
 def _offset(person: Person, detection: Detection) -> float:
     """Median distance of the visible limb joints from their landmarks, as a part of the person's height in px."""
-    visible = detection.visibility[LIMB_LANDMARKS] > _VISIBLE
+    visible = detection.visibility[MEDIAPIPE.limbs] > _VISIBLE
     if not visible.any():
         return np.inf
-    distance = np.linalg.norm(person.joints2d[LIMB_SMPL] - detection.landmarks2d[LIMB_LANDMARKS], axis=1)
+    distance = np.linalg.norm(person.joints2d[LIMB_SMPL] - detection.landmarks2d[MEDIAPIPE.limbs], axis=1)
     return float(np.median(distance[visible]) / max(np.ptp(detection.landmarks2d, axis=0).max(), 1.0))
 
 

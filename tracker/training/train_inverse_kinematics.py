@@ -28,8 +28,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from tracker.body import BodyModel, load_body
-from tracker.body.keypoints import MEDIAPIPE_LANDMARKS
 from tracker.body.kinematics import LandmarkRig
+from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.model import forward_kinematics
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.geometry import matrix_from_axis_angle
@@ -51,7 +51,7 @@ _NEAREST = 0.35
 """m between the camera and the nearest point of a person."""
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
 LIMBS = tuple(
-    np.array([k for k, name in enumerate(MEDIAPIPE_LANDMARKS) if name.startswith(side) and low <= k < high])
+    np.array([k for k, name in enumerate(MEDIAPIPE.names) if name.startswith(side) and low <= k < high])
     for low, high in ((13, 23), (25, 33))
     for side in ("left", "right")
 )
@@ -325,7 +325,7 @@ def train_inverse_kinematics(
 ) -> InverseKinematicsNetwork:
     """minutes: stop after so long, the learning rate following the clock. Deterministic but for that."""
     torch.manual_seed(config.seed)
-    network = InverseKinematicsNetwork(FEATURES, len(MEDIAPIPE_LANDMARKS), config.network)
+    network = InverseKinematicsNetwork(FEATURES, len(MEDIAPIPE.names), config.network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-2)
     body, began = PointBody(load_body(None)), time.monotonic()
     source = lessons(library, config, body, LandmarkNoise.load())
