@@ -28,6 +28,7 @@ ORDER = (
     "export",
     "outputs",
     "pipeline",
+    "async_tracker",
     "config",
     "motion",
     "synth",

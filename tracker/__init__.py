@@ -1,20 +1,75 @@
 """SMPL tracking of people in video: `from tracker import Tracker`.
 
-`Tracker` and `TrackerConfig` are loaded when first asked for, so that parts of the package can be used where the
-person detector is not installed.
+The names are loaded when they are first asked for, so that parts of the package can be used where the person detector
+is not installed. What is not listed here may change from one version to the next.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracker.async_tracker import AsyncTracker
+    from tracker.body.landmark_set import COCO, MEDIAPIPE, LandmarkSet
+    from tracker.config import load_config
+    from tracker.core.camera import Camera
+    from tracker.core.detection import Detection
+    from tracker.core.errors import InputError, RunError
+    from tracker.core.frame import Frame
+    from tracker.core.person import Person, Pose
+    from tracker.detect.detector import Detector
+    from tracker.pipeline import Tracker, TrackerConfig
+    from tracker.source import open_source
 
 __version__ = "0.1.0"
-__all__ = ["Tracker", "TrackerConfig", "__version__"]
+
+_HOMES = {
+    "AsyncTracker": "async_tracker",
+    "COCO": "body.landmark_set",
+    "Camera": "core.camera",
+    "Detection": "core.detection",
+    "Detector": "detect.detector",
+    "Frame": "core.frame",
+    "InputError": "core.errors",
+    "LandmarkSet": "body.landmark_set",
+    "MEDIAPIPE": "body.landmark_set",
+    "Person": "core.person",
+    "Pose": "core.person",
+    "RunError": "core.errors",
+    "Tracker": "pipeline",
+    "TrackerConfig": "pipeline",
+    "load_config": "config",
+    "open_source": "source",
+}
+"""Public name → the module that holds it."""
+
+__all__ = [
+    "COCO",
+    "MEDIAPIPE",
+    "AsyncTracker",
+    "Camera",
+    "Detection",
+    "Detector",
+    "Frame",
+    "InputError",
+    "LandmarkSet",
+    "Person",
+    "Pose",
+    "RunError",
+    "Tracker",
+    "TrackerConfig",
+    "__version__",
+    "load_config",
+    "open_source",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Tracker", "TrackerConfig"):
-        from tracker import pipeline
-
-        return getattr(pipeline, name)
+    if name in _HOMES:
+        return getattr(import_module(f"tracker.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'tracker' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from tracker.body import FREE_BODY_NAME, BodyModel, load_body
@@ -17,7 +19,8 @@ from tracker.body.joint_limits import JointPrior
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import CameraConfig
 from tracker.core.detection import TrackedDetection
-from tracker.core.frame import Frame
+from tracker.core.errors import InputError
+from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person, TrackedFrame
 from tracker.detect import DetectConfig, Detector, LandmarkDetector
 from tracker.extract.extractor import CropFeatures, ExtractConfig, FeatureExtractor
@@ -34,6 +37,7 @@ from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_network import FEATURES
+from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.runtime.engine_config import EngineConfig
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
@@ -110,6 +114,7 @@ class Tracker:
         self._know_nobody()
 
     def _know_nobody(self) -> None:
+        self._frames = 0
         self.identity = IdentityTracker(self.config.identity, self.config.detect.max_people)
         self._people: dict[int, TrackedPerson] = {}
 
@@ -138,6 +143,8 @@ class Tracker:
         not start.
         """
         config = config or TrackerConfig()
+        if not isinstance(config, TrackerConfig):
+            raise InputError(f"config: expected a TrackerConfig (load_config reads one), got {type(config).__name__}")
         body = load_body(config.body)
         network = _body_network(config.extract, body)
         maps = () if network is None else tuple(FEATURES)
@@ -167,9 +174,32 @@ class Tracker:
             for tracked in frames:
                 yield tracked.frame, tracked.people
 
-    def step(self, frame: Frame) -> list[Person]:
-        """The people in a frame, by identity. Frames come in the order of their time."""
-        return self.fit(self.extract(self.detect(frame)))
+    def step(
+        self, image: Frame | NDArray[np.uint8], time: float | None = None, channels: Channels = "rgb"
+    ) -> list[Person]:
+        """The people in a picture, by identity. Pictures come in the order of their time.
+
+        image: a frame of a source, or one's own picture, (height, width, 3) uint8; then `time` is its time in s, from
+        any clock, and `channels` says whether it is RGB or BGR. Raises InputError for a picture of another kind.
+        """
+        if not isinstance(image, Frame):
+            if time is None:
+                raise InputError("step: a picture of one's own needs its time in seconds: tracker.step(image, time=t)")
+            image = Frame.of(image, self._frames, time, channels)
+        self._frames = image.index + 1
+        return self.fit(self.extract(self.detect(image)))
+
+    @property
+    def faces(self) -> NDArray[np.int32]:
+        """(F, 3): the triangles of `Person.vertices`, counter-clockwise seen from outside."""
+        return self.persons.skinner.faces
+
+    def draw(self, image: Frame | NDArray[np.uint8], people: Sequence[Person]) -> NDArray[np.uint8]:
+        """The RGB picture with the people's meshes over it, (height, width, 3); the given one stays as it is."""
+        picture = image.image if isinstance(image, Frame) else Frame.of(image, 0, 0.0).image
+        height, width = picture.shape[:2]
+        with MeshOverlay() as overlay:
+            return overlay.draw(picture, self.config.camera.for_size(width, height), list(people), self.body)
 
     def detect(self, frame: Frame) -> DetectedFrame:
         """The first third of a step: who is where in the frame. It depends on no other third, so that a thread may

@@ -18,7 +18,7 @@ from tracker.core.camera import CameraConfig
 from tracker.core.errors import RunError
 from tracker.core.frame import Frame
 from tracker.core.person import TrackedFrame
-from tracker.overlay.mesh_overlay import overlay_process
+from tracker.overlay import overlay_process
 from tracker.overlay.overlay_process import overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.smooth.filters import SavitzkyConfig

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracker.body import BodyModel
 from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig, Outline, PosedPoints
+from tracker.body.skinner import skinner_of
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import place_on_rays
@@ -25,6 +26,7 @@ class PersonBuilder:
 
     def __init__(self, body: BodyModel) -> None:
         self.body, self.rig, self.outline = body, LandmarkRig.from_body(body), Outline.from_body(body)
+        self.skinner = skinner_of(body)
 
     def person(self, person_id: int, pose: Pose, camera: Camera, confidence: Array, nll: float) -> Person:
         """confidence: (24,) of the joints; nll: the fit's cost."""
@@ -35,7 +37,7 @@ class PersonBuilder:
         pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
         bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
         safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
-        return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll)
+        return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll, self.skinner.vertices)
 
     def outline_in(self, camera: Camera, posed: PosedPoints, state: BodyState) -> tuple[Array, NDArray[np.integer]]:
         """Points (n, 2) px spread over a posed body's skin and the part of the body (n,) that each belongs to: those in

@@ -5,10 +5,13 @@ Metres, radians, seconds, pixels. Camera frame: x right, y down, z forward (Open
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array, require_shape
 from tracker.core.frame import Frame
@@ -55,12 +58,24 @@ class Person:
     """(4,) xyxy px."""
     nll: float
     """Negative log-likelihood of the fit, per observation: low is good."""
+    skin: Callable[[Pose], NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
+    """The body's vertices as a function of the pose; left behind when a person goes to another process."""
 
     def __post_init__(self) -> None:
         require_shape("Person.joints3d", self.joints3d, (NUM_JOINTS, 3))
         require_shape("Person.joints2d", self.joints2d, (NUM_JOINTS, 2))
         require_shape("Person.joint_confidence", self.joint_confidence, (NUM_JOINTS,))
         require_shape("Person.bbox", self.bbox, (4,))
+
+    @cached_property
+    def vertices(self) -> NDArray[np.float32]:
+        """(V, 3) m, camera frame: the posed mesh; `Tracker.faces` has its triangles."""
+        if self.skin is None:
+            raise ValueError("Person.vertices: this person came without a body; give the pose to a Skinner of one")
+        return self.skin(self.pose)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "vertices"} | {"skin": None}
 
 
 @dataclass(frozen=True)
