@@ -71,7 +71,7 @@ def test_a_process_makes_the_film_that_a_thread_makes(tmp_path: Path, monkeypatc
 
 @pytest.mark.usefixtures("every_film_alone")
 def test_a_process_that_was_started_before_makes_the_film(tmp_path: Path) -> None:
-    with overlay_process.ready_to_film():
+    with overlay_process.ready_to_draw():
         (waiting,) = overlay_process._spare
         make(tmp_path / "out.mp4", 5)
         assert waiting.returncode == 0
@@ -80,7 +80,7 @@ def test_a_process_that_was_started_before_makes_the_film(tmp_path: Path) -> Non
 
 
 def test_one_that_was_started_for_nothing_is_gone_afterwards() -> None:
-    with overlay_process.ready_to_film():
+    with overlay_process.ready_to_draw():
         (waiting,) = overlay_process._spare
     assert waiting.returncode is not None
     assert not overlay_process._spare
