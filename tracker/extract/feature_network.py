@@ -19,7 +19,7 @@ from tracker.networks.body_network import BodyNetwork
 from tracker.networks.extractor import LiveExtractor
 from tracker.networks.folded import FoldedExtractor
 from tracker.networks.guide import MAP, SEEN, guide_name, guide_of
-from tracker.networks.heads import NUM_PARTS
+from tracker.networks.head import NUM_PARTS
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.landmark_onnx import OUTPUTS, planes
 from tracker.runtime.cache import cache_folder

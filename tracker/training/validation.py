@@ -27,7 +27,7 @@ from tracker.evaluation.metrics import joint_errors
 from tracker.fit.volume_fitter import PoseBelief, VolumeFit, VolumeFitConfig, VolumeFitter
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.guide import MAP
-from tracker.networks.heads import NUM_PARTS
+from tracker.networks.head import NUM_PARTS
 from tracker.networks.landmark_network import SIDE
 from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.training.people import Batch, Example

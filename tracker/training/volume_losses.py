@@ -17,7 +17,7 @@ from tracker.core.geometry import matrix_from_axis_angle
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.extractor import Extracted
 from tracker.networks.guide import MAP
-from tracker.networks.heads import FirstPose
+from tracker.networks.head import RegressedPose
 from tracker.networks.landmark_network import SIDE
 from tracker.training import losses
 from tracker.training.people import Batch
@@ -83,7 +83,7 @@ class VolumeLosses:
             orientations[image[:, None], limbs],
         )
 
-    def _pose(self, batch: Batch, first: FirstPose) -> dict[str, Tensor]:
+    def _pose(self, batch: Batch, first: RegressedPose) -> dict[str, Tensor]:
         truth = torch.from_numpy(matrix_from_axis_angle(batch.theta.cpu().double().numpy())).to(first.rotations)
         joints, true_joints = self._placed(first.rotations, first.betas), self._placed(truth, batch.betas)
         root = batch.transl + self._rest(batch.betas)[:, 0]
