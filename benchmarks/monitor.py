@@ -96,7 +96,7 @@ def _children_seconds() -> float:
 def _thread_seconds() -> dict[tuple[int, str], float]:
     """(thread's number, its name) → processor seconds. Threads of libraries carry the name that the library gives."""
     ours = {thread.native_id: thread.name for thread in threading.enumerate()}
-    found = {}
+    seconds = {}
     for task in _TASKS.iterdir() if _TASKS.exists() else ():
         try:
             text = (task / "stat").read_text()
@@ -105,5 +105,5 @@ def _thread_seconds() -> dict[tuple[int, str], float]:
         number, end = int(task.name), text.rindex(")")
         name = ours.get(number) or text[text.index("(") + 1 : end]
         user, system = text[end + 2 :].split()[11:13]
-        found[number, _NUMBER.sub("", name) or name] = (int(user) + int(system)) * _TICK
-    return found
+        seconds[number, _NUMBER.sub("", name) or name] = (int(user) + int(system)) * _TICK
+    return seconds

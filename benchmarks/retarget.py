@@ -78,16 +78,16 @@ class Pair:
 
     def angles(self) -> dict[str, Array]:
         """(T,) degrees between the directions of each limb bone, named by its upper joint."""
-        found = {}
+        degrees = {}
         for side in ("left", "right"):
             for upper, lower in _PARTNERS.items():
                 ends = [f"{side}_{upper}", f"{side}_{lower}"]
                 if set(ends) <= set(self.names):
                     start, end = (self.names.index(name) for name in ends)
-                    found[ends[0]] = _angle(
+                    degrees[ends[0]] = _angle(
                         self.source[:, end] - self.source[:, start], self.target[:, end] - self.target[:, start]
                     )
-        return found
+        return degrees
 
 
 def _source_name(name: str) -> str:

@@ -89,19 +89,19 @@ class Judge:
         return float(relative_errors(*self._joints(state), *self._roots(state)).mean())
 
     def errors(self, state: BodyState) -> Errors:
-        found, true = self._joints(state)
-        flat = keypoint_distances(self.camera.project(found), self.sample.joints2d[None], self._head)
+        estimate, true = self._joints(state)
+        flat = keypoint_distances(self.camera.project(estimate), self.sample.joints2d[None], self._head)
         surface = relative_errors(self._surface(state)[None], self._vertices[None], *self._roots(state))
         pckh = 100 * float((flat < _PCK).mean())
-        return Errors(self.mpjpe(state), float(aligned_errors(found, true).mean()), float(surface.mean()), pckh)
+        return Errors(self.mpjpe(state), float(aligned_errors(estimate, true).mean()), float(surface.mean()), pckh)
 
     def _joints(self, state: BodyState) -> tuple[Array, Array]:
         posed = self._rig.pose(state.rotations, state.betas).joints + state.transl
         return posed[None], self.sample.joints3d[None]
 
     def _roots(self, state: BodyState) -> tuple[Array, Array]:
-        found, true = self._joints(state)
-        return found[:, 0], true[:, 0]
+        estimate, true = self._joints(state)
+        return estimate[:, 0], true[:, 0]
 
     def _surface(self, state: BodyState) -> Array:
         """(V, 3) m."""
@@ -150,16 +150,18 @@ class Methods:
 
     def start(self, image: NDArray[np.uint8], camera: Camera) -> Start:
         """Everything before the volume."""
-        (found,) = self._follower.follow(image, [_WHOLE])
-        features, said = self._extractor.extract(found.crop, camera), found.reading
-        seen, belief = (
-            LandmarkObservation(camera, said.landmarks2d, said.landmarks3d, said.visibility),
+        (followed,) = self._follower.follow(image, [_WHOLE])
+        features, reading = self._extractor.extract(followed.crop, camera), followed.reading
+        observation, belief = (
+            LandmarkObservation(camera, reading.landmarks2d, reading.landmarks3d, reading.visibility),
             Belief.stranger(),
         )
         iterations = self._fitter.config.first_iterations
-        landmarks = self._fitter.fit(seen, belief, initial_state(self._rig, seen, belief.betas), iterations)
+        landmarks = self._fitter.fit(
+            observation, belief, initial_state(self._rig, observation, belief.betas), iterations
+        )
         regressed = replace(belief, regressed=features.regressed.rotations)
-        return Start(features, landmarks, self._fitter.fit(seen, regressed, features.regressed, iterations))
+        return Start(features, landmarks, self._fitter.fit(observation, regressed, features.regressed, iterations))
 
 
 def _mean_pose(transl: Array) -> BodyState:
@@ -192,7 +194,7 @@ class Scene:
 
     def worst(self, patch: int, stride: int, people: int) -> list[dict[str, Errors]]:
         """A patch where it harms each method most, as a window finds it that slides over the crop."""
-        found = []
+        worst_errors = []
         for number, judge in enumerate(tqdm(self.judges[:people], desc=f"worst {patch} px", disable=None)):
             worst: dict[str, tuple[float, BodyState]] = {}
             for middle in _window(patch, stride):
@@ -202,8 +204,8 @@ class Scene:
                     error = judge.mpjpe(state)
                     if name not in worst or error > worst[name][0]:
                         worst[name] = error, state
-            found.append({name: judge.errors(state) for name, (_, state) in worst.items()})
-        return found
+            worst_errors.append({name: judge.errors(state) for name, (_, state) in worst.items()})
+        return worst_errors
 
     def _judged(self, judge: Judge, image: NDArray[np.uint8]) -> dict[str, Errors]:
         states = self.methods(image, judge.camera)

@@ -427,10 +427,10 @@ def engine_check(network: str, backends: tuple[str, ...], **given: Any) -> None:
 
     differing = []
     click.echo(f"{'engine':12} {'precision':10} {'ms':>7} {'error':>9}  of")
-    for found in check(network, backends, engine_options(given)):
-        click.echo(f"{found.backend:12} {found.precision:10} {found.median_ms:7.2f} {found.error:9.1e}  {found.worst}")
-        if not found.agrees:
-            differing.append(found.backend)
+    for each in check(network, backends, engine_options(given)):
+        click.echo(f"{each.backend:12} {each.precision:10} {each.median_ms:7.2f} {each.error:9.1e}  {each.worst}")
+        if not each.agrees:
+            differing.append(each.backend)
     if differing:
         raise RunError(f"{network}: {', '.join(differing)} differs too much from torch in {given['precision']}")
 

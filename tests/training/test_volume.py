@@ -193,7 +193,7 @@ def test_a_gpu_makes_its_guides_itself_and_they_are_the_same(tmp_path: Path) -> 
     other = train_volume.VolumeTrainer(job(tmp_path / "gpu"), settings, load_body(None), OnGpu("cpu"))
     sent, bare = (trainer.material.source().sample(3) for trainer in (first, other))
     assert sent.guide and not bare.guide
-    by_worker, by_batch = Batch.of([sent]).guide, Batch.of([bare], look=BatchGuide("cpu")).guide
+    by_worker, by_batch = Batch.of([sent]).guide, Batch.of([bare], guide_maker=BatchGuide("cpu")).guide
     assert set(by_batch) == set(by_worker)
     for name, value in by_worker.items():
         scale = float(value.std())

@@ -30,10 +30,10 @@ class PredictedPeople:
         """
         names = dict.fromkeys([recording.name.split("/")[0], *(path.stem for path in recording.pictures[:1])])
         tried = [*(folder / name for name in names), folder]
-        found = next((paths for each in tried if (paths := sorted(each.glob("person_*.npz")))), None)
-        if found is None:
+        existing = next((paths for each in tried if (paths := sorted(each.glob("person_*.npz")))), None)
+        if existing is None:
             raise InputError(f"--predicted {folder}: expected {tried[0] / 'person_*.npz'} for {recording.name}")
-        return cls([load_person(path) for path in found])
+        return cls([load_person(path) for path in existing])
 
     def __enter__(self) -> PredictedPeople:
         return self

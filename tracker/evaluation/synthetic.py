@@ -189,8 +189,8 @@ def draw(key: SceneKey) -> Footage:
     """Makes the scene: dresses a person, moves them, draws them."""
     rng = key.rng(0)
     betas = np.concatenate([rng.normal(0, 0.6, 6).clip(-1.2, 1.2), np.zeros(4)])
-    look = int(rng.integers(2**31))
-    figure = Figure(load_free_body(), betas, FigureConfig(sleeve=float(rng.uniform(0.4, 1.0))), look)
+    seed_of_look = int(rng.integers(2**31))
+    figure = Figure(load_free_body(), betas, FigureConfig(sleeve=float(rng.uniform(0.4, 1.0))), seed_of_look)
     height = float(key_camera(key).uniform(1.1, 1.6))
     view = Viewpoint(height=height, tilt_degrees=4.0 + 9.0 * (height - 1.35))
     room = int(key_camera(key).integers(2**31))

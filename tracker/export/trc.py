@@ -31,8 +31,8 @@ def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\r\n")
     text.write(_header(person, len(grid)))
     seconds = grid - person.timeline.start
-    for number, (time, row, seen) in enumerate(zip(seconds, markers, _seen(grid, times, rate), strict=True), start=1):
-        cells = [f"{v:.5f}" for v in row] if seen else [""] * len(row)
+    for number, (time, row, valid) in enumerate(zip(seconds, markers, _seen(grid, times, rate), strict=True), start=1):
+        cells = [f"{v:.5f}" for v in row] if valid else [""] * len(row)
         text.write("\t".join([str(number), f"{time:.6f}", *cells]) + "\n")
     text.flush()
     text.detach()

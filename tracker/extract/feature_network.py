@@ -61,9 +61,9 @@ class FeatureNetwork(nn.Module):
         """crops: (B, 256, 256, 3) RGB bytes; cameras: (B, 4) fx, fy, cx, cy px of the crops; maps: those
         of `input_sizes`. Gives `output_sizes`."""
         guide = guide_of(dict(zip(self._names, maps, strict=True)))
-        seen = self._extractor(planes(crops, cameras.dtype), guide)
-        first = self._head(seen.trunk, guide, cameras)
-        features, parts = (maps.permute(0, 2, 3, 1) for maps in (seen.features, first.parts))
+        extracted = self._extractor(planes(crops, cameras.dtype), guide)
+        first = self._head(extracted.trunk, guide, cameras)
+        features, parts = (maps.permute(0, 2, 3, 1) for maps in (extracted.features, first.parts))
         return features, first.rotations, first.betas, first.root, parts
 
 

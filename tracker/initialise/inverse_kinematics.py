@@ -123,15 +123,15 @@ class InverseKinematics:
             raise InputError(f"{path}: expected weights of {_WHAT} with {expected} inputs and outputs, got {sizes}")
         return cls(parts[0], parts[1], metadata)
 
-    def __call__(self, seen: Sight) -> PoseGuess:
-        inpainted = self.inpainting(seen.features())
-        told = np.concatenate([inpainted, seen.confidence.astype(np.float32)], axis=-1)
-        said = self.kinematics(told).astype(np.float64)
-        numbers, betas, spread = np.split(said, [6 * NUM_JOINTS, 6 * NUM_JOINTS + NUM_BETAS], axis=-1)
+    def __call__(self, sight: Sight) -> PoseGuess:
+        inpainted = self.inpainting(sight.features())
+        completed = np.concatenate([inpainted, sight.confidence.astype(np.float32)], axis=-1)
+        outputs = self.kinematics(completed).astype(np.float64)
+        numbers, betas, spread = np.split(outputs, [6 * NUM_JOINTS, 6 * NUM_JOINTS + NUM_BETAS], axis=-1)
         rotations = rotations_of(numbers)
-        rotations[..., 0, :, :] = seen.T_camera_facing @ rotations[..., 0, :, :]
+        rotations[..., 0, :, :] = sight.T_camera_facing @ rotations[..., 0, :, :]
         points = inpainted.astype(np.float64).reshape(*inpainted.shape[:-1], POINTS, 3)
-        return PoseGuess(rotations, betas, np.exp(spread), points @ np.swapaxes(seen.T_camera_facing, -1, -2))
+        return PoseGuess(rotations, betas, np.exp(spread), points @ np.swapaxes(sight.T_camera_facing, -1, -2))
 
 
 def rotations_of(numbers: Array) -> Array:

@@ -25,11 +25,11 @@ _LIMBS = tuple(
 )
 
 
-def initial_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array) -> BodyState:
+def initial_state(rig: LandmarkRig, observation: LandmarkObservation, betas: Array) -> BodyState:
     """A pose whose trunk and limb bones point where the 3D landmarks say, placed where the pixels say."""
     rest = rig.pose(np.broadcast_to(np.eye(3), (NUM_JOINTS, 3, 3)), betas)
-    weight = seen.weight
-    _, turn, _ = similarity(rest.points[_TRUNK], seen.metric[_TRUNK], weight[_TRUNK])
+    weight = observation.weight
+    _, turn, _ = similarity(rest.points[_TRUNK], observation.metric[_TRUNK], weight[_TRUNK])
 
     rotations = np.tile(np.eye(3), (NUM_JOINTS, 1, 1))
     rotations[0] = turn
@@ -37,22 +37,22 @@ def initial_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array) -> 
     for joint, start, end in _LIMBS:
         parent_world = world.get(rig.parents[joint], turn)
         bone = parent_world @ (rest.points[end] - rest.points[start])
-        local = rotation_between(bone, seen.metric[end] - seen.metric[start])
+        local = rotation_between(bone, observation.metric[end] - observation.metric[start])
         rotations[joint] = parent_world.T @ local @ parent_world
         world[joint] = parent_world @ rotations[joint]
     points = rig.pose(rotations, betas).points
-    return BodyState(rotations, betas, place(seen.camera, points, seen.pixels, weight))
+    return BodyState(rotations, betas, place(observation.camera, points, observation.pixels, weight))
 
 
-def sight(seen: LandmarkObservation) -> Sight:
+def sight(observation: LandmarkObservation) -> Sight:
     """The landmarks as the trained inverse kinematics takes them."""
-    return Sight(seen.camera.rays(seen.pixels)[:, :2], seen.metric, seen.visibility)
+    return Sight(observation.camera.rays(observation.pixels)[:, :2], observation.metric, observation.visibility)
 
 
-def guessed_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array, guess: PoseGuess) -> BodyState:
+def guessed_state(rig: LandmarkRig, observation: LandmarkObservation, betas: Array, guess: PoseGuess) -> BodyState:
     """The guessed pose, placed where the pixels say."""
     points = rig.pose(guess.rotations, betas).points
-    return BodyState(guess.rotations, betas, place(seen.camera, points, seen.pixels, seen.weight))
+    return BodyState(guess.rotations, betas, place(observation.camera, points, observation.pixels, observation.weight))
 
 
 def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
@@ -74,8 +74,10 @@ def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
     return transl
 
 
-def mirrored(seen: LandmarkObservation) -> LandmarkObservation:
+def mirrored(observation: LandmarkObservation) -> LandmarkObservation:
     """The observation with left and right landmarks exchanged: what a detector says that has mistaken back for
     front."""
     order = MEDIAPIPE.mirror
-    return LandmarkObservation(seen.camera, seen.pixels[order], seen.metric[order], seen.visibility[order])
+    return LandmarkObservation(
+        observation.camera, observation.pixels[order], observation.metric[order], observation.visibility[order]
+    )

@@ -97,12 +97,12 @@ class MotionPredictor:
             raise InputError(f"{path}: expected {FEATURES} features and {OUTPUTS} outputs a horizon, got {sizes}")
         return cls(network, metadata)
 
-    def course(self, seen: Glimpse, up: Array) -> Course:
-        """seen: without batch dimensions. up: (3,) away from the ground."""
-        said = self.network(seen.features(up)).astype(np.float64).reshape(len(HORIZONS), -1)
+    def course(self, glimpse: Glimpse, up: Array) -> Course:
+        """glimpse: without batch dimensions. up: (3,) away from the ground."""
+        outputs = self.network(glimpse.features(up)).astype(np.float64).reshape(len(HORIZONS), -1)
         turns = np.zeros((len(HORIZONS), NUM_JOINTS, 3))
-        turns[:, :MOVING_JOINTS] = said[:, :-3].reshape(len(HORIZONS), MOVING_JOINTS, 3)
-        return Course(turns, said[:, -3:] @ seen.rotations[0].T)
+        turns[:, :MOVING_JOINTS] = outputs[:, :-3].reshape(len(HORIZONS), MOVING_JOINTS, 3)
+        return Course(turns, outputs[:, -3:] @ glimpse.rotations[0].T)
 
 
 @dataclass(frozen=True)

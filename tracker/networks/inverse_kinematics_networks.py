@@ -68,6 +68,6 @@ class InverseKinematicsNetwork(nn.Module):
 
     def forward(self, features: Float[Tensor, "B F"], confidence: Float[Tensor, "B L"]) -> Told:
         points = self.inpainting(features)
-        said = self.kinematics(torch.cat([points, confidence], dim=1))
-        numbers, betas, log_spread = said.split([_ROTATIONS, NUM_BETAS, NUM_JOINTS], dim=1)
+        outputs = self.kinematics(torch.cat([points, confidence], dim=1))
+        numbers, betas, log_spread = outputs.split([_ROTATIONS, NUM_BETAS, NUM_JOINTS], dim=1)
         return Told(points.unflatten(1, (-1, 3)), from_columns(numbers), betas, log_spread)

@@ -70,8 +70,8 @@ class TrainingJob:
         """The folder given with --`option`. Raises InputError when it was not given or does not exist."""
         path: Path | None = getattr(self, option)
         if path is None or not path.exists():
-            said = "it was not given" if path is None else f"{path} does not exist"
-            raise InputError(f"training {self.task} needs --{option} FOLDER: {said}")
+            reason = "it was not given" if path is None else f"{path} does not exist"
+            raise InputError(f"training {self.task} needs --{option} FOLDER: {reason}")
         return path
 
     def provenance(self, data: str) -> dict[str, str]:
