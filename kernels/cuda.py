@@ -18,7 +18,8 @@ from typing import Protocol
 
 import torch
 
-from kernels.build import SOURCE_DIR, cache_dir
+from kernels.build import cache_dir
+from kernels.compiler import SOURCE_DIR
 
 _log = logging.getLogger(__name__)
 

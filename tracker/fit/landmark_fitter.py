@@ -74,7 +74,9 @@ class FitConfig:
     move_rate: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """m/√s: how far the body wanders from its predicted position, x, y, z of the camera."""
     first_iterations: int = 30
+    """At most so many where there is no pose to start from."""
     iterations: int = 6
+    """At most so many from the pose that the motion predicts."""
     guessed_iterations: int = 4
     """From a guess of the trained inverse kinematics: more only follow the landmarks' errors."""
     tolerance: float = 1e-3

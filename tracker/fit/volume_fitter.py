@@ -52,6 +52,7 @@ class VolumeFitConfig:
     turn_spread: float = 0.3
     """rad: how far joints may be off in a regressed pose."""
     shape_spread: float = 1.0
+    """How far β may be off in a regressed pose."""
     move_spread: tuple[float, float, float] = (0.1, 0.1, 0.5)
     """m: x, y, z of the camera."""
     size_hold: float = 0.002

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from tracker import __version__
 from tracker.core.errors import InputError
 from tracker.core.strict_yaml import filled, read_mapping
+from tracker.runtime.config_folder import config_folder
 
-CONFIG_FOLDER = Path(__file__).parents[2] / "configs" / "train"
+CONFIG_FOLDER = config_folder() / "train"
 Config = TypeVar("Config")
 
 
