@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,13 +24,16 @@ from benchmarks.engines import RESULTS, machine
 from benchmarks.monitor import Monitor, Sample
 from engines import BACKENDS, EngineOptions
 from engines.choose import choose_backend, is_installed
-from tracker.app.live import LiveJob, LiveSession, Screens
+from tracker.app.live import LiveJob, LiveSession
 from tracker.app.track import TrackJob, track
 from tracker.config import load_config
+from tracker.core.frame import Frame
+from tracker.core.person import Person
 from tracker.detect.task_bundle import built_in_bundle
 from tracker.export import ExportConfig
 from tracker.export.files import RUN_NAME
 from tracker.networks.landmark_onnx import landmark_model
+from tracker.outputs.output import Picture
 from tracker.overlay.overlay_process import ready_to_draw
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import deferred_interrupt
@@ -212,6 +215,18 @@ def measure_track(clip: Path, case: Case, folder: Path) -> tuple[Throughput, str
     return figures, engine
 
 
+class Unwatched:
+    """An output for which pictures are drawn that nobody looks at."""
+
+    name, wants_picture = "unwatched", True
+
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+        """Drawing was all that mattered."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 def measure_live(clip: Path, case: Case, folder: Path) -> Latency:
     """Nobody looks and nothing is recorded."""
     job = LiveJob(folder)
@@ -221,7 +236,7 @@ def measure_live(clip: Path, case: Case, folder: Path) -> Latency:
         Tracker.open(configured(case, punctual=False)) as tracker,
     ):
         prepare_for_real_time()
-        result = LiveSession(job, tracker, Screens([])).run(source, interrupt)
+        result = LiveSession(job, tracker, [Unwatched()]).run(source, interrupt)
         interrupt.check()
     return Latency(result.latency_p50_ms, result.latency_p95_ms, result.frames, result.dropped)
 
@@ -243,7 +258,7 @@ def soak(clip: Path, minutes: float, folder: Path) -> Soak:
     ):
         prepare_for_real_time()
         with Monitor(interval=max(60 * minutes / _SOAK_SAMPLES, 0.1)) as monitor:
-            result = LiveSession(job, tracker, Screens([])).run(source, interrupt)
+            result = LiveSession(job, tracker, [Unwatched()]).run(source, interrupt)
         interrupt.check()
     latency = Latency(result.latency_p50_ms, result.latency_p95_ms, result.frames, result.dropped)
     return Soak(minutes, latency, monitor.cores, monitor.samples)

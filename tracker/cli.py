@@ -137,7 +137,7 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, **gi
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
     A recording holds the same files as `track` writes.
     """
-    from tracker.app.live import LiveJob, LiveSession, open_screen
+    from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
     from tracker.runtime.interrupt import deferred_interrupt
     from tracker.source import open_live_source
@@ -149,9 +149,9 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, **gi
         deferred_interrupt() as interrupt,
         open_live_source(source) as opened,
         opened_tracker(config) as tracker,
-        open_screen(headless, web) as screen,
+        open_outputs(headless, web) as (outputs, keys),
     ):
-        result = LiveSession(job, tracker, screen).run(opened, interrupt)
+        result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     for recording in result.recordings:
         click.echo(summary_line(source, recording))
     click.echo(

@@ -214,7 +214,9 @@ def test_outline_is_antialiased(target: Target) -> None:
         target, [Mesh(vertices, faces, (255.0, 255.0, 255.0))], Shading(1, 1, Light((1, 0, 0), 0), Light((1, 0, 0), 0))
     )
     levels = {int(v) for v in drawn[:, :, 0].unique()}
-    assert levels == {60, 109, 158, 206, 255}  # 0 to 4 of a pixel's samples
+    wanted = (60, 109, 158, 206, 255)  # 0 to 4 of a pixel's samples; compilers round halves either way
+    assert {min(wanted, key=lambda each: abs(each - level)) for level in levels} == set(wanted)
+    assert all(min(abs(each - level) for each in wanted) <= 1 for level in levels)
 
 
 def test_no_meshes_leave_the_picture(target: Target) -> None:
