@@ -113,17 +113,19 @@ def methods(config: FitConfig, network: InverseKinematics) -> dict[str, Method]:
     fitter = LandmarkFitter(rig, JointPrior.anatomical(), config, PosePrior.load())
     belief = Belief.stranger()
 
-    def alone(seen: LandmarkObservation) -> BodyState:
-        return fitter.fit(seen, belief, initial_state(rig, seen, belief.betas), config.first_iterations).state
+    def alone(observation: LandmarkObservation) -> BodyState:
+        return fitter.fit(
+            observation, belief, initial_state(rig, observation, belief.betas), config.first_iterations
+        ).state
 
-    def guessed(seen: LandmarkObservation) -> BodyState:
-        guess = network(sight(seen))
-        return guessed_state(rig, seen, guess.betas, guess)
+    def guessed(observation: LandmarkObservation) -> BodyState:
+        guess = network(sight(observation))
+        return guessed_state(rig, observation, guess.betas, guess)
 
-    def refined(seen: LandmarkObservation) -> BodyState:
-        guess = network(sight(seen))
-        start = guessed_state(rig, seen, belief.betas, guess)
-        return fitter.fit(seen, replace(belief, guess=guess), start, config.guessed_iterations).state
+    def refined(observation: LandmarkObservation) -> BodyState:
+        guess = network(sight(observation))
+        start = guessed_state(rig, observation, belief.betas, guess)
+        return fitter.fit(observation, replace(belief, guess=guess), start, config.guessed_iterations).state
 
     return {"fit alone": alone, "network": guessed, "network + fit": refined}
 
@@ -173,9 +175,9 @@ def observations(case: Case, shots: Shots, noise: LandmarkNoise, seed: int) -> t
     return [LandmarkObservation(CAMERA, *row) for row in zip(pixels, seen.metric, confidence, strict=True)], hidden
 
 
-def timed(method: Method, seen: LandmarkObservation) -> Answer:
+def timed(method: Method, observation: LandmarkObservation) -> Answer:
     began = time.process_time()
-    state = method(seen)
+    state = method(observation)
     return Answer(state, time.process_time() - began)
 
 
@@ -256,13 +258,13 @@ def over_time(held: MotionLibrary, config: FitConfig, kinematics: InverseKinemat
             )
 
 
-def _tracked(track: PersonFitter, times: Array, seen: Sight, away: Array) -> Array:
+def _tracked(track: PersonFitter, times: Array, sight: Sight, away: Array) -> Array:
     """(T, 24, 3) m about the pelvis."""
     joints = []
     for k, time_ in enumerate(times):
-        pixels = seen.rays[k] * np.array([CAMERA.fx, CAMERA.fy]) + np.array([CAMERA.cx, CAMERA.cy])
+        pixels = sight.rays[k] * np.array([CAMERA.fx, CAMERA.fy]) + np.array([CAMERA.cx, CAMERA.cy])
         result = track.update(
-            float(time_), LandmarkObservation(CAMERA, pixels, seen.metric[k], seen.confidence[k] * ~away[k])
+            float(time_), LandmarkObservation(CAMERA, pixels, sight.metric[k], sight.confidence[k] * ~away[k])
         )
         joints.append(result.posed.joints - result.posed.joints[0])
     return np.stack(joints)

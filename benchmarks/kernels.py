@@ -24,9 +24,10 @@ import torch
 from torch import Tensor
 
 from benchmarks import kernel_scenes as scenes
-from kernels import body_step, body_step_gpu, build, ellipsoids, raster
+from kernels import body_step, body_step_cuda, build, ellipsoids, raster
 from kernels.backend import Implementation
-from kernels.values import Adam, Ellipsoids
+from kernels.body_step_values import Adam
+from kernels.ellipsoids_values import Ellipsoids
 
 RESULTS = Path(__file__).parent / "results"
 FIT_STEPS = 10
@@ -116,7 +117,7 @@ def fit_step(size: Size, implementation: Implementation, device: str) -> Work:
     adam = Adam(torch.full((problem.body.parameters,), 0.01), _fit_evaluations(implementation) - 1)
     problem, adam, there = _moved(problem, device), _moved(adam, device), start.to(device)
     if implementation is Implementation.CUDA:
-        loop = body_step_gpu.FitLoop(problem, adam).capture()
+        loop = body_step_cuda.FitLoop(problem, adam).capture()
         return lambda: loop.run(there)
     return lambda: body_step.fit(problem, there, adam, implementation)
 
@@ -124,7 +125,7 @@ def fit_step(size: Size, implementation: Implementation, device: str) -> Work:
 def overlay(size: Size, implementation: Implementation, device: str) -> Work:
     """The stand-in drawn over a 1280 × 720 picture, normals included."""
     mesh = scenes.mesh(size.triangles)
-    moved = raster.Mesh(torch.as_tensor(mesh.vertices).to(device), torch.as_tensor(mesh.faces).to(device))
+    moved = raster.RasterMesh(torch.as_tensor(mesh.vertices).to(device), torch.as_tensor(mesh.faces).to(device))
     width, height = scenes.VIEW_SIZE
     image = torch.full((height, width, 3), 90, dtype=torch.uint8, device=device)
     shading = raster.Shading(skip_backs=True)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from kernels.raster import Intrinsics, Mesh, shade_overlay
+from kernels.raster import Intrinsics, RasterMesh, shade_overlay
 from tracker.body import BodyModel, load_body
 from tracker.body.model import JOINT_NAMES
 from tracker.core.arrays import Array
@@ -124,7 +124,7 @@ class Sheet:
         focal = _FAR * _TILE / _SHOWN
         camera = Intrinsics(focal, focal, _TILE / 2, _TILE / 2)
         vertices = _to_camera(posed.vertices().numpy(), centre)
-        mesh = Mesh(vertices, self._body.faces.int(), (200.0, 170.0, 150.0))
+        mesh = RasterMesh(vertices, self._body.faces.int(), (200.0, 170.0, 150.0))
         picture = np.full((_TILE, _TILE, 3), 245, np.uint8)
         drawn = Image.fromarray(shade_overlay(picture, [mesh], camera).numpy())
         places = dict(zip(pair.names, _to_camera(pair.source[frame].astype(np.float32), centre), strict=True))

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kernels import landmark_fit
-from kernels.landmark_fit import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
-from kernels.landmarks import BodyPlace, LandmarkView, RotationPull
+from kernels.landmark_fit_values import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
+from kernels.landmarks_values import BodyPlace, LandmarkView, RotationPull
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig, PosedPoints

@@ -19,7 +19,8 @@ from scipy.linalg.lapack import dtrtri
 from torch import Tensor
 
 from kernels import body_step, ellipsoids
-from kernels.values import Ellipsoids, Evaluation, FitProblem, FitTerms, Likelihood, Observation, RenderSettings
+from kernels.body_step_values import FitProblem, FitTerms, ObjectiveValue
+from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, Likelihood, RenderSettings
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.errors import InputError
@@ -126,14 +127,14 @@ class VolumeFitter:
         side = len(range(self.config.stride // 2, MAP, self.config.stride))
         nothing = torch.zeros(1, side, side)
         index = torch.zeros(1, dtype=torch.int32)
-        self._nothing = Observation(nothing[..., None], nothing, nothing + 1, nothing, index, concentration)
+        self._nothing = FeatureObservation(nothing[..., None], nothing, nothing + 1, nothing, index, concentration)
         self._moved_by = _dense(volume.body.weight_joints, volume.body.weights)[: volume.count]
 
-    def observe(self, features: Tensor) -> Observation:
+    def observe(self, features: Tensor) -> FeatureObservation:
         """features: (1, D, 64, 64), unit length along D, as the extractor gives them."""
         return self.observed(features.permute(0, 2, 3, 1))
 
-    def observed(self, features: Tensor) -> Observation:
+    def observed(self, features: Tensor) -> FeatureObservation:
         """features: (1, 64, 64, D), unit length along D, as the picture's networks give them.
 
         What `kernels.values.observe` makes of them and of their `background_log_density` under the clutter bank, where
@@ -144,7 +145,7 @@ class VolumeFitter:
         alike = torch.exp(compared @ self._clutter).mean(-1)
         return replace(self._nothing, features=compared, base=-torch.log(alike))
 
-    def score(self, observation: Observation, camera: Array, states: list[BodyState]) -> Array:
+    def score(self, observation: FeatureObservation, camera: Array, states: list[BodyState]) -> Array:
         """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""
         parameters = torch.from_numpy(np.stack([_parameters(state) for state in states])).float()
         posed = self._posed(parameters)
@@ -153,7 +154,7 @@ class VolumeFitter:
         costs: Array = ellipsoids.score(posed, cameras, every).double().numpy()
         return costs
 
-    def fit(self, observation: Observation, camera: Array, belief: PoseBelief) -> VolumeFit:
+    def fit(self, observation: FeatureObservation, camera: Array, belief: PoseBelief) -> VolumeFit:
         """The pose near `belief` that explains the map best. camera: (4,) fx, fy, cx, cy in pixels of the map."""
         if self.config.steps == 0:
             return self.look(observation, camera, belief.state)
@@ -162,7 +163,7 @@ class VolumeFitter:
         problem, weight, last_evaluation = (
             self._problem(observation, camera),
             self.config.pixel_weight,
-            deque[Evaluation](maxlen=1),
+            deque[ObjectiveValue](maxlen=1),
         )
 
         def loss(z: Array) -> tuple[float, Array]:
@@ -175,7 +176,7 @@ class VolumeFitter:
         (last,) = last_evaluation
         return VolumeFit(state, float(last.loss), last.occlusion[0].double().numpy(), self._joint_support(last))
 
-    def look(self, observation: Observation, camera: Array, state: BodyState) -> VolumeFit:
+    def look(self, observation: FeatureObservation, camera: Array, state: BodyState) -> VolumeFit:
         """What the map says of a pose as it is."""
         return self._looked_at(observation, camera, _parameters(state))
 
@@ -185,7 +186,7 @@ class VolumeFitter:
         drawn = ellipsoids.render(self._posed(torch.from_numpy(_parameters(state)).float()[None]), cameras, (MAP, MAP))
         return torch.nn.functional.normalize(drawn.features[0], dim=-1)
 
-    def _looked_at(self, observation: Observation, camera: Array, parameters: Array) -> VolumeFit:
+    def _looked_at(self, observation: FeatureObservation, camera: Array, parameters: Array) -> VolumeFit:
         posed = self._posed(torch.from_numpy(parameters).float()[None])
         cameras = self._cameras(camera)
         with torch.no_grad():
@@ -197,7 +198,7 @@ class VolumeFitter:
             self._joint_support(likelihood),
         )
 
-    def _joint_support(self, likelihood: Likelihood | Evaluation) -> Array:
+    def _joint_support(self, likelihood: Likelihood | ObjectiveValue) -> Array:
         """Of the kernels that a joint moves: seen weight that the body explains, over what they would show alone."""
         support, weight = (
             self._moved_by.T @ value[0].double().numpy() for value in (likelihood.support, likelihood.weight)
@@ -215,7 +216,7 @@ class VolumeFitter:
         features = body_step.mix_features(self._body, self._bank, posed.limbs)
         return Ellipsoids(posed.points.contiguous(), posed.precisions, features)
 
-    def _problem(self, observation: Observation, camera: Array) -> FitProblem:
+    def _problem(self, observation: FeatureObservation, camera: Array) -> FitProblem:
         """The likelihood alone: the belief is added where its own units are."""
         nothing = torch.zeros(1, 0)
         terms = FitTerms(torch.zeros(1, 0, 2), nothing, torch.zeros(0, self._body.parameters), nothing)

@@ -79,10 +79,10 @@ class RasterRenderer:
     def draw_over(self, picture: Picture, camera: Camera, meshes: Sequence[OverlayMesh], alpha: float) -> Picture:
         """See Renderer."""
         # the light is in the colours already
-        dark = raster.Light((0.0, 0.0, -1.0), 0.0)
+        dark = raster.DirectionalLight((0.0, 0.0, -1.0), 0.0)
         shading = raster.Shading(alpha, ambient=1.0, key=dark, fill=dark, skip_backs=True)
         flat = [
-            raster.Mesh(
+            raster.RasterMesh(
                 _float32(mesh.vertices),
                 np.ascontiguousarray(mesh.faces, np.int32),
                 _float32(255 * mesh.colours),

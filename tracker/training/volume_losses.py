@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from kernels import body_step, ellipsoids
-from kernels.values import Ellipsoids, orientation_circle
+from kernels.body_step_values import orientation_circle
+from kernels.ellipsoids_values import Ellipsoids
 from tracker.body import BodyModel
 from tracker.body.model import forward_kinematics
 from tracker.body.volume import VolumeConfig

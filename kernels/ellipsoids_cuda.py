@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from kernels import cuda
 from kernels.build import pointer
 from kernels.cuda import blocks, floats, integers, pointers, record
-from kernels.values import Ellipsoids, Observation, RenderSettings
+from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, RenderSettings
 
 TILE = 4
 TILE_THREADS = 128
@@ -50,7 +50,7 @@ LikelihoodArguments = record(
 
 
 @dataclass(frozen=True)
-class View:
+class MapView:
     """What is rendered onto: cameras (B, 4) and the map's size."""
 
     cameras: Tensor
@@ -63,7 +63,7 @@ class View:
         return blocks(self.size[0], TILE) * blocks(self.size[1], TILE), self.cameras.shape[0]
 
 
-def scene_of(tensors: tuple[Tensor, Tensor, Tensor], boxes: Tensor, view: View) -> ctypes.Structure:
+def scene_of(tensors: tuple[Tensor, Tensor, Tensor], boxes: Tensor, view: MapView) -> ctypes.Structure:
     """The structure for centres (B, ≥ K, 3), precisions (B, K, 3, 3), features (B, K, D) and scratch boxes."""
     centres, _, features = tensors
     batch, count, channels = features.shape
@@ -87,10 +87,10 @@ def _boxes(features: Tensor) -> Tensor:
     return torch.empty((*features.shape[:2], _BOX_INTS), dtype=torch.int32, device=features.device)
 
 
-def seen_fields(seen: Observation) -> tuple[ctypes.c_void_p | float, ...]:
+def observation_fields(observation: FeatureObservation) -> tuple[ctypes.c_void_p | float, ...]:
     """An observation's part of the likelihood's arguments."""
-    maps = (seen.features, seen.base, seen.weight, seen.mask, seen.index)
-    return (*map(pointer, maps), seen.concentration, seen.mask_weight)
+    maps = (observation.features, observation.base, observation.weight, observation.mask, observation.index)
+    return (*map(pointer, maps), observation.concentration, observation.mask_weight)
 
 
 class Render(torch.autograd.Function):
@@ -98,7 +98,7 @@ class Render(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, centres, precisions, features, cameras, size, settings, kept):  # type: ignore[no-untyped-def]
-        view, tensors, boxes = View(cameras, size, settings), (centres, precisions, features), _boxes(features)
+        view, tensors, boxes = MapView(cameras, size, settings), (centres, precisions, features), _boxes(features)
         shape = (centres.shape[0], size[1], size[0])
         rendered = centres.new_empty((*shape, features.shape[2]))
         coverage, depth, weight = (centres.new_empty(s) for s in (shape, shape, (*shape, kept)))
@@ -116,48 +116,48 @@ class Render(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, g_rendered, g_coverage, *_):  # type: ignore[no-untyped-def]
         *tensors, _, boxes = ctx.saved_tensors
-        found = [torch.zeros_like(t) for t in tensors]
+        gradients_of = [torch.zeros_like(t) for t in tensors]
         cotangents = (g_rendered.contiguous(), g_coverage.contiguous())
         arguments = _RenderBackward(
             scene_of(tuple(tensors), boxes, ctx.view),
             *map(pointer, cotangents),
-            Gradients(*map(pointer, (*found, None, None))),
+            Gradients(*map(pointer, (*gradients_of, None, None))),
         )
         cuda.launch("ellipsoids_render_backward", ctx.view.tiles, TILE_THREADS, arguments)
-        return *found, None, None, None, None
+        return *gradients_of, None, None, None, None
 
 
 def _launch_likelihood(
     tensors: tuple[Tensor, Tensor, Tensor],
-    view: View,
-    seen: Observation,
+    view: MapView,
+    observation: FeatureObservation,
     outputs: tuple[Tensor, Tensor | None],
     gradients: tuple[Tensor | None, ...],
 ) -> None:
     boxes = _boxes(tensors[2])
     scene = scene_of(tensors, boxes, view)
     launch_boxes(scene)
-    found = Gradients(*map(pointer, gradients))
-    arguments = LikelihoodArguments(scene, *seen_fields(seen), 1.0, *map(pointer, outputs), found)
+    targets = Gradients(*map(pointer, gradients))
+    arguments = LikelihoodArguments(scene, *observation_fields(observation), 1.0, *map(pointer, outputs), targets)
     cuda.launch("ellipsoids_likelihood", view.tiles, TILE_THREADS, arguments)
 
 
-def _view(seen: Observation, cameras: Tensor, settings: RenderSettings) -> View:
-    return View(cameras, (seen.features.shape[2], seen.features.shape[1]), settings)
+def _view(observation: FeatureObservation, cameras: Tensor, settings: RenderSettings) -> MapView:
+    return MapView(cameras, (observation.features.shape[2], observation.features.shape[1]), settings)
 
 
 class FusedLikelihood(torch.autograd.Function):
     """`ellipsoids.likelihood`."""
 
     @staticmethod
-    def forward(ctx, centres, precisions, features, cameras, seen, settings):  # type: ignore[no-untyped-def]
-        tensors, view = (centres, precisions, features), _view(seen, cameras, settings)
+    def forward(ctx, centres, precisions, features, cameras, observation, settings):  # type: ignore[no-untyped-def]
+        tensors, view = (centres, precisions, features), _view(observation, cameras, settings)
         nll = centres.new_zeros(centres.shape[0])
         occlusion = centres.new_empty((centres.shape[0], view.size[1], view.size[0]))
-        found = [torch.zeros_like(t) for t in tensors]
+        gradients_of = [torch.zeros_like(t) for t in tensors]
         weight, support = centres.new_zeros(centres.shape[:2]), centres.new_zeros(centres.shape[:2])
-        _launch_likelihood(tensors, view, seen, (nll, occlusion), (*found, weight, support))
-        ctx.save_for_backward(*found)
+        _launch_likelihood(tensors, view, observation, (nll, occlusion), (*gradients_of, weight, support))
+        ctx.save_for_backward(*gradients_of)
         ctx.mark_non_differentiable(occlusion, weight, support)
         return nll, occlusion, weight, support
 
@@ -168,9 +168,9 @@ class FusedLikelihood(torch.autograd.Function):
         return *scaled, None, None, None
 
 
-def score(ellipsoids: Ellipsoids, cameras: Tensor, seen: Observation, settings: RenderSettings) -> Tensor:
+def score(ellipsoids: Ellipsoids, cameras: Tensor, observation: FeatureObservation, settings: RenderSettings) -> Tensor:
     """`ellipsoids.score`."""
     tensors = (ellipsoids.centres, ellipsoids.precisions, ellipsoids.features)
     nll = cameras.new_zeros(cameras.shape[0])
-    _launch_likelihood(tensors, _view(seen, cameras, settings), seen, (nll, None), (None,) * 5)
+    _launch_likelihood(tensors, _view(observation, cameras, settings), observation, (nll, None), (None,) * 5)
     return nll

@@ -15,18 +15,18 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kernels import cuda
+from kernels.body_step_values import Adam, FeatureBank, FitProblem, ObjectiveValue, SkinnedBody, VolumeFitResult
 from kernels.build import pointer
 from kernels.cuda import blocks, floats, integers, pointers, record
-from kernels.ellipsoids_gpu import (
+from kernels.ellipsoids_cuda import (
     TILE_THREADS,
     Gradients,
     LikelihoodArguments,
-    View,
+    MapView,
     launch_boxes,
+    observation_fields,
     scene_of,
-    seen_fields,
 )
-from kernels.values import Adam, Evaluation, FeatureBank, FitProblem, FitResult, SkinnedBody
 
 _JOINT_THREADS = 64
 _POINT_THREADS = 128
@@ -125,7 +125,7 @@ class Posing:
         cuda.launch("body_pose_backward", (self.batch, 1), _JOINT_THREADS, arguments)
 
 
-class Pose(torch.autograd.Function):
+class PoseFunction(torch.autograd.Function):
     """`body_step.pose`."""
 
     @staticmethod
@@ -208,13 +208,15 @@ class Fitter:
         body, batch = problem.body, problem.cameras.shape[0]
         kernels, _, channels = problem.bank.features.shape
         device, new = body.joints.device, body.joints.new_empty
-        seen = problem.observation
+        observation = problem.observation
         self.problem, self.posing = problem, Posing(body, batch)
         self.parameters, self.gradient = new((batch, body.parameters)), new((batch, body.parameters))
         self.features, self.g_limbs = new((batch, kernels, channels)), torch.empty_like(self.posing.limbs)
         self._residual = new((batch, problem.terms.linear_matrix.shape[0]))
         self._boxes = torch.empty((batch, kernels, 4), dtype=torch.int32, device=device)
-        self._view = View(problem.cameras, (seen.features.shape[2], seen.features.shape[1]), problem.settings)
+        self._view = MapView(
+            problem.cameras, (observation.features.shape[2], observation.features.shape[1]), problem.settings
+        )
         orientations = problem.bank.orientations.shape[0]
         shapes = [self.posing.points.shape, self.posing.precisions.shape, self.features.shape]
         shapes += [torch.Size((batch, body.limbs.shape[0], orientations)), torch.Size((batch,))]
@@ -251,8 +253,8 @@ class Fitter:
         occlusion, *sums = self._verdict
         gradients = Gradients(*map(pointer, (self._g_points, self._g_precisions, self._g_features, *sums)))
         weight = self.problem.terms.likelihood_weight
-        seen = seen_fields(self.problem.observation)
-        arguments = LikelihoodArguments(scene, *seen, weight, pointer(self.loss), pointer(occlusion), gradients)
+        observation = observation_fields(self.problem.observation)
+        arguments = LikelihoodArguments(scene, *observation, weight, pointer(self.loss), pointer(occlusion), gradients)
         cuda.launch("ellipsoids_likelihood", self._view.tiles, TILE_THREADS, arguments)
 
     def _terms(self) -> ctypes.Structure:
@@ -281,14 +283,14 @@ class FitLoop:
         self._losses = x.new_empty((x.shape[0], adam.steps + 1))
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def run(self, start: Tensor) -> FitResult:
+    def run(self, start: Tensor) -> VolumeFitResult:
         """Steps from start (B, X)."""
         self._fitter.parameters.copy_(start)
         if self._graph is None:
             self._steps()
         else:
             self._graph.replay()
-        return FitResult(self._best.clone(), self._fitter.parameters.clone(), self._losses.clone())
+        return VolumeFitResult(self._best.clone(), self._fitter.parameters.clone(), self._losses.clone())
 
     def capture(self) -> FitLoop:
         """Records the steps in a CUDA graph, which `run` then replays."""
@@ -327,7 +329,7 @@ class FitLoop:
         cuda.launch("body_adam", (fitter.parameters.shape[0], 1), _POINT_THREADS, arguments)
 
 
-def evaluate(problem: FitProblem, parameters: Tensor) -> Evaluation:
+def evaluate(problem: FitProblem, parameters: Tensor) -> ObjectiveValue:
     """`body_step.evaluate`."""
     size, kernels = problem.observation.features.shape[1:3], problem.body.kernels
     occlusion = parameters.new_empty((parameters.shape[0], *size))
@@ -335,9 +337,9 @@ def evaluate(problem: FitProblem, parameters: Tensor) -> Evaluation:
     fitter = Fitter(problem, Verdict(occlusion, weight, support))
     fitter.parameters.copy_(parameters)
     fitter.evaluate()
-    return Evaluation(fitter.loss.clone(), fitter.gradient, occlusion, weight, support)
+    return ObjectiveValue(fitter.loss.clone(), fitter.gradient, occlusion, weight, support)
 
 
-def fit(problem: FitProblem, start: Tensor, adam: Adam) -> FitResult:
+def fit(problem: FitProblem, start: Tensor, adam: Adam) -> VolumeFitResult:
     """`body_step.fit`."""
     return FitLoop(problem, adam).run(start)
