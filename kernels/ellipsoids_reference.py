@@ -122,6 +122,22 @@ def likelihood(
     return Likelihood(*(torch.stack(column) for column in zip(*bodies, strict=True)))
 
 
+def pixel_likelihood(
+    observation: FeatureObservation, terms: tuple[Tensor, Tensor, Tensor], cosine: Tensor, coverage: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The observation model (3DNBF eqs. 3–6): the cost of each pixel, relative to the background explaining everything,
+    and the posterior that the background explains it.
+
+    terms: base, weight and mask of the pixels, as `FeatureObservation` has them; cosine: of the observed and the
+    rendered feature, times the observed one's length; coverage: 0 where there is no body.
+    """
+    base, weight, mask = terms
+    delta = base + observation.concentration * cosine
+    gain = math.log(2) - torch.nn.functional.softplus(delta)
+    cost = weight * (coverage * gain + observation.mask_weight * (coverage - mask) ** 2)
+    return cost, torch.sigmoid(-delta)
+
+
 def _chunk_likelihood(
     chunk: tuple[Tensor, ...],
     kernels: tuple[Tensor, Tensor, Tensor],
@@ -131,11 +147,10 @@ def _chunk_likelihood(
     rays, observed, base, pixel_weight, mask = chunk
     rendered, coverage, _, index, weight = _render_rays(rays, kernels, settings)
     length = torch.sqrt((rendered * rendered).sum(-1) + 1e-12)
-    delta = base + observation.concentration * (observed * rendered).sum(-1) / length
-    gain = math.log(2) - torch.nn.functional.softplus(delta)
-    cost = pixel_weight * (coverage * gain + observation.mask_weight * (coverage - mask) ** 2)
+    cosine = (observed * rendered).sum(-1) / length
+    cost, background = pixel_likelihood(observation, (base, pixel_weight, mask), cosine, coverage)
     covered = (index >= 0).any(dim=1)
-    occlusion = torch.where(covered, torch.sigmoid(-delta), 0.0).detach()
+    occlusion = torch.where(covered, background, 0.0).detach()
     sums = torch.zeros((2, kernels[0].shape[0]), dtype=weight.dtype, device=weight.device)
     real = weight.detach() * (index >= 0)
     sums[0].index_add_(0, index.clamp(min=0).reshape(-1), real.reshape(-1))

@@ -130,6 +130,15 @@ def observe(
     return FeatureObservation(features, base, weight, mask, index, 1 / (sigma * sigma), mask_weight)
 
 
+def unit_base(features: Tensor, clutter: Tensor) -> Tensor:
+    """`FeatureObservation.base` of features of unit length (..., D) under a bank of unit background features, of which
+    with unit lengths most cancels out: log N_fg − log N_bg = log C − log Σ_c exp(f·m_c/σ²), less the body's own cosine.
+
+    clutter: (D, C), the features over σ².
+    """
+    return -torch.log(torch.exp(features @ clutter).mean(-1))
+
+
 @dataclass(frozen=True)
 class FeatureRendering:
     """Maps of H × W pixels; where no kernel contributes, 0, and depth infinite."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from kernels import body_step, ellipsoids
 from kernels.body_step_values import FitProblem, FitTerms, ObjectiveValue
-from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, Likelihood, RenderSettings
+from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, Likelihood, RenderSettings, unit_base
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.errors import InputError
@@ -137,13 +137,11 @@ class VolumeFitter:
     def observed(self, features: Tensor) -> FeatureObservation:
         """features: (1, 64, 64, D), unit length along D, as the picture's networks give them.
 
-        What `kernels.values.observe` makes of them and of their `background_log_density` under the clutter bank, where
-        with unit lengths most of it cancels out: log N_fg − log N_bg = log C − log Σ_c exp(f·m_c/σ²).
+        What `ellipsoids_values.observe` makes of them and of their `background_log_density` under the clutter bank.
         """
         step = self.config.stride
         compared = features[:, step // 2 :: step, step // 2 :: step].contiguous()
-        alike = torch.exp(compared @ self._clutter).mean(-1)
-        return replace(self._nothing, features=compared, base=-torch.log(alike))
+        return replace(self._nothing, features=compared, base=unit_base(compared, self._clutter))
 
     def score(self, observation: FeatureObservation, camera: Array, states: list[BodyState]) -> Array:
         """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""
