@@ -25,7 +25,7 @@ from tracker.core.detection import TrackedDetection
 from tracker.core.mask import IN_MASK
 from tracker.core.person import Pose
 from tracker.detect import LandmarkDetector
-from tracker.export import ExportConfig, TrackedPerson, load_person, output_folders
+from tracker.export import ExportConfig, PersonSequence, load_person, output_folders
 from tracker.identity import IdentityTracker
 from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker, TrackerConfig
@@ -43,14 +43,14 @@ class Agreement:
     """IoU of silhouette and mask."""
 
 
-def pose_at(person: TrackedPerson, row: int) -> Pose:
+def pose_at(person: PersonSequence, row: int) -> Pose:
     """The exported pose of one row, in float64."""
     poses = person.poses[row].astype(float)
     return Pose(poses[:3], poses[3:], person.betas.astype(float), person.trans[row].astype(float))
 
 
 def compare(
-    tracked: TrackedDetection, person: TrackedPerson, row: int, drawing: tuple[MeshOverlay, Tracker]
+    tracked: TrackedDetection, person: PersonSequence, row: int, drawing: tuple[MeshOverlay, Tracker]
 ) -> Agreement:
     """One identity in one frame."""
     overlay, tracker = drawing

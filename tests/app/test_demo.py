@@ -16,7 +16,7 @@ from tracker.config import load_config
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError, RunError
-from tracker.export.sequence import Timeline, TrackedPerson
+from tracker.export.sequence import PersonSequence, Timeline
 from tracker.overlay.renderers import PyrenderRenderer
 from tracker.runtime.interrupt import Interrupt
 from tracker.synth.clip import ClipConfig, ClipTruth
@@ -56,11 +56,11 @@ def truth() -> ClipTruth:
     )
 
 
-def tracked(truth: ClipTruth, person_id: int, frames: Array, off: Array) -> TrackedPerson:
+def tracked(truth: ClipTruth, person_id: int, frames: Array, off: Array) -> PersonSequence:
     """The true person in some frames, every joint moved by `off` (24, 3) m."""
     joints = truth.joints3d[frames] + off
     count = len(frames)
-    return TrackedPerson(
+    return PersonSequence(
         person_id=person_id,
         camera=truth.camera,
         timeline=Timeline(0.0, 10.0),

@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder / "env", with_pip=False)
     (packages,) = (folder / "env").glob("lib/python*/site-packages")
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--prefix", str(folder / "env"), str(wheel)]
-    done = subprocess.run([*install, "--force-reinstall"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*install, "--ignore-installed"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     # dependencies only: the path of the checkout itself, which an editable install adds, stays out
     dependencies = [path for path in sys.path if path.endswith("site-packages")]

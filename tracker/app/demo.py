@@ -18,7 +18,7 @@ from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joi
 from tracker.export import ExportConfig
 from tracker.export.files import atomic_file, prepare_folder
 from tracker.export.npz import COORDINATE_SYSTEM, load_person
-from tracker.export.sequence import TrackedPerson
+from tracker.export.sequence import PersonSequence
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
@@ -130,7 +130,7 @@ class Matched:
     """(N, 24, 2) px, as tracked."""
 
 
-def match_person(people: list[TrackedPerson], truth: ClipTruth) -> Matched:
+def match_person(people: list[PersonSequence], truth: ClipTruth) -> Matched:
     """The identity that lies on the true person in the most frames; another's frames do not count for it."""
     best = Matched(np.zeros(0, np.int64), np.zeros((0, NUM_JOINTS, 3)), np.zeros((0, NUM_JOINTS, 2)))
     for person in people:
@@ -142,7 +142,7 @@ def match_person(people: list[TrackedPerson], truth: ClipTruth) -> Matched:
     return best
 
 
-def accuracy_table(people: list[TrackedPerson], truth: ClipTruth) -> list[str]:
+def accuracy_table(people: list[PersonSequence], truth: ClipTruth) -> list[str]:
     """The errors of the identity that matches, in lines of text: clean frames, occluded frames, all."""
     identities = "1 identity" if len(people) == 1 else f"{len(people)} identities"
     matched = match_person(people, truth)

@@ -13,13 +13,13 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person, Pose
 from tracker.evaluation.datasets import Recording
 from tracker.export.npz import load_person
-from tracker.export.sequence import TrackedPerson
+from tracker.export.sequence import PersonSequence
 
 
 class PredictedPeople:
     """Gives out the people of one recording, frame by frame, as `Tracker` does."""
 
-    def __init__(self, people: list[TrackedPerson]) -> None:
+    def __init__(self, people: list[PersonSequence]) -> None:
         self._people = people
 
     @classmethod
@@ -57,7 +57,7 @@ class PredictedPeople:
         return [_person(person, int(at[0])) for person, at in rows if len(at)]
 
 
-def _person(track: TrackedPerson, row: int) -> Person:
+def _person(track: PersonSequence, row: int) -> Person:
     pose = Pose(track.poses[row, :3], track.poses[row, 3:], track.betas, track.trans[row])
     return Person(
         person_id=track.person_id,

@@ -7,19 +7,19 @@ from tracker.export.jsonl import load_frames
 from tracker.export.npz import load_person
 from tracker.export.run_json import RunHeader, RunSummary
 from tracker.export.run_writer import ExportConfig, RunResult, RunWriter
-from tracker.export.sequence import RunContext, TrackedPerson
+from tracker.export.sequence import PersonSequence, RunContext
 
 __all__ = [
     "FORMATS",
     "PERSON_WRITERS",
     "ExportConfig",
     "FrameRecord",
+    "PersonSequence",
     "RunContext",
     "RunHeader",
     "RunResult",
     "RunSummary",
     "RunWriter",
-    "TrackedPerson",
     "load_frames",
     "load_person",
     "output_folders",

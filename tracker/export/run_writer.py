@@ -22,7 +22,7 @@ from tracker.export.formats import JSONL, PERSON_WRITERS
 from tracker.export.frame_store import Recording
 from tracker.export.jsonl import FrameStream, encode_frame
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
-from tracker.export.sequence import RunContext, Timeline, TrackedPerson, assemble
+from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,13 @@ class RunWriter:
             raise failures[0]
         return self._result
 
-    def _people(self) -> Iterator[TrackedPerson]:
+    def _people(self) -> Iterator[PersonSequence]:
         timeline = Timeline.of(self._recording.times, self._context.frame_rate)
         observations = self._recording.observations()
         for person_id in np.unique(observations["person_id"]):
             yield assemble(observations[observations["person_id"] == person_id], self._context, timeline)
 
-    def _person_files(self, person: TrackedPerson, failures: list[RunError]) -> Iterator[Path]:
+    def _person_files(self, person: PersonSequence, failures: list[RunError]) -> Iterator[Path]:
         for name in self._config.formats:
             if name not in PERSON_WRITERS:
                 continue

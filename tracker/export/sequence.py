@@ -82,7 +82,7 @@ class Timeline:
 
 
 @dataclass(frozen=True)
-class TrackedPerson:
+class PersonSequence:
     """One identity over the T frames in which it was tracked; vertices = SMPL(poses, betas) + trans."""
 
     person_id: int
@@ -122,11 +122,11 @@ class TrackedPerson:
             "bbox": (4,),
             "nll": (),
         }
-        require_shape("TrackedPerson.betas", self.betas, (NUM_BETAS,))
+        require_shape("PersonSequence.betas", self.betas, (NUM_BETAS,))
         for name, shape in shapes.items():
-            require_shape(f"TrackedPerson.{name}", getattr(self, name), (len(self.timestamps), *shape))
+            require_shape(f"PersonSequence.{name}", getattr(self, name), (len(self.timestamps), *shape))
         if len(self.timestamps) == 0:
-            raise ValueError("TrackedPerson: expected at least one frame, got none")
+            raise ValueError("PersonSequence: expected at least one frame, got none")
 
     @property
     def theta(self) -> Array:
@@ -174,7 +174,7 @@ def person_of(observation: np.void) -> Person:
     )
 
 
-def assemble(observations: NDArray[np.void], context: RunContext, timeline: Timeline) -> TrackedPerson:
+def assemble(observations: NDArray[np.void], context: RunContext, timeline: Timeline) -> PersonSequence:
     """(T,) OBSERVATION of one identity, in order of time → its sequence under the track's last β."""
     betas = observations["betas"][-1]
     theta = observations["poses"].reshape(-1, NUM_JOINTS, 3)
@@ -183,7 +183,7 @@ def assemble(observations: NDArray[np.void], context: RunContext, timeline: Time
     trans = place_on_rays(joints, observations["joints3d"].astype(np.float64))
     joints3d = joints + trans[:, None]
     in_front = np.concatenate([joints3d[..., :2], np.maximum(joints3d[..., 2:], _NEAREST_Z)], axis=-1)
-    return TrackedPerson(
+    return PersonSequence(
         person_id=int(observations["person_id"][0]),
         poses=observations["poses"].copy(),
         betas=betas.copy(),
@@ -225,7 +225,7 @@ class SkeletonMotion:
     """(T, 3) m."""
 
     @classmethod
-    def of(cls, person: TrackedPerson) -> SkeletonMotion:
+    def of(cls, person: PersonSequence) -> SkeletonMotion:
         keep = increasing(person.timestamps)
         theta = person.theta[keep].astype(np.float64)
         quaternions = Rotation.from_rotvec(theta.reshape(-1, 3)).as_quat().reshape(-1, NUM_JOINTS, 4)

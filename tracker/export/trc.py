@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import Array
-from tracker.export.sequence import TrackedPerson, increasing, uniform_times
+from tracker.export.sequence import PersonSequence, increasing, uniform_times
 
 LONGEST_BRIDGE = 0.1
 """s"""
 
 
-def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
+def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """Tab-separated text with OpenSim's five header lines, a blank one, and a line a frame."""
     keep = increasing(person.timestamps)
     times, joints = person.timestamps[keep], person.joints_y_up[keep].astype(np.float64).reshape(keep.sum(), -1)
@@ -38,7 +38,7 @@ def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
     text.detach()
 
 
-def _header(person: TrackedPerson, frames: int) -> str:
+def _header(person: PersonSequence, frames: int) -> str:
     rate, markers = f"{person.timeline.frame_rate:.6g}", len(SMPL_JOINTS)
     names = "\t\t\t".join(SMPL_JOINTS)
     axes = "\t".join(f"{axis}{marker}" for marker in range(1, markers + 1) for axis in "XYZ")
