@@ -24,6 +24,7 @@ from engines import BackendError, Engine, EngineOptions, ModelError, open_engine
 from engines.choose import BACKENDS, is_installed
 from engines.engine import Precision
 from tracker.app.engine_commands import example_inputs, timed
+from tracker.core.atomic_file import write_whole
 from tracker.networks.landmark_network import FEATURES
 from tracker.networks.landmark_onnx import OUTPUTS, landmark_model
 
@@ -131,11 +132,8 @@ def write_results(quick: bool, out: Path | None) -> Path:
             f"{case.outputs:30} {row.median_ms:7.2f} ms {ratio}"
         )
     target = out or RESULTS / "engines.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
     report = {"machine": machine(), "rows": [asdict(row) for row in rows], "refused": refused}
-    part = target.with_name(target.name + ".part")
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    part.replace(target)
+    write_whole(target, json.dumps(report, indent=1) + "\n")
     return target
 
 

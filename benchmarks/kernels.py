@@ -291,11 +291,8 @@ def write_results(threads: int | None, quick: bool, out: Path | None) -> Path:
     """Runs the benchmark and writes its JSON; gives the file. threads: None is as many as torch's."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     target = out or RESULTS / f"kernels_{device}.json"
-    found = run(threads or torch.get_num_threads(), quick)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    part.write_text(json.dumps(found, indent=1) + "\n")
-    part.rename(target)
+    target.write_text(json.dumps(run(threads or torch.get_num_threads(), quick), indent=1) + "\n")
     return target
 
 

@@ -27,6 +27,7 @@ from engines.choose import choose_backend, is_installed
 from tracker.app.live import LiveJob, LiveSession
 from tracker.app.track import TrackJob, track
 from tracker.config import load_config
+from tracker.core.atomic_file import write_whole
 from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.detect.task_bundle import built_in_bundle
@@ -335,7 +336,5 @@ def _write(job: PipelineJob, before: dict[str, object], rows: list[Row], long_ru
         "rows": [{**asdict(row), "label": row.case.label, "ratio_to_mediapipe": row.ratio} for row in rows],
         "soak": None if long_run is None else {**asdict(long_run), "growth_mb": long_run.growth_mb},
     }
-    part = target.with_name(target.name + ".part")
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    part.replace(target)
+    write_whole(target, json.dumps(report, indent=1) + "\n")
     return target

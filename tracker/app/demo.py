@@ -13,6 +13,7 @@ from tqdm import tqdm
 from tracker.app.track import TrackJob, track
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.atomic_file import whole_file
 from tracker.core.errors import InputError, RunError
 from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joint_errors, mean
 from tracker.export import ExportConfig
@@ -80,18 +81,16 @@ def _make_way(job: DemoJob, folder: Path) -> None:
 
 def make_clip(config: ClipConfig, out: Path, interrupt: Interrupt) -> ClipTruth:
     """Writes the clip and its truth into a folder that exists. When it is interrupted nothing is left of them."""
-    unfinished = out / f".{Path(CLIP_NAME).stem}.unfinished.mp4"
     try:
-        with DemoClip(config) as clip, VideoWriter(unfinished, (config.width, config.height), config.rate) as video:
-            for index in tqdm(range(len(clip)), desc="making the clip", unit="frame", disable=None):
-                interrupt.check()
-                video.write(clip.truth.times[index], clip.draw(index).image)
-        _write_truth(out / TRUTH_NAME, clip.truth, float(config.rate))
-        unfinished.replace(out / CLIP_NAME)
+        with whole_file(out / CLIP_NAME) as unfinished:
+            size = config.width, config.height
+            with DemoClip(config) as clip, VideoWriter(unfinished, size, config.rate) as video:
+                for index in tqdm(range(len(clip)), desc="making the clip", unit="frame", disable=None):
+                    interrupt.check()
+                    video.write(clip.truth.times[index], clip.draw(index).image)
+            _write_truth(out / TRUTH_NAME, clip.truth, float(config.rate))
     except OSError as error:
         raise RunError(f"{out}: cannot be written ({error.strerror or error})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return clip.truth
 
 

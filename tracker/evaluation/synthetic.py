@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tracker.body.free_body import FREE_BODY_FILE, load_free_body
 from tracker.core.arrays import Array
+from tracker.core.atomic_file import whole_file
 from tracker.core.camera import Camera
 from tracker.core.errors import RunError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
@@ -138,17 +139,13 @@ class PictureStore:
         encoded |= {
             f"mask{i}": _encoded(np.where(mask, np.uint8(255), np.uint8(0))) for i, mask in enumerate(footage.masks)
         }
-        partial = path.with_suffix(".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as stream:
+            with whole_file(path) as part, part.open("wb") as stream:
                 np.savez(stream, **encoded, count=len(footage.images), times=truth.times, theta=truth.theta,
                          betas=truth.betas, transl=truth.transl)  # fmt: skip
-            partial.replace(path)
         except OSError as error:
             raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)

@@ -27,8 +27,6 @@ from tracker.core.person import Person, Pose
 FALLBACK_FRAME_RATE = 30.0
 """Hz, for a run of a single picture, which has no rate of its own."""
 
-_NEAREST_Z = 1e-2
-"""m: joints behind this depth have no pixel of their own and are projected from it."""
 
 R_YUP_CAMERA = np.diag([1.0, -1.0, -1.0])
 """Half a turn about x: from the camera's frame to x right, y up, z towards the viewer, the same origin."""
@@ -182,7 +180,6 @@ def assemble(observations: NDArray[np.void], context: RunContext, timeline: Time
     joints = to_numpy(posed.joints)
     trans = place_on_rays(joints, observations["joints3d"].astype(np.float64))
     joints3d = joints + trans[:, None]
-    in_front = np.concatenate([joints3d[..., :2], np.maximum(joints3d[..., 2:], _NEAREST_Z)], axis=-1)
     return PersonSequence(
         person_id=int(observations["person_id"][0]),
         poses=observations["poses"].copy(),
@@ -191,7 +188,7 @@ def assemble(observations: NDArray[np.void], context: RunContext, timeline: Time
         timestamps=observations["time"].copy(),
         frame_index=observations["frame_index"].copy(),
         joints3d=joints3d.astype(np.float32),
-        joints2d=context.camera.project(in_front).astype(np.float32),
+        joints2d=context.camera.project_clamped(joints3d).astype(np.float32),
         joint_confidence=observations["joint_confidence"].copy(),
         bbox=observations["bbox"].copy(),
         nll=observations["nll"].copy(),

@@ -28,6 +28,7 @@ from tracker.body.kinematics import LandmarkRig, PosedPoints
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.pose_prior import PosePrior
 from tracker.initialise.inverse_kinematics import PoseGuess
@@ -39,8 +40,6 @@ _SIZE = _TRANSL.stop
 
 _HABIT_LASTS = 7
 """Iterations after which the trained prior is linearised anew: a warm start's few need it once."""
-_NEAREST_Z = 0.1
-"""m: a point closer to the camera's plane than this has no usable projection."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ class LandmarkFitter:
             np.where(observation.visibility > 0, floor + (1 - floor) * observation.visibility, 0.0),
             self._metric_spread,
             self.config.outlier,
-            _NEAREST_Z,
+            NEAREST_Z,
         )
 
     def _result(self, result: PoseFit, belief: Belief, cost_at_start: float) -> LandmarkFit:

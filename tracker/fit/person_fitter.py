@@ -12,6 +12,7 @@ import numpy as np
 
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, Array
+from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter
 from tracker.initialise.inverse_kinematics import InverseKinematics
@@ -20,8 +21,6 @@ from tracker.initialise.motion_predictor import Course, MotionPredictor, Past, c
 
 _UP = np.array([0.0, -1.0, 0.0])
 """Away from the ground in a camera that is held level."""
-_NEAREST_Z = 0.1
-"""m."""
 _PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
 """Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
 _PLACE_SECONDS = 0.25
@@ -102,8 +101,8 @@ class PoseMotion:
     def _course(self) -> Course:
         """A single camera hardly sees how far away somebody is, so speed towards it is not believed: the past is looked
         at as if all of it had happened at the present depth."""
-        depth = max(float(self.state.transl[2]), _NEAREST_Z)
-        level = tuple(place * depth / max(float(place[2]), _NEAREST_Z) for place in self.past.places)
+        depth = max(float(self.state.transl[2]), NEAREST_Z)
+        level = tuple(place * depth / max(float(place[2]), NEAREST_Z) for place in self.past.places)
         return self.predictor.course(replace(self.past, places=level).glimpse, _UP)
 
 

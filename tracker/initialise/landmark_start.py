@@ -17,6 +17,9 @@ from tracker.initialise.inverse_kinematics import PoseGuess, Sight
 
 _TRUNK = [MEDIAPIPE.index(f"{side}_{name}") for name in ("shoulder", "hip") for side in ("left", "right")]
 
+_CLOSEST_BODY = 0.3
+"""m: nobody whose landmarks are seen is closer than this."""
+
 # (joint that turns, landmark at its start, landmark at its end); parents come before children
 _LIMBS = tuple(
     (smpl_index(f"{side}_{start}"), MEDIAPIPE.index(f"{side}_{start}"), MEDIAPIPE.index(f"{side}_{end}"))
@@ -58,8 +61,8 @@ def guessed_state(rig: LandmarkRig, observation: LandmarkObservation, betas: Arr
 def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
     """The translation (3,) m that projects points (n, 3) nearest to pixels (n, 2), by weighted linear least squares.
 
-    For each point, (x + t_x) = u (z + t_z) with u the pixel's ray at z = 1, and the same for y. At least 0.3 m in
-    front.
+    For each point, (x + t_x) = u (z + t_z) with u the pixel's ray at z = 1, and the same for y. At least _CLOSEST_BODY
+    in front.
     """
     rays = camera.rays(pixels)[:, :2]
     count = len(points)
@@ -69,8 +72,8 @@ def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
     right = rays * points[:, 2:3] - points[:, :2]
     root = np.sqrt(weight)[:, None]
     transl = np.linalg.lstsq((matrix * root[..., None]).reshape(-1, 3), (right * root).reshape(-1), rcond=None)[0]
-    if transl[2] < 0.3:
-        transl = np.array([*(rays.mean(axis=0) * 0.3), 0.3])
+    if transl[2] < _CLOSEST_BODY:
+        transl = np.array([*(rays.mean(axis=0) * _CLOSEST_BODY), _CLOSEST_BODY])
     return transl
 
 

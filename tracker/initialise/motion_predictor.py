@@ -16,7 +16,8 @@ import numpy as np
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.networks.perceptron import Perceptron, read_weights
+from tracker.core.tensor_file import load_arrays
+from tracker.networks.perceptron import Perceptron
 from tracker.weights import weights_file
 
 WEIGHTS = weights_file("predictor")
@@ -87,7 +88,7 @@ class MotionPredictor:
     def load(cls, path: Path | None = None) -> MotionPredictor:
         """The weights that come with the project, or a user's own. Raises InputError that names the file."""
         path = WEIGHTS if path is None else path
-        tensors, metadata = read_weights(path, _WHAT)
+        tensors, metadata = load_arrays(path, f"weights of {_WHAT}")
         try:
             network = Perceptron.of(tensors, "layers")
         except ValueError as error:

@@ -42,14 +42,6 @@ class Head(Protocol):
         ...
 
 
-def rotations_from_6d(six: Tensor) -> Tensor:
-    """(..., 6) → (..., 3, 3): the first two columns, made orthonormal (Zhou et al. 2019)."""
-    a, b = six[..., :3], six[..., 3:]
-    x = functional.normalize(a, dim=-1)
-    y = functional.normalize(b - (x * b).sum(-1, keepdim=True) * x, dim=-1)
-    return torch.stack([x, y, torch.linalg.cross(x, y)], dim=-1)
-
-
 def crop_rays(cameras: Tensor) -> Tensor:
     """(B, 3): the direction, z = 1, that each crop's middle is seen in."""
     x = (SIDE / 2 - cameras[:, 2]) / cameras[:, 0]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
-from tracker.networks.pose_vae import from_columns
+from tracker.core.rotation6d import rotations_from_6d
 
 _ROTATIONS = 6 * NUM_JOINTS
 
@@ -70,4 +70,4 @@ class InverseKinematicsNetwork(nn.Module):
         points = self.inpainting(features)
         outputs = self.kinematics(torch.cat([points, confidence], dim=1))
         numbers, betas, log_spread = outputs.split([_ROTATIONS, NUM_BETAS, NUM_JOINTS], dim=1)
-        return Told(points.unflatten(1, (-1, 3)), from_columns(numbers), betas, log_spread)
+        return Told(points.unflatten(1, (-1, 3)), rotations_from_6d(numbers.unflatten(1, (-1, 6))), betas, log_spread)

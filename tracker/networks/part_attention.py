@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
+from tracker.core.rotation6d import rotations_from_6d
 from tracker.networks.extractor import Standardised
 from tracker.networks.guide import GUIDE_CHANNELS
-from tracker.networks.head import NUM_PARTS, RegressedPose, crop_rays, root_from_place, rotations_from_6d, turn_to_ray
+from tracker.networks.head import NUM_PARTS, RegressedPose, crop_rays, root_from_place, turn_to_ray
 from tracker.networks.landmark_network import LANDMARKS
 
 _LARGEST_BETA = 6.0

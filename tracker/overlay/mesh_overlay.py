@@ -19,9 +19,9 @@ from tracker.body.model import BodyModel
 from tracker.body.skinner import skinner_of
 from tracker.body.smpl_joints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.core.arrays import Array
-from tracker.core.camera import Camera
+from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.person import Person, Pose
-from tracker.overlay.renderers import NEAREST_Z, OverlayMesh, RasterRenderer, Renderer
+from tracker.overlay.renderers import OverlayMesh, RasterRenderer, Renderer
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) RGB."""

@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 
 from kernels import raster
 from tracker.core.arrays import Array
-from tracker.core.camera import Camera
+from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.errors import RunError
 
-NEAREST_Z = 0.05
-"""m: what is closer to the camera's plane than this is cut away."""
 _FARTHEST_Z = 1000.0
 _DEBIAN_PACKAGES = "libegl1 libgl1-mesa-dri libgles2"
 

@@ -21,6 +21,7 @@ from tracker.body import BodyModel
 from tracker.body.model import forward_kinematics
 from tracker.body.smpl_joints import LIMB_SMPL, smpl_index
 from tracker.core.arrays import NUM_BETAS, Array
+from tracker.core.camera import NEAREST_Z
 
 BONES = tuple(
     (f"{side}_{parent}", f"{side}_{joint}")
@@ -32,8 +33,6 @@ _SPREAD = np.where(np.isin(LIMB_SMPL, [smpl_index("left_hip"), smpl_index("right
 """(12,) m at the person's distance: how far a keypoint is from the joint of its name."""
 _BONE_SPREAD = 0.02
 """m"""
-_NEAREST = 0.1
-"""m: closer to the camera's plane nothing is projected."""
 _ITERATIONS = 4
 _SIZE = NUM_BETAS + 3
 
@@ -114,10 +113,10 @@ class Placer:
     def _step(self, sightings: Sightings, limbs: _Limbs, betas: Array, pelvis: Array) -> Array:
         """(N, 13): Gauss–Newton's, of β and p."""
         at = limbs.at(betas, pelvis)
-        z = np.maximum(at[..., 2:], _NEAREST)
+        z = np.maximum(at[..., 2:], NEAREST_Z)
         flat = at[..., :2] / z
         moves = np.concatenate([limbs.slope, np.broadcast_to(np.eye(3), (*at.shape[:2], 3, 3))], axis=-1)
-        scale = (sightings.weights / _SPREAD)[..., None] * np.maximum(pelvis[:, None, 2:], _NEAREST)
+        scale = (sightings.weights / _SPREAD)[..., None] * np.maximum(pelvis[:, None, 2:], NEAREST_Z)
         rays = (scale * (sightings.rays - flat)).reshape(len(at), 2 * len(LIMB_SMPL))
         rays_by = (scale / z)[..., None] * (moves[..., :2, :] - flat[..., None] * moves[..., 2:, :])
         bones, bones_by = self._bone_terms(sightings.bones, betas)
@@ -154,7 +153,7 @@ def _first_place(sightings: Sightings, base: Array) -> Array:
 
 def _offsets(sightings: Sightings, at: Array, pelvis: Array) -> Array:
     """(N,) see `Placed.offset`; infinite where nothing is seen."""
-    flat = at[..., :2] / np.maximum(at[..., 2:], _NEAREST)
+    flat = at[..., :2] / np.maximum(at[..., 2:], NEAREST_Z)
     away = np.linalg.norm(sightings.rays - flat, axis=-1) * np.abs(pelvis[:, 2:])
     away[sightings.weights <= 0] = np.nan
     offsets = np.full(len(away), np.inf)

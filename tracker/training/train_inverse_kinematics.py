@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -33,6 +32,7 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.model import forward_kinematics
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.tensor_file import save_plain
 from tracker.initialise.inverse_kinematics import FEATURES, Sight, facing
 from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.sampler import PoseSampler, SamplerConfig
@@ -386,11 +386,5 @@ def _held_out_errors(
 
 def save_inverse_kinematics(path: Path, network: InverseKinematicsNetwork, provenance: dict[str, str]) -> None:
     """Weights in safetensors, half precision, written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
     metadata = {**provenance, "config": json.dumps(asdict(network.config))}
-    try:
-        save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, part, metadata)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_plain(path, {name: value.half() for name, value in network.state_dict().items()}, metadata)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from tracker.core.arrays import Array
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.tensor_file import save_plain
 from tracker.initialise.motion_predictor import (
     FEATURES,
     HORIZONS,
@@ -194,10 +194,4 @@ def _features(moments: Moments, rng: np.random.Generator, tilt: float) -> Array:
 
 def save_predictor(path: Path, network: PredictorNetwork, provenance: dict[str, str]) -> None:
     """Weights in safetensors, written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part, provenance)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_plain(path, network.state_dict(), provenance)

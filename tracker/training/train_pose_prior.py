@@ -17,16 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from tracker.body.model import PARENTS, forward_kinematics
 from tracker.core.arrays import Array
+from tracker.core.rotation6d import six_from_rotations
+from tracker.core.tensor_file import save_plain
 from tracker.motion.motion_clip import joint_positions, rest_joints
 from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.sampler import PoseSampler, SamplerConfig
-from tracker.networks.pose_vae import BODY_JOINTS, PoseVae, PoseVaeConfig, first_columns
+from tracker.networks.pose_vae import BODY_JOINTS, PoseVae, PoseVaeConfig
 from tracker.training.job import TrainingJob
 from tracker.training.threads import threads
 
@@ -163,17 +164,11 @@ def reconstruction(network: PoseVae, poses: Array) -> Reconstruction:
     return Reconstruction(
         degrees=float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).mean()),
         millimetres=1000 * float(apart.mean()),
-        noise=float((first_columns(body) - first_columns(back)).square().mean().sqrt()),
+        noise=float((six_from_rotations(body) - six_from_rotations(back)).square().mean().sqrt()),
     )
 
 
 def save_prior(path: Path, network: PoseVae, noise: float, provenance: dict[str, str]) -> None:
     """Weights in safetensors with what `tracker.fit.pose_prior` needs to know, written whole or not at all."""
     metadata = {**provenance, "config": json.dumps(asdict(network.config)), "noise": f"{noise:.6f}"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part, metadata)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_plain(path, network.state_dict(), metadata)
