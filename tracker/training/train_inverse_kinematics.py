@@ -14,7 +14,6 @@ means over people, points, joints and axes; the last term teaches each joint's Ï
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -24,7 +23,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from tracker.body import BodyModel, load_body
 from tracker.body.kinematics import LandmarkRig
@@ -39,6 +37,7 @@ from tracker.motion.sampler import PoseSampler, SamplerConfig
 from tracker.networks.inverse_kinematics_networks import InverseKinematicsConfig, InverseKinematicsNetwork, Told
 from tracker.training.job import TrainingJob
 from tracker.training.noise import LandmarkNoise
+from tracker.training.small_network import Course, train_small
 from tracker.training.threads import threads
 
 _THREADS = 1
@@ -327,25 +326,11 @@ def train_inverse_kinematics(
     torch.manual_seed(config.seed)
     network = InverseKinematicsNetwork(FEATURES, len(MEDIAPIPE.names), config.network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-2)
-    body, began = PointBody(load_body(None)), time.monotonic()
+    body = PointBody(load_body(None))
     source = lessons(library, config, body, LandmarkNoise.load())
-    with tqdm(range(config.steps), unit="step") as bar:
-        for step in bar:
-            done = step / config.steps
-            if minutes is not None:
-                done = max(done, (time.monotonic() - began) / (60 * minutes))
-            if done >= 1:
-                break
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * min(0.5 * (1 + np.cos(np.pi * done)), (step + 1) / 200)
-            losses = _losses(network, body, next(source), config)
-            optimiser.zero_grad(set_to_none=True)
-            losses["total"].backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
-            if step % 200 == 0:
-                bar.set_postfix({name: f"{float(value.detach()):.3g}" for name, value in losses.items()})
-    return network.eval()
+    course = Course(config.steps, config.learning_rate, minutes, rise=200, largest_gradient=5.0)
+    train_small(network, optimiser, course, lambda step, done: _losses(network, body, next(source), config))
+    return network
 
 
 def _told(network: InverseKinematicsNetwork, seen: Sight) -> Told:

@@ -10,15 +10,12 @@ J are joint places by forward kinematics. β rises from 0, so that the code is u
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from tracker.body.model import PARENTS, forward_kinematics
 from tracker.core.arrays import Array
@@ -29,6 +26,7 @@ from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.sampler import PoseSampler, SamplerConfig
 from tracker.networks.pose_vae import BODY_JOINTS, PoseVae, PoseVaeConfig
 from tracker.training.job import TrainingJob
+from tracker.training.small_network import Course, Losses, train_small
 from tracker.training.threads import threads
 
 _BODY = slice(1, 1 + BODY_JOINTS)
@@ -74,13 +72,8 @@ def train(job: TrainingJob) -> str:
     config, target = job.settings(PriorTraining), job.weights
     library = MotionLibrary.open(job.needed("motion"))
     train_clips, held = library.split()
-    with threads(_THREADS), tqdm(total=config.steps, unit="step") as bar:
-
-        def show(step: int, losses: dict[str, float]) -> None:
-            bar.update(step - bar.n)
-            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
-
-        network = train_prior(train_clips, config, job.minutes, show)
+    with threads(_THREADS):
+        network = train_prior(train_clips, config, job.minutes)
     errors = reconstruction(network, held.rotations)
     data = (
         f"{len(train_clips.clips)} motion clips, {train_clips.seconds / 60:.0f} minutes; "
@@ -95,7 +88,6 @@ def train_prior(
     train: MotionLibrary,
     config: PriorTraining,
     minutes: float | None = None,
-    progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
 ) -> PoseVae:
     """minutes: stop after so long, the learning rate following the clock. Deterministic but for that."""
     torch.manual_seed(config.seed)
@@ -103,27 +95,18 @@ def train_prior(
     optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     sampler = PoseSampler(train, config.seed, config.poses)
     loss_of = _Loss(config)
-    began = time.monotonic()
     per_pool = max(config.pool * config.uses // config.batch, 1)
     pool = torch.empty(0)
-    for step in range(config.steps):
-        done = step / config.steps
-        if minutes is not None:
-            done = max(done, (time.monotonic() - began) / (60 * minutes))
-        if done >= 1:
-            break
+
+    def losses(step: int, done: float) -> Losses:
+        nonlocal pool
         if step % per_pool == 0:
             pool = torch.from_numpy(sampler.poses(None, config.pool)[:, _BODY])
-        for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * 0.5 * (1 + np.cos(np.pi * done))
-        losses = loss_of(network, pool[torch.randint(len(pool), (config.batch,))], min(done / config.warm_up, 1.0))
-        optimiser.zero_grad(set_to_none=True)
-        losses["total"].backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
-        if step % 500 == 0:
-            progress(step, {name: float(value.detach()) for name, value in losses.items()})
-    return network.eval()
+        return loss_of(network, pool[torch.randint(len(pool), (config.batch,))], min(done / config.warm_up, 1.0))
+
+    course = Course(config.steps, config.learning_rate, minutes, largest_gradient=10.0)
+    train_small(network, optimiser, course, losses)
+    return network
 
 
 class _Loss:
