@@ -56,7 +56,7 @@ _ANGLES = slice(0, 22)
 
 
 @dataclass(frozen=True)
-class Case:
+class LandmarkCase:
     """One way of seeing people."""
 
     name: str
@@ -86,18 +86,18 @@ def _scattered(rng: np.random.Generator, count: int) -> Array:
 
 _NOTHING = _of(np.array([], int))
 CASES = (
-    Case("clean", True, _NOTHING),
-    Case("as detected", False, _NOTHING),
-    Case("an arm hidden", False, _of(*LIMBS[:2])),
-    Case("a leg hidden", False, _of(*LIMBS[2:])),
-    Case("below the waist", False, _of(BELOW_WAIST)),
-    Case("random 30 %", False, _scattered),
-    Case("waist, unnoticed", False, _of(BELOW_WAIST), known=False),
+    LandmarkCase("clean", True, _NOTHING),
+    LandmarkCase("as detected", False, _NOTHING),
+    LandmarkCase("an arm hidden", False, _of(*LIMBS[:2])),
+    LandmarkCase("a leg hidden", False, _of(*LIMBS[2:])),
+    LandmarkCase("below the waist", False, _of(BELOW_WAIST)),
+    LandmarkCase("random 30 %", False, _scattered),
+    LandmarkCase("waist, unnoticed", False, _of(BELOW_WAIST), known=False),
 )
 
 
 @dataclass(frozen=True)
-class Answer:
+class TimedPose:
     """One method's pose of one person."""
 
     state: BodyState
@@ -143,7 +143,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Truth:
+class MotionTruth:
     """Of n people, the camera's axes."""
 
     joints: Array
@@ -152,7 +152,7 @@ class Truth:
     """(n, 24, 3, 3)."""
 
 
-def score(answers: list[Answer], truth: Truth, hidden: Array) -> Scores:
+def score(answers: list[TimedPose], truth: MotionTruth, hidden: Array) -> Scores:
     """hidden: (n, 33)."""
     rig = LandmarkRig.from_body(load_body(None))
     joints = np.stack([rig.pose(a.state.rotations, a.state.betas).joints for a in answers])
@@ -165,7 +165,9 @@ def score(answers: list[Answer], truth: Truth, hidden: Array) -> Scores:
     return Scores(errors.mpjpe, errors.pa_mpjpe, float(np.degrees(angles).mean()), float(off), middle)
 
 
-def observations(case: Case, shots: Shots, noise: LandmarkNoise, seed: int) -> tuple[list[LandmarkObservation], Array]:
+def observations(
+    case: LandmarkCase, shots: Shots, noise: LandmarkNoise, seed: int
+) -> tuple[list[LandmarkObservation], Array]:
     """What is seen of each person, and which landmarks are hidden (n, 33)."""
     rng = np.random.default_rng(seed)
     hidden = case.hidden(rng, len(shots.place))
@@ -175,13 +177,15 @@ def observations(case: Case, shots: Shots, noise: LandmarkNoise, seed: int) -> t
     return [LandmarkObservation(CAMERA, *row) for row in zip(pixels, seen.metric, confidence, strict=True)], hidden
 
 
-def timed(method: Method, observation: LandmarkObservation) -> Answer:
+def timed(method: Method, observation: LandmarkObservation) -> TimedPose:
     began = time.process_time()
     state = method(observation)
-    return Answer(state, time.process_time() - began)
+    return TimedPose(state, time.process_time() - began)
 
 
-def show(name: str, tried: dict[str, Method], seen: list[LandmarkObservation], truth: Truth, hidden: Array) -> None:
+def show(
+    name: str, tried: dict[str, Method], seen: list[LandmarkObservation], truth: MotionTruth, hidden: Array
+) -> None:
     for method_name, method in tried.items():
         s = score([timed(method, one) for one in seen], truth, hidden)
         click.echo(
@@ -195,7 +199,7 @@ def on_motion(held: MotionLibrary, tried: dict[str, Method], people: int) -> Non
     sampler = PoseSampler(held, config=SamplerConfig(recombined=0.0, postures=0.0, grafted=0.0))
     body, noise = PointBody(load_body(None)), LandmarkNoise.load()
     shots = Shots.random(rng, body.people(sampler.poses(rng, people), random_shapes(rng, people, 0.0)))
-    truth = Truth(shots.points[:, :24], shots.rotations())
+    truth = MotionTruth(shots.points[:, :24], shots.rotations())
     for case in CASES:
         seen, hidden = observations(case, shots, noise, 1)
         show(case.name, tried, seen, truth, hidden)
@@ -213,11 +217,11 @@ def on_readings(path: Path, tried: dict[str, Method]) -> None:
             for i in rows
         ]
         name = f"rendered, {100 * low:.0f}..{100 * high:.0f} %"
-        show(name, tried, seen, Truth(np.stack(joints), rotations), read.hidden[rows])
+        show(name, tried, seen, MotionTruth(np.stack(joints), rotations), read.hidden[rows])
 
 
 @dataclass(frozen=True)
-class Film:
+class HiddenFilm:
     """Somebody who moves before a camera that stands still; T frames."""
 
     shots: Shots
@@ -225,7 +229,7 @@ class Film:
     """Of `LandmarkNoise.numbers_over_time`."""
 
     @classmethod
-    def draw(cls, held: MotionLibrary, body: PointBody, noise: LandmarkNoise, seed: int, times: Array) -> Film:
+    def draw(cls, held: MotionLibrary, body: PointBody, noise: LandmarkNoise, seed: int, times: Array) -> HiddenFilm:
         rng, count = np.random.default_rng([3, seed]), len(times)
         window = PoseSampler(held).windows(rng, 1, count)[0]
         people = body.people(window, np.repeat(random_shapes(rng, 1, 0.0), count, axis=0))
@@ -238,7 +242,7 @@ def over_time(held: MotionLibrary, config: FitConfig, kinematics: InverseKinemat
     """MPJPE of the hidden joints, and how far they go from frame to frame, while they are hidden."""
     times, noise, body = np.arange(_FRAMES) / held.rate, LandmarkNoise.load(), PointBody(load_body(None))
     fitter = LandmarkFitter(LandmarkRig.from_body(load_body(None)), JointPrior.anatomical(), config, PosePrior.load())
-    films = [Film.draw(held, body, noise, seed, times) for seed in range(clips)]
+    films = [HiddenFilm.draw(held, body, noise, seed, times) for seed in range(clips)]
     gone = (times >= _GONE[0]) & (times < _GONE[1])
     for name, part in (("below the waist", BELOW_WAIST), ("an arm", LIMBS[0])):
         away = np.zeros((_FRAMES, 33), bool)

@@ -47,7 +47,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Row:
+class KernelRow:
     """One measurement."""
 
     op: str
@@ -173,7 +173,7 @@ def implementations() -> list[tuple[Implementation, str]]:
     return found
 
 
-def measure(op: str, size: Size, where: tuple[Implementation, str], runs: int) -> Row:
+def measure(op: str, size: Size, where: tuple[Implementation, str], runs: int) -> KernelRow:
     """One op in one implementation."""
     torch.manual_seed(0)
     torch.set_num_threads(size.threads)
@@ -181,10 +181,10 @@ def measure(op: str, size: Size, where: tuple[Implementation, str], runs: int) -
     each = _fit_evaluations(implementation) if op == "fit_step" else 1
     values = np.array(times_ms(OPS[op](size, implementation, device), runs, device)) / each
     low, median, high = np.percentile(values, [25, 50, 75])
-    return Row(op, implementation.value, size, runs, float(median), float(high - low))
+    return KernelRow(op, implementation.value, size, runs, float(median), float(high - low))
 
 
-def compared(op: str, size: Size, quick: bool) -> Iterator[Row]:
+def compared(op: str, size: Size, quick: bool) -> Iterator[KernelRow]:
     """An op in all implementations, with the ratio to the reference."""
     reference = float("nan")
     for where in implementations():
@@ -268,7 +268,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def _show(row: Row) -> Row:
+def _show(row: KernelRow) -> KernelRow:
     s, ratio = row.size, row.ratio_to_reference
     shape = f"K={s.kernels} {s.map}² D={s.channels} people={s.people} threads={s.threads} triangles={s.triangles}"
     times = f"{row.median_ms:9.3f} ms ± {row.iqr_ms:7.3f}" + ("" if ratio is None else f"  ×{ratio:.0f}")

@@ -46,7 +46,7 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Sample:
+class LandmarkSample:
     """One rendered person and what the detector said."""
 
     pose: Pose
@@ -84,7 +84,7 @@ def on_the_floor(theta: Array, figure: Figure, T_camera_world: Array, rng: np.ra
 
 def samples(
     people: int, poses: int, seed: int, draw: Callable[[np.random.Generator], Array] = random_pose
-) -> Iterator[Sample]:
+) -> Iterator[LandmarkSample]:
     """Renders and detects; poses in which nobody is found are left out. draw: makes (24, 3), y up."""
     rng = np.random.default_rng(seed)
     config = DetectConfig()
@@ -97,7 +97,7 @@ def samples(
             for index in range(poses):
                 pose = on_the_floor(draw(rng), figure, view.T_camera_world, rng)
                 for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image)[:1]:
-                    yield Sample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
+                    yield LandmarkSample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
     landmarker.close()
 
 
@@ -120,7 +120,7 @@ def carrier(rig: LandmarkRig, k: int) -> int:
     return int(carried.bones[np.argmax((carried.points == k) * carried.weights)])
 
 
-def offset_of(name: str, rig: LandmarkRig, samples_of: list[Sample]) -> Finding:
+def offset_of(name: str, rig: LandmarkRig, samples_of: list[LandmarkSample]) -> Finding:
     """Robust least squares over every sample in which the landmark is visible."""
     slopes, errors = [], []
     for side, mirror in (("left", np.eye(3)), ("right", _MIRROR)):
@@ -149,7 +149,7 @@ def offset_of(name: str, rig: LandmarkRig, samples_of: list[Sample]) -> Finding:
     return Finding(name, bone, offset, before, after)
 
 
-def metric_spread(rig: LandmarkRig, samples_of: list[Sample]) -> Array:
+def metric_spread(rig: LandmarkRig, samples_of: list[LandmarkSample]) -> Array:
     """(33, 3) m: robust standard deviation of the 3D landmarks, scaled and shifted onto the truth; depth last."""
     errors = []
     for sample in samples_of:

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[\d/_:-]*\d+$")
 
 
 @dataclass(frozen=True)
-class Sample:
+class MemorySample:
     """One look at the process."""
 
     seconds: float
@@ -30,7 +30,7 @@ class Monitor:
 
     def __init__(self, interval: float = 0.1) -> None:
         """interval: s between looks."""
-        self.samples: list[Sample] = []
+        self.samples: list[MemorySample] = []
         self.wall_seconds = self.cpu_seconds = self._children_seconds = 0.0
         self._interval = interval
         self._spent: dict[tuple[int, str], float] = {}
@@ -71,7 +71,7 @@ class Monitor:
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):
             self._spent |= _thread_seconds()
-            self.samples.append(Sample(perf_counter() - self._began, rss_mb()))
+            self.samples.append(MemorySample(perf_counter() - self._began, rss_mb()))
 
 
 def rss_mb() -> float:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.clips_made import Looped, Size, make_demo, tile
 from benchmarks.engines import RESULTS, machine
-from benchmarks.monitor import Monitor, Sample
+from benchmarks.monitor import MemorySample, Monitor
 from engines import BACKENDS, EngineOptions
 from engines.choose import choose_backend, is_installed
 from tracker.app.live import LiveJob, LiveSession
@@ -61,7 +61,7 @@ class PipelineJob:
 
 
 @dataclass(frozen=True)
-class Case:
+class PipelineCase:
     """One way to run the tracker."""
 
     people: int = 1
@@ -113,10 +113,10 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Row:
+class PipelineRow:
     """One case's figures."""
 
-    case: Case
+    case: PipelineCase
     engine: str
     mediapipe: Yardstick
     track: Throughput
@@ -135,7 +135,7 @@ class Soak:
     minutes: float
     latency: Latency
     cores: float
-    memory: list[Sample]
+    memory: list[MemorySample]
 
     @property
     def growth_mb(self) -> float:
@@ -145,13 +145,13 @@ class Soak:
         return _median_mb(last) - _median_mb(second)
 
 
-def _median_mb(samples: list[Sample]) -> float:
+def _median_mb(samples: list[MemorySample]) -> float:
     return sorted(sample.rss_mb for sample in samples)[len(samples) // 2]
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[PipelineCase]:
     """From a common middle, one thing changed at a time."""
-    middle = Case()
+    middle = PipelineCase()
     yield middle
     yield from (replace(middle, size=size) for size in SIZES if size != middle.size)
     yield from (replace(middle, people=people) for people in (2, 4))
@@ -161,7 +161,7 @@ def cases() -> Iterator[Case]:
     yield from (replace(middle, engine=name) for name in here if name != auto)
 
 
-def configured(case: Case, punctual: bool) -> TrackerConfig:
+def configured(case: PipelineCase, punctual: bool) -> TrackerConfig:
     """The case's configuration, for files or for a camera."""
     detect = {"punctual": punctual, "max_people": max(case.people, 1)}
     smooth = {"mode": "offline" if punctual else "causal"}
@@ -188,7 +188,7 @@ def measure_mediapipe(clip: Path, people: int) -> Yardstick:
     return Yardstick(1e3 * monitor.wall_seconds / frames, 1e3 * monitor.cpu_seconds / frames)
 
 
-def measure_track(clip: Path, case: Case, folder: Path) -> tuple[Throughput, str]:
+def measure_track(clip: Path, case: PipelineCase, folder: Path) -> tuple[Throughput, str]:
     """The figures, and what ran the network. Opening the tracker, and starting the process that draws, does not count,
     as in MediaPipe's case."""
     job = TrackJob(str(clip), folder, export=ExportConfig(overwrite=True))
@@ -228,7 +228,7 @@ class Unwatched:
         """There is nothing to close."""
 
 
-def measure_live(clip: Path, case: Case, folder: Path) -> Latency:
+def measure_live(clip: Path, case: PipelineCase, folder: Path) -> Latency:
     """Nobody looks and nothing is recorded."""
     job = LiveJob(folder)
     with (
@@ -242,11 +242,11 @@ def measure_live(clip: Path, case: Case, folder: Path) -> Latency:
     return Latency(result.latency_p50_ms, result.latency_p95_ms, result.frames, result.dropped)
 
 
-def measure(case: Case, clip: Path, folder: Path) -> Row:
+def measure(case: PipelineCase, clip: Path, folder: Path) -> PipelineRow:
     """One case on a clip of its size and number of people."""
     mediapipe = measure_mediapipe(clip, case.people)
     figures, engine = measure_track(clip, case, folder / "track")
-    return Row(case, engine, mediapipe, figures, measure_live(clip, case, folder))
+    return PipelineRow(case, engine, mediapipe, figures, measure_live(clip, case, folder))
 
 
 def soak(clip: Path, minutes: float, folder: Path) -> Soak:
@@ -255,7 +255,7 @@ def soak(clip: Path, minutes: float, folder: Path) -> Soak:
     with (
         deferred_interrupt() as interrupt,
         paced(Looped(clip, 60 * minutes)) as source,
-        Tracker.open(configured(Case(), punctual=False)) as tracker,
+        Tracker.open(configured(PipelineCase(), punctual=False)) as tracker,
     ):
         prepare_for_real_time()
         with Monitor(interval=max(60 * minutes / _SOAK_SAMPLES, 0.1)) as monitor:
@@ -265,7 +265,7 @@ def soak(clip: Path, minutes: float, folder: Path) -> Soak:
     return Soak(minutes, latency, monitor.cores, monitor.samples)
 
 
-def table(rows: list[Row]) -> list[str]:
+def table(rows: list[PipelineRow]) -> list[str]:
     """Markdown."""
     lines = [
         "| case | fps | ms a frame | × MediaPipe alone | CPU ms (MediaPipe) | live p50 / p95 ms | dropped | MB |",
@@ -281,7 +281,7 @@ def table(rows: list[Row]) -> list[str]:
     return lines
 
 
-def profile(row: Row) -> list[str]:
+def profile(row: PipelineRow) -> list[str]:
     """Where the time of a case goes, as Markdown: stages by wall time, threads by processor time."""
     lines = ["| stage | p50 ms | p95 ms |", "|---|---|---|"]
     lines += [f"| {name} | {s['p50_ms']:.1f} | {s['p95_ms']:.1f} |" for name, s in row.track.stages.items()]
@@ -314,7 +314,7 @@ def run_benchmark(job: PipelineJob) -> Path:
     return _write(job, before, rows, long_run)
 
 
-def _print(rows: list[Row], long_run: Soak | None) -> None:
+def _print(rows: list[PipelineRow], long_run: Soak | None) -> None:
     print("\n".join([*table(rows), "", f"Where the time goes: {rows[0].case.label}", "", *profile(rows[0])]))
     if long_run is not None:
         told, most = long_run.latency, max(sample.rss_mb for sample in long_run.memory)
@@ -325,7 +325,7 @@ def _print(rows: list[Row], long_run: Soak | None) -> None:
         )
 
 
-def _write(job: PipelineJob, before: dict[str, object], rows: list[Row], long_run: Soak | None) -> Path:
+def _write(job: PipelineJob, before: dict[str, object], rows: list[PipelineRow], long_run: Soak | None) -> Path:
     target = job.out or RESULTS / "pipeline.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     report = {

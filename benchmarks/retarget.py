@@ -28,7 +28,7 @@ from tracker.core.errors import InputError
 from tracker.motion.motion_clip import MotionClip, joint_positions
 from tracker.motion.read import motion_files, source_of
 from tracker.motion.retarget import Correspondence, retarget
-from tracker.motion.source import SourceMotion
+from tracker.motion.source_motion import SourceMotion
 
 _PARTNERS = {"ankle": "foot", "hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist", "wrist": "hand"}
 _SOURCE_NAMES = {"foot": "toe", "hand": "finger"}

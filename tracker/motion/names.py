@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from tracker.core.errors import InputError
-from tracker.motion.source import SourceSkeleton
+from tracker.motion.source_motion import SourceSkeleton
 
 _ALIASES: dict[str, tuple[str, ...]] = {
     "hip": ("thigh", "upleg", "upperleg", "femur", "hip"),

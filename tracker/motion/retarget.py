@@ -24,7 +24,7 @@ from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.motion.joint_axes import settle
 from tracker.motion.motion_clip import MotionClip, clip_from_rotations, local_rotations, rest_joints
 from tracker.motion.names import limb_joints
-from tracker.motion.source import SourceMotion, SourceSkeleton
+from tracker.motion.source_motion import SourceMotion, SourceSkeleton
 
 _J = {name: index for index, name in enumerate(JOINT_NAMES)}
 _CHILD = {"hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist"}

@@ -14,7 +14,7 @@ from tracker.core.arrays import Array
 from tracker.core.person import Pose
 from tracker.synth.appearance import Painter, Palette
 from tracker.synth.body_measures import Anatomy
-from tracker.synth.head import HairStyle, eyes_and_skin, hair, hair_field
+from tracker.synth.hair import HairStyle, eyes_and_skin, hair, hair_field
 from tracker.synth.shoes import shoe
 from tracker.synth.surface import Surface
 from tracker.synth.tailor import tailor, uncovered

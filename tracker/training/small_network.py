@@ -19,7 +19,7 @@ Losses = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingCourse:
     """How long is trained, and with which rates: half a cosine, after a rise where there is one."""
 
     steps: int
@@ -38,7 +38,10 @@ class Course:
 
 
 def train_small(
-    network: nn.Module, optimizer: torch.optim.Optimizer, course: Course, loss_of: Callable[[int, float], Losses]
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    course: TrainingCourse,
+    loss_of: Callable[[int, float], Losses],
 ) -> None:
     """loss_of: of a step's number and how much of the course is done, 0..1. Leaves the network in evaluation mode.
 

@@ -29,7 +29,7 @@ from tracker.motion.motion_clip import mirror
 from tracker.motion.motion_library import MotionLibrary
 from tracker.networks.motion_network import PredictorNetwork
 from tracker.training.job import TrainingJob
-from tracker.training.small_network import Course, Losses, train_small
+from tracker.training.small_network import Losses, TrainingCourse, train_small
 from tracker.training.threads import threads
 
 _RATE = 30
@@ -170,7 +170,7 @@ def train_predictor(
         rows = torch.randint(len(features), (config.batch,))
         return {"total": ((network(features[rows]) - targets[rows]) / scale).abs().mean()}
 
-    train_small(network, optimiser, Course(config.steps, config.learning_rate, minutes), losses)
+    train_small(network, optimiser, TrainingCourse(config.steps, config.learning_rate, minutes), losses)
     return network
 
 

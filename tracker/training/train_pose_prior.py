@@ -26,7 +26,7 @@ from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.sampler import PoseSampler, SamplerConfig
 from tracker.networks.pose_vae import BODY_JOINTS, PoseVae, PoseVaeConfig
 from tracker.training.job import TrainingJob
-from tracker.training.small_network import Course, Losses, train_small
+from tracker.training.small_network import Losses, TrainingCourse, train_small
 from tracker.training.threads import threads
 
 _BODY = slice(1, 1 + BODY_JOINTS)
@@ -104,7 +104,7 @@ def train_prior(
             pool = torch.from_numpy(sampler.poses(None, config.pool)[:, _BODY])
         return loss_of(network, pool[torch.randint(len(pool), (config.batch,))], min(done / config.warm_up, 1.0))
 
-    course = Course(config.steps, config.learning_rate, minutes, largest_gradient=10.0)
+    course = TrainingCourse(config.steps, config.learning_rate, minutes, largest_gradient=10.0)
     train_small(network, optimiser, course, losses)
     return network
 

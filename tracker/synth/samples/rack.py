@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from tracker.body import load_base_mesh
 from tracker.body.model import JOINT_NAMES
 from tracker.synth.appearance import Painter, Palette
-from tracker.synth.head import HairStyle, eyes_and_skin, hair
+from tracker.synth.hair import HairStyle, eyes_and_skin, hair
 from tracker.synth.samples.assets import AssetFolder, dealt
 from tracker.synth.samples.makehuman import Binding, drape, read_binding, read_wavefront
 from tracker.synth.samples.outfit import Dresser, Layer, LayerKind, Outfit, Piece
