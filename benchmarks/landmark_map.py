@@ -33,8 +33,8 @@ from tracker.detect import DetectConfig
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.task_bundle import built_in_bundle
 from tracker.motion import MotionLibrary, PoseSampler, SamplerConfig
+from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
-from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 
 SIZE = (640, 480)
 CAMERA = Camera.default(*SIZE)
@@ -93,11 +93,11 @@ def samples(
     for person in range(people):
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), seed + person)
         view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
-        with Scene(CAMERA, figure, SceneConfig(viewpoint=view), seed + person) as scene:
-            for index in range(poses):
-                pose = on_the_floor(draw(rng), figure, view.T_camera_world, rng)
-                for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image)[:1]:
-                    yield LandmarkSample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
+        scene = DemoScene(CAMERA, figure, SceneConfig(viewpoint=view), seed + person)
+        for index in range(poses):
+            pose = on_the_floor(draw(rng), figure, view.T_camera_world, rng)
+            for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image)[:1]:
+                yield LandmarkSample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
     landmarker.close()
 
 

@@ -32,10 +32,10 @@ from tracker.core.person import Pose
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.runtime.engine_config import EngineConfig
+from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory, stream
 from tracker.synth.samples.sample import Split
-from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 from tracker.training.noise import EDGES, SIDES, TAIL, LandmarkNoise
 
 _FOUND = 0.5
@@ -144,14 +144,14 @@ def moving(library: MotionLibrary, clips: int, frames: int) -> Iterator[Readings
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), clip)
         view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
         rows: list[dict] = []
-        with Scene(CAMERA, figure, SceneConfig(viewpoint=view), clip) as scene:
-            for index, pose in enumerate(sampler.windows(rng, 1, frames)[0]):
-                theta = axis_angle_from_matrix(pose.astype(float))
-                placed = on_the_floor(theta, figure, view.T_camera_world, np.random.default_rng([9, clip, 1]))
-                image = scene.draw(placed, OUT_OF_SIGHT, index).image
-                row = look.at(image, placed, CAMERA, rows[-1]["region"] if rows else None)
-                if row is not None:
-                    rows.append({**row, "hidden": np.zeros(len(MEDIAPIPE.names), bool)})
+        scene = DemoScene(CAMERA, figure, SceneConfig(viewpoint=view), clip)
+        for index, pose in enumerate(sampler.windows(rng, 1, frames)[0]):
+            theta = axis_angle_from_matrix(pose.astype(float))
+            placed = on_the_floor(theta, figure, view.T_camera_world, np.random.default_rng([9, clip, 1]))
+            image = scene.draw(placed, OUT_OF_SIGHT, index).image
+            row = look.at(image, placed, CAMERA, rows[-1]["region"] if rows else None)
+            if row is not None:
+                rows.append({**row, "hidden": np.zeros(len(MEDIAPIPE.names), bool)})
         yield Readings.of(rows)
 
 

@@ -35,8 +35,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "run.py", "demo", "--out", str(folder / "demo"), "--seconds", "4"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if "OpenGL" in done.stderr:
-        pytest.skip(done.stderr)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder / "demo"
 

@@ -23,7 +23,7 @@ from tracker.export.sequence import PersonSequence
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
-from tracker.synth.clip import ClipConfig, ClipTruth, DemoClip
+from tracker.synth.demo_clip import ClipConfig, ClipTruth, DemoClip
 
 CLIP_NAME, TRUTH_NAME = "demo_clip.mp4", "truth.npz"
 HIDDEN_JOINTS = 6
@@ -84,7 +84,8 @@ def make_clip(config: ClipConfig, out: Path, interrupt: Interrupt) -> ClipTruth:
     try:
         with whole_file(out / CLIP_NAME) as unfinished:
             size = config.width, config.height
-            with DemoClip(config) as clip, VideoWriter(unfinished, size, config.rate) as video:
+            clip = DemoClip(config)
+            with VideoWriter(unfinished, size, config.rate) as video:
                 for index in tqdm(range(len(clip)), desc="making the clip", unit="frame", disable=None):
                     interrupt.check()
                     video.write(clip.truth.times[index], clip.draw(index).image)

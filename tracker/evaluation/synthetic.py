@@ -28,12 +28,12 @@ from tracker.core.person import Pose
 from tracker.evaluation import captured
 from tracker.evaluation.truth import Truth
 from tracker.motion.motion_library import files_state
+from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
 from tracker.synth.legs import SIDES, LegGeometry
 from tracker.synth.motion import Choreography, Motion, perform
-from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 STILL, CLIP, CROSSER = "still", "clip", "crosser"
@@ -116,7 +116,7 @@ class PictureStore:
     folder: Path
 
     def prepare(self, key: SceneKey) -> Path:
-        """Draws and keeps the scene unless that was done. Raises RunError when there is no OpenGL or no room."""
+        """Draws and keeps the scene unless that was done. Raises RunError when there is no room."""
         path = self.folder / version() / f"{_digest(key)}.npz"
         if not path.exists():
             self._keep(path, draw(key))
@@ -152,7 +152,7 @@ class PictureStore:
 def version() -> str:
     """Changes whenever what draws the pictures does."""
     digest = hashlib.sha256()
-    for path in (*sorted(_SYNTH.glob("*.py")), Path(__file__), Path(captured.__file__), FREE_BODY_FILE):
+    for path in (*sorted(_SYNTH.rglob("*.py")), Path(__file__), Path(captured.__file__), FREE_BODY_FILE):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -194,11 +194,10 @@ def draw(key: SceneKey) -> Footage:
     motion = _motion(key, figure)
     theta, transl = _in_camera(motion, figure, view)
     camera = camera_of(key)
-    with Scene(camera, figure, SceneConfig(viewpoint=view), room) as scene:
-        shots = [
-            scene.draw(_pose(*each, figure.betas), _NOWHERE, i)
-            for i, each in enumerate(zip(theta, transl, strict=True))
-        ]
+    scene = DemoScene(camera, figure, SceneConfig(viewpoint=view), room)
+    shots = [
+        scene.draw(_pose(*each, figure.betas), _NOWHERE, i) for i, each in enumerate(zip(theta, transl, strict=True))
+    ]
     truth = Truth.of(load_free_body(), camera, motion.times, (theta, figure.betas, transl))
     return Footage([shot.image for shot in shots], [shot.person for shot in shots], truth)
 

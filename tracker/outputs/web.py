@@ -56,10 +56,10 @@ class WebPage:
         self._server.server_close()
         self._thread.join()
 
-    def next_jpeg(self, seen: int) -> tuple[int, bytes] | None:
+    def next_jpeg(self, last: int) -> tuple[int, bytes] | None:
         """The first picture after number `seen`, with its number; None when the screen closes."""
         with self._changed:
-            self._changed.wait_for(lambda: self._count > seen or not self._open)
+            self._changed.wait_for(lambda: self._count > last or not self._open)
             if not self._open or self._picture is None:
                 return None
             picture, count = self._picture, self._count
@@ -89,9 +89,9 @@ def _handler(page: WebPage) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
-            seen = 0
-            while (latest := page.next_jpeg(seen)) is not None:
-                seen, jpeg = latest
+            last = 0
+            while (latest := page.next_jpeg(last)) is not None:
+                last, jpeg = latest
                 head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 try:
                     self.wfile.write(head.encode() + jpeg + b"\r\n")

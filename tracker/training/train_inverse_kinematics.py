@@ -248,8 +248,8 @@ class Shots:
     @cached_property
     def rays(self) -> Array:
         """(n, 33, 2) of the landmarks at z = 1."""
-        seen = self.points[:, NUM_JOINTS:] + self.place[:, None]
-        return seen[..., :2] / seen[..., 2:]
+        placed = self.points[:, NUM_JOINTS:] + self.place[:, None]
+        return placed[..., :2] / placed[..., 2:]
 
     def rotations(self) -> Array:
         """(n, 24, 3, 3): the root from body to camera."""

@@ -133,10 +133,10 @@ class VolumeTrainer:
         """The losses as numbers. Raises RunError, in all processes, when they are none in one of them."""
         numbers = torch.stack([*values.values(), total]).detach()
         self._ranks.average([numbers])
-        *seen, whole = numbers.tolist()
+        *numbers_by_loss, whole = numbers.tolist()
         if not math.isfinite(whole):
             raise RunError(f"training: the loss is {whole} at step {self.step}; lower learning_rate")
-        return dict(zip(values, seen, strict=True))
+        return dict(zip(values, numbers_by_loss, strict=True))
 
     def _learn(self, total: Tensor) -> None:
         network, optimizer, scaler = self.network, self._learner.optimizer, self._learner.scaler

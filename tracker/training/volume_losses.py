@@ -41,17 +41,17 @@ class VolumeLosses:
     def __call__(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Losses with gradients; rng draws the pixels that are compared."""
         with autocast(self._settings.precision, batch.image.device):
-            seen = self._network.extractor(batch.image, batch.guide)
-        seen = Extracted(seen.features.float(), seen.trunk.float())
-        first = self._network.head(seen.trunk, batch.guide, batch.camera)
-        return self.dense(batch, seen, rng) | self._pose(batch, first)
+            extracted = self._network.extractor(batch.image, batch.guide)
+        extracted = Extracted(extracted.features.float(), extracted.trunk.float())
+        first = self._network.head(extracted.trunk, batch.guide, batch.camera)
+        return self.dense(batch, extracted, rng) | self._pose(batch, first)
 
-    def dense(self, batch: Batch, seen: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
+    def dense(self, batch: Batch, extracted: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
         """The losses of the feature maps."""
         network, settings = self._network, self._settings
         bank, clutter = network.unit_bank(), functional.normalize(network.clutter, dim=1)
         temperature = network.volume.config.temperature
-        features = seen.features.permute(0, 2, 3, 1)
+        features = extracted.features.permute(0, 2, 3, 1)
         pixels = self._body_pixels(batch, features, rng)
         empty = _draw_pixels(batch.parts == 0, settings.clutter_pixels, rng)
         return {
@@ -72,8 +72,8 @@ class VolumeLosses:
 
     def _body_pixels(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> losses.FeaturePixels:
         index, weight, orientations = (value.to(features.device) for value in self._volume_maps(batch))
-        seen = (batch.parts > 0) & (index[..., 0] >= 0)
-        image, row, column = _draw_pixels(seen, self._settings.body_pixels, rng)
+        visible = (batch.parts > 0) & (index[..., 0] >= 0)
+        image, row, column = _draw_pixels(visible, self._settings.body_pixels, rng)
         kernels = index[image, row, column].long()
         shares = weight[image, row, column]
         limbs = self._network.volume.limb.to(features.device)[kernels.clamp(min=0)].long()
@@ -88,12 +88,12 @@ class VolumeLosses:
         truth = torch.from_numpy(matrix_from_axis_angle(batch.theta.cpu().double().numpy())).to(first.rotations)
         joints, true_joints = self._placed(first.rotations, first.betas), self._placed(truth, batch.betas)
         root = batch.transl + self._rest(batch.betas)[:, 0]
-        found = joints - joints[:, :1] + first.root[:, None]
+        predicted = joints - joints[:, :1] + first.root[:, None]
         true = true_joints - true_joints[:, :1] + root[:, None]
         return {
             "rotation": losses.rotation_loss(first.rotations, truth, batch.trusted),
             "joints": losses.joint_loss(joints, true_joints, batch.trusted),
-            "projection": losses.projection_loss(found, true, batch.camera, SIDE / 2),
+            "projection": losses.projection_loss(predicted, true, batch.camera, SIDE / 2),
             "depth": losses.depth_loss(first.root, root),
             "shape": (((first.betas - batch.betas) ** 2).mean(1) * batch.shape_trusted).mean(),
             "parts": losses.part_loss(first.parts, batch.parts),

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from tracker.body.model import BodyModel
 from tracker.synth.samples.assets import AssetFolder, read_environment
 from tracker.synth.samples.background import procedural_background
-from tracker.synth.samples.light import Environment, procedural_environment
+from tracker.synth.samples.clothes_rack import Rack, dressed_outfit
+from tracker.synth.samples.environment import Environment, procedural_environment
 from tracker.synth.samples.occluder import Prop
 from tracker.synth.samples.outfit import Dresser, Outfit
 from tracker.synth.samples.pattern import tile
-from tracker.synth.samples.rack import Rack, dressed_outfit
 from tracker.synth.samples.sample import SampleConfig
 from tracker.synth.samples.tailored import bare_outfit, tailored_outfit
 
@@ -55,7 +55,7 @@ class Shelf(Generic[T]):
         return self._made[number]
 
 
-class Stock:
+class SamplePool:
     """The shelves of one process. Where there are no assets of a kind, its tuple is empty."""
 
     def __init__(self, config: SampleConfig, model: BodyModel, assets: AssetFolder | None) -> None:

@@ -1,4 +1,4 @@
-"""Light from all around, as nine spherical harmonics, and the strongest of it as a lamp that casts shadows."""
+"""SampleLight from all around, as nine spherical harmonics, and the strongest of it as a lamp that casts shadows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SPREAD = np.stack(
 
 
 @dataclass(frozen=True, eq=False)
-class Light:
+class SampleLight:
     """World frame, y up; linear RGB, 1 turns a white surface white."""
 
     harmonics: Array
@@ -54,7 +54,7 @@ class Light:
 
 @dataclass(frozen=True, eq=False)
 class Environment:
-    """Light from all around, as equirectangular pictures: see `sphere`."""
+    """SampleLight from all around, as equirectangular pictures: see `sphere`."""
 
     radiance: Array
     """(h, 2 h, 3) linear RGB, small."""
@@ -93,7 +93,7 @@ def sphere(height: int, width: int) -> tuple[Array, Array]:
     return directions, area
 
 
-def light_from_environment(radiance: Array, lamp_share: float) -> Light:
+def light_from_environment(radiance: Array, lamp_share: float) -> SampleLight:
     """The light of an equirectangular picture (h, w, 3), of which a share comes from its brightest side.
 
     Scaled so that surfaces facing all ways get 1 on the average.
@@ -109,7 +109,7 @@ def light_from_environment(radiance: Array, lamp_share: float) -> Light:
     colour /= max(float(colour.mean()), 1e-9)
     coefficients = harmonics(flat).T @ weight * _COSINE[:, None]
     # a lamp of strength 4 gives a sphere as much as light of strength 1 from all around
-    return Light((1 - lamp_share) * coefficients, towards, 4 * lamp_share * colour)
+    return SampleLight((1 - lamp_share) * coefficients, towards, 4 * lamp_share * colour)
 
 
 def procedural_environment(rng: np.random.Generator) -> Environment:
@@ -133,18 +133,18 @@ def reached_by_lamp(vertices: Float32, faces: NDArray[np.int32], towards: Array)
     """(V,) in 0..1: how much of a far lamp reaches each vertex past the mesh itself; `towards` in its own frame."""
     turn = _looking_from(towards)
     centre = vertices.mean(axis=0)
-    seen = ((vertices - centre) @ turn.T).astype(np.float32)
-    half = float(np.abs(seen[:, :2]).max()) * 1.05
-    seen[:, 2] += np.float32(_FAR)
+    turned = ((vertices - centre) @ turn.T).astype(np.float32)
+    half = float(np.abs(turned[:, :2]).max()) * 1.05
+    turned[:, 2] += np.float32(_FAR)
     focal, middle = _SHADOW_SIZE / 2 / half * _FAR, _SHADOW_SIZE / 2
     camera = raster.Intrinsics(focal, focal, middle, middle)
-    depth = raster.rasterize(seen, faces, camera, (_SHADOW_SIZE, _SHADOW_SIZE)).depth.numpy()
-    pixels = seen[:, :2] / seen[:, 2:] * focal + middle
+    depth = raster.rasterize(turned, faces, camera, (_SHADOW_SIZE, _SHADOW_SIZE)).depth.numpy()
+    pixels = turned[:, :2] / turned[:, 2:] * focal + middle
     total = np.zeros(len(vertices), np.float32)
     for dx, dy in ((-0.9, -0.3), (0.3, -0.9), (0.9, 0.3), (-0.3, 0.9)):
         x = np.clip((pixels[:, 0] + dx).astype(int), 0, _SHADOW_SIZE - 1)
         y = np.clip((pixels[:, 1] + dy).astype(int), 0, _SHADOW_SIZE - 1)
-        total += depth[y, x] > seen[:, 2] - _BIAS
+        total += depth[y, x] > turned[:, 2] - _BIAS
     return total / 4
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.person import Pose
-from tracker.overlay.renderers import MeshRendering
+from tracker.synth.demo_lighting import GAMMA, Beam, Lighting, ShadowMap, shown
 from tracker.synth.figure import Figure
-from tracker.synth.light import GAMMA, Beam, Lighting, ShadowMap, shown
 from tracker.synth.obstacle import Obstacle
-from tracker.synth.raster import Rasteriser, TexturedMesh
 from tracker.synth.room import RoomPainter, furnished_room
+from tracker.synth.textured_raster import TexturedMesh, TexturedRaster, TexturedRendering
 
 _SHADOW_BIAS = 0.035
 """m: a surface does not shade itself from closer than this."""
@@ -79,30 +77,17 @@ class Shot:
     """(h, w) where the person is seen."""
 
 
-class Scene:
-    """Draws a person and an obstacle in a room. Use as a context manager, from one thread."""
+class DemoScene:
+    """Draws a person and an obstacle in a room."""
 
     def __init__(self, camera: Camera, figure: Figure, config: SceneConfig, seed: int) -> None:
-        """Raises RunError when there is no OpenGL to be had."""
         self.camera, self.figure, self.config = camera, figure, config
         self.obstacle = Obstacle.boxes(seed)
         self._seed = seed
         self._noise = _sensor_noise(config, camera, seed)
         self._backdrop = _Backdrop.of(camera, config, seed)
         layers = [TexturedMesh(each.surface.faces, each.surface.uv, each.texture) for each in figure.layers]
-        self._raster = Rasteriser([*layers, self.obstacle.mesh])
-
-    def __enter__(self) -> Scene:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Frees the rasteriser."""
-        self._raster.close()
+        self._raster = TexturedRaster([*layers, self.obstacle.mesh])
 
     def draw(self, pose: Pose, obstacle_at: Array, index: int) -> Shot:
         """The frame with this number. pose: in the camera frame; obstacle_at: (3,) m, world frame."""
@@ -141,7 +126,9 @@ class Scene:
             light = light + gloss * lighting.highlight(normals, towards_world, visible, _SHARPNESS)[:, None]
         return light ** (1 / GAMMA)
 
-    def _not_obstacle(self, drawn: MeshRendering, inside: tuple[slice, slice], obstacle_at: Array) -> NDArray[np.bool_]:
+    def _not_obstacle(
+        self, drawn: TexturedRendering, inside: tuple[slice, slice], obstacle_at: Array
+    ) -> NDArray[np.bool_]:
         """(h, w) of that part of the picture: where what is drawn, if anything, is not the obstacle."""
         rows, columns = inside
         depth = drawn.depth[: rows.stop - rows.start, : columns.stop - columns.start]
@@ -200,7 +187,7 @@ def _region(camera: Camera, placed: list[Array]) -> tuple[int, int, int, int] | 
     return int(start[0]), int(start[1]), x1, y1
 
 
-def _lay_over(image: NDArray[np.float32], drawn: MeshRendering) -> None:
+def _lay_over(image: NDArray[np.float32], drawn: TexturedRendering) -> None:
     """Lays the upper left part of what was drawn over a picture (h, w, 3) of 0..255, in place."""
     height, width = image.shape[:2]
     image *= 1 - drawn.coverage[:height, :width, None].astype(np.float32) / 255

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from kernels import raster
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
-from tracker.synth.samples.light import Light, reached_by_lamp
-from tracker.synth.samples.look import Paint, Pixels, albedo, look_up, shown_as
+from tracker.synth.samples.environment import SampleLight, reached_by_lamp
 from tracker.synth.samples.occluder import Prop
 from tracker.synth.samples.outfit import Outfit
+from tracker.synth.samples.paints import Paint, SurfacePixels, albedo, look_up, shown_as
 from tracker.synth.samples.sample import SIZE
 from tracker.synth.samples.skinned import Float32
 
@@ -29,7 +29,7 @@ _BESIDE_MIDDLE = _NEXT[:, None] * SIDE + _NEXT
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class RenderedMesh:
     """A rendered thing at the renderer's resolution."""
 
     depth: Float32
@@ -43,13 +43,13 @@ class Drawn:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class SampleScene:
     """What all things of a sample share."""
 
     camera: Camera
     """Of the crop."""
     R_camera_world: Array
-    light: Light
+    light: SampleLight
     exposure: float
     floor: float
     """m along the world's up from the camera to the lowest point of the person."""
@@ -60,32 +60,34 @@ def shrink(values: NDArray) -> NDArray:
     return values.ravel().take(_BESIDE_MIDDLE)
 
 
-def corners_seen(drawn: Drawn, faces: NDArray[np.int32], pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
+def corners_seen(drawn: RenderedMesh, faces: NDArray[np.int32], pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
     """(N,) of those pixels (256, 256) where a mesh is seen, the vertex nearest to what they see of it."""
     where = _BESIDE_MIDDLE[pixels]
     nearest = drawn.barycentric.reshape(-1, 3).take(where, 0).argmax(axis=1)
     return faces.ravel().take(3 * drawn.face.ravel().take(where) + nearest)
 
 
-def draw_outfit(scene: Scene, outfit: Outfit, vertices: Float32, paints: list[Paint]) -> Drawn:
+def draw_outfit(scene: SampleScene, outfit: Outfit, vertices: Float32, paints: list[Paint]) -> RenderedMesh:
     """A person with vertices (V, 3) m in the camera frame."""
-    seen = _rasterize(scene, vertices, outfit.faces)
-    face, colour = seen.triangle.numpy(), np.zeros((SIDE, SIDE, 4), np.uint8)
-    drawn = Drawn(seen.depth.numpy(), face, colour, seen.barycentric.numpy())
+    rasterized = _rasterize(scene, vertices, outfit.faces)
+    face, colour = rasterized.triangle.numpy(), np.zeros((SIDE, SIDE, 4), np.uint8)
+    drawn = RenderedMesh(rasterized.depth.numpy(), face, colour, rasterized.barycentric.numpy())
     here = np.flatnonzero(face >= 0)
     if len(here):
         light = shown_as(_light_on(scene, outfit, vertices) * scene.exposure)
         attributes = np.concatenate([light, outfit.uv, outfit.hull.template], axis=1, dtype=np.float32)
-        values = _at_pixels(seen, here, outfit.faces, attributes)
-        pixels = Pixels(face.ravel().take(here), values[:, 3:5], values[:, 5:8])
+        values = _at_pixels(rasterized, here, outfit.faces, attributes)
+        pixels = SurfacePixels(face.ravel().take(here), values[:, 3:5], values[:, 5:8])
         _put(colour, here, albedo(outfit, paints, pixels) * values[:, :3])
     return drawn
 
 
-def _at_pixels(seen: raster.Raster, where: NDArray[np.int64], faces: NDArray[np.int32], attributes: Float32) -> Float32:
+def _at_pixels(
+    rasterized: raster.Raster, where: NDArray[np.int64], faces: NDArray[np.int32], attributes: Float32
+) -> Float32:
     """(N, C) of vertex attributes (V, C) at some pixels (N,), by their places in the flattened picture."""
-    triangle = torch.from_numpy(seen.triangle.numpy().ravel().take(where)[None])
-    weights = torch.from_numpy(seen.barycentric.numpy().reshape(-1, 3).take(where, 0)[None])
+    triangle = torch.from_numpy(rasterized.triangle.numpy().ravel().take(where)[None])
+    weights = torch.from_numpy(rasterized.barycentric.numpy().reshape(-1, 3).take(where, 0)[None])
     return raster.interpolate(raster.Raster(weights[..., 0], triangle, weights), faces, attributes).numpy()[0]
 
 
@@ -96,32 +98,34 @@ def _put(colour: NDArray[np.uint8], where: NDArray[np.int64], values: NDArray) -
     colour.reshape(-1, 4).view(np.uint32)[where] = opaque.view(np.uint32)
 
 
-def draw_prop(scene: Scene, prop: Prop, vertices: Float32, tile: tuple[NDArray[np.uint8], float] | None) -> Drawn:
+def draw_prop(
+    scene: SampleScene, prop: Prop, vertices: Float32, tile: tuple[NDArray[np.uint8], float] | None
+) -> RenderedMesh:
     """A thing with vertices (V, 3) m in the camera frame; tile: a pattern and its repeats in a metre."""
-    seen = _rasterize(scene, vertices, prop.faces)
+    rasterized = _rasterize(scene, vertices, prop.faces)
     a, b, c = (vertices[prop.faces[:, i]] for i in range(3))
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     normals *= -np.sign((normals * a).sum(axis=1, keepdims=True))
     light = scene.light.falling_on(normals @ scene.R_camera_world, 1.0) * scene.exposure
-    face, colour = seen.triangle.numpy(), np.zeros((SIDE, SIDE, 4), np.uint8)
+    face, colour = rasterized.triangle.numpy(), np.zeros((SIDE, SIDE, 4), np.uint8)
     here = np.flatnonzero(face >= 0)
     faces = face.ravel().take(here)
     if tile is None:
         _put(colour, here, 255 * shown_as(prop.colours * light)[faces])
     elif len(here):
         places = np.ascontiguousarray(prop.uv * tile[1], np.float32)
-        _put(colour, here, look_up(tile[0], _at_pixels(seen, here, prop.faces, places)) * shown_as(light)[faces])
-    return Drawn(seen.depth.numpy(), face, colour, seen.barycentric.numpy())
+        _put(colour, here, look_up(tile[0], _at_pixels(rasterized, here, prop.faces, places)) * shown_as(light)[faces])
+    return RenderedMesh(rasterized.depth.numpy(), face, colour, rasterized.barycentric.numpy())
 
 
-def _rasterize(scene: Scene, vertices: Float32, faces: NDArray[np.int32]) -> raster.Raster:
+def _rasterize(scene: SampleScene, vertices: Float32, faces: NDArray[np.int32]) -> raster.Raster:
     camera, factor = scene.camera, SIDE / SIZE
     scaled = raster.Intrinsics(camera.fx * factor, camera.fy * factor, camera.cx * factor, camera.cy * factor)
     return raster.rasterize(torch.from_numpy(vertices), torch.from_numpy(faces), scaled, (SIDE, SIDE), near=0.05)
 
 
-def _light_on(scene: Scene, outfit: Outfit, vertices: Float32) -> Float32:
+def _light_on(scene: SampleScene, outfit: Outfit, vertices: Float32) -> Float32:
     """(V, 3) light that each vertex receives."""
     points = np.ascontiguousarray(vertices[outfit.point_vertex])
     normals = raster.vertex_normals(points, outfit.point_faces).numpy()

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.synth.appearance import HAIR_COLOURS, SKIN_TONES
-from tracker.synth.light import GAMMA
-from tracker.synth.samples.outfit import Layer, Outfit
+from tracker.synth.demo_lighting import GAMMA
+from tracker.synth.figure_texture import HAIR_COLOURS, SKIN_TONES
+from tracker.synth.samples.outfit import Outfit, OutfitLayer
 from tracker.synth.samples.pattern import cloth_colour
 
 
@@ -68,7 +68,7 @@ def _hair_colour(rng: np.random.Generator) -> Array:
     return np.clip(colour * (1 + rng.normal(0, 0.12, 3)) * rng.uniform(0.7, 1.4), 0.03, 1) ** GAMMA
 
 
-def _cloth(rng: np.random.Generator, layer: Layer, tiles: list[NDArray[np.uint8]]) -> Paint:
+def _cloth(rng: np.random.Generator, layer: OutfitLayer, tiles: list[NDArray[np.uint8]]) -> Paint:
     if rng.random() < 0.6:
         return Paint(cloth_colour(rng) ** GAMMA / layer.mean)
     turn = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
@@ -76,7 +76,7 @@ def _cloth(rng: np.random.Generator, layer: Layer, tiles: list[NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class SurfacePixels:
     """The picture's pixels that show an outfit, N of them."""
 
     face: NDArray[np.int32]
@@ -87,7 +87,7 @@ class Pixels:
     """(N, 3) m: where on the body at rest."""
 
 
-def albedo(outfit: Outfit, paints: list[Paint], pixels: Pixels) -> NDArray[np.float32]:
+def albedo(outfit: Outfit, paints: list[Paint], pixels: SurfacePixels) -> NDArray[np.float32]:
     """(N, 3) sRGB, 255 for white."""
     colour = look_up(outfit.texture, pixels.uv)
     result = colour * _gains(outfit, paints).take(pixels.face, 0)
@@ -126,5 +126,5 @@ def look_up(texture: NDArray[np.uint8], uv: NDArray[np.float32]) -> NDArray[np.u
     places[:count, 0] = uv[:, 0] * width - 0.5
     places[:count, 1] = (1 - uv[:, 1]) * height - 0.5
     maps = places.reshape(rows, _ROW, 2)
-    found = cv2.remap(texture, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)  # type: ignore[call-overload]
-    return found.reshape(-1, 3)[:count]
+    colours = cv2.remap(texture, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)  # type: ignore[call-overload]
+    return colours.reshape(-1, 3)[:count]

@@ -14,11 +14,11 @@ from scipy.sparse.csgraph import connected_components
 
 from tracker.body import load_base_mesh
 from tracker.body.model import JOINT_NAMES
-from tracker.synth.appearance import Painter, Palette
+from tracker.synth.figure_texture import Painter, Palette
 from tracker.synth.hair import HairStyle, eyes_and_skin, hair
 from tracker.synth.samples.assets import AssetFolder, dealt
 from tracker.synth.samples.makehuman import Binding, drape, read_binding, read_wavefront
-from tracker.synth.samples.outfit import Dresser, Layer, LayerKind, Outfit, Piece
+from tracker.synth.samples.outfit import Dresser, LayerKind, Outfit, OutfitLayer, Piece
 from tracker.synth.samples.sample import Split
 from tracker.synth.samples.skinned import Hull
 
@@ -116,7 +116,7 @@ def _garment(dresser: Dresser, path: Path, kind: LayerKind) -> _Garment:
     rest, dirs, weights = (
         values[vertex].astype(np.float32) for values in (draped.rest, draped.shapedirs, draped.weights)
     )
-    layer = Layer.of(kind, texture, _KEPT[kind])
+    layer = OutfitLayer.of(kind, texture, _KEPT[kind])
     whole = Piece(layer, texture, Hull(rest, dirs, weights, origin[vertex]), faces, mesh.uv[unique[:, 1]])
     if opaque is not None:
         return _Garment([_cut_out(whole, opaque)], binding.hidden)
@@ -134,18 +134,18 @@ def _beside(binding: Path) -> Path:
 
 
 def _texture_of(binding: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    found = sorted(binding.parent.glob("*diffuse*"))
-    if found:
-        return _picture(found[0])
+    candidates = sorted(binding.parent.glob("*diffuse*"))
+    if candidates:
+        return _picture(candidates[0])
     return np.full((64, 64, 3), _PLAIN, np.uint8), None
 
 
 def _picture(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """(512, 512, 3) sRGB, and how opaque it is (512, 512) if it says so."""
-    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if found is None:
+    candidates = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if candidates is None:
         return np.full((64, 64, 3), _PLAIN, np.uint8), None
-    small = cv2.resize(found, (_TEXTURE, _TEXTURE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(candidates, (_TEXTURE, _TEXTURE), interpolation=cv2.INTER_AREA)
     colour = np.ascontiguousarray(small[..., 2::-1]).astype(np.uint8)
     if small.shape[2] < 4 or small[..., 3].min() > 250:
         return colour, None

@@ -32,7 +32,7 @@ _TURNED = 0.15
 
 
 @dataclass(frozen=True)
-class View:
+class SampleView:
     """A camera's orientation and the person's place before it."""
 
     R_camera_world: Array
@@ -75,7 +75,7 @@ def _webcam_shot(rng: np.random.Generator) -> _Shot:
     )  # fmt: skip
 
 
-def sample_view(rng: np.random.Generator, cloud: Array, joints: Array, webcam: bool) -> View | None:
+def sample_view(rng: np.random.Generator, cloud: Array, joints: Array, webcam: bool) -> SampleView | None:
     """A view of a person whose surface (N, 3) and joints (24, 3) lie in the world; None where he comes too near or
     leaves the frame."""
     shot = _webcam_shot(rng) if webcam else _wide_shot(rng)
@@ -97,7 +97,7 @@ def sample_view(rng: np.random.Generator, cloud: Array, joints: Array, webcam: b
     crop = camera.crop(box, SIZE, SIZE)
     scale = SIZE / (box[2] - box[0])
     frame = np.array([-box[0], -box[1], width - box[0], height - box[1]]) * scale
-    return View(rotation, transl, crop, frame)
+    return SampleView(rotation, transl, crop, frame)
 
 
 def _orientation(pitch: float, joints: Array, off: float) -> Array:

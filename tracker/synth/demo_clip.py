@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +13,12 @@ from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose
+from tracker.synth.demo_scene import DemoScene, SceneConfig, Shot, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
 from tracker.synth.legs import SIDES, LegGeometry
 from tracker.synth.motion import Choreography, Motion, perform
-from tracker.synth.scene import Scene, SceneConfig, Shot, Viewpoint
 
 
 @dataclass(frozen=True)
@@ -128,10 +127,9 @@ def _gestures(start: float) -> list[Key]:
 
 
 class DemoClip:
-    """Makes the frames of the clip one after another; the truth is there from the start. Use as a context manager."""
+    """Makes the frames of the clip one after another; the truth is there from the start."""
 
     def __init__(self, config: ClipConfig) -> None:
-        """Raises RunError when there is no OpenGL to be had."""
         self.config = config
         self.camera = Camera.default(config.width, config.height)
         figure = Figure(load_free_body(), np.array(config.betas), config.figure, config.seed)
@@ -139,16 +137,8 @@ class DemoClip:
         script = write_script(config.seconds, config.seed)
         self.motion = perform(script.choreography, (legs[0], legs[1]), config.times)
         self._obstacle = _obstacle_path(self.motion, script.passings, config.scene.viewpoint)
-        self._scene = Scene(self.camera, figure, config.scene, config.seed)
+        self._scene = DemoScene(self.camera, figure, config.scene, config.seed)
         self.truth = _truth(self.motion, self._scene, self._obstacle)
-
-    def __enter__(self) -> DemoClip:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._scene.close()
 
     def __len__(self) -> int:
         return self.config.frames
@@ -168,7 +158,7 @@ def _obstacle_path(motion: Motion, passings: tuple[float, ...], view: Viewpoint)
     return np.stack([x, np.zeros_like(x), np.full_like(x, _OBSTACLE_Z)], axis=1)
 
 
-def _truth(motion: Motion, scene: Scene, obstacle: Array) -> ClipTruth:
+def _truth(motion: Motion, scene: DemoScene, obstacle: Array) -> ClipTruth:
     T, figure = scene.config.viewpoint.T_camera_world, scene.figure
     theta = motion.theta.copy()
     theta[:, 0] = axis_angle_from_matrix(T[:3, :3] @ matrix_from_axis_angle(motion.theta[:, 0]))
