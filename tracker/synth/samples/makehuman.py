@@ -83,11 +83,11 @@ def read_wavefront(path: Path) -> Wavefront:
             elif kind == "f":
                 corners = [[int(i) - 1 for i in value.split("/")[:2]] for value in values]
                 faces += [[corners[0], corners[i - 1], corners[i]] for i in range(2, len(corners))]
-        corners = np.array(faces, np.int64).reshape(-1, 3, 2)
-        mesh = Wavefront(np.array(vertices), np.array(uv), corners[..., 0], corners[..., 1])
+        triangles = np.array(faces, np.int64).reshape(-1, 3, 2)
+        mesh = Wavefront(np.array(vertices), np.array(uv), triangles[..., 0], triangles[..., 1])
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a mesh that can be read ({error}); leave it out") from error
-    if not len(corners) or corners.min() < 0 or mesh.faces.max() >= len(vertices) or mesh.faces_uv.max() >= len(uv):
+    if not len(triangles) or triangles.min() < 0 or mesh.faces.max() >= len(vertices) or mesh.faces_uv.max() >= len(uv):
         raise InputError(f"{path}: expected faces with vertices and texture coordinates that exist; leave it out")
     return mesh
 
