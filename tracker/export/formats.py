@@ -25,7 +25,7 @@ PERSON_WRITERS: dict[str, PersonWriter] = {
 JSONL = "jsonl"
 """The format with one file a run, which grows with it."""
 
-FORMATS = ("npz", JSONL, "bvh", "glb", "csv", "trc")
+FORMATS = (JSONL, *PERSON_WRITERS)
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
