@@ -138,9 +138,9 @@ def test_a_lesson_is_right(body: PointBody) -> None:
     given = lesson(shots(body, 60).people, LandmarkNoise.load(), config, np.random.default_rng(0))
     posed = body(torch.from_numpy(given.rotations).float(), torch.from_numpy(given.betas).float()).numpy()
     np.testing.assert_allclose(posed, given.points, atol=1e-4)
-    assert set(np.unique(given.seen.confidence)) == {0.0, 1.0}
-    whole = (given.seen.confidence == 1).all(axis=1)
-    off = given.seen.metric - given.points[:, 24:]
+    assert set(np.unique(given.sight.confidence)) == {0.0, 1.0}
+    whole = (given.sight.confidence == 1).all(axis=1)
+    off = given.sight.metric - given.points[:, 24:]
     off = np.abs(off - off.mean(axis=1, keepdims=True))[whole].max(axis=(1, 2))
     assert len(off) > 5 and np.median(off) < 0.1, "the axes differ by a few degrees"
 
@@ -205,7 +205,7 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path, damage: str) -> Non
 def error(network: InverseKinematicsNetwork, body: PointBody) -> float:
     given = next(lessons(library(), replace(SMALL, seed=9), body, LandmarkNoise.load()))
     with torch.no_grad():
-        told = network(torch.from_numpy(given.seen.features()), torch.from_numpy(given.seen.confidence).float())
+        told = network(torch.from_numpy(given.sight.features()), torch.from_numpy(given.sight.confidence).float())
     return float((told.points - torch.from_numpy(given.points)).abs().mean())
 
 
