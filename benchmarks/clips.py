@@ -25,7 +25,7 @@ from tracker.core.detection import TrackedDetection
 from tracker.core.mask import IN_MASK
 from tracker.core.person import Pose
 from tracker.detect import LandmarkDetector
-from tracker.export import ExportConfig, TrackedPerson, load_person, output_folders
+from tracker.export import ExportConfig, PersonSequence, load_person, output_folders
 from tracker.identity import IdentityTracker
 from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker, TrackerConfig
@@ -43,16 +43,18 @@ class Agreement:
     """IoU of silhouette and mask."""
 
 
-def pose_at(person: TrackedPerson, row: int) -> Pose:
+def pose_at(person: PersonSequence, row: int) -> Pose:
     """The exported pose of one row, in float64."""
     poses = person.poses[row].astype(float)
     return Pose(poses[:3], poses[3:], person.betas.astype(float), person.trans[row].astype(float))
 
 
-def compare(seen: TrackedDetection, person: TrackedPerson, row: int, drawing: tuple[MeshOverlay, Tracker]) -> Agreement:
+def compare(
+    tracked: TrackedDetection, person: PersonSequence, row: int, drawing: tuple[MeshOverlay, Tracker]
+) -> Agreement:
     """One identity in one frame."""
     overlay, tracker = drawing
-    detection = seen.detection
+    detection = tracked.detection
     height = float(np.ptp(detection.landmarks2d[:, 1]))
     offset = person.joints2d[row][LIMB_SMPL] - detection.landmarks2d[MEDIAPIPE.limbs]
     result = Agreement([np.linalg.norm(offset, axis=1) / height])
@@ -70,7 +72,7 @@ def agreements(spec: str, folder: Path, config: TrackerConfig) -> dict[int, Agre
     """Goes through the clip again with detector and identities as the tracker had them, beside the exported files."""
     people = {p.person_id: p for p in map(load_person, sorted(folder.glob("person_*.npz")))}
     rows = {(key, int(f)): i for key, p in people.items() for i, f in enumerate(p.frame_index)}
-    found: dict[int, Agreement] = defaultdict(Agreement)
+    agreement: dict[int, Agreement] = defaultdict(Agreement)
     identity = IdentityTracker(config.identity, config.detect.max_people)
     with (
         Tracker.open(config) as tracker,
@@ -80,14 +82,14 @@ def agreements(spec: str, folder: Path, config: TrackerConfig) -> dict[int, Agre
     ):
         for frame in source:
             detections = detector.detect(frame, identity.predicted_boxes(frame.time))
-            for seen in identity.assign(frame, detections):
-                row = rows.get((seen.person_id, frame.index))
+            for tracked in identity.assign(frame, detections):
+                row = rows.get((tracked.person_id, frame.index))
                 if row is None:
                     continue
-                one = compare(seen, people[seen.person_id], row, (overlay, tracker))
-                found[seen.person_id].distances += one.distances
-                found[seen.person_id].overlaps += one.overlaps
-    return found
+                one = compare(tracked, people[tracked.person_id], row, (overlay, tracker))
+                agreement[tracked.person_id].distances += one.distances
+                agreement[tracked.person_id].overlaps += one.overlaps
+    return agreement
 
 
 @click.command()

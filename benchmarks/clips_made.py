@@ -17,7 +17,7 @@ from tqdm import tqdm
 from tracker.core.frame import Frame
 from tracker.overlay.video_writer import VideoWriter
 from tracker.source import Clip, Source, open_source
-from tracker.synth.clip import ClipConfig, DemoClip
+from tracker.synth.demo_clip import ClipConfig, DemoClip
 
 Size = tuple[int, int]
 """(width, height) px."""
@@ -26,7 +26,8 @@ Size = tuple[int, int]
 def make_demo(path: Path, seconds: float) -> Path:
     """Films the demo's person."""
     config = ClipConfig(seconds=max(seconds, 4.0))  # its motions need so long
-    with DemoClip(config) as clip, VideoWriter(path, (config.width, config.height), config.rate) as video:
+    clip = DemoClip(config)
+    with VideoWriter(path, (config.width, config.height), config.rate) as video:
         frames = min(len(clip), round(seconds * config.rate))
         for index in tqdm(range(frames), desc="making a clip", unit="frame", disable=None):
             video.write(clip.truth.times[index], clip.draw(index).image)

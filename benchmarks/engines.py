@@ -24,6 +24,7 @@ from engines import BackendError, Engine, EngineOptions, ModelError, open_engine
 from engines.choose import BACKENDS, is_installed
 from engines.engine import Precision
 from tracker.app.engine_commands import example_inputs, timed
+from tracker.core.atomic_file import write_whole
 from tracker.networks.landmark_network import FEATURES
 from tracker.networks.landmark_onnx import OUTPUTS, landmark_model
 
@@ -39,7 +40,7 @@ WANTED: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Case:
+class EngineCase:
     """One way to run the network."""
 
     backend: str
@@ -53,20 +54,20 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Row:
+class EngineRow:
     """One measurement. Milliseconds are of the whole batch."""
 
-    case: Case
+    case: EngineCase
     runs: int
     median_ms: float
     quartiles_ms: tuple[float, float]
     ratio_to_torch: float | None
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[EngineCase]:
     """Every engine that is installed: threads, outputs, batches, precisions, one at a time from a common middle."""
     for backend in (name for name in BACKENDS if is_installed(name) and name != "tensorrt"):
-        middle = Case(backend)
+        middle = EngineCase(backend)
         yield from (replace(middle, threads=threads) for threads in (1, 2, 4))
         yield from (replace(middle, outputs=outputs) for outputs in WANTED if outputs != middle.outputs)
         yield from (replace(middle, batch=batch, dynamic=True) for batch in (1, 2, 4))
@@ -74,20 +75,20 @@ def cases() -> Iterator[Case]:
             yield replace(middle, precision="bfloat16")
     if torch.cuda.is_available():
         for backend in (name for name in ("tensorrt", "torch") if is_installed(name)):
-            on_gpu = Case(backend, dynamic=True, device="cuda")
+            on_gpu = EngineCase(backend, dynamic=True, device="cuda")
             for precision in ("float32", "float16"):
                 yield from (replace(on_gpu, batch=batch, precision=precision) for batch in (1, 2, 4))
 
 
-def opened(case: Case) -> Engine:
+def opened(case: EngineCase) -> Engine:
     options = EngineOptions(case.threads, case.precision, case.device, WANTED[case.outputs])
     return open_engine(landmark_model(case.dynamic), case.backend, options)
 
 
-def measure(runs: int) -> tuple[list[Row], dict[str, str]]:
+def measure(runs: int) -> tuple[list[EngineRow], dict[str, str]]:
     """The rows, and what could not be run with the reason."""
     refused: dict[str, str] = {}
-    times: dict[Case, list[float]] = {}
+    times: dict[EngineCase, list[float]] = {}
     for group in _groups():
         with ExitStack() as stack:
             engines = {}
@@ -104,19 +105,19 @@ def measure(runs: int) -> tuple[list[Row], dict[str, str]]:
     return [_row(case, spent, times) for case, spent in times.items()], refused
 
 
-def _groups() -> Iterator[list[Case]]:
+def _groups() -> Iterator[list[EngineCase]]:
     """Cases that differ in the engine alone take turns."""
-    groups: dict[Case, list[Case]] = {}
+    groups: dict[EngineCase, list[EngineCase]] = {}
     for case in cases():
         groups.setdefault(replace(case, backend="", precision="float32"), []).append(case)
     yield from groups.values()
 
 
-def _row(case: Case, spent: list[float], times: dict[Case, list[float]]) -> Row:
+def _row(case: EngineCase, spent: list[float], times: dict[EngineCase, list[float]]) -> EngineRow:
     reference = times.get(replace(case, backend="torch", precision="float32"))
     low, middle, high = (float(np.percentile(spent, share)) for share in (25, 50, 75))
     ratio = middle / float(np.median(reference)) if reference else None
-    return Row(case, len(spent), middle, (low, high), ratio)
+    return EngineRow(case, len(spent), middle, (low, high), ratio)
 
 
 def write_results(quick: bool, out: Path | None) -> Path:
@@ -131,11 +132,8 @@ def write_results(quick: bool, out: Path | None) -> Path:
             f"{case.outputs:30} {row.median_ms:7.2f} ms {ratio}"
         )
     target = out or RESULTS / "engines.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
     report = {"machine": machine(), "rows": [asdict(row) for row in rows], "refused": refused}
-    part = target.with_name(target.name + ".part")
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    part.replace(target)
+    write_whole(target, json.dumps(report, indent=1) + "\n")
     return target
 
 

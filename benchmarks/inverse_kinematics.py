@@ -56,7 +56,7 @@ _ANGLES = slice(0, 22)
 
 
 @dataclass(frozen=True)
-class Case:
+class LandmarkCase:
     """One way of seeing people."""
 
     name: str
@@ -86,18 +86,18 @@ def _scattered(rng: np.random.Generator, count: int) -> Array:
 
 _NOTHING = _of(np.array([], int))
 CASES = (
-    Case("clean", True, _NOTHING),
-    Case("as detected", False, _NOTHING),
-    Case("an arm hidden", False, _of(*LIMBS[:2])),
-    Case("a leg hidden", False, _of(*LIMBS[2:])),
-    Case("below the waist", False, _of(BELOW_WAIST)),
-    Case("random 30 %", False, _scattered),
-    Case("waist, unnoticed", False, _of(BELOW_WAIST), known=False),
+    LandmarkCase("clean", True, _NOTHING),
+    LandmarkCase("as detected", False, _NOTHING),
+    LandmarkCase("an arm hidden", False, _of(*LIMBS[:2])),
+    LandmarkCase("a leg hidden", False, _of(*LIMBS[2:])),
+    LandmarkCase("below the waist", False, _of(BELOW_WAIST)),
+    LandmarkCase("random 30 %", False, _scattered),
+    LandmarkCase("waist, unnoticed", False, _of(BELOW_WAIST), known=False),
 )
 
 
 @dataclass(frozen=True)
-class Answer:
+class TimedPose:
     """One method's pose of one person."""
 
     state: BodyState
@@ -113,17 +113,19 @@ def methods(config: FitConfig, network: InverseKinematics) -> dict[str, Method]:
     fitter = LandmarkFitter(rig, JointPrior.anatomical(), config, PosePrior.load())
     belief = Belief.stranger()
 
-    def alone(seen: LandmarkObservation) -> BodyState:
-        return fitter.fit(seen, belief, initial_state(rig, seen, belief.betas), config.first_iterations).state
+    def alone(observation: LandmarkObservation) -> BodyState:
+        return fitter.fit(
+            observation, belief, initial_state(rig, observation, belief.betas), config.first_iterations
+        ).state
 
-    def guessed(seen: LandmarkObservation) -> BodyState:
-        guess = network(sight(seen))
-        return guessed_state(rig, seen, guess.betas, guess)
+    def guessed(observation: LandmarkObservation) -> BodyState:
+        guess = network(sight(observation))
+        return guessed_state(rig, observation, guess.betas, guess)
 
-    def refined(seen: LandmarkObservation) -> BodyState:
-        guess = network(sight(seen))
-        start = guessed_state(rig, seen, belief.betas, guess)
-        return fitter.fit(seen, replace(belief, guess=guess), start, config.guessed_iterations).state
+    def refined(observation: LandmarkObservation) -> BodyState:
+        guess = network(sight(observation))
+        start = guessed_state(rig, observation, belief.betas, guess)
+        return fitter.fit(observation, replace(belief, guess=guess), start, config.guessed_iterations).state
 
     return {"fit alone": alone, "network": guessed, "network + fit": refined}
 
@@ -141,7 +143,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Truth:
+class MotionTruth:
     """Of n people, the camera's axes."""
 
     joints: Array
@@ -150,7 +152,7 @@ class Truth:
     """(n, 24, 3, 3)."""
 
 
-def score(answers: list[Answer], truth: Truth, hidden: Array) -> Scores:
+def score(answers: list[TimedPose], truth: MotionTruth, hidden: Array) -> Scores:
     """hidden: (n, 33)."""
     rig = LandmarkRig.from_body(load_body(None))
     joints = np.stack([rig.pose(a.state.rotations, a.state.betas).joints for a in answers])
@@ -163,7 +165,9 @@ def score(answers: list[Answer], truth: Truth, hidden: Array) -> Scores:
     return Scores(errors.mpjpe, errors.pa_mpjpe, float(np.degrees(angles).mean()), float(off), middle)
 
 
-def observations(case: Case, shots: Shots, noise: LandmarkNoise, seed: int) -> tuple[list[LandmarkObservation], Array]:
+def observations(
+    case: LandmarkCase, shots: Shots, noise: LandmarkNoise, seed: int
+) -> tuple[list[LandmarkObservation], Array]:
     """What is seen of each person, and which landmarks are hidden (n, 33)."""
     rng = np.random.default_rng(seed)
     hidden = case.hidden(rng, len(shots.place))
@@ -173,13 +177,15 @@ def observations(case: Case, shots: Shots, noise: LandmarkNoise, seed: int) -> t
     return [LandmarkObservation(CAMERA, *row) for row in zip(pixels, seen.metric, confidence, strict=True)], hidden
 
 
-def timed(method: Method, seen: LandmarkObservation) -> Answer:
+def timed(method: Method, observation: LandmarkObservation) -> TimedPose:
     began = time.process_time()
-    state = method(seen)
-    return Answer(state, time.process_time() - began)
+    state = method(observation)
+    return TimedPose(state, time.process_time() - began)
 
 
-def show(name: str, tried: dict[str, Method], seen: list[LandmarkObservation], truth: Truth, hidden: Array) -> None:
+def show(
+    name: str, tried: dict[str, Method], seen: list[LandmarkObservation], truth: MotionTruth, hidden: Array
+) -> None:
     for method_name, method in tried.items():
         s = score([timed(method, one) for one in seen], truth, hidden)
         click.echo(
@@ -193,7 +199,7 @@ def on_motion(held: MotionLibrary, tried: dict[str, Method], people: int) -> Non
     sampler = PoseSampler(held, config=SamplerConfig(recombined=0.0, postures=0.0, grafted=0.0))
     body, noise = PointBody(load_body(None)), LandmarkNoise.load()
     shots = Shots.random(rng, body.people(sampler.poses(rng, people), random_shapes(rng, people, 0.0)))
-    truth = Truth(shots.points[:, :24], shots.rotations())
+    truth = MotionTruth(shots.points[:, :24], shots.rotations())
     for case in CASES:
         seen, hidden = observations(case, shots, noise, 1)
         show(case.name, tried, seen, truth, hidden)
@@ -211,11 +217,11 @@ def on_readings(path: Path, tried: dict[str, Method]) -> None:
             for i in rows
         ]
         name = f"rendered, {100 * low:.0f}..{100 * high:.0f} %"
-        show(name, tried, seen, Truth(np.stack(joints), rotations), read.hidden[rows])
+        show(name, tried, seen, MotionTruth(np.stack(joints), rotations), read.hidden[rows])
 
 
 @dataclass(frozen=True)
-class Film:
+class HiddenFilm:
     """Somebody who moves before a camera that stands still; T frames."""
 
     shots: Shots
@@ -223,7 +229,7 @@ class Film:
     """Of `LandmarkNoise.numbers_over_time`."""
 
     @classmethod
-    def draw(cls, held: MotionLibrary, body: PointBody, noise: LandmarkNoise, seed: int, times: Array) -> Film:
+    def draw(cls, held: MotionLibrary, body: PointBody, noise: LandmarkNoise, seed: int, times: Array) -> HiddenFilm:
         rng, count = np.random.default_rng([3, seed]), len(times)
         window = PoseSampler(held).windows(rng, 1, count)[0]
         people = body.people(window, np.repeat(random_shapes(rng, 1, 0.0), count, axis=0))
@@ -236,7 +242,7 @@ def over_time(held: MotionLibrary, config: FitConfig, kinematics: InverseKinemat
     """MPJPE of the hidden joints, and how far they go from frame to frame, while they are hidden."""
     times, noise, body = np.arange(_FRAMES) / held.rate, LandmarkNoise.load(), PointBody(load_body(None))
     fitter = LandmarkFitter(LandmarkRig.from_body(load_body(None)), JointPrior.anatomical(), config, PosePrior.load())
-    films = [Film.draw(held, body, noise, seed, times) for seed in range(clips)]
+    films = [HiddenFilm.draw(held, body, noise, seed, times) for seed in range(clips)]
     gone = (times >= _GONE[0]) & (times < _GONE[1])
     for name, part in (("below the waist", BELOW_WAIST), ("an arm", LIMBS[0])):
         away = np.zeros((_FRAMES, 33), bool)
@@ -256,13 +262,13 @@ def over_time(held: MotionLibrary, config: FitConfig, kinematics: InverseKinemat
             )
 
 
-def _tracked(track: PersonFitter, times: Array, seen: Sight, away: Array) -> Array:
+def _tracked(track: PersonFitter, times: Array, sight: Sight, away: Array) -> Array:
     """(T, 24, 3) m about the pelvis."""
     joints = []
     for k, time_ in enumerate(times):
-        pixels = seen.rays[k] * np.array([CAMERA.fx, CAMERA.fy]) + np.array([CAMERA.cx, CAMERA.cy])
+        pixels = sight.rays[k] * np.array([CAMERA.fx, CAMERA.fy]) + np.array([CAMERA.cx, CAMERA.cy])
         result = track.update(
-            float(time_), LandmarkObservation(CAMERA, pixels, seen.metric[k], seen.confidence[k] * ~away[k])
+            float(time_), LandmarkObservation(CAMERA, pixels, sight.metric[k], sight.confidence[k] * ~away[k])
         )
         joints.append(result.posed.joints - result.posed.joints[0])
     return np.stack(joints)

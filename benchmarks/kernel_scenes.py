@@ -7,19 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels.raster import Intrinsics, Mesh
-from kernels.values import (
-    Ellipsoids,
-    FeatureBank,
-    FitProblem,
-    FitTerms,
-    Observation,
-    SkinnedBody,
-    background_log_density,
-    observe,
-    orientation_circle,
-    sparse_weights,
-)
+from kernels.body_step_values import FeatureBank, FitProblem, FitTerms, SkinnedBody, orientation_circle, sparse_weights
+from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, background_log_density, observe
+from kernels.raster import Intrinsics, RasterMesh
 
 Capsule = tuple[tuple[float, float, float], tuple[float, float, float], float]
 
@@ -75,12 +65,12 @@ def _unit(shape: tuple[int, ...]) -> Tensor:
     return torch.nn.functional.normalize(torch.randn(shape), dim=-1)
 
 
-def observation(people: int, size: int, channels: int) -> tuple[Observation, Tensor]:
+def observation(people: int, size: int, channels: int) -> tuple[FeatureObservation, Tensor]:
     """Random observed features, and cameras (B, 4) that the person fills."""
-    seen = _unit((people, size, size, channels))
-    background = background_log_density(seen, _unit((16, channels)), SIGMA_BACKGROUND)
+    features = _unit((people, size, size, channels))
+    background = background_log_density(features, _unit((16, channels)), SIGMA_BACKGROUND)
     cameras = torch.tensor([[size * 1.45, size * 1.45, size / 2, size / 2]] * people)
-    return observe(seen, background, SIGMA_FOREGROUND), cameras
+    return observe(features, background, SIGMA_FOREGROUND), cameras
 
 
 def ellipsoids(people: int, count: int, channels: int) -> Ellipsoids:
@@ -119,16 +109,16 @@ def fit_problem(people: int, count: int, size: int, channels: int) -> tuple[FitP
     )  # fmt: skip
     limb = torch.randint(0, len(LIMBS), (count,), dtype=torch.int32)
     bank = FeatureBank(_unit((count, ORIENTATIONS, channels)), limb, orientation_circle(ORIENTATIONS), 2.0)
-    seen, cameras = observation(people, size, channels)
+    observed, cameras = observation(people, size, channels)
     x = body.parameters
     targets, confidence = torch.rand(people, KEYPOINTS, 2) * size, torch.rand(people, KEYPOINTS)
     terms = FitTerms(targets, confidence, 0.1 * torch.eye(x), torch.zeros(people, x))
     start = torch.zeros(people, x)
     start[:, -1] = DISTANCE
-    return FitProblem(body, bank, cameras, seen, terms), start
+    return FitProblem(body, bank, cameras, observed, terms), start
 
 
-def mesh(triangles: int) -> Mesh:
+def mesh(triangles: int) -> RasterMesh:
     """The capsules as one surface of about so many triangles, 3 m away."""
     rings = max(3, round(np.sqrt(triangles / len(CAPSULES) / 2)))
     points, faces = [], []
@@ -136,7 +126,7 @@ def mesh(triangles: int) -> Mesh:
         points.append(_capsule_points(capsule, rings))
         faces.append(_grid_faces(rings) + number * (rings + 1) * rings)
     vertices = np.concatenate(points) + np.array([0, 0, DISTANCE])
-    return Mesh(_float(vertices), torch.tensor(np.concatenate(faces), dtype=torch.int32))
+    return RasterMesh(_float(vertices), torch.tensor(np.concatenate(faces), dtype=torch.int32))
 
 
 def _capsule_points(capsule: Capsule, rings: int) -> NDArray:

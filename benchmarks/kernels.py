@@ -24,9 +24,10 @@ import torch
 from torch import Tensor
 
 from benchmarks import kernel_scenes as scenes
-from kernels import body_step, body_step_gpu, build, ellipsoids, raster
+from kernels import body_step, body_step_cuda, build, ellipsoids, raster
 from kernels.backend import Implementation
-from kernels.values import Adam, Ellipsoids
+from kernels.body_step_values import Adam
+from kernels.ellipsoids_values import Ellipsoids
 
 RESULTS = Path(__file__).parent / "results"
 FIT_STEPS = 10
@@ -46,7 +47,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Row:
+class KernelRow:
     """One measurement."""
 
     op: str
@@ -116,7 +117,7 @@ def fit_step(size: Size, implementation: Implementation, device: str) -> Work:
     adam = Adam(torch.full((problem.body.parameters,), 0.01), _fit_evaluations(implementation) - 1)
     problem, adam, there = _moved(problem, device), _moved(adam, device), start.to(device)
     if implementation is Implementation.CUDA:
-        loop = body_step_gpu.FitLoop(problem, adam).capture()
+        loop = body_step_cuda.FitLoop(problem, adam).capture()
         return lambda: loop.run(there)
     return lambda: body_step.fit(problem, there, adam, implementation)
 
@@ -124,7 +125,7 @@ def fit_step(size: Size, implementation: Implementation, device: str) -> Work:
 def overlay(size: Size, implementation: Implementation, device: str) -> Work:
     """The stand-in drawn over a 1280 × 720 picture, normals included."""
     mesh = scenes.mesh(size.triangles)
-    moved = raster.Mesh(torch.as_tensor(mesh.vertices).to(device), torch.as_tensor(mesh.faces).to(device))
+    moved = raster.RasterMesh(torch.as_tensor(mesh.vertices).to(device), torch.as_tensor(mesh.faces).to(device))
     width, height = scenes.VIEW_SIZE
     image = torch.full((height, width, 3), 90, dtype=torch.uint8, device=device)
     shading = raster.Shading(skip_backs=True)
@@ -172,7 +173,7 @@ def implementations() -> list[tuple[Implementation, str]]:
     return found
 
 
-def measure(op: str, size: Size, where: tuple[Implementation, str], runs: int) -> Row:
+def measure(op: str, size: Size, where: tuple[Implementation, str], runs: int) -> KernelRow:
     """One op in one implementation."""
     torch.manual_seed(0)
     torch.set_num_threads(size.threads)
@@ -180,10 +181,10 @@ def measure(op: str, size: Size, where: tuple[Implementation, str], runs: int) -
     each = _fit_evaluations(implementation) if op == "fit_step" else 1
     values = np.array(times_ms(OPS[op](size, implementation, device), runs, device)) / each
     low, median, high = np.percentile(values, [25, 50, 75])
-    return Row(op, implementation.value, size, runs, float(median), float(high - low))
+    return KernelRow(op, implementation.value, size, runs, float(median), float(high - low))
 
 
-def compared(op: str, size: Size, quick: bool) -> Iterator[Row]:
+def compared(op: str, size: Size, quick: bool) -> Iterator[KernelRow]:
     """An op in all implementations, with the ratio to the reference."""
     reference = float("nan")
     for where in implementations():
@@ -267,7 +268,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def _show(row: Row) -> Row:
+def _show(row: KernelRow) -> KernelRow:
     s, ratio = row.size, row.ratio_to_reference
     shape = f"K={s.kernels} {s.map}² D={s.channels} people={s.people} threads={s.threads} triangles={s.triangles}"
     times = f"{row.median_ms:9.3f} ms ± {row.iqr_ms:7.3f}" + ("" if ratio is None else f"  ×{ratio:.0f}")
@@ -290,11 +291,8 @@ def write_results(threads: int | None, quick: bool, out: Path | None) -> Path:
     """Runs the benchmark and writes its JSON; gives the file. threads: None is as many as torch's."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     target = out or RESULTS / f"kernels_{device}.json"
-    found = run(threads or torch.get_num_threads(), quick)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    part.write_text(json.dumps(found, indent=1) + "\n")
-    part.rename(target)
+    target.write_text(json.dumps(run(threads or torch.get_num_threads(), quick), indent=1) + "\n")
     return target
 
 

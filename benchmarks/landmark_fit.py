@@ -70,21 +70,21 @@ def fit_all(samples: Samples, config: FitConfig) -> Fits:
     fitter = LandmarkFitter(rig, JointPrior.anatomical(), config, PosePrior.load())
     fitted, true, detected, ratio = [], [], [], []
     for i in range(len(samples)):
-        seen, belief = samples.observation(i), Belief.stranger()
-        result = fitter.fit(seen, belief, initial_state(rig, seen, belief.betas), config.first_iterations)
+        observation, belief = samples.observation(i), Belief.stranger()
+        result = fitter.fit(observation, belief, initial_state(rig, observation, belief.betas), config.first_iterations)
         truth = rig.pose_from_theta(samples.theta[i], samples.betas[i]).joints
         turn = rotation_between(np.array([0.0, 0.0, 1.0]), truth[0] + samples.transl[i])
         fitted.append(result.posed.joints)
         true.append(truth)
-        detected.append(seen.metric[MEDIAPIPE.limbs] @ turn.T)
+        detected.append(observation.metric[MEDIAPIPE.limbs] @ turn.T)
         ratio.append(result.state.transl[2] / samples.transl[i][2])
     return Fits(np.stack(fitted), np.stack(true), np.stack(detected), np.array(ratio))
 
 
-def limb_errors(found: Array, truth: Array) -> tuple[float, float]:
+def limb_errors(joints: Array, truth: Array) -> tuple[float, float]:
     """Mean mm over the 12 limb joints (N, 12, 3): about their common middle, and after the best similarity."""
-    relative = relative_errors(found, truth, found.mean(axis=1), truth.mean(axis=1))
-    return float(relative.mean()), float(aligned_errors(found, truth).mean())
+    relative = relative_errors(joints, truth, joints.mean(axis=1), truth.mean(axis=1))
+    return float(relative.mean()), float(aligned_errors(joints, truth).mean())
 
 
 def changed(config: FitConfig, settings: tuple[str, ...]) -> FitConfig:

@@ -33,8 +33,8 @@ from tracker.detect import DetectConfig
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.task_bundle import built_in_bundle
 from tracker.motion import MotionLibrary, PoseSampler, SamplerConfig
+from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
-from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 
 SIZE = (640, 480)
 CAMERA = Camera.default(*SIZE)
@@ -46,7 +46,7 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Sample:
+class LandmarkSample:
     """One rendered person and what the detector said."""
 
     pose: Pose
@@ -84,7 +84,7 @@ def on_the_floor(theta: Array, figure: Figure, T_camera_world: Array, rng: np.ra
 
 def samples(
     people: int, poses: int, seed: int, draw: Callable[[np.random.Generator], Array] = random_pose
-) -> Iterator[Sample]:
+) -> Iterator[LandmarkSample]:
     """Renders and detects; poses in which nobody is found are left out. draw: makes (24, 3), y up."""
     rng = np.random.default_rng(seed)
     config = DetectConfig()
@@ -93,11 +93,11 @@ def samples(
     for person in range(people):
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), seed + person)
         view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
-        with Scene(CAMERA, figure, SceneConfig(viewpoint=view), seed + person) as scene:
-            for index in range(poses):
-                pose = on_the_floor(draw(rng), figure, view.T_camera_world, rng)
-                for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image)[:1]:
-                    yield Sample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
+        scene = DemoScene(CAMERA, figure, SceneConfig(viewpoint=view), seed + person)
+        for index in range(poses):
+            pose = on_the_floor(draw(rng), figure, view.T_camera_world, rng)
+            for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image)[:1]:
+                yield LandmarkSample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
     landmarker.close()
 
 
@@ -120,7 +120,7 @@ def carrier(rig: LandmarkRig, k: int) -> int:
     return int(carried.bones[np.argmax((carried.points == k) * carried.weights)])
 
 
-def offset_of(name: str, rig: LandmarkRig, seen: list[Sample]) -> Finding:
+def offset_of(name: str, rig: LandmarkRig, samples_of: list[LandmarkSample]) -> Finding:
     """Robust least squares over every sample in which the landmark is visible."""
     slopes, errors = [], []
     for side, mirror in (("left", np.eye(3)), ("right", _MIRROR)):
@@ -128,7 +128,7 @@ def offset_of(name: str, rig: LandmarkRig, seen: list[Sample]) -> Finding:
         if sided == name and side == "right":
             continue
         k = MEDIAPIPE.index(sided)
-        for sample in seen:
+        for sample in samples_of:
             if sample.visibility[k] < _VISIBLE:
                 continue
             posed = rig.pose_from_theta(sample.pose.theta, sample.pose.betas)
@@ -149,15 +149,15 @@ def offset_of(name: str, rig: LandmarkRig, seen: list[Sample]) -> Finding:
     return Finding(name, bone, offset, before, after)
 
 
-def metric_spread(rig: LandmarkRig, seen: list[Sample]) -> Array:
+def metric_spread(rig: LandmarkRig, samples_of: list[LandmarkSample]) -> Array:
     """(33, 3) m: robust standard deviation of the 3D landmarks, scaled and shifted onto the truth; depth last."""
     errors = []
-    for sample in seen:
+    for sample in samples_of:
         posed = rig.pose_from_theta(sample.pose.theta, sample.pose.betas)
         turn = rotation_between(np.array([0.0, 0.0, 1.0]), posed.joints[0] + sample.pose.transl)
         truth = (posed.points - posed.points.mean(axis=0)) @ turn
-        said = sample.metric - sample.metric.mean(axis=0)
-        errors.append(said * (said * truth).sum() / (said**2).sum() - truth)
+        metric = sample.metric - sample.metric.mean(axis=0)
+        errors.append(metric * (metric * truth).sum() / (metric**2).sum() - truth)
     stacked = np.stack(errors)
     return 1.48 * np.median(np.abs(stacked - np.median(stacked, axis=0)), axis=0)
 
@@ -172,24 +172,24 @@ def main(people: int, poses: int, seed: int, motion: Path | None, save: Path | N
     """Measure where the detector's landmarks lie on the built-in body."""
     rig = LandmarkRig.from_body(load_body(None))
     draw = random_pose if motion is None else moving_pose(MotionLibrary.open(motion).split()[1])
-    seen = list(tqdm(samples(people, poses, seed, draw), total=people * poses, unit="picture"))
+    readings = list(tqdm(samples(people, poses, seed, draw), total=people * poses, unit="picture"))
     if save is not None:
         np.savez(
             save,
-            theta=[s.pose.theta for s in seen],
-            betas=[s.pose.betas for s in seen],
-            transl=[s.pose.transl for s in seen],
-            pixels=[s.pixels for s in seen],
-            metric=[s.metric for s in seen],
-            visibility=[s.visibility for s in seen],
+            theta=[s.pose.theta for s in readings],
+            betas=[s.pose.betas for s in readings],
+            transl=[s.pose.transl for s in readings],
+            pixels=[s.pixels for s in readings],
+            metric=[s.metric for s in readings],
+            visibility=[s.visibility for s in readings],
         )
-    spread = metric_spread(rig, seen)
-    click.echo(f"{len(seen)} of {people * poses} people found")
+    spread = metric_spread(rig, readings)
+    click.echo(f"{len(readings)} of {people * poses} people found")
     click.echo(f"{'landmark':18}{'bone':15}{'offset mm (x, y, z)':>24}{'off mm':>8}{'then':>6}{'3D spread mm':>18}")
     for name in MEDIAPIPE.names:
         if "right" in name:
             continue
-        finding = offset_of(name, rig, seen)
+        finding = offset_of(name, rig, readings)
         x, y, z = 1e3 * finding.offset
         sx, sy, sz = 1e3 * spread[MEDIAPIPE.index(name)]
         click.echo(

@@ -32,10 +32,10 @@ from tracker.core.person import Pose
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.runtime.engine_config import EngineConfig
+from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory, stream
 from tracker.synth.samples.sample import Split
-from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 from tracker.training.noise import EDGES, SIDES, TAIL, LandmarkNoise
 
 _FOUND = 0.5
@@ -144,19 +144,19 @@ def moving(library: MotionLibrary, clips: int, frames: int) -> Iterator[Readings
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), clip)
         view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
         rows: list[dict] = []
-        with Scene(CAMERA, figure, SceneConfig(viewpoint=view), clip) as scene:
-            for index, pose in enumerate(sampler.windows(rng, 1, frames)[0]):
-                theta = axis_angle_from_matrix(pose.astype(float))
-                placed = on_the_floor(theta, figure, view.T_camera_world, np.random.default_rng([9, clip, 1]))
-                image = scene.draw(placed, OUT_OF_SIGHT, index).image
-                row = look.at(image, placed, CAMERA, rows[-1]["region"] if rows else None)
-                if row is not None:
-                    rows.append({**row, "hidden": np.zeros(len(MEDIAPIPE.names), bool)})
+        scene = DemoScene(CAMERA, figure, SceneConfig(viewpoint=view), clip)
+        for index, pose in enumerate(sampler.windows(rng, 1, frames)[0]):
+            theta = axis_angle_from_matrix(pose.astype(float))
+            placed = on_the_floor(theta, figure, view.T_camera_world, np.random.default_rng([9, clip, 1]))
+            image = scene.draw(placed, OUT_OF_SIGHT, index).image
+            row = look.at(image, placed, CAMERA, rows[-1]["region"] if rows else None)
+            if row is not None:
+                rows.append({**row, "hidden": np.zeros(len(MEDIAPIPE.names), bool)})
         yield Readings.of(rows)
 
 
 @dataclass(frozen=True)
-class Errors:
+class ReadingErrors:
     """What the detector was off by, both sides of the body pooled by mirroring; n detections."""
 
     truth: Array
@@ -168,16 +168,16 @@ class Errors:
     """(n,)."""
 
     @classmethod
-    def of(cls, seen: Readings, rig: LandmarkRig) -> Errors:
+    def of(cls, seen: Readings, rig: LandmarkRig) -> ReadingErrors:
         rows = [_error(seen, rig, i) for i in range(len(seen.theta))]
         truth, numbers, scale = (np.array(v) for v in zip(*rows, strict=True))
         sane = (scale > _SANE[0]) & (scale < _SANE[1])
         return cls(truth[sane], numbers[sane], seen.hidden[sane], np.log(scale[sane]))
 
-    def mirrored(self) -> Errors:
+    def mirrored(self) -> ReadingErrors:
         """These and their mirror images."""
         order, flip = MEDIAPIPE.mirror, np.array([-1.0, 1.0, 1.0])
-        return Errors(
+        return ReadingErrors(
             np.concatenate([self.truth, self.truth[:, order] * flip]),
             np.concatenate([self.numbers, self.numbers[:, order] * _FLIP]),
             np.concatenate([self.hidden, self.hidden[:, order]]),
@@ -211,7 +211,7 @@ def robust_spread(values: Array) -> Array:
     return spread
 
 
-def tables(errors: Errors, found: float, memory: Array) -> LandmarkNoise:
+def tables(errors: ReadingErrors, found: float, memory: Array) -> LandmarkNoise:
     """The noise model of these errors. found: share of people found."""
     both, classes = errors.mirrored(), len(EDGES) + 1
     landmarks = both.numbers.shape[1]
@@ -242,7 +242,7 @@ def tables(errors: Errors, found: float, memory: Array) -> LandmarkNoise:
     )
 
 
-def _alike(errors: Errors, k: int, kind: int) -> Array:
+def _alike(errors: ReadingErrors, k: int, kind: int) -> Array:
     """Detections of a landmark in a class of visibility, or in neighbouring ones too where those are few."""
     for reach in range(len(EDGES) + 1):
         rows = np.flatnonzero(np.abs(errors.kind[:, k] - kind) <= reach)
@@ -274,7 +274,7 @@ def _factors(z: Array) -> tuple[Array, Array]:
     return factors, np.sqrt(np.maximum(1 - (factors**2).sum(axis=1), 0.0))
 
 
-def _swapped(errors: Errors) -> Array:
+def _swapped(errors: ReadingErrors) -> Array:
     """(3,): how often all, arms, legs fit their mirror image far better than themselves."""
     rates = []
     for part in SIDES.values():
@@ -287,7 +287,7 @@ def _swapped(errors: Errors) -> Array:
     return np.array([whole, max(arms - whole, 0.0), max(legs - whole, 0.0)])
 
 
-def memory_of(clips: list[Errors], rate: float) -> Array:
+def memory_of(clips: list[ReadingErrors], rate: float) -> Array:
     """(2,): share of the errors' variance that lasts, and seconds for which it does."""
     lags = np.array([1, 2, 4, 8, 15])
     correlations = np.zeros((len(clips), len(lags)))
@@ -359,8 +359,10 @@ def main(
     if out is None:
         return
     rig, library = LandmarkRig.from_body(load_body(None)), MotionLibrary.open(motion).split()[0]
-    films = [Errors.of(clip, rig) for clip in tqdm(moving(library, clips, 60), total=clips, unit="clip")]
-    noise = tables(Errors.of(seen.found(), rig), float((seen.score >= _FOUND).mean()), memory_of(films, library.rate))
+    films = [ReadingErrors.of(clip, rig) for clip in tqdm(moving(library, clips, 60), total=clips, unit="clip")]
+    noise = tables(
+        ReadingErrors.of(seen.found(), rig), float((seen.score >= _FOUND).mean()), memory_of(films, library.rate)
+    )
     report(noise)
     noise.save(out)
 

@@ -55,7 +55,7 @@ def variants() -> dict[str, TrackerConfig]:
 
 
 @dataclass(frozen=True)
-class Run:
+class LoopRun:
     """One clip, tracked."""
 
     table: Row
@@ -63,13 +63,13 @@ class Run:
     """Of processor time a frame."""
 
 
-def run(settings: SyntheticSettings, config: TrackerConfig, case: Case) -> Run:
+def run(settings: SyntheticSettings, config: TrackerConfig, case: Case) -> LoopRun:
     """One clip with one configuration."""
     bench = SyntheticBench(settings, config, PictureStore(picture_cache()))
     with Tracker.open(config):  # what is compiled and read at first use is not this run's
         before = process_time()
     table = bench.run(case)
-    return Run(table, 1e3 * (process_time() - before) / len(table["time"]))
+    return LoopRun(table, 1e3 * (process_time() - before) / len(table["time"]))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Outcome:
     ms: float
 
     @classmethod
-    def of(cls, rig: LandmarkRig, runs: list[Run]) -> Outcome:
+    def of(cls, rig: LandmarkRig, runs: list[LoopRun]) -> Outcome:
         sequences = [Tracked.of(each.table) for each in runs]
         figures = Figures.of(sequences, [filtered_joints(rig, sequence.poses) for sequence in sequences])
         found = [float((each.table["asked"] & each.table["found"]).sum() / each.table["asked"].sum()) for each in runs]

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[\d/_:-]*\d+$")
 
 
 @dataclass(frozen=True)
-class Sample:
+class MemorySample:
     """One look at the process."""
 
     seconds: float
@@ -30,7 +30,7 @@ class Monitor:
 
     def __init__(self, interval: float = 0.1) -> None:
         """interval: s between looks."""
-        self.samples: list[Sample] = []
+        self.samples: list[MemorySample] = []
         self.wall_seconds = self.cpu_seconds = self._children_seconds = 0.0
         self._interval = interval
         self._spent: dict[tuple[int, str], float] = {}
@@ -71,7 +71,7 @@ class Monitor:
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):
             self._spent |= _thread_seconds()
-            self.samples.append(Sample(perf_counter() - self._began, rss_mb()))
+            self.samples.append(MemorySample(perf_counter() - self._began, rss_mb()))
 
 
 def rss_mb() -> float:
@@ -96,7 +96,7 @@ def _children_seconds() -> float:
 def _thread_seconds() -> dict[tuple[int, str], float]:
     """(thread's number, its name) → processor seconds. Threads of libraries carry the name that the library gives."""
     ours = {thread.native_id: thread.name for thread in threading.enumerate()}
-    found = {}
+    seconds = {}
     for task in _TASKS.iterdir() if _TASKS.exists() else ():
         try:
             text = (task / "stat").read_text()
@@ -105,5 +105,5 @@ def _thread_seconds() -> dict[tuple[int, str], float]:
         number, end = int(task.name), text.rindex(")")
         name = ours.get(number) or text[text.index("(") + 1 : end]
         user, system = text[end + 2 :].split()[11:13]
-        found[number, _NUMBER.sub("", name) or name] = (int(user) + int(system)) * _TICK
-    return found
+        seconds[number, _NUMBER.sub("", name) or name] = (int(user) + int(system)) * _TICK
+    return seconds

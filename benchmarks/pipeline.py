@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,16 +21,20 @@ from tqdm import tqdm
 
 from benchmarks.clips_made import Looped, Size, make_demo, tile
 from benchmarks.engines import RESULTS, machine
-from benchmarks.monitor import Monitor, Sample
+from benchmarks.monitor import MemorySample, Monitor
 from engines import BACKENDS, EngineOptions
 from engines.choose import choose_backend, is_installed
-from tracker.app.live import LiveJob, LiveSession, Screens
+from tracker.app.live import LiveJob, LiveSession
 from tracker.app.track import TrackJob, track
 from tracker.config import load_config
+from tracker.core.atomic_file import write_whole
+from tracker.core.frame import Frame
+from tracker.core.person import Person
 from tracker.detect.task_bundle import built_in_bundle
 from tracker.export import ExportConfig
 from tracker.export.files import RUN_NAME
 from tracker.networks.landmark_onnx import landmark_model
+from tracker.outputs.output import Picture
 from tracker.overlay.overlay_process import ready_to_draw
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import deferred_interrupt
@@ -57,7 +61,7 @@ class PipelineJob:
 
 
 @dataclass(frozen=True)
-class Case:
+class PipelineCase:
     """One way to run the tracker."""
 
     people: int = 1
@@ -109,10 +113,10 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Row:
+class PipelineRow:
     """One case's figures."""
 
-    case: Case
+    case: PipelineCase
     engine: str
     mediapipe: Yardstick
     track: Throughput
@@ -131,7 +135,7 @@ class Soak:
     minutes: float
     latency: Latency
     cores: float
-    memory: list[Sample]
+    memory: list[MemorySample]
 
     @property
     def growth_mb(self) -> float:
@@ -141,13 +145,13 @@ class Soak:
         return _median_mb(last) - _median_mb(second)
 
 
-def _median_mb(samples: list[Sample]) -> float:
+def _median_mb(samples: list[MemorySample]) -> float:
     return sorted(sample.rss_mb for sample in samples)[len(samples) // 2]
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[PipelineCase]:
     """From a common middle, one thing changed at a time."""
-    middle = Case()
+    middle = PipelineCase()
     yield middle
     yield from (replace(middle, size=size) for size in SIZES if size != middle.size)
     yield from (replace(middle, people=people) for people in (2, 4))
@@ -157,7 +161,7 @@ def cases() -> Iterator[Case]:
     yield from (replace(middle, engine=name) for name in here if name != auto)
 
 
-def configured(case: Case, punctual: bool) -> TrackerConfig:
+def configured(case: PipelineCase, punctual: bool) -> TrackerConfig:
     """The case's configuration, for files or for a camera."""
     detect = {"punctual": punctual, "max_people": max(case.people, 1)}
     smooth = {"mode": "offline" if punctual else "causal"}
@@ -184,7 +188,7 @@ def measure_mediapipe(clip: Path, people: int) -> Yardstick:
     return Yardstick(1e3 * monitor.wall_seconds / frames, 1e3 * monitor.cpu_seconds / frames)
 
 
-def measure_track(clip: Path, case: Case, folder: Path) -> tuple[Throughput, str]:
+def measure_track(clip: Path, case: PipelineCase, folder: Path) -> tuple[Throughput, str]:
     """The figures, and what ran the network. Opening the tracker, and starting the process that draws, does not count,
     as in MediaPipe's case."""
     job = TrackJob(str(clip), folder, export=ExportConfig(overwrite=True))
@@ -212,7 +216,19 @@ def measure_track(clip: Path, case: Case, folder: Path) -> tuple[Throughput, str
     return figures, engine
 
 
-def measure_live(clip: Path, case: Case, folder: Path) -> Latency:
+class Unwatched:
+    """An output for which pictures are drawn that nobody looks at."""
+
+    name, wants_picture = "unwatched", True
+
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+        """Drawing was all that mattered."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def measure_live(clip: Path, case: PipelineCase, folder: Path) -> Latency:
     """Nobody looks and nothing is recorded."""
     job = LiveJob(folder)
     with (
@@ -221,16 +237,16 @@ def measure_live(clip: Path, case: Case, folder: Path) -> Latency:
         Tracker.open(configured(case, punctual=False)) as tracker,
     ):
         prepare_for_real_time()
-        result = LiveSession(job, tracker, Screens([])).run(source, interrupt)
+        result = LiveSession(job, tracker, [Unwatched()]).run(source, interrupt)
         interrupt.check()
     return Latency(result.latency_p50_ms, result.latency_p95_ms, result.frames, result.dropped)
 
 
-def measure(case: Case, clip: Path, folder: Path) -> Row:
+def measure(case: PipelineCase, clip: Path, folder: Path) -> PipelineRow:
     """One case on a clip of its size and number of people."""
     mediapipe = measure_mediapipe(clip, case.people)
     figures, engine = measure_track(clip, case, folder / "track")
-    return Row(case, engine, mediapipe, figures, measure_live(clip, case, folder))
+    return PipelineRow(case, engine, mediapipe, figures, measure_live(clip, case, folder))
 
 
 def soak(clip: Path, minutes: float, folder: Path) -> Soak:
@@ -239,17 +255,17 @@ def soak(clip: Path, minutes: float, folder: Path) -> Soak:
     with (
         deferred_interrupt() as interrupt,
         paced(Looped(clip, 60 * minutes)) as source,
-        Tracker.open(configured(Case(), punctual=False)) as tracker,
+        Tracker.open(configured(PipelineCase(), punctual=False)) as tracker,
     ):
         prepare_for_real_time()
         with Monitor(interval=max(60 * minutes / _SOAK_SAMPLES, 0.1)) as monitor:
-            result = LiveSession(job, tracker, Screens([])).run(source, interrupt)
+            result = LiveSession(job, tracker, [Unwatched()]).run(source, interrupt)
         interrupt.check()
     latency = Latency(result.latency_p50_ms, result.latency_p95_ms, result.frames, result.dropped)
     return Soak(minutes, latency, monitor.cores, monitor.samples)
 
 
-def table(rows: list[Row]) -> list[str]:
+def table(rows: list[PipelineRow]) -> list[str]:
     """Markdown."""
     lines = [
         "| case | fps | ms a frame | × MediaPipe alone | CPU ms (MediaPipe) | live p50 / p95 ms | dropped | MB |",
@@ -265,7 +281,7 @@ def table(rows: list[Row]) -> list[str]:
     return lines
 
 
-def profile(row: Row) -> list[str]:
+def profile(row: PipelineRow) -> list[str]:
     """Where the time of a case goes, as Markdown: stages by wall time, threads by processor time."""
     lines = ["| stage | p50 ms | p95 ms |", "|---|---|---|"]
     lines += [f"| {name} | {s['p50_ms']:.1f} | {s['p95_ms']:.1f} |" for name, s in row.track.stages.items()]
@@ -298,7 +314,7 @@ def run_benchmark(job: PipelineJob) -> Path:
     return _write(job, before, rows, long_run)
 
 
-def _print(rows: list[Row], long_run: Soak | None) -> None:
+def _print(rows: list[PipelineRow], long_run: Soak | None) -> None:
     print("\n".join([*table(rows), "", f"Where the time goes: {rows[0].case.label}", "", *profile(rows[0])]))
     if long_run is not None:
         told, most = long_run.latency, max(sample.rss_mb for sample in long_run.memory)
@@ -309,7 +325,7 @@ def _print(rows: list[Row], long_run: Soak | None) -> None:
         )
 
 
-def _write(job: PipelineJob, before: dict[str, object], rows: list[Row], long_run: Soak | None) -> Path:
+def _write(job: PipelineJob, before: dict[str, object], rows: list[PipelineRow], long_run: Soak | None) -> Path:
     target = job.out or RESULTS / "pipeline.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     report = {
@@ -320,7 +336,5 @@ def _write(job: PipelineJob, before: dict[str, object], rows: list[Row], long_ru
         "rows": [{**asdict(row), "label": row.case.label, "ratio_to_mediapipe": row.ratio} for row in rows],
         "soak": None if long_run is None else {**asdict(long_run), "growth_mb": long_run.growth_mb},
     }
-    part = target.with_name(target.name + ".part")
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    part.replace(target)
+    write_whole(target, json.dumps(report, indent=1) + "\n")
     return target

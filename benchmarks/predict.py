@@ -137,14 +137,14 @@ def fitted_fades(question: Question) -> tuple[Array, float]:
 
 def errors(predict: Predictor, question: Question) -> list[tuple[float, float]]:
     """mm after each time asked: the pelvis in place, and in the world."""
-    found = []
+    off = []
     for k, seconds in enumerate(ASKED):
         rotations, places = predict(question, float(seconds))
         mine, truth = joint_positions(rotations), joint_positions(question.future[:, k])
         relative = np.linalg.norm(mine - truth, axis=-1).mean()
         apart = mine - truth + (places - question.future_places[:, k])[:, None]
-        found.append((1000 * float(relative), 1000 * float(np.linalg.norm(apart, axis=-1).mean())))
-    return found
+        off.append((1000 * float(relative), 1000 * float(np.linalg.norm(apart, axis=-1).mean())))
+    return off
 
 
 @click.command(help=__doc__)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from kernels.raster import Intrinsics, Mesh, shade_overlay
+from kernels.raster import Intrinsics, RasterMesh, shade_overlay
 from tracker.body import BodyModel, load_body
 from tracker.body.model import JOINT_NAMES
 from tracker.core.arrays import Array
@@ -28,7 +28,7 @@ from tracker.core.errors import InputError
 from tracker.motion.motion_clip import MotionClip, joint_positions
 from tracker.motion.read import motion_files, source_of
 from tracker.motion.retarget import Correspondence, retarget
-from tracker.motion.source import SourceMotion
+from tracker.motion.source_motion import SourceMotion
 
 _PARTNERS = {"ankle": "foot", "hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist", "wrist": "hand"}
 _SOURCE_NAMES = {"foot": "toe", "hand": "finger"}
@@ -78,16 +78,16 @@ class Pair:
 
     def angles(self) -> dict[str, Array]:
         """(T,) degrees between the directions of each limb bone, named by its upper joint."""
-        found = {}
+        degrees = {}
         for side in ("left", "right"):
             for upper, lower in _PARTNERS.items():
                 ends = [f"{side}_{upper}", f"{side}_{lower}"]
                 if set(ends) <= set(self.names):
                     start, end = (self.names.index(name) for name in ends)
-                    found[ends[0]] = _angle(
+                    degrees[ends[0]] = _angle(
                         self.source[:, end] - self.source[:, start], self.target[:, end] - self.target[:, start]
                     )
-        return found
+        return degrees
 
 
 def _source_name(name: str) -> str:
@@ -124,7 +124,7 @@ class Sheet:
         focal = _FAR * _TILE / _SHOWN
         camera = Intrinsics(focal, focal, _TILE / 2, _TILE / 2)
         vertices = _to_camera(posed.vertices().numpy(), centre)
-        mesh = Mesh(vertices, self._body.faces.int(), (200.0, 170.0, 150.0))
+        mesh = RasterMesh(vertices, self._body.faces.int(), (200.0, 170.0, 150.0))
         picture = np.full((_TILE, _TILE, 3), 245, np.uint8)
         drawn = Image.fromarray(shade_overlay(picture, [mesh], camera).numpy())
         places = dict(zip(pair.names, _to_camera(pair.source[frame].astype(np.float32), centre), strict=True))

@@ -61,7 +61,7 @@ _PCK, _HEAD_LENGTHS = 0.5, 1.7
 
 
 @dataclass(frozen=True)
-class Errors:
+class PoseErrors:
     """One person's, by one method."""
 
     mpjpe: float
@@ -73,7 +73,7 @@ class Errors:
     """Percent of the joints within half a head length in the picture."""
 
 
-class Judge:
+class SampleJudge:
     """Compares poses with one held-out sample's truth."""
 
     def __init__(self, body: BodyModel, rig: LandmarkRig, sample: Sample) -> None:
@@ -88,20 +88,20 @@ class Judge:
         """mm."""
         return float(relative_errors(*self._joints(state), *self._roots(state)).mean())
 
-    def errors(self, state: BodyState) -> Errors:
-        found, true = self._joints(state)
-        flat = keypoint_distances(self.camera.project(found), self.sample.joints2d[None], self._head)
+    def errors(self, state: BodyState) -> PoseErrors:
+        estimate, true = self._joints(state)
+        flat = keypoint_distances(self.camera.project(estimate), self.sample.joints2d[None], self._head)
         surface = relative_errors(self._surface(state)[None], self._vertices[None], *self._roots(state))
         pckh = 100 * float((flat < _PCK).mean())
-        return Errors(self.mpjpe(state), float(aligned_errors(found, true).mean()), float(surface.mean()), pckh)
+        return PoseErrors(self.mpjpe(state), float(aligned_errors(estimate, true).mean()), float(surface.mean()), pckh)
 
     def _joints(self, state: BodyState) -> tuple[Array, Array]:
         posed = self._rig.pose(state.rotations, state.betas).joints + state.transl
         return posed[None], self.sample.joints3d[None]
 
     def _roots(self, state: BodyState) -> tuple[Array, Array]:
-        found, true = self._joints(state)
-        return found[:, 0], true[:, 0]
+        estimate, true = self._joints(state)
+        return estimate[:, 0], true[:, 0]
 
     def _surface(self, state: BodyState) -> Array:
         """(V, 3) m."""
@@ -150,16 +150,18 @@ class Methods:
 
     def start(self, image: NDArray[np.uint8], camera: Camera) -> Start:
         """Everything before the volume."""
-        (found,) = self._follower.follow(image, [_WHOLE])
-        features, said = self._extractor.extract(found.crop, camera), found.reading
-        seen, belief = (
-            LandmarkObservation(camera, said.landmarks2d, said.landmarks3d, said.visibility),
+        (followed,) = self._follower.follow(image, [_WHOLE])
+        features, reading = self._extractor.extract(followed.crop, camera), followed.reading
+        observation, belief = (
+            LandmarkObservation(camera, reading.landmarks2d, reading.landmarks3d, reading.visibility),
             Belief.stranger(),
         )
         iterations = self._fitter.config.first_iterations
-        landmarks = self._fitter.fit(seen, belief, initial_state(self._rig, seen, belief.betas), iterations)
+        landmarks = self._fitter.fit(
+            observation, belief, initial_state(self._rig, observation, belief.betas), iterations
+        )
         regressed = replace(belief, regressed=features.regressed.rotations)
-        return Start(features, landmarks, self._fitter.fit(seen, regressed, features.regressed, iterations))
+        return Start(features, landmarks, self._fitter.fit(observation, regressed, features.regressed, iterations))
 
 
 def _mean_pose(transl: Array) -> BodyState:
@@ -176,23 +178,23 @@ def _pose(sample: Sample) -> Pose:
 
 
 @dataclass(frozen=True)
-class Scene:
+class VolumeScene:
     """People, and how they are read and compared."""
 
-    judges: Sequence[Judge]
+    judges: Sequence[SampleJudge]
     methods: Methods
 
-    def clean(self) -> list[dict[str, Errors]]:
+    def clean(self) -> list[dict[str, PoseErrors]]:
         return [self._judged(judge, judge.sample.image) for judge in tqdm(self.judges, desc="clean", disable=None)]
 
-    def random(self, patch: int) -> list[dict[str, Errors]]:
+    def random(self, patch: int) -> list[dict[str, PoseErrors]]:
         """A patch of this size, its middle anywhere on the person."""
         numbered = enumerate(tqdm(self.judges, desc=f"{patch} px", disable=None))
         return [self._judged(judge, behind_patch(judge.sample, patch, number)) for number, judge in numbered]
 
-    def worst(self, patch: int, stride: int, people: int) -> list[dict[str, Errors]]:
+    def worst(self, patch: int, stride: int, people: int) -> list[dict[str, PoseErrors]]:
         """A patch where it harms each method most, as a window finds it that slides over the crop."""
-        found = []
+        worst_errors = []
         for number, judge in enumerate(tqdm(self.judges[:people], desc=f"worst {patch} px", disable=None)):
             worst: dict[str, tuple[float, BodyState]] = {}
             for middle in _window(patch, stride):
@@ -202,10 +204,10 @@ class Scene:
                     error = judge.mpjpe(state)
                     if name not in worst or error > worst[name][0]:
                         worst[name] = error, state
-            found.append({name: judge.errors(state) for name, (_, state) in worst.items()})
-        return found
+            worst_errors.append({name: judge.errors(state) for name, (_, state) in worst.items()})
+        return worst_errors
 
-    def _judged(self, judge: Judge, image: NDArray[np.uint8]) -> dict[str, Errors]:
+    def _judged(self, judge: SampleJudge, image: NDArray[np.uint8]) -> dict[str, PoseErrors]:
         states = self.methods(image, judge.camera)
         return {name: judge.errors(state) for name, state in states.items()}
 
@@ -242,7 +244,7 @@ def held_out_people(count: int, motion: Path | None, assets: Path | None) -> Ite
         yield factory.sample(number)
 
 
-def summary(rows: Sequence[dict[str, Errors]]) -> dict[str, dict[str, float]]:
+def summary(rows: Sequence[dict[str, PoseErrors]]) -> dict[str, dict[str, float]]:
     """Means over the people, by method and name of the error."""
     return {
         method: {name: float(np.mean([asdict(row[method])[name] for row in rows])) for name in asdict(rows[0][method])}
@@ -281,8 +283,8 @@ def main(
     body = load_body(None)
     rig, network = LandmarkRig.from_body(body), BodyNetwork.load(weights, body)
     torch.set_num_threads(1)
-    judges = [Judge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
-    scene = Scene(judges, Methods(FeatureModel(network, weights), rig, config))
+    judges = [SampleJudge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
+    scene = VolumeScene(judges, Methods(FeatureModel(network, weights), rig, config))
     results = {"clean": summary(scene.clean())}
     results |= {f"{patch} px, random": summary(scene.random(patch)) for patch in PATCHES}
     if worst:

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from benchmarks.volume import PATCHES, Judge, Methods, Scene, held_out_people, summary, table
+from benchmarks.volume import PATCHES, Methods, SampleJudge, VolumeScene, held_out_people, summary, table
 from tracker.body import BodyModel, load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.volume import BodyVolume, VolumeConfig
@@ -91,11 +91,11 @@ def main(weights: Path, motion: Path | None, assets: Path | None, steps: int, pe
     job = replace(TrainingJob.read("live", "cpu"), motion=motion, assets=assets, workers=2)
     learn(networks, body, job, steps)
     torch.set_num_threads(1)
-    judges = [Judge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
+    judges = [SampleJudge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
     results: dict[str, dict[str, dict[str, float]]] = {}
     seconds: dict[str, float] = {}
     for name, network in networks.items():
-        scene = Scene(judges, Methods(FeatureModel(network, weights), rig, VolumeFitConfig()))
+        scene = VolumeScene(judges, Methods(FeatureModel(network, weights), rig, VolumeFitConfig()))
         started = process_time()
         found = {"clean": scene.clean()} | {f"{patch} px": scene.random(patch) for patch in PATCHES}
         seconds[name] = (process_time() - started) / (people * len(found))

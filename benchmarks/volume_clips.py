@@ -63,7 +63,7 @@ class Halved:
 
 
 @dataclass
-class Agreement:
+class KeptOutAgreement:
     """Of one clip and one configuration."""
 
     distances: list[Array] = field(default_factory=list)
@@ -94,9 +94,9 @@ def _off(person: Person, seen: Detection) -> Array:
     return distance
 
 
-def measure(clip: str, config: TrackerConfig, frames: int) -> Agreement:
+def measure(clip: str, config: TrackerConfig, frames: int) -> KeptOutAgreement:
     """Tracks the beginning of a clip with half of the landmarks."""
-    found = Agreement()
+    found = KeptOutAgreement()
     with Tracker.open(config) as tracker, open_source(clip) as source, MeshOverlay() as overlay:
         halved = Halved(tracker.detector)
         tracker.detector = halved

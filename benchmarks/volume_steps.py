@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.volume import PATCHES, Judge, Methods, Start, behind_patch, held_out_people
+from benchmarks.volume import PATCHES, Methods, SampleJudge, Start, behind_patch, held_out_people
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.extract.extractor import WEIGHTS
@@ -30,7 +30,7 @@ RESULTS = Path(__file__).parent / "results" / "volume_steps.json"
 STEPS = (0, 1, 2, 4, 10, 20, 80)
 
 
-def fitted(fitter: VolumeFitter, judges: list[Judge], starts: list[Start]) -> dict[str, float]:
+def fitted(fitter: VolumeFitter, judges: list[SampleJudge], starts: list[Start]) -> dict[str, float]:
     """Means over the people."""
     states, seconds = [], []
     for start in starts:
@@ -57,7 +57,7 @@ def main(weights: Path, motion: Path | None, assets: Path | None, people: int, o
     torch.set_num_threads(1)
     config = VolumeFitConfig()
     methods = Methods(FeatureModel(network, weights), rig, config)
-    judges = [Judge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
+    judges = [SampleJudge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
     results = {}
     click.echo("| | steps | MPJPE | PA-MPJPE | ms |\n|---|---:|---:|---:|---:|")
     for patch in (0, *PATCHES):

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.volume import PATCHES, Judge, Methods, Scene, held_out_people, summary, table
+from benchmarks.volume import PATCHES, Methods, SampleJudge, VolumeScene, held_out_people, summary, table
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.volume_fitter import VolumeFitConfig
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.extractor import Extracted, ExtractorConfig
+from tracker.networks.extractor import ExtractorConfig
 from tracker.training.job import TrainingJob
 from tracker.training.people import Batch
 from tracker.training.train_volume import VolumeTrainer
@@ -42,8 +42,8 @@ _SHOWN = ("head", "head + volume", "landmark fit", "landmark fit + volume", "hea
 class WithoutContrast(VolumeLosses):
     """The extractor hears nothing of the contrastive loss; kernels and clutter learn what its features are."""
 
-    def dense(self, batch: Batch, seen: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
-        return super().dense(batch, replace(seen, features=seen.features.detach()), rng)
+    def dense(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+        return super().dense(batch, features.detach(), rng)
 
 
 def variants(base: VolumeTraining) -> dict[str, tuple[VolumeTraining, type[VolumeLosses]]]:
@@ -107,15 +107,15 @@ def main(
     out.write_text(json.dumps({"run": {"steps": steps, "people": people}, "errors": results}, indent=1) + "\n")
 
 
-def people_to_judge(count: int, motion: Path | None, assets: Path | None) -> list[Judge]:
+def people_to_judge(count: int, motion: Path | None, assets: Path | None) -> list[SampleJudge]:
     """The first of the held-out people."""
     body = load_body(None)
     rig = LandmarkRig.from_body(body)
     people = tqdm(held_out_people(count, motion, assets), total=count, desc="people", disable=None)
-    return [Judge(body, rig, sample) for sample in people]
+    return [SampleJudge(body, rig, sample) for sample in people]
 
 
-def compared(folder: Path, judges: list[Judge]) -> dict[str, dict[str, dict[str, float]]]:
+def compared(folder: Path, judges: list[SampleJudge]) -> dict[str, dict[str, dict[str, float]]]:
     """Errors by condition and by variant and method."""
     body = load_body(None)
     rig = LandmarkRig.from_body(body)
@@ -123,7 +123,7 @@ def compared(folder: Path, judges: list[Judge]) -> dict[str, dict[str, dict[str,
     for name in variants(VolumeTraining()):
         weights = folder / name / "volume.safetensors"
         network = BodyNetwork.load(weights, body)
-        scene = Scene(judges, Methods(FeatureModel(network, weights), rig, VolumeFitConfig()))
+        scene = VolumeScene(judges, Methods(FeatureModel(network, weights), rig, VolumeFitConfig()))
         found = {"clean": scene.clean()} | {f"{patch} px": scene.random(patch) for patch in PATCHES}
         for condition, rows in found.items():
             errors = summary(rows)

@@ -67,8 +67,10 @@ def open_engine(model: Path | Network, backend: str = "auto", options: EngineOpt
     if chosen not in BACKENDS:
         raise BackendError(f"no engine '{backend}'; there are auto, {', '.join(BACKENDS)}")
     engine = _opened(model, chosen, options)
-    told = engine.metadata
-    _log.info("%s runs on %s %s, %s, %s", model.name, chosen, told["version"], told["device"], told["precision"])
+    metadata = engine.metadata
+    _log.info(
+        "%s runs on %s %s, %s, %s", model.name, chosen, metadata["version"], metadata["device"], metadata["precision"]
+    )
     return engine
 
 

@@ -141,5 +141,5 @@ def first_line(error: Exception) -> str:
     """The part of a runtime's message that says something: they come with source locations and stacks."""
     noise = ("Exception from", "Check '", "FrontEnd API failed")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(noise)]
-    return (told or lines or [type(error).__name__])[0]
+    telling = [line for line in lines if not line.startswith(noise)]
+    return (telling or lines or [type(error).__name__])[0]

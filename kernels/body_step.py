@@ -14,20 +14,29 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kernels import backend, body_step_gpu, build, ellipsoids, reference
+from kernels import backend, body_step_cuda, body_step_reference, build, ellipsoids
 from kernels.backend import Implementation
+from kernels.body_step_values import (
+    Adam,
+    FeatureBank,
+    FitProblem,
+    ObjectiveValue,
+    PosedKernels,
+    Prior,
+    SkinnedBody,
+    VolumeFitResult,
+)
 from kernels.checks import check_tensor
 from kernels.ellipsoids import real_type, structure, suffix
-from kernels.values import Adam, Evaluation, FeatureBank, FitProblem, FitResult, PosedBody, Prior, SkinnedBody
 
 
-def pose(body: SkinnedBody, parameters: Tensor, implementation: Implementation | None = None) -> PosedBody:
+def pose(body: SkinnedBody, parameters: Tensor, implementation: Implementation | None = None) -> PosedKernels:
     """Bodies in the poses parameters (B, X), differentiable in them."""
     check_tensor("parameters", parameters, (-1, body.parameters), like=body.joints)
     chosen = backend.choose(parameters, implementation)
     if chosen is Implementation.REFERENCE:
-        return reference.pose(body, parameters)
-    return PosedBody(*_POSE[chosen].apply(parameters, body))
+        return body_step_reference.pose(body, parameters)
+    return PosedKernels(*_POSE[chosen].apply(parameters, body))
 
 
 def mix_features(
@@ -38,17 +47,19 @@ def mix_features(
     check_tensor("bank.features", bank.features, (body.kernels, -1, -1), like=body.joints)
     chosen = backend.choose(limbs, implementation)
     if chosen is Implementation.REFERENCE:
-        return reference.mix_features(bank, limbs)
+        return body_step_reference.mix_features(bank, limbs)
     return _MIX[chosen].apply(limbs, body, bank)
 
 
-def evaluate(problem: FitProblem, parameters: Tensor, implementation: Implementation | None = None) -> Evaluation:
+def evaluate(problem: FitProblem, parameters: Tensor, implementation: Implementation | None = None) -> ObjectiveValue:
     """The whole loss of parameters (B, X), its gradient, and what the picture shows: one step without the update."""
     _check_parameters(problem, parameters)
     return _EVALUATE[backend.choose(parameters, implementation)](problem, parameters)
 
 
-def fit(problem: FitProblem, start: Tensor, adam: Adam, implementation: Implementation | None = None) -> FitResult:
+def fit(
+    problem: FitProblem, start: Tensor, adam: Adam, implementation: Implementation | None = None
+) -> VolumeFitResult:
     """Adam from the poses start (B, X), adam.steps times, without returning to Python in between.
 
     The pose of the least loss is kept. Raises TypeError or ValueError that name the bad argument.
@@ -148,7 +159,7 @@ def _callback(problem: FitProblem) -> _Callback | None:
 
 
 def _c_problem(problem: FitProblem, callback: _Callback | None, adam: Adam | None) -> ctypes.Structure:
-    terms, seen, dtype = problem.terms, problem.observation, problem.body.joints.dtype
+    terms, observation, dtype = problem.terms, problem.observation, problem.body.joints.dtype
     function = None if callback is None else ctypes.cast(callback.function, ctypes.c_void_p)
     moments = (0.0, 0.0, 1.0) if adam is None else (adam.beta1, adam.beta2, adam.epsilon)
     c_terms = _TERMS[dtype](
@@ -156,12 +167,14 @@ def _c_problem(problem: FitProblem, callback: _Callback | None, adam: Adam | Non
         terms.linear_matrix.shape[0], 0 if adam is None else adam.steps,
         terms.likelihood_weight, terms.keypoint_weight, terms.keypoint_sigma, *moments,
     )  # fmt: skip
-    settings, (_, height, width, channels) = problem.settings, seen.features.shape
+    settings, (_, height, width, channels) = problem.settings, observation.features.shape
     c_scene = ellipsoids.SCENE[dtype](
         None, None, None, build.pointer(problem.cameras), problem.cameras.shape[0], problem.body.kernels, channels,
         height, width, settings.tau, settings.threshold, settings.near, settings.max_per_pixel,
     )  # fmt: skip
-    return _PROBLEM[dtype](_c_body(problem.body), _c_bank(problem.bank), c_scene, ellipsoids.c_seen(seen), c_terms)
+    return _PROBLEM[dtype](
+        _c_body(problem.body), _c_bank(problem.bank), c_scene, ellipsoids.c_observation(observation), c_terms
+    )
 
 
 def _call(name: str, dtype: torch.dtype, *arguments: ctypes.Structure | Tensor | int) -> None:
@@ -181,11 +194,11 @@ class _PoseCpu(torch.autograd.Function):
         batch, dtype = parameters.shape[0], parameters.dtype
         counts = (body.joints.shape[0], body.points.shape[0], body.kernels, body.limbs.shape[0])
         shapes = [(batch, n, 3, 3) if i == 2 else (batch, n, 3) for i, n in enumerate(counts)]
-        found = tuple(parameters.new_empty(shape) for shape in shapes)
-        _call("body_pose", dtype, _c_body(body), parameters, batch, _POSED[dtype](*map(build.pointer, found)))
+        outputs = tuple(parameters.new_empty(shape) for shape in shapes)
+        _call("body_pose", dtype, _c_body(body), parameters, batch, _POSED[dtype](*map(build.pointer, outputs)))
         ctx.save_for_backward(parameters)
         ctx.body = body
-        return found
+        return outputs
 
     @staticmethod
     @once_differentiable
@@ -217,39 +230,39 @@ class _MixCpu(torch.autograd.Function):
         return gradient, None, None
 
 
-def _evaluate_cpu(problem: FitProblem, parameters: Tensor) -> Evaluation:
+def _evaluate_cpu(problem: FitProblem, parameters: Tensor) -> ObjectiveValue:
     callback, batch, new = _callback(problem), parameters.shape[0], parameters.new_empty
     size, kernels = problem.observation.features.shape[1:3], problem.body.kernels
-    found = Evaluation(
+    value = ObjectiveValue(
         new(batch), torch.empty_like(parameters), new((batch, *size)), new((batch, kernels)), new((batch, kernels))
     )
-    pointers = (found.loss, found.gradient, found.occlusion, found.weight, found.support)
+    pointers = (value.loss, value.gradient, value.occlusion, value.weight, value.support)
     out = _EVALUATION[parameters.dtype](*map(build.pointer, pointers))
     _call("body_loss", parameters.dtype, _c_problem(problem, callback, None), parameters, out)
     if callback is not None:
         callback.raise_first()
-    return found
+    return value
 
 
-def _fit_cpu(problem: FitProblem, start: Tensor, adam: Adam) -> FitResult:
+def _fit_cpu(problem: FitProblem, start: Tensor, adam: Adam) -> VolumeFitResult:
     callback = _callback(problem)
     best, last = start.detach().clone(), torch.empty_like(start)
     losses = start.new_empty((start.shape[0], adam.steps + 1))
     _call("body_fit", start.dtype, _c_problem(problem, callback, adam), adam.rates, best, last, losses)
     if callback is not None:
         callback.raise_first()
-    return FitResult(best, last, losses)
+    return VolumeFitResult(best, last, losses)
 
 
-_POSE = {Implementation.CPU: _PoseCpu, Implementation.CUDA: body_step_gpu.Pose}
-_MIX = {Implementation.CPU: _MixCpu, Implementation.CUDA: body_step_gpu.Mix}
+_POSE = {Implementation.CPU: _PoseCpu, Implementation.CUDA: body_step_cuda.PoseFunction}
+_MIX = {Implementation.CPU: _MixCpu, Implementation.CUDA: body_step_cuda.Mix}
 _EVALUATE = {
-    Implementation.REFERENCE: reference.evaluate,
+    Implementation.REFERENCE: body_step_reference.evaluate,
     Implementation.CPU: _evaluate_cpu,
-    Implementation.CUDA: body_step_gpu.evaluate,
+    Implementation.CUDA: body_step_cuda.evaluate,
 }
 _FIT = {
-    Implementation.REFERENCE: reference.fit,
+    Implementation.REFERENCE: body_step_reference.fit,
     Implementation.CPU: _fit_cpu,
-    Implementation.CUDA: body_step_gpu.fit,
+    Implementation.CUDA: body_step_cuda.fit,
 }

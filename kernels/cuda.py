@@ -18,7 +18,8 @@ from typing import Protocol
 
 import torch
 
-from kernels.build import SOURCE_DIR, cache_dir
+from kernels.build import cache_dir
+from kernels.compiler import SOURCE_DIR
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ def _candidates() -> list[str]:
     """Names and paths under which NVRTC may lie: the loader's, then those of the wheels beside torch's."""
     major = (torch.version.cuda or "13").split(".")[0]
     site = Path(torch.__file__).parent.parent
-    found = [str(path) for path in sorted(site.glob("nvidia/**/libnvrtc.so.*")) if "alt" not in path.name]
-    return [f"libnvrtc.so.{major}", *found, "libnvrtc.so"]
+    libraries = [str(path) for path in sorted(site.glob("nvidia/**/libnvrtc.so.*")) if "alt" not in path.name]
+    return [f"libnvrtc.so.{major}", *libraries, "libnvrtc.so"]
 
 
 @functools.cache
@@ -140,24 +141,24 @@ class DriverLauncher:
         self._check(status, f"launching {name}")
 
     def _function(self, device: int, name: str) -> ctypes.c_void_p:
-        found = self._functions.get((device, name))
-        if found is None:
-            found = ctypes.c_void_p()
+        function = self._functions.get((device, name))
+        if function is None:
+            function = ctypes.c_void_p()
             module = self._module(device, source_of(name))
-            self._check(self._driver.cuModuleGetFunction(ctypes.byref(found), module, name.encode()), name)
-            self._functions[device, name] = found
-        return found
+            self._check(self._driver.cuModuleGetFunction(ctypes.byref(function), module, name.encode()), name)
+            self._functions[device, name] = function
+        return function
 
     def _module(self, device: int, source: str) -> ctypes.c_void_p:
-        found = self._modules.get((device, source))
-        if found is None:
+        module = self._modules.get((device, source))
+        if module is None:
             major, minor = torch.cuda.get_device_capability(device)
             code = _cached_cubin(source, f"sm_{major}{minor}")
             torch.cuda.current_stream(device).synchronize()  # makes sure that torch's context is current
-            found = ctypes.c_void_p()
-            self._check(self._driver.cuModuleLoadData(ctypes.byref(found), code), f"loading {source}")
-            self._modules[device, source] = found
-        return found
+            module = ctypes.c_void_p()
+            self._check(self._driver.cuModuleLoadData(ctypes.byref(module), code), f"loading {source}")
+            self._modules[device, source] = module
+        return module
 
     def _check(self, status: int, what: str) -> None:
         if status != 0:

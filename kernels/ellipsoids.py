@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from kernels import backend, build, ellipsoids_gpu, reference
+from kernels import backend, build, ellipsoids_cuda, ellipsoids_reference
 from kernels.backend import Implementation
 from kernels.checks import check_tensor
-from kernels.values import Ellipsoids, Likelihood, Observation, Rendering, RenderSettings
+from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, FeatureRendering, Likelihood, RenderSettings
 
 
 def render(
@@ -25,7 +25,7 @@ def render(
     settings: RenderSettings | None = None,
     kept: int = 20,
     implementation: Implementation | None = None,
-) -> Rendering:
+) -> FeatureRendering:
     """Feature maps of B bodies before B cameras, differentiable in centres, precisions, features.
 
     cameras: (B, 4) fx, fy, cx, cy in pixels of the map. size: (width, height) px. kept: for how many kernels of a pixel
@@ -39,14 +39,14 @@ def render(
     settings = settings or RenderSettings()
     chosen = backend.choose(ellipsoids.centres, implementation)
     if chosen is Implementation.REFERENCE:
-        return reference.render(ellipsoids, cameras, size, settings, kept)
-    return Rendering(*_RENDER[chosen].apply(*_tensors(ellipsoids), cameras, size, settings, kept))
+        return ellipsoids_reference.render(ellipsoids, cameras, size, settings, kept)
+    return FeatureRendering(*_RENDER[chosen].apply(*_tensors(ellipsoids), cameras, size, settings, kept))
 
 
 def likelihood(
     ellipsoids: Ellipsoids,
     cameras: Tensor,
-    observation: Observation,
+    observation: FeatureObservation,
     settings: RenderSettings | None = None,
     implementation: Implementation | None = None,
 ) -> Likelihood:
@@ -60,14 +60,14 @@ def likelihood(
     settings = settings or RenderSettings()
     chosen = backend.choose(ellipsoids.centres, implementation)
     if chosen is Implementation.REFERENCE:
-        return reference.likelihood(ellipsoids, cameras, observation, settings)
+        return ellipsoids_reference.likelihood(ellipsoids, cameras, observation, settings)
     return Likelihood(*_LIKELIHOOD[chosen].apply(*_tensors(ellipsoids), cameras, observation, settings))
 
 
 def score(
     ellipsoids: Ellipsoids,
     cameras: Tensor,
-    observation: Observation,
+    observation: FeatureObservation,
     settings: RenderSettings | None = None,
     implementation: Implementation | None = None,
 ) -> Tensor:
@@ -84,12 +84,14 @@ def _check_cameras(cameras: Tensor, ellipsoids: Ellipsoids) -> None:
     check_tensor("cameras", cameras, (ellipsoids.centres.shape[0], 4), like=ellipsoids.centres)
 
 
-def _check_observation(seen: Observation, ellipsoids: Ellipsoids) -> None:
-    check_tensor("observation.features", seen.features, (-1, -1, -1, ellipsoids.channels), like=ellipsoids.centres)
-    if seen.index.shape != ellipsoids.centres.shape[:1] or seen.index.device != ellipsoids.centres.device:
+def _check_observation(observation: FeatureObservation, ellipsoids: Ellipsoids) -> None:
+    check_tensor(
+        "observation.features", observation.features, (-1, -1, -1, ellipsoids.channels), like=ellipsoids.centres
+    )
+    if observation.index.shape != ellipsoids.centres.shape[:1] or observation.index.device != ellipsoids.centres.device:
         raise ValueError(
             f"observation.index: expected ({ellipsoids.centres.shape[0]},) on {ellipsoids.centres.device}, "
-            f"got {tuple(seen.index.shape)} on {seen.index.device}"
+            f"got {tuple(observation.index.shape)} on {observation.index.device}"
         )
 
 
@@ -139,10 +141,12 @@ def _c_scene(tensors: tuple[Tensor, ...], size: tuple[int, int], settings: Rende
     )  # fmt: skip
 
 
-def c_seen(seen: Observation) -> ctypes.Structure:
+def c_observation(observation: FeatureObservation) -> ctypes.Structure:
     """An observation for C++; valid while its tensors live."""
-    maps = (seen.features, seen.base, seen.weight, seen.mask, seen.index)
-    return SEEN[seen.features.dtype](*map(build.pointer, maps), seen.concentration, seen.mask_weight)
+    maps = (observation.features, observation.base, observation.weight, observation.mask, observation.index)
+    return SEEN[observation.features.dtype](
+        *map(build.pointer, maps), observation.concentration, observation.mask_weight
+    )
 
 
 def _call(name: str, dtype: torch.dtype, *arguments: ctypes.Structure | ctypes.c_void_p | None) -> None:
@@ -172,37 +176,37 @@ class _RenderCpu(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, g_rendered, g_coverage, *_):  # type: ignore[no-untyped-def]
         tensors = ctx.saved_tensors
-        found = [torch.empty_like(t) for t in tensors[:3]]
+        gradients = [torch.empty_like(t) for t in tensors[:3]]
         _call(
             "ellipsoids_render_backward",
             tensors[0].dtype,
             _c_scene(tensors, ctx.size, ctx.settings),
             build.pointer(g_rendered.contiguous()),
             build.pointer(g_coverage.contiguous()),
-            GRADIENTS[tensors[0].dtype](*map(build.pointer, (*found, None, None))),
+            GRADIENTS[tensors[0].dtype](*map(build.pointer, (*gradients, None, None))),
         )
-        return *found, None, None, None, None
+        return *gradients, None, None, None, None
 
 
 class _LikelihoodCpu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, centres, precisions, features, cameras, seen, settings):  # type: ignore[no-untyped-def]
+    def forward(ctx: FunctionCtx, centres, precisions, features, cameras, observation, settings):  # type: ignore[no-untyped-def]
         tensors = (centres, precisions, features, cameras)
-        size = (seen.features.shape[2], seen.features.shape[1])
+        size = (observation.features.shape[2], observation.features.shape[1])
         nll = centres.new_empty(centres.shape[0])
         occlusion = centres.new_empty((centres.shape[0], size[1], size[0]))
         weight, support = centres.new_empty(centres.shape[:2]), centres.new_empty(centres.shape[:2])
-        found = [torch.empty_like(t) for t in tensors[:3]]
+        gradients = [torch.empty_like(t) for t in tensors[:3]]
         _call(
             "ellipsoids_likelihood",
             centres.dtype,
             _c_scene(tensors, size, settings),
-            c_seen(seen),
+            c_observation(observation),
             build.pointer(nll),
             build.pointer(occlusion),
-            GRADIENTS[centres.dtype](*map(build.pointer, (*found, weight, support))),
+            GRADIENTS[centres.dtype](*map(build.pointer, (*gradients, weight, support))),
         )
-        ctx.save_for_backward(*found)
+        ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(occlusion, weight, support)
         return nll, occlusion, weight, support
 
@@ -215,24 +219,28 @@ class _LikelihoodCpu(torch.autograd.Function):
         return *gradients, None, None, None
 
 
-def _score_cpu(ellipsoids: Ellipsoids, cameras: Tensor, seen: Observation, settings: RenderSettings) -> Tensor:
+def _score_cpu(
+    ellipsoids: Ellipsoids, cameras: Tensor, observation: FeatureObservation, settings: RenderSettings
+) -> Tensor:
     centres, precisions, features = (t.detach() for t in _tensors(ellipsoids))
     tensors = (centres, precisions, features, cameras)
-    size = (seen.features.shape[2], seen.features.shape[1])
+    size = (observation.features.shape[2], observation.features.shape[1])
     nll = centres.new_empty(centres.shape[0])
     scene = _c_scene(tensors, size, settings)
-    _call("ellipsoids_likelihood", nll.dtype, scene, c_seen(seen), build.pointer(nll), None, None)
+    _call("ellipsoids_likelihood", nll.dtype, scene, c_observation(observation), build.pointer(nll), None, None)
     return nll
 
 
-def _score_reference(ellipsoids: Ellipsoids, cameras: Tensor, seen: Observation, settings: RenderSettings) -> Tensor:
-    return reference.likelihood(ellipsoids, cameras, seen, settings).nll
+def _score_reference(
+    ellipsoids: Ellipsoids, cameras: Tensor, observation: FeatureObservation, settings: RenderSettings
+) -> Tensor:
+    return ellipsoids_reference.likelihood(ellipsoids, cameras, observation, settings).nll
 
 
-_RENDER = {Implementation.CPU: _RenderCpu, Implementation.CUDA: ellipsoids_gpu.Render}
-_LIKELIHOOD = {Implementation.CPU: _LikelihoodCpu, Implementation.CUDA: ellipsoids_gpu.FusedLikelihood}
+_RENDER = {Implementation.CPU: _RenderCpu, Implementation.CUDA: ellipsoids_cuda.Render}
+_LIKELIHOOD = {Implementation.CPU: _LikelihoodCpu, Implementation.CUDA: ellipsoids_cuda.FusedLikelihood}
 _SCORE = {
     Implementation.REFERENCE: _score_reference,
     Implementation.CPU: _score_cpu,
-    Implementation.CUDA: ellipsoids_gpu.score,
+    Implementation.CUDA: ellipsoids_cuda.score,
 }

@@ -8,115 +8,23 @@ have turned, and of Gaussians around shape and position. Rotations are stepped a
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 from kernels import build, landmark_fit_reference
 from kernels.backend import Implementation
+from kernels.landmark_fit_values import LinearPull, Patience, PoseFit, PoseProblem
 from kernels.landmarks import (
-    Array,
-    BodyPlace,
-    CarriedPoints,
-    CarriedPointsData,
     LandmarkSeenData,
-    LandmarkSystem,
     LandmarkSystemData,
-    LandmarkView,
-    RotationPull,
-    address,
-    c_seen,
-    check_array,
-    check_body_place,
-    check_landmark_view,
+    c_view,
     default_implementation,
+)
+from kernels.landmarks_values import (
+    BodyPlace,
+    CarriedPointsData,
+    address,
+    check_body_place,
     empty_system,
 )
-
-
-@dataclass(frozen=True)
-class LinearPull:
-    """r = code + slope · log(rotationsᵀ R): what was linearised at `rotations`, such as a trained prior's code."""
-
-    rotations: Array
-    """(J, 3, 3)"""
-    code: Array
-    """(n,)"""
-    slope: Array
-    """(n, 3 J) 1/rad."""
-
-    def __post_init__(self) -> None:
-        check_array("rotations", self.rotations, (-1, 3, 3))
-        check_array("code", self.code, (-1,))
-        check_array("slope", self.slope, (len(self.code), 3 * len(self.rotations)))
-
-    @cached_property
-    def matrix(self) -> Array:
-        """(3 J, 3 J): slopeᵀ slope."""
-        square: Array = self.slope.T @ self.slope
-        return square
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """½ (x − mean)ᵀ precision (x − mean)."""
-
-    mean: Array
-    """(n,)"""
-    precision: Array
-    """(n, n), symmetric."""
-
-    def __post_init__(self) -> None:
-        check_array("mean", self.mean, (-1,))
-        check_array("precision", self.precision, (len(self.mean), len(self.mean)))
-
-
-@dataclass(frozen=True)
-class PoseProblem:
-    """What is known of a body's pose, shape and position."""
-
-    body: CarriedPoints
-    view: LandmarkView
-    pulls: Sequence[RotationPull]
-    habit: LinearPull | None
-    betas: Gaussian
-    transl: Gaussian
-
-    def __post_init__(self) -> None:
-        check_landmark_view(self.body, self.view)
-        joints, betas = len(self.body.joints), self.body.joints_betas.shape[-1]
-        for name, value, count in (("betas", self.betas, betas), ("transl", self.transl, 3)):
-            check_array(name, value.mean, (count,))
-        for number, towards in enumerate(self.pulls):
-            check_array(f"pulls[{number}].targets", towards.targets, (joints, 3, 3))
-        if self.habit is not None:
-            check_array("habit.rotations", self.habit.rotations, (joints, 3, 3))
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How far to go."""
-
-    iterations: int
-    """Steps that are tried; 0 only looks."""
-    tolerance: float
-    """Relative fall of the cost below which it is over."""
-    damping: float = 1e-3
-    """Levenberg–Marquardt's λ to begin with: λ (1 + d) is added to each diagonal entry d."""
-
-
-@dataclass(frozen=True)
-class PoseFit:
-    """Where the steps have led."""
-
-    place: BodyPlace
-    system: LandmarkSystem
-    """There, of the whole cost."""
-    cost_at_start: float
-    damping: float
-    """To go on with."""
-    settled: bool
-    """Whether the cost has ceased to fall."""
 
 
 def fit(
@@ -164,7 +72,7 @@ def _fit_cpu(problem: PoseProblem, start: BodyPlace, patience: Patience) -> Pose
     pulls = (ctypes.c_void_p * len(problem.pulls))(*(ctypes.addressof(p.c_struct) for p in problem.pulls))
     believed = (problem.betas.mean, problem.betas.precision, problem.transl.mean, problem.transl.precision)
     c_problem = _PoseProblemData(
-        problem.body.c_struct, c_seen(problem.view), _c_habit(problem.habit), ctypes.addressof(pulls),
+        problem.body.c_struct, c_view(problem.view), _c_habit(problem.habit), ctypes.addressof(pulls),
         *map(address, believed), len(problem.pulls),
     )  # fmt: skip
     search = _PoseSearchData(patience.damping, patience.tolerance, 0.0, patience.iterations, 0)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from kernels import landmarks
 from kernels.backend import Implementation
-
-if TYPE_CHECKING:
-    from kernels.landmark_fit import Gaussian, LinearPull, Patience, PoseProblem
+from kernels.landmark_fit_values import Gaussian, LinearPull, Patience, PoseProblem
 
 Array = NDArray[np.float64]
 
@@ -23,8 +19,8 @@ _RISES, _FALLS, _LEAST = 8.0, 4.0, 1e-6
 def linearise(problem: PoseProblem, place: landmarks.BodyPlace) -> landmarks.LandmarkSystem:
     """The normal equations of the whole cost."""
     reference = Implementation.REFERENCE
-    seen = landmarks.linearise(problem.body, place, problem.view, reference)
-    cost, gradient, matrix = seen.cost, seen.gradient, seen.matrix
+    system = landmarks.linearise(problem.body, place, problem.view, reference)
+    cost, gradient, matrix = system.cost, system.gradient, system.matrix
     for towards in problem.pulls:
         cost += landmarks.pull(place.rotations, towards, gradient, matrix, reference)
     turns = 3 * len(place.rotations)
@@ -33,7 +29,7 @@ def linearise(problem: PoseProblem, place: landmarks.BodyPlace) -> landmarks.Lan
         cost += _habit(problem.habit, place.rotations, gradient[:turns], matrix[:turns, :turns])
     cost += _gaussian(problem.betas, place.betas, gradient[shapes], matrix[shapes, shapes])
     cost += _gaussian(problem.transl, place.transl, gradient[-3:], matrix[-3:, -3:])
-    return seen.costing(cost)
+    return system.costing(cost)
 
 
 def _habit(habit: LinearPull, rotations: Array, gradient: Array, matrix: Array) -> float:

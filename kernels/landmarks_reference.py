@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-if TYPE_CHECKING:
-    from kernels.landmarks import BodyPlace, CarriedPoints, LandmarkView, RotationPull
+from kernels.landmarks_values import BodyPlace, CarriedPoints, LandmarkView, RotationPull
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class PosedPoints:
+class PosedLandmarks:
     """Points and joints of one pose before `transl`, with the points' derivative by the unknowns."""
 
     points: Array
@@ -34,7 +32,7 @@ def skew(vectors: Array) -> Array:
     return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*vectors.shape[:-1], 3, 3)
 
 
-def pose(body: CarriedPoints, place: BodyPlace) -> PosedPoints:
+def pose(body: CarriedPoints, place: BodyPlace) -> PosedLandmarks:
     """The points where `place` puts them, and how they move with it."""
     rest_joints = body.joints + body.joints_betas @ place.betas
     world, joints, d_joints = _chain(body, place.rotations, rest_joints)
@@ -53,7 +51,7 @@ def pose(body: CarriedPoints, place: BodyPlace) -> PosedPoints:
     count = body.count
     position = np.broadcast_to(np.eye(3), (count, 3, 3))
     jacobian = np.concatenate([d_rotation.reshape(count, 3, -1), d_betas, position], axis=2)
-    return PosedPoints(gather @ moved, joints, rest_joints, world, jacobian)
+    return PosedLandmarks(gather @ moved, joints, rest_joints, world, jacobian)
 
 
 def linearise(body: CarriedPoints, place: BodyPlace, view: LandmarkView) -> tuple:
@@ -90,7 +88,7 @@ def _descends(parents: NDArray[np.int32]) -> Array:
     return matrix
 
 
-def _pixels(posed: PosedPoints, place: BodyPlace, view: LandmarkView) -> tuple[Array, Array]:
+def _pixels(posed: PosedLandmarks, place: BodyPlace, view: LandmarkView) -> tuple[Array, Array]:
     """Residuals (n, 2) and their rows (n, 2, X)."""
     points = posed.points + place.transl
     in_front = points[:, 2] > view.nearest_z
@@ -105,7 +103,7 @@ def _pixels(posed: PosedPoints, place: BodyPlace, view: LandmarkView) -> tuple[A
     return residual, (projection * weight[:, None, None]) @ posed.jacobian
 
 
-def _metric(posed: PosedPoints, place: BodyPlace, view: LandmarkView) -> tuple[Array, Array]:
+def _metric(posed: PosedLandmarks, place: BodyPlace, view: LandmarkView) -> tuple[Array, Array]:
     """Residuals (n, 3) and their rows (n, 3, X)."""
     share = view.metric_weight / view.metric_weight.sum()
     turn = _turn_from_axis(posed.joints[0] + place.transl)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels import backend, build, raster_gpu, reference
+from kernels import backend, build, raster_cuda, raster_reference
 from kernels.backend import Implementation
 from kernels.checks import check_dtype, check_indices, check_tensor
 
@@ -38,7 +38,7 @@ class Intrinsics:
 
 
 @dataclass(frozen=True)
-class Mesh:
+class RasterMesh:
     """One surface to draw."""
 
     vertices: ArrayOrTensor
@@ -52,7 +52,7 @@ class Mesh:
 
 
 @dataclass(frozen=True)
-class Light:
+class DirectionalLight:
     """A directional light."""
 
     direction: tuple[float, float, float]
@@ -66,8 +66,8 @@ class Shading:
 
     alpha: float = 0.85
     ambient: float = 0.42
-    key: Light = Light((-0.45, -0.75, -0.75), 0.55)
-    fill: Light = Light((0.8, 0.1, -0.6), 0.22)
+    key: DirectionalLight = DirectionalLight((-0.45, -0.75, -0.75), 0.55)
+    fill: DirectionalLight = DirectionalLight((0.8, 0.1, -0.6), 0.22)
     skip_backs: bool = False
     """Leave out faces whose corners run clockwise as seen: faster, and right if the meshes are closed and their faces'
     normals, by the right-hand rule, point outwards."""
@@ -111,7 +111,7 @@ class _Style(ctypes.Structure):
 
 
 @dataclass(frozen=True)
-class Scene:
+class RasterScene:
     """Triangles in front of a camera, checked; what all implementations take."""
 
     vertices: Tensor
@@ -161,16 +161,18 @@ def rasterize(
     is cut off. At equal depth the triangle of the lower index wins. Raises TypeError or ValueError that name the bad
     argument.
     """
-    scene = Scene(_tensor(vertices), _tensor(faces), intrinsics, size, near)
+    scene = RasterScene(_tensor(vertices), _tensor(faces), intrinsics, size, near)
     return _RASTERIZE[backend.choose(scene.vertices, implementation)](scene)
 
 
-def _rasterize_reference(scene: Scene) -> Raster:
+def _rasterize_reference(scene: RasterScene) -> Raster:
     k = scene.intrinsics
-    return Raster(*reference.rasterize(scene.vertices, scene.faces, (k.fx, k.fy, k.cx, k.cy), scene.size, scene.near))
+    return Raster(
+        *raster_reference.rasterize(scene.vertices, scene.faces, (k.fx, k.fy, k.cx, k.cy), scene.size, scene.near)
+    )
 
 
-def _rasterize_cpu(scene: Scene) -> Raster:
+def _rasterize_cpu(scene: RasterScene) -> Raster:
     width, height = scene.size
     depth = torch.empty((height, width), dtype=torch.float32)
     triangle = torch.empty((height, width), dtype=torch.int32)
@@ -185,15 +187,15 @@ def vertex_normals(
     vertices: ArrayOrTensor, faces: ArrayOrTensor, implementation: Implementation | None = None
 ) -> Tensor:
     """(V, 3) unit normals: the area-weighted mean of the faces around each vertex; 0 where none has an area."""
-    scene = Scene(_tensor(vertices), _tensor(faces), Intrinsics(1, 1, 0, 0), (1, 1))
+    scene = RasterScene(_tensor(vertices), _tensor(faces), Intrinsics(1, 1, 0, 0), (1, 1))
     return _NORMALS[backend.choose(scene.vertices, implementation)](scene)
 
 
-def _normals_reference(scene: Scene) -> Tensor:
-    return reference.vertex_normals(scene.vertices, scene.faces)
+def _normals_reference(scene: RasterScene) -> Tensor:
+    return raster_reference.vertex_normals(scene.vertices, scene.faces)
 
 
-def _normals_cpu(scene: Scene) -> Tensor:
+def _normals_cpu(scene: RasterScene) -> Tensor:
     normals = torch.empty_like(scene.vertices)
     build.library().raster_vertex_normals(ctypes.byref(scene.c_struct()), build.pointer(normals), backend.threads())
     return normals
@@ -215,7 +217,7 @@ def interpolate(
 
 
 def _interpolate_reference(raster: Raster, faces: Tensor, attributes: Tensor) -> Tensor:
-    return reference.interpolate(raster.triangle, raster.barycentric, faces, attributes)
+    return raster_reference.interpolate(raster.triangle, raster.barycentric, faces, attributes)
 
 
 def _interpolate_cpu(raster: Raster, faces: Tensor, attributes: Tensor) -> Tensor:
@@ -244,7 +246,7 @@ def _texture_cpu(texture: Tensor, uv: Tensor) -> Tensor:
     return out
 
 
-def join(meshes: Sequence[Mesh]) -> Mesh:
+def join(meshes: Sequence[RasterMesh]) -> RasterMesh:
     """The meshes as one, with faces renumbered, a colour and a normal for each vertex."""
     parts = [_complete(mesh) for mesh in meshes]
     if not parts:
@@ -255,7 +257,7 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
     faces = _concatenate([part.faces for part in parts])
     counts = [part.faces.shape[0] for part in parts]
     shift = torch.from_numpy(np.repeat(starts, counts).astype(np.int32)).to(faces.device)
-    return Mesh(
+    return RasterMesh(
         _concatenate([part.vertices for part in parts]),
         faces.add_(shift[:, None]) if faces.is_cuda else torch.from_numpy(faces.numpy() + shift.numpy()[:, None]),
         _concatenate([part.colour for part in parts]),  # type: ignore[misc]
@@ -271,7 +273,7 @@ def _concatenate(parts: Sequence[ArrayOrTensor]) -> Tensor:
     return torch.from_numpy(np.concatenate([tensor.numpy() for tensor in tensors]))
 
 
-def _complete(mesh: Mesh) -> Mesh:
+def _complete(mesh: RasterMesh) -> RasterMesh:
     vertices, faces = _tensor(mesh.vertices), _tensor(mesh.faces)
     rgb = np.asarray(_tensor(mesh.colour).cpu(), dtype=np.float32)  # type: ignore[arg-type]
     if rgb.shape not in ((3,), (vertices.shape[0], 3)):
@@ -279,12 +281,12 @@ def _complete(mesh: Mesh) -> Mesh:
     colour = torch.from_numpy(np.array(np.broadcast_to(rgb, (vertices.shape[0], 3)), order="C")).to(vertices.device)
     normals = vertex_normals(vertices, faces) if mesh.normals is None else _tensor(mesh.normals)
     check_tensor("normals", normals, tuple(vertices.shape), like=vertices)
-    return Mesh(vertices, faces, colour, normals)
+    return RasterMesh(vertices, faces, colour, normals)
 
 
 def shade_overlay(
     image: ArrayOrTensor,
-    meshes: Sequence[Mesh],
+    meshes: Sequence[RasterMesh],
     intrinsics: Intrinsics,
     shading: Shading | None = None,
     near: float = 0.01,
@@ -304,7 +306,7 @@ def shade_overlay(
     whole = join(meshes)
     size = (picture.shape[1], picture.shape[0])
     shading = shading or Shading()
-    scene = Scene(_tensor(whole.vertices), _tensor(whole.faces), intrinsics, size, near, shading.skip_backs)
+    scene = RasterScene(_tensor(whole.vertices), _tensor(whole.faces), intrinsics, size, near, shading.skip_backs)
     return _OVERLAY[backend.choose(scene.vertices, implementation)](result, scene, whole, shading)
 
 
@@ -324,17 +326,17 @@ def _c_style(shading: Shading) -> _Style:
     )  # fmt: skip
 
 
-def _overlay_reference(image: Tensor, scene: Scene, mesh: Mesh, shading: Shading) -> Tensor:
+def _overlay_reference(image: Tensor, scene: RasterScene, mesh: RasterMesh, shading: Shading) -> Tensor:
     k = scene.intrinsics
     lights = [(_unit(light.direction), light.strength) for light in (shading.key, shading.fill)]
-    style = reference.Style(shading.alpha, shading.ambient, lights)
+    style = raster_reference.Style(shading.alpha, shading.ambient, lights)
     attributes = torch.cat([_tensor(mesh.normals), _tensor(mesh.colour)], dim=1)  # type: ignore[arg-type]
-    faces = reference.front_faces(scene.vertices, scene.faces) if scene.skip_backs else scene.faces
+    faces = raster_reference.front_faces(scene.vertices, scene.faces) if scene.skip_backs else scene.faces
     rays = (k.fx, k.fy, k.cx, k.cy)
-    return reference.shade_overlay(image, (scene.vertices, faces, attributes), rays, style, scene.near)
+    return raster_reference.shade_overlay(image, (scene.vertices, faces, attributes), rays, style, scene.near)
 
 
-def _overlay_cpu(image: Tensor, scene: Scene, mesh: Mesh, shading: Shading) -> Tensor:
+def _overlay_cpu(image: Tensor, scene: RasterScene, mesh: RasterMesh, shading: Shading) -> Tensor:
     build.library().raster_overlay(
         ctypes.byref(scene.c_struct()),
         ctypes.byref(_c_style(shading)),
@@ -348,19 +350,19 @@ def _camera(k: Intrinsics) -> tuple[float, float, float, float]:
     return k.fx, k.fy, k.cx, k.cy
 
 
-def _rasterize_cuda(scene: Scene) -> Raster:
+def _rasterize_cuda(scene: RasterScene) -> Raster:
     surface = (scene.vertices, scene.faces)
-    return Raster(*raster_gpu.rasterize(surface, _camera(scene.intrinsics), scene.size, scene.near))
+    return Raster(*raster_cuda.rasterize(surface, _camera(scene.intrinsics), scene.size, scene.near))
 
 
-def _normals_cuda(scene: Scene) -> Tensor:
-    return raster_gpu.vertex_normals((scene.vertices, scene.faces))
+def _normals_cuda(scene: RasterScene) -> Tensor:
+    return raster_cuda.vertex_normals((scene.vertices, scene.faces))
 
 
-def _overlay_cuda(image: Tensor, scene: Scene, mesh: Mesh, shading: Shading) -> Tensor:
+def _overlay_cuda(image: Tensor, scene: RasterScene, mesh: RasterMesh, shading: Shading) -> Tensor:
     surface, view = (scene.vertices, scene.faces), (_camera(scene.intrinsics), scene.near, scene.skip_backs)
     attributes = (_tensor(mesh.normals), _tensor(mesh.colour))  # type: ignore[arg-type]
-    return raster_gpu.shade_overlay(image, surface, attributes, view, _c_style(shading))
+    return raster_cuda.shade_overlay(image, surface, attributes, view, _c_style(shading))
 
 
 _RASTERIZE = {
@@ -380,9 +382,9 @@ _INTERPOLATE = {
     Implementation.CUDA: _interpolate_reference,
 }
 _TEXTURE = {
-    Implementation.REFERENCE: reference.sample_texture,
+    Implementation.REFERENCE: raster_reference.sample_texture,
     Implementation.CPU: _texture_cpu,
-    Implementation.CUDA: reference.sample_texture,
+    Implementation.CUDA: raster_reference.sample_texture,
 }
 _OVERLAY = {
     Implementation.REFERENCE: _overlay_reference,

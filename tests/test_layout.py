@@ -141,3 +141,24 @@ assert len(load_body(None).v_template) > 1000
 def test_the_free_path_never_loads_the_non_commercial_package() -> None:
     code = "import sys, tracker.pipeline, tracker.config, tracker.app.track; assert 'smplx' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_every_public_class_has_a_name_of_its_own() -> None:
+    homes: dict[str, list[str]] = {}
+    for name, path in modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(name)
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
+def test_no_value_is_called_by_an_everyday_word_that_says_nothing() -> None:
+    """What it is, is a better name: an observation, a result, outputs, metadata."""
+    banned = {"said", "told", "seen", "found"}
+    names = []
+    for module, path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            stored = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in banned
+            if stored or (isinstance(node, ast.arg) and node.arg in banned):
+                names.append(f"{module}:{node.lineno}")
+    assert names == []

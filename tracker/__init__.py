@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tracker.core.frame import Frame
     from tracker.core.person import Person, Pose
     from tracker.detect.detector import Detector
+    from tracker.export.load_result import TrackResult, load_result
+    from tracker.outputs.output import Output
     from tracker.pipeline import Tracker, TrackerConfig
     from tracker.source import open_source
 
@@ -33,6 +35,9 @@ _HOMES = {
     "Frame": "core.frame",
     "InputError": "core.errors",
     "LandmarkSet": "body.landmark_set",
+    "Output": "outputs.output",
+    "TrackResult": "export.load_result",
+    "load_result": "export.load_result",
     "MEDIAPIPE": "body.landmark_set",
     "Person": "core.person",
     "Pose": "core.person",
@@ -54,13 +59,16 @@ __all__ = [
     "Frame",
     "InputError",
     "LandmarkSet",
+    "Output",
     "Person",
     "Pose",
     "RunError",
+    "TrackResult",
     "Tracker",
     "TrackerConfig",
     "__version__",
     "load_config",
+    "load_result",
     "open_source",
 ]
 

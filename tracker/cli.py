@@ -6,6 +6,7 @@ Exit status: 0 done, 2 the input is at fault, 1 a failure while running, 130 int
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ from typing import Any
 
 import click
 
+from tracker import __version__
 from tracker.core.errors import InputError, RunError
 from tracker.runtime.blas import name_the_processor
 
@@ -31,6 +33,13 @@ def options(*decorators: Options) -> Options:
 COMMON = options(
     click.option("--config", default="live", show_default=True, help="A name in configs/ or a YAML file."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any key of the configuration, as in fit.iterations=10; `config show` lists them. Over all else.",
+    ),
 )
 CAMERA = options(
     click.option("--focal", type=float, help="Focal length in pixels. Default: the picture's diagonal."),
@@ -60,6 +69,7 @@ OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier r
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="body-tracker")
 def cli() -> None:
     """Tracks people in video: SMPL pose, shape and place for every frame and person, and a mesh over the picture."""
 
@@ -127,7 +137,7 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, **gi
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
     A recording holds the same files as `track` writes.
     """
-    from tracker.app.live import LiveJob, LiveSession, open_screen
+    from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
     from tracker.runtime.interrupt import deferred_interrupt
     from tracker.source import open_live_source
@@ -139,9 +149,9 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, **gi
         deferred_interrupt() as interrupt,
         open_live_source(source) as opened,
         opened_tracker(config) as tracker,
-        open_screen(headless, web) as screen,
+        open_outputs(headless, web) as (outputs, keys),
     ):
-        result = LiveSession(job, tracker, screen).run(opened, interrupt)
+        result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     for recording in result.recordings:
         click.echo(summary_line(source, recording))
     click.echo(
@@ -427,17 +437,21 @@ def engine_check(network: str, backends: tuple[str, ...], **given: Any) -> None:
 
     differing = []
     click.echo(f"{'engine':12} {'precision':10} {'ms':>7} {'error':>9}  of")
-    for found in check(network, backends, engine_options(given)):
-        click.echo(f"{found.backend:12} {found.precision:10} {found.median_ms:7.2f} {found.error:9.1e}  {found.worst}")
-        if not found.agrees:
-            differing.append(found.backend)
+    for each in check(network, backends, engine_options(given)):
+        click.echo(f"{each.backend:12} {each.precision:10} {each.median_ms:7.2f} {each.error:9.1e}  {each.worst}")
+        if not each.agrees:
+            differing.append(each.backend)
     if differing:
         raise RunError(f"{network}: {', '.join(differing)} differs too much from torch in {given['precision']}")
 
 
 @cli.group()
 def bench() -> None:
-    """Measurements of speed, written as JSON under benchmarks/results/."""
+    """Measurements of speed, written as JSON under benchmarks/results/. For a checkout of the sources only."""
+    from importlib.util import find_spec
+
+    if find_spec("benchmarks") is None:
+        raise InputError("bench: the measurements are not installed with the tracker; run them from its sources")
 
 
 @bench.command("engines")
@@ -481,24 +495,52 @@ def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | N
     click.echo(f"written: {run_benchmark(PipelineJob(clip, seconds, soak, out))}")
 
 
+@cli.group("config")
+def config_group() -> None:
+    """What can be set, and what it is set to."""
+
+
+@config_group.command("list")
+def config_list() -> None:
+    """The configurations that come with the tracker."""
+    from tracker.app.config_commands import names
+
+    for line in names():
+        click.echo(line)
+
+
+@config_group.command("show")
+@click.argument("name", default="live")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a key before showing.")
+def config_show(name: str, assignments: tuple[str, ...]) -> None:
+    """Every key of a configuration with its meaning and value.
+
+    NAME is one of `config list` (default: live) or a YAML file. What is printed is YAML: keep it as a file, change it,
+    and give it to --config.
+    """
+    from tracker.app.config_commands import shown
+    from tracker.core.strict_yaml import assigned
+
+    for line in shown(name, assigned(assignments), shutil.get_terminal_size((110, 24)).columns):
+        click.echo(line)
+
+
 @cli.command()
 @COMMON
 def info(**given: Any) -> None:
-    """Versions, device, body model and settings, for looking into problems."""
-    from tracker.body import load_body
-    from tracker.export.run_json import versions
+    """Versions, device, engines, body model and settings, for looking into problems."""
+    from tracker.app.info import sections
 
-    config = configured(given, {})
-    model = load_body(config.body)
-    for name, version in versions().items():
-        click.echo(f"{name:24} {version}")
-    click.echo(f"{'body':24} {model.name}: {len(model.v_template)} vertices, {len(model.faces)} triangles")
-    click.echo(f"{'config':24} {config}")
+    for title, rows in sections(configured(given, {})):
+        click.echo(click.style(title, bold=True))
+        for name, value in rows:
+            click.echo(f"  {name:18} {value}")
 
 
 def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     """The configuration that a command's options ask for."""
     from tracker.config import load_config
+    from tracker.core.strict_yaml import assigned, merged
 
     check_device(given["device"])
     camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
@@ -507,7 +549,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
-    return load_config(given["config"], {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen})
+    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen}
+    return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
 
 def engine_options(given: dict[str, Any]) -> Any:

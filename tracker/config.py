@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tracker.core.errors import InputError
-from tracker.core.strict_yaml import filled, read_mapping
+from tracker.core.strict_yaml import filled, merged, read_mapping
 from tracker.pipeline import TrackerConfig
+from tracker.runtime.config_folder import config_folder
 
-CONFIG_FOLDER = Path(__file__).parent.parent / "configs"
+CONFIG_FOLDER = config_folder()
 DEFAULT_CONFIG = "live"
 
 
@@ -31,15 +32,5 @@ def load_config(name: str = DEFAULT_CONFIG, changes: dict[str, Any] | None = Non
     wrong type.
     """
     path = config_path(name)
-    values = _merged(read_mapping(path, f"--config {path}"), changes or {})
+    values = merged(read_mapping(path, f"--config {path}"), changes or {})
     return filled(TrackerConfig, values, f"--config {path}")
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merged(merged[key], value)
-        else:
-            merged[key] = value
-    return merged

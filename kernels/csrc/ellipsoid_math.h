@@ -187,8 +187,8 @@ KERNELS_HD PixelBox kernel_box(const Pinhole<T>& camera, Vec3<T> centre, const S
   return box;
 }
 
-// --- one pixel's likelihood
-// -------------------------------------------------------------------------------------------
+// --- the observation model: one pixel's likelihood, with body and without. Written here alone for host and device;
+// `ellipsoids_reference.pixel_likelihood` is its definition.
 
 template <typename T>
 struct PixelTerms {
@@ -221,8 +221,26 @@ KERNELS_HD PixelLikelihood<T> pixel_likelihood(const LikelihoodSettings<T>& sett
           pixel.weight * (gain + 2 * settings.mask_weight * miss)};
 }
 
+// What a pixel costs where no kernel contributes: the same for a coverage of 0.
+template <typename T>
+KERNELS_HD T empty_pixel_nll(const LikelihoodSettings<T>& settings, const PixelTerms<T>& pixel) {
+  return pixel.weight * settings.mask_weight * pixel.mask * pixel.mask;
+}
+
 // A rendered feature shorter than this has no direction.
 template <typename T>
 constexpr T kShortestFeature = T(1e-12);
+
+// dcosine/dfeature = along · observed − back · feature, for the loss's derivative by the cosine.
+template <typename T>
+struct CosineSlope {
+  T along, back;
+};
+
+template <typename T>
+KERNELS_HD CosineSlope<T> cosine_slope(T g_cosine, T cosine, T length) {
+  const T along = g_cosine / length;
+  return {along, along * cosine / length};
+}
 
 }  // namespace kernels

@@ -39,6 +39,8 @@ struct EllipsoidObservation {
   const T *features, *base, *weight, *mask;
   const int* index;
   LikelihoodSettings<T> settings;
+
+  PixelTerms<T> terms(int64_t at) const { return {base[at], weight[at], mask[at]}; }
 };
 
 // Null pointers are not filled.
@@ -320,14 +322,14 @@ struct PixelWorker {
   PixelLikelihood<T> compare(const EllipsoidScene<T>& scene, const EllipsoidObservation<T>& seen, int64_t at,
                              bool with_gradient) {
     const T* observed = seen.features + at * scene.channels;
-    const PixelTerms<T> terms = {seen.base[at], seen.weight[at], seen.mask[at]};
+    const PixelTerms<T> terms = seen.terms(at);
     compose(scene);
     const T length = std::sqrt(dot_n(feature, feature, scene.channels) + kShortestFeature<T>);
     const T cosine = dot_n(observed, feature, scene.channels) / length;
     const PixelLikelihood<T> found = pixel_likelihood(seen.settings, terms, cosine, pixel.coverage(scene.tau));
     if (with_gradient) {
-      const T along = found.g_cosine / length, back = along * cosine / length;
-      for (int c = 0; c < scene.channels; ++c) g_feature[c] = along * observed[c] - back * feature[c];
+      const CosineSlope<T> slope = cosine_slope(found.g_cosine, cosine, length);
+      for (int c = 0; c < scene.channels; ++c) g_feature[c] = slope.along * observed[c] - slope.back * feature[c];
     }
     return found;
   }
@@ -440,7 +442,7 @@ class EllipsoidRenderer {
     };
     auto empty = [&](int body, int64_t at, int tile) {
       const int64_t o = seen_at(body, at);
-      tile_nll_[tile] += seen.weight[o] * seen.settings.mask_weight * seen.mask[o] * seen.mask[o];
+      tile_nll_[tile] += empty_pixel_nll(seen.settings, seen.terms(o));
       if (occlusion != nullptr) occlusion[at] = T(0);
     };
     for_each_pixel(scene, gradients != nullptr, threads, full, empty);

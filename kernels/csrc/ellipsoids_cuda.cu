@@ -125,11 +125,15 @@ extern "C" __global__ void ellipsoids_render_backward(RenderBackwardArguments p)
   }
 }
 
+KERNELS_D PixelTerms<float> terms_of(const LikelihoodArguments& p, long long observed_at) {
+  return {p.base[observed_at], p.pixel_weight[observed_at], p.mask[observed_at]};
+}
+
 // One pixel's terms; returns its cost.
 KERNELS_D float explain(WarpPixel& pixel, const LikelihoodArguments& p, long long observed_at, long long at) {
   const int channels = p.scene.channels;
   const float* observed = p.observed + observed_at * channels;
-  const PixelTerms<float> terms = {p.base[observed_at], p.pixel_weight[observed_at], p.mask[observed_at]};
+  const PixelTerms<float> terms = terms_of(p, observed_at);
   pixel.transmit();
   pixel.compose();
   float square = 0, product = 0, g_feature[kFeatureSlots];
@@ -143,10 +147,10 @@ KERNELS_D float explain(WarpPixel& pixel, const LikelihoodArguments& p, long lon
   const PixelLikelihood<float> found = pixel_likelihood(p.settings, terms, cosine, pixel.coverage());
   if (p.occlusion != nullptr && pixel.lane == 0) p.occlusion[at] = found.occlusion;
   if (p.out.centres == nullptr) return found.nll;
-  const float along = p.scale * found.g_cosine / length, back = along * cosine / length;
+  const CosineSlope<float> slope = cosine_slope(p.scale * found.g_cosine, cosine, length);
   for (int s = 0; s < kFeatureSlots; ++s) {
     const int c = pixel.lane + 32 * s;
-    g_feature[s] = c < channels ? along * observed[c] - back * pixel.feature[s] : 0;
+    g_feature[s] = c < channels ? slope.along * observed[c] - slope.back * pixel.feature[s] : 0;
   }
   pixel.backward(g_feature, p.scale * found.g_coverage, p.out);
   if (p.out.weight != nullptr) {
@@ -176,7 +180,7 @@ extern "C" __global__ void ellipsoids_likelihood(LikelihoodArguments p) {
     if (pixel.gather(list, listed) > 0) {
       cost += explain(pixel, p, seen, at);
     } else {
-      cost += p.pixel_weight[seen] * p.settings.mask_weight * p.mask[seen] * p.mask[seen];
+      cost += empty_pixel_nll(p.settings, terms_of(p, seen));
       if (p.occlusion != nullptr && lane == 0) p.occlusion[at] = 0;
     }
     __syncwarp();

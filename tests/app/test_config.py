@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from tracker.app.config_commands import shown
+from tracker.cli import cli
 from tracker.config import CONFIG_FOLDER, load_config
 from tracker.core.errors import InputError
+from tracker.core.field_docs import field_docs
+from tracker.core.strict_yaml import assigned
 from tracker.pipeline import TrackerConfig
 
 
@@ -51,3 +59,63 @@ def test_mistakes_are_named(tmp_path: Path, text: str, named: str) -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="accurate, fast, live"):
         load_config("lively")
+
+
+def keys(config: Any, prefix: str = "") -> Iterator[tuple[str, type, str]]:
+    """Dotted key, class and field of every value."""
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if is_dataclass(value):
+            yield from keys(value, f"{prefix}{each.name}.")
+        else:
+            yield f"{prefix}{each.name}", type(config), each.name
+
+
+def test_every_key_says_what_it_means() -> None:
+    assert [key for key, config_class, name in keys(TrackerConfig()) if not field_docs(config_class).get(name)] == []
+
+
+@pytest.mark.parametrize("name", ["live", "accurate"])
+def test_what_config_show_prints_is_a_configuration(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "shown.yaml"
+    path.write_text("\n".join(shown(name, {}, 100)))
+    assert load_config(str(path)) == load_config(name)
+
+
+def test_config_show_marks_what_differs() -> None:
+    text = "\n".join(shown("live", assigned(["fit.iterations=11"]), 100))
+    assert "# * (default 6) At most so many" in text and "iterations: 11" in text
+
+
+def test_any_key_can_be_set() -> None:
+    values = assigned(["fit.iterations=10", "smooth.mode=none", "detect.max_people=2", "fit.move_rate=[1, 2, 3]"])
+    config = load_config("live", values)
+    assert (config.fit.iterations, config.smooth.mode, config.detect.max_people) == (10, "none", 2)
+    assert config.fit.move_rate == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("fit.iteration=9", r"unknown key 'fit\.iteration'; did you mean 'fit\.iterations'"),
+        ("fit.iterations=many", r"fit\.iterations"),
+        ("fit=3", "fit: expected keys below it, got 3"),
+        ("smooth.mode=later", r"smooth\.mode"),
+        ("fit.iterations", "expected KEY=VALUE"),
+        ("=3", "expected KEY=VALUE"),
+        ("fit..iterations=3", "expected KEY=VALUE"),
+        ("fit.iterations={", "no YAML"),
+    ],
+)
+def test_a_mistake_in_set_is_named(text: str, named: str) -> None:
+    with pytest.raises(InputError, match=named) as caught:
+        load_config("live", assigned([text]))
+    assert "\n" not in str(caught.value)
+
+
+def test_set_and_show_on_the_command_line() -> None:
+    done = CliRunner().invoke(cli, ["config", "show", "fast", "--set", "engine.threads=2"])
+    assert done.exit_code == 0 and "threads: 2" in done.output and "max_people: 1" in done.output
+    assert "accurate" in CliRunner().invoke(cli, ["config", "list"]).output
+    done = CliRunner().invoke(cli, ["info", "--set", "fit.iterations=3"])
+    assert done.exit_code == 0 and "fit.iterations" in done.output and "TrackerConfig" not in done.output

@@ -15,24 +15,14 @@ from tracker.app.demo import CLIP_NAME, TRUTH_NAME, DemoJob, accuracy_table, mak
 from tracker.config import load_config
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
-from tracker.core.errors import InputError, RunError
-from tracker.export.sequence import Timeline, TrackedPerson
-from tracker.overlay.renderers import PyrenderRenderer
+from tracker.core.errors import InputError
+from tracker.export.sequence import PersonSequence, Timeline
 from tracker.runtime.interrupt import Interrupt
-from tracker.synth.clip import ClipConfig, ClipTruth
+from tracker.synth.demo_clip import ClipConfig, ClipTruth
+from tracker.synth.demo_scene import SceneConfig
 from tracker.synth.figure import FigureConfig
-from tracker.synth.scene import SceneConfig
 
 SMALL = ClipConfig(seconds=0.5, width=96, height=64, figure=FigureConfig(texture_size=32), scene=SceneConfig(samples=1))
-
-
-@pytest.fixture(scope="module")
-def opengl() -> None:
-    """Skips where nothing can be drawn."""
-    try:
-        PyrenderRenderer().close()
-    except RunError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -56,11 +46,11 @@ def truth() -> ClipTruth:
     )
 
 
-def tracked(truth: ClipTruth, person_id: int, frames: Array, off: Array) -> TrackedPerson:
+def tracked(truth: ClipTruth, person_id: int, frames: Array, off: Array) -> PersonSequence:
     """The true person in some frames, every joint moved by `off` (24, 3) m."""
     joints = truth.joints3d[frames] + off
     count = len(frames)
-    return TrackedPerson(
+    return PersonSequence(
         person_id=person_id,
         camera=truth.camera,
         timeline=Timeline(0.0, 10.0),
@@ -123,7 +113,6 @@ def test_an_earlier_demo_is_not_overwritten(tmp_path: Path, name: str) -> None:
     assert earlier.read_text() == "precious"
 
 
-@pytest.mark.usefixtures("opengl")
 def test_an_interrupted_clip_leaves_nothing(tmp_path: Path) -> None:
     interrupt = Interrupt()
     interrupt.requested = True
@@ -132,7 +121,6 @@ def test_an_interrupted_clip_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("opengl")
 def test_the_clip_and_its_truth_are_what_was_asked_for(tmp_path: Path) -> None:
     truth = make_clip(SMALL, tmp_path, Interrupt())
     with av.open(str(tmp_path / CLIP_NAME)) as container:
@@ -148,7 +136,6 @@ def test_the_clip_and_its_truth_are_what_was_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("opengl")
 def test_a_short_demo_from_end_to_end(tmp_path: Path) -> None:
     pytest.importorskip("mediapipe")
     printed = run_demo(DemoJob(tmp_path, 4.0), load_config("live", {"smooth": {"mode": "offline"}}), Interrupt())

@@ -63,11 +63,13 @@ class Camera(Source):
 class FakeScreen:
     """Presses the keys that the test has listed, one a picture, and lets the camera give the next one."""
 
+    name, wants_picture = "fake screen", True
+
     def __init__(self, camera: Camera, keys: str = "") -> None:
         self.camera, self.keys = camera, list(keys)
         self.pictures: list[np.ndarray] = []
 
-    def show(self, picture: np.ndarray) -> None:
+    def send(self, frame: Frame, people: object, picture: np.ndarray) -> None:
         self.pictures.append(picture)
 
     def key(self) -> str:
@@ -84,7 +86,7 @@ def session(
     seen, _ = somebody(0.0)
     tracker = Tracker(TrackerConfig(), load_body(None), detector or Script([[seen]] * camera.count))
     screen = FakeScreen(camera, keys)
-    return LiveSession(job, tracker, screen), screen
+    return LiveSession(job, tracker, [screen], screen), screen
 
 
 def test_a_recording_holds_the_same_files_as_track(tmp_path: Path) -> None:
@@ -167,8 +169,9 @@ def test_the_next_person_is_found_while_the_last_is_posed_and_all_are_shown_in_o
 
     seen, _ = somebody(0.0)
     camera = Eager(len(found))
+    screen = FakeScreen(camera)
     tracker = Patient(TrackerConfig(), load_body(None), Announcing([[seen]] * len(found)))
-    result = LiveSession(LiveJob(tmp_path, record=True), tracker, FakeScreen(camera)).run(camera, Interrupt())
+    result = LiveSession(LiveJob(tmp_path, record=True), tracker, [screen], screen).run(camera, Interrupt())
     lines = (result.recordings[0].folder / "frames.jsonl").read_text().splitlines()
     assert [json.loads(line)["frame"] for line in lines] == list(range(len(found))) and result.dropped == 0
 
@@ -218,10 +221,11 @@ def test_only_the_newest_frame_is_taken() -> None:
 
 
 def test_the_picture_can_be_watched_in_a_browser() -> None:
+    picture = np.full((20, 30, 3), 200, np.uint8)
     screen = WebPage(0)
     try:
         assert b"stream.mjpg" in urllib.request.urlopen(screen.address, timeout=10).read()
-        screen.show(np.full((20, 30, 3), 200, np.uint8))
+        screen.send(Frame(0, 0.0, picture), [], picture)
         with urllib.request.urlopen(screen.address + "stream.mjpg", timeout=10) as stream:
             head = stream.read(200)
         assert b"image/jpeg" in head and b"\xff\xd8" in head

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from tests import ROOT
-from tests.app.test_live import Camera, FakeScreen, session
+from tests.app.test_live import Camera, session
 from tests.pipeline.test_pipeline import Script, somebody
 from tests.source_clips import ClipSpec, make_clip
-from tracker.app.live import LiveJob, LiveSession, Screens
+from tracker.app.live import LiveJob, LiveSession
 from tracker.body import load_body
 from tracker.core.detection import Detection
 from tracker.core.errors import RunError
@@ -65,17 +65,21 @@ def sender() -> Iterator[tuple[str, subprocess.Popen]]:
     process.wait()
 
 
-class Counting(Screens):
+class Counting:
     """Nobody looks; `then` is called when so many pictures have been shown."""
 
+    name, wants_picture = "counting", True
+
     def __init__(self, count: int, then: object) -> None:
-        super().__init__([])
         self._left, self._then = count, then
 
-    def show(self, picture: np.ndarray) -> None:
+    def send(self, frame: Frame, people: object, picture: np.ndarray) -> None:
         self._left -= 1
         if self._left == 0 and callable(self._then):
             self._then()
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 def test_a_camera_on_the_network_is_tracked_and_recorded(sender: tuple[str, subprocess.Popen], tmp_path: Path) -> None:
@@ -84,7 +88,7 @@ def test_a_camera_on_the_network_is_tracked_and_recorded(sender: tuple[str, subp
     screen = Counting(15, lambda: setattr(interrupt, "requested", True))
     with open_live_source(address, LiveConfig(timeout_seconds=30.0)) as source:
         tracker = Tracker(TrackerConfig(), load_body(None), Everywhere())
-        result = LiveSession(LiveJob(tmp_path, record=True), tracker, screen).run(source, interrupt)
+        result = LiveSession(LiveJob(tmp_path, record=True), tracker, [screen]).run(source, interrupt)
     assert result.frames == 15
     (recording,) = result.recordings
     assert len((recording.folder / "frames.jsonl").read_text().splitlines()) == 15
@@ -102,7 +106,7 @@ def test_frames_that_stop_end_the_run_with_the_recording_saved(
     with open_live_source(address, LiveConfig(reconnect_seconds=0.0, timeout_seconds=3.0)) as source:
         tracker = Tracker(TrackerConfig(), load_body(None), Everywhere())
         with pytest.raises(RunError, match="the stream stopped"):
-            LiveSession(LiveJob(tmp_path, record=True), tracker, screen).run(source, Interrupt())
+            LiveSession(LiveJob(tmp_path, record=True), tracker, [screen]).run(source, Interrupt())
     (folder,) = tmp_path.iterdir()
     assert len((folder / "frames.jsonl").read_text().splitlines()) >= 8
     assert (folder / "overlay.mp4").is_file() and (folder / "run.json").is_file()
@@ -121,7 +125,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, call: int)
     monkeypatch.setattr(owner, name, failing)
 
 
-STEPS = [(Tracker, "detect"), (Tracker, "extract"), (Tracker, "fit"), (MeshOverlay, "draw"), (FakeScreen, "show")]
+STEPS = [(Tracker, "detect"), (Tracker, "extract"), (Tracker, "fit"), (MeshOverlay, "draw")]
 
 
 @pytest.mark.parametrize(("owner", "name"), [*STEPS, (VideoWriter, "write")])
@@ -144,14 +148,15 @@ IN_A_WINDOW = """
 import sys
 import cv2
 import numpy as np
-from tracker.app.live import WINDOW, Window
+from tracker.core.frame import Frame
+from tracker.outputs.window import WINDOW, Window
 
 window = Window()
 picture = np.zeros((120, 160, 3), np.uint8)
 picture[:, :80] = (255, 0, 0)
 keys = []
 for _ in range(20):
-    window.show(picture)
+    window.send(Frame(0, 0.0, picture), [], picture)
     keys.append(window.key())
 assert cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) >= 1, "not visible"
 assert set(keys) == {""}, keys

@@ -17,10 +17,11 @@ from tracker.app.track import TrackJob, track
 from tracker.body import load_body
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
-from tracker.core.errors import RunError
+from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
 from tracker.export import load_frames, load_person
+from tracker.export.load_result import load_result
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker
 from tracker.runtime.interrupt import Interrupt
@@ -128,3 +129,40 @@ def test_an_overlay_that_cannot_be_written_ends_the_run_with_the_files_saved(cli
     with tracker() as one, pytest.raises(RunError, match=r"overlay\.mp4"):
         track(TrackJob(str(clip), tmp_path / "out"), one, Interrupt())
     assert (tmp_path / "out/run.json").exists()
+
+
+def test_a_run_is_read_back_with_its_meshes(clip: Path, tmp_path: Path) -> None:
+    with tracker() as one:
+        track(TrackJob(str(clip), tmp_path / "walk", overlay=False), one, Interrupt())
+        faces = one.faces
+    result = load_result(tmp_path / "walk")
+    assert len(result.frames) == FRAMES and result.run["people"] == {"0": FRAMES}
+    assert [frame.index for frame in result.frames] == list(range(FRAMES))
+    (key,) = result.people
+    vertices = result.vertices(key)
+    assert vertices.shape == (len(result.people[key].timestamps), len(load_body(None).v_template), 3)
+    assert (result.faces == faces).all()
+    person = result.frames[-1].people[0]
+    np.testing.assert_array_equal(person.vertices, vertices[-1])
+    column, row = result.camera.project(person.vertices.astype(float)).mean(axis=0)
+    x0, y0, x1, y1 = person.bbox
+    assert x0 < column < x1 and y0 < row < y1
+
+
+def test_what_is_no_result_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no result of a run; expected a folder with run\.json"):
+        load_result(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run\.json: cannot be read"):
+        load_result(tmp_path)
+    (tmp_path / "run.json").write_text('{"people": {"0": 2}}')
+    with pytest.raises(InputError, match="track again with npz"):
+        load_result(tmp_path)
+    (tmp_path / "run.json").write_text('{"people": {}}')
+    (tmp_path / "frames.jsonl").write_text("")
+    empty = load_result(str(tmp_path))
+    assert empty.frames == []
+    with pytest.raises(InputError, match=r"person 3: not in .*nobody"):
+        empty.vertices(3)
+    with pytest.raises(InputError, match="hold no camera"):
+        _ = empty.camera

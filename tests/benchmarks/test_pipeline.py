@@ -9,8 +9,19 @@ import numpy as np
 import pytest
 
 from benchmarks.clips_made import Looped, tile, tiled
-from benchmarks.monitor import Monitor, Sample
-from benchmarks.pipeline import Case, Latency, Row, Soak, Throughput, Yardstick, cases, configured, profile, table
+from benchmarks.monitor import MemorySample, Monitor
+from benchmarks.pipeline import (
+    Latency,
+    PipelineCase,
+    PipelineRow,
+    Soak,
+    Throughput,
+    Yardstick,
+    cases,
+    configured,
+    profile,
+    table,
+)
 from tests.source_clips import ClipSpec, level_of, make_clip
 from tracker.source import Clip, open_source
 from tracker.source.playback import paced
@@ -72,7 +83,9 @@ def test_every_case_has_a_valid_configuration() -> None:
 def test_tables_show_what_was_measured() -> None:
     stages = {"detect": {"calls": 9, "p50_ms": 12.0, "p95_ms": 20.0}}
     ours = Throughput(40.0, 25.0, 60.0, 2.4, 900.0, 1, stages, {"draw": 9.5})
-    row = Row(Case(people=2, engine="torch"), "torch 2", Yardstick(20.0, 30.0), ours, Latency(50.0, 80.0, 70, 3))
+    row = PipelineRow(
+        PipelineCase(people=2, engine="torch"), "torch 2", Yardstick(20.0, 30.0), ours, Latency(50.0, 80.0, 70, 3)
+    )
     assert row.ratio == pytest.approx(1.25)
     (line,) = table([row])[2:]
     for shown in ("1280×720, 2 people, torch", "40.0", "1.25", "60 (30)", "50 / 80", "3 of 73", "900"):
@@ -81,5 +94,5 @@ def test_tables_show_what_was_measured() -> None:
 
 
 def test_growth_is_told_after_the_first_quarter() -> None:
-    memory = [Sample(float(i), 500.0 + (100.0 if i >= 10 else 0.0) + i) for i in range(40)]
+    memory = [MemorySample(float(i), 500.0 + (100.0 if i >= 10 else 0.0) + i) for i in range(40)]
     assert Soak(1.0, Latency(1, 2, 3, 4), 1.0, memory).growth_mb == pytest.approx(20.0)

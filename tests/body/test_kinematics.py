@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kernels import landmarks_reference
-from kernels.landmarks import BodyPlace
+from kernels.landmarks_values import BodyPlace
 from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig

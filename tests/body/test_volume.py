@@ -18,10 +18,12 @@ from tracker.core.errors import InputError
 from tracker.core.tensor_file import load_tensors, save_tensors
 from tracker.networks.body_network import BodyNetwork, NetworkConfig
 from tracker.networks.extractor import ExtractorConfig
-from tracker.networks.heads import HeadConfig
+from tracker.networks.part_attention import PartAttentionConfig
 from tracker.networks.resnet import ResNetConfig, ResNetExtractor
 
-SMALL = NetworkConfig(ExtractorConfig(width=(16, 16, 16, 16), stem=4, features=8), HeadConfig(channels=8, whole=16))
+SMALL = NetworkConfig(
+    ExtractorConfig(width=(16, 16, 16, 16), stem=4, features=8), PartAttentionConfig(channels=8, whole=16)
+)
 
 
 @pytest.fixture(scope="module")

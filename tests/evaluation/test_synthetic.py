@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tracker.body import load_body
-from tracker.core.errors import InputError, RunError
+from tracker.core.errors import InputError
 from tracker.evaluation.benchmark import Evaluation
 from tracker.evaluation.cases import CLEAN, Case, SyntheticBench, SyntheticSettings, all_cases, all_scenes
 from tracker.evaluation.run import EvaluationJob, prepare, run_cases
@@ -20,18 +20,8 @@ from tracker.runtime.interrupt import Interrupt
 SMALL = PictureSize(320, 240, 10, 4.0)
 
 
-def need_opengl() -> None:
-    from tracker.overlay.renderers import PyrenderRenderer
-
-    try:
-        PyrenderRenderer().close()
-    except RunError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> PictureStore:
-    need_opengl()
     return PictureStore(tmp_path_factory.mktemp("pictures"))
 
 

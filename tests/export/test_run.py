@@ -28,7 +28,6 @@ from tracker.export import (
     load_frames,
     load_person,
     output_folders,
-    part_path,
 )
 from tracker.export.files import atomic_file
 
@@ -289,7 +288,7 @@ class TestExistingResult:
 
     def test_overwriting_removes_all_of_the_old_result_and_nothing_foreign(self, tmp_path):
         ours = ["overlay.mp4", "frames.jsonl", "run.json", "person_000.npz", "person_017.glb", "person_1000.bvh"]
-        parts = [part_path(Path(name)).name for name in ours]
+        parts = [f".{Path(name).stem}.123_ab12.part{Path(name).suffix}" for name in ours]
         foreign = ["notes.txt", "person_a.npz", "person_000.fbx", "person_00.npz", "my_overlay.mp4", ".hidden.part"]
         for name in (*ours, *parts, *foreign):
             (tmp_path / name).write_text("old")
@@ -304,9 +303,9 @@ class TestExistingResult:
         assert (tmp_path / "notes.txt").read_text() == "mine"
 
     def test_leftovers_of_a_killed_run_go(self, tmp_path):
-        (tmp_path / ".person_003.part.npz").write_text("half")
+        (tmp_path / ".person_003.77_ab12.part.npz").write_text("half")
         run(tmp_path, FRAMES[:1])
-        assert ".person_003.part.npz" not in names(tmp_path)
+        assert ".person_003.77_ab12.part.npz" not in names(tmp_path)
 
 
 class TestUnusableFolder:

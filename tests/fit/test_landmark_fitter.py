@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kernels import landmark_fit
-from kernels.landmark_fit import Patience
-from kernels.landmarks import BodyPlace
+from kernels.landmark_fit_values import Patience
+from kernels.landmarks_values import BodyPlace
 from tracker.body import load_body
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from kernels import body_step, ellipsoids
-from kernels.values import Ellipsoids, background_log_density, observe
+from kernels.ellipsoids_values import Ellipsoids, background_log_density, observe
 from tracker.body import BodyModel, load_body
 from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.landmark_noise import Errors, Readings, Watcher, tables
+from benchmarks.landmark_noise import ReadingErrors, Readings, Watcher, tables
 from tests.fit.test_landmark_fitter import mpjpe, observe, upright
 from tests.motion.test_motion import library
 from tracker.body import load_body
@@ -313,7 +313,7 @@ def test_a_track_guesses_at_what_it_never_saw() -> None:
 
 
 def test_the_measured_tables_are_those_of_the_errors() -> None:
-    """Errors of known spread, growth and correlation come back as such."""
+    """ReadingErrors of known spread, growth and correlation come back as such."""
     rng, count = np.random.default_rng(0), 1500
     truth = rng.normal(size=(count, LANDMARKS, 3)) * 0.3
     together = rng.normal(size=(count, 1, 1))
@@ -321,7 +321,7 @@ def test_the_measured_tables_are_those_of_the_errors() -> None:
     error[..., 2] -= 0.4 * truth[..., 2]
     logit = np.full((count, LANDMARKS, 1), 3.0) + 0.3 * rng.normal(size=(count, LANDMARKS, 1))
     hidden = rng.random((count, LANDMARKS)) < 0.2
-    errors = Errors(truth, np.concatenate([logit, error], axis=2), hidden, 0.1 * rng.normal(size=count))
+    errors = ReadingErrors(truth, np.concatenate([logit, error], axis=2), hidden, 0.1 * rng.normal(size=count))
     noise = tables(errors, 0.9, np.array([0.9, 0.4]))
     kind = int(np.digitize(0.95, EDGES))
     np.testing.assert_allclose(noise.slope[kind, :, 2], -0.4, atol=0.08)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import backend, build, cuda
+from kernels import backend, build, compiler, cuda
 from kernels.backend import Implementation
 from tests.kernels import emulation
 
@@ -43,7 +43,7 @@ def _emulated(monkeypatch: pytest.MonkeyPatch) -> Target:
     """The CUDA path with its kernels run thread by thread on the CPU, on tensors that lie there."""
     try:
         emulation.library()
-    except build.BuildError as error:
+    except compiler.BuildError as error:
         pytest.skip(f"the CUDA kernels cannot be emulated: {error}")
     choose = backend.choose
 

@@ -11,25 +11,25 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kernels import build
+from kernels import build, compiler
 
 _FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1")
 
 
 def main() -> int:
     """Builds with the sanitizers into a cache of its own and runs the tests there; returns pytest's exit status."""
-    compiler = build.find_compiler()
+    command = compiler.find_compiler()
     runtimes = [
         subprocess.run(
-            [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
+            [*command, f"-print-file-name={name}"], capture_output=True, text=True, check=True
         ).stdout.strip()
         for name in ("libasan.so", "libubsan.so")
     ]
     with tempfile.TemporaryDirectory() as cache:
         level = build.processor_level()
-        target = Path(cache) / "body-tracker" / "kernels" / build.library_name(level)
-        flags = [*build.COMMON_FLAGS, *build.level_flags(level), *_FLAGS]
-        build.compile_library(target, flags, [build.SOURCE_DIR / name for name in build.SOURCES])
+        target = Path(cache) / "body-tracker" / "kernels" / compiler.library_name(level)
+        flags = [*compiler.COMMON_FLAGS, *compiler.level_flags(level), *_FLAGS]
+        compiler.compile_library(target, flags, [compiler.SOURCE_DIR / name for name in compiler.SOURCES], command)
         environment = {
             **os.environ,
             "XDG_CACHE_HOME": cache,

@@ -7,18 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kernels.values import (
-    Ellipsoids,
-    FeatureBank,
-    FitProblem,
-    FitTerms,
-    Observation,
-    SkinnedBody,
-    background_log_density,
-    observe,
-    orientation_circle,
-    sparse_weights,
-)
+from kernels.body_step_values import FeatureBank, FitProblem, FitTerms, SkinnedBody, orientation_circle, sparse_weights
+from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, background_log_density, observe
 
 
 @dataclass(frozen=True)
@@ -28,7 +18,7 @@ class Scene:
     ellipsoids: Ellipsoids
     cameras: Tensor
     size: tuple[int, int]
-    observation: Observation
+    observation: FeatureObservation
 
     def to(self, device: str) -> Scene:
         """The same on another device."""

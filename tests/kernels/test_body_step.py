@@ -11,17 +11,17 @@ from torch import Tensor
 
 from kernels import body_step as ops
 from kernels.backend import Implementation
-from kernels.body_step_gpu import FitLoop
-from kernels.values import (
+from kernels.body_step_cuda import FitLoop
+from kernels.body_step_values import (
     Adam,
     FeatureBank,
     FitProblem,
-    PosedBody,
-    RenderSettings,
+    PosedKernels,
     SkinnedBody,
     orientation_circle,
     sparse_weights,
 )
+from kernels.ellipsoids_values import RenderSettings
 from tests.kernels.conftest import Target, emulated_or_gpu
 from tests.kernels.scenes import random_body, random_parameters, random_problem
 from tests.kernels.test_ellipsoids import close
@@ -43,9 +43,9 @@ def moved(value, device: str):  # type: ignore[no-untyped-def]
     return replace(value, **there)
 
 
-def pose(target: Target, body: SkinnedBody, parameters: Tensor) -> PosedBody:
+def pose(target: Target, body: SkinnedBody, parameters: Tensor) -> PosedKernels:
     found = ops.pose(moved(body, target.device), parameters.to(target.device), target.implementation)
-    return PosedBody(found.joints.cpu(), found.points.cpu(), found.precisions.cpu(), found.limbs.cpu())
+    return PosedKernels(found.joints.cpu(), found.points.cpu(), found.precisions.cpu(), found.limbs.cpu())
 
 
 def stick(turn: float) -> tuple[SkinnedBody, Tensor]:

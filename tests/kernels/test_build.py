@@ -6,12 +6,13 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from kernels import backend, build, cuda
+from kernels import backend, build, compiler, cuda
 from kernels.backend import Implementation
 from tests.kernels.scenes import random_scene
 
@@ -19,10 +20,10 @@ from tests.kernels.scenes import random_scene
 def test_reference_runs_where_there_is_no_compiler(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def no_library(level: str) -> Path:
-        raise build.BuildError("no C++ compiler")
+    def no_library(level: str) -> Iterator[Path]:
+        raise compiler.BuildError("no C++ compiler")
 
-    monkeypatch.setattr(build, "_locate", no_library)
+    monkeypatch.setattr(build, "_places", no_library)
     build.load_library.cache_clear()
     try:
         with caplog.at_level(logging.WARNING):
@@ -39,17 +40,17 @@ def test_failed_compilation_says_what_the_compiler_said(tmp_path: Path) -> None:
     (tmp_path / "bad.cpp").write_text("int f() { return missing; }")
     target = tmp_path / "out.so"
     try:
-        build.find_compiler()
-    except build.BuildError as error:
+        command = compiler.find_compiler()
+    except compiler.BuildError as error:
         pytest.skip(str(error))
-    with pytest.raises(build.BuildError, match="missing"):
-        build.compile_library(target, build.COMMON_FLAGS, [tmp_path / "bad.cpp"])
+    with pytest.raises(compiler.BuildError, match="missing"):
+        compiler.compile_library(target, compiler.COMMON_FLAGS, [tmp_path / "bad.cpp"], command)
     assert not target.exists()
 
 
 def test_library_name_changes_with_the_level() -> None:
-    names = {build.library_name(level) for level in ("AVX512", "AVX2", "DEFAULT")}
-    assert len(names) == (3 if build.level_flags("AVX2") else 1)
+    names = {compiler.library_name(level) for level in ("AVX512", "AVX2", "DEFAULT")}
+    assert len(names) == (3 if compiler.level_flags("AVX2") else 1)
 
 
 @pytest.mark.slow
@@ -71,7 +72,7 @@ def test_every_level_of_vector_instructions_gives_the_same(level: str, tmp_path:
     run = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True, check=True
     )
-    assert [path.name for path in tmp_path.rglob("*.so")] == [build.library_name(level)]
+    assert [path.name for path in tmp_path.rglob("*.so")] == [compiler.library_name(level)]
     scene = random_scene(torch.Generator().manual_seed(7))
     from kernels import ellipsoids
 

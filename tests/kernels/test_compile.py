@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kernels import build, cuda
+from kernels import compiler, cuda
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120")
 
@@ -22,7 +22,10 @@ def test_nvcc_compiles_for_every_architecture(source: str, tmp_path: Path) -> No
     codes = [f"-gencode=arch=compute_{a[3:]},code={a}" for a in ARCHITECTURES]
     command = [nvcc, "-std=c++17", "-Werror", "all-warnings", "-fatbin", *codes, "--threads", "2", "-o"]
     done = subprocess.run(
-        [*command, str(tmp_path / "out"), str(build.SOURCE_DIR / source)], capture_output=True, text=True, check=False
+        [*command, str(tmp_path / "out"), str(compiler.SOURCE_DIR / source)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -40,7 +43,7 @@ def test_nvrtc_compiles_for_every_architecture(source: str) -> None:
 
 def test_a_kernel_lies_in_the_file_that_its_name_says() -> None:
     for source in cuda.SOURCES:
-        text = (build.SOURCE_DIR / source).read_text()
+        text = (compiler.SOURCE_DIR / source).read_text()
         names = [line.split("(")[0].split()[-1] for line in text.splitlines() if "__global__" in line]
         assert names
         assert all(cuda.source_of(name) == source for name in names)

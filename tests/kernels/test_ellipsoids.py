@@ -12,7 +12,14 @@ from torch import Tensor
 
 from kernels import ellipsoids as ops
 from kernels.backend import Implementation
-from kernels.values import Ellipsoids, Likelihood, Observation, Rendering, RenderSettings, observe
+from kernels.ellipsoids_values import (
+    Ellipsoids,
+    FeatureObservation,
+    FeatureRendering,
+    Likelihood,
+    RenderSettings,
+    observe,
+)
 from tests.kernels.conftest import Target
 from tests.kernels.scenes import Scene, lone_kernels, random_scene
 
@@ -26,11 +33,11 @@ def render(
     camera: Tensor = AXIS,
     size: tuple[int, int] = (5, 5),
     settings: RenderSettings | None = None,
-) -> Rendering:
+) -> FeatureRendering:
     moved = Ellipsoids(*target.put(kernels.centres, kernels.precisions, kernels.features))
     found = ops.render(moved, camera.to(target.device), size, settings, 4, target.implementation)
     maps = (found.features, found.coverage, found.depth, found.index, found.weight)
-    return Rendering(*(m.cpu() for m in maps))
+    return FeatureRendering(*(m.cpu() for m in maps))
 
 
 def test_lone_kernel_weighs_one_at_its_centre(target: Target) -> None:
@@ -76,7 +83,7 @@ def test_nothing_to_see(target: Target, centres: list[tuple[float, float, float]
     assert torch.isinf(found.depth).all() and (found.index == -1).all()
 
 
-def uniform_observation(mask: float, mask_weight: float = 0.0, size: int = 5) -> Observation:
+def uniform_observation(mask: float, mask_weight: float = 0.0, size: int = 5) -> FeatureObservation:
     features = torch.zeros(1, size, size, 8)
     features[..., 0] = 1
     return observe(

@@ -10,8 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from kernels import landmark_fit_reference
 from kernels.backend import Implementation
-from kernels.landmark_fit import Gaussian, LinearPull, Patience, PoseFit, PoseProblem, fit
-from kernels.landmarks import BodyPlace
+from kernels.landmark_fit import fit
+from kernels.landmark_fit_values import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
+from kernels.landmarks_values import BodyPlace
 from tests.kernels.test_landmarks import needs_compiler, random_body, random_place, random_pull, random_view
 
 

@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from kernels import build, landmarks_reference
 from kernels.backend import Implementation
-from kernels.landmarks import BodyPlace, CarriedPoints, LandmarkView, RotationPull, linearise, pose, pull
+from kernels.landmarks import linearise, pose, pull
+from kernels.landmarks_values import BodyPlace, CarriedPoints, LandmarkView, RotationPull
 
 needs_compiler = pytest.mark.skipif(build.load_library() is None, reason="the C++ kernels cannot be built here")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kernels import raster
 from kernels.backend import Implementation
-from kernels.raster import Intrinsics, Light, Mesh, Raster, Shading
+from kernels.raster import DirectionalLight, Intrinsics, Raster, RasterMesh, Shading
 from tests.kernels.conftest import Target
 
 UNIT = Intrinsics(1.0, 1.0, 0.0, 0.0)  # at z = 1 m a metre is a pixel
@@ -171,23 +171,23 @@ def test_texture_by_hand(target: Target) -> None:
     assert found[:, 0].tolist() == [0.0, 12.0, 6.0, 0.0, 2.0]
 
 
-def overlay(target: Target, meshes: list[Mesh], shading: Shading | None = None) -> Tensor:
+def overlay(target: Target, meshes: list[RasterMesh], shading: Shading | None = None) -> Tensor:
     image = torch.full((SIZE[1], SIZE[0], 3), 60, dtype=torch.uint8, device=target.device)
-    moved = [Mesh(*target.put(m.vertices, m.faces), m.colour) for m in meshes]  # type: ignore[arg-type]
+    moved = [RasterMesh(*target.put(m.vertices, m.faces), m.colour) for m in meshes]  # type: ignore[arg-type]
     return raster.shade_overlay(image, moved, SCENE, shading, implementation=target.implementation).cpu()
 
 
 def test_flat_wall_has_the_colour_that_the_lights_give(target: Target) -> None:
     vertices, faces = triangles((-9, -9, 2), (0, 18, 2), (9, -9, 2))
-    shading = Shading(0.5, 0.25, Light((0, 0, -2), 0.5), Light((0, 1, 0), 0.9))
-    drawn = overlay(target, [Mesh(vertices, faces, (200.0, 100.0, 40.0))], shading)
+    shading = Shading(0.5, 0.25, DirectionalLight((0, 0, -2), 0.5), DirectionalLight((0, 1, 0), 0.9))
+    drawn = overlay(target, [RasterMesh(vertices, faces, (200.0, 100.0, 40.0))], shading)
     # Lit from the front: 0.25 + 0.5 of the colour; half of it over the grey 60.
     assert drawn[32, 40].tolist() == [105, 68, 45]
 
 
 def test_meshes_hide_each_other_whatever_their_order(target: Target) -> None:
     far, near = sphere(16, 20, (0, 0, 3), 0.8), sphere(16, 20, (0.2, 0, 2), 0.4)
-    meshes = [Mesh(*far, (255.0, 0.0, 0.0)), Mesh(*near, (0.0, 255.0, 0.0))]
+    meshes = [RasterMesh(*far, (255.0, 0.0, 0.0)), RasterMesh(*near, (0.0, 255.0, 0.0))]
     one, other = overlay(target, meshes, Shading(alpha=1)), overlay(target, meshes[::-1], Shading(alpha=1))
     assert torch.equal(one, other)
     assert one[32, 48, 1] > 50 and one[32, 48, 0] == 0  # the near one
@@ -195,7 +195,7 @@ def test_meshes_hide_each_other_whatever_their_order(target: Target) -> None:
 
 
 def test_backs_of_a_closed_mesh_do_not_show(target: Target) -> None:
-    mesh = Mesh(*sphere(16, 20, (0.1, 0, 2), 0.5))
+    mesh = RasterMesh(*sphere(16, 20, (0.1, 0, 2), 0.5))
     one, other = overlay(target, [mesh], Shading(skip_backs=True)), overlay(target, [mesh])
     # A back can reach 1/256 pixel beyond the outline of the front: worst seen 1 of 5,120 pixels.
     assert (one != other).any(dim=-1).sum() <= 4
@@ -203,7 +203,7 @@ def test_backs_of_a_closed_mesh_do_not_show(target: Target) -> None:
 
 def test_skipped_backs_are_those_whose_corners_run_clockwise(target: Target) -> None:
     vertices, faces = triangles((-9, -9, 2), (0, 18, 2), (9, -9, 2))
-    wall, turned = Mesh(vertices, faces), Mesh(vertices, faces[:, [0, 2, 1]].contiguous())
+    wall, turned = RasterMesh(vertices, faces), RasterMesh(vertices, faces[:, [0, 2, 1]].contiguous())
     assert (overlay(target, [wall], Shading(skip_backs=True)) != 60).any()
     assert (overlay(target, [turned], Shading(skip_backs=True)) == 60).all()
 
@@ -211,10 +211,14 @@ def test_skipped_backs_are_those_whose_corners_run_clockwise(target: Target) -> 
 def test_outline_is_antialiased(target: Target) -> None:
     vertices, faces = triangles((-4, -4, 2), (0.3, -4, 2), (0.5, 4, 2), (-4, -4, 2), (0.5, 4, 2), (-4, 4, 2))
     drawn = overlay(
-        target, [Mesh(vertices, faces, (255.0, 255.0, 255.0))], Shading(1, 1, Light((1, 0, 0), 0), Light((1, 0, 0), 0))
+        target,
+        [RasterMesh(vertices, faces, (255.0, 255.0, 255.0))],
+        Shading(1, 1, DirectionalLight((1, 0, 0), 0), DirectionalLight((1, 0, 0), 0)),
     )
     levels = {int(v) for v in drawn[:, :, 0].unique()}
-    assert levels == {60, 109, 158, 206, 255}  # 0 to 4 of a pixel's samples
+    wanted = (60, 109, 158, 206, 255)  # 0 to 4 of a pixel's samples; compilers round halves either way
+    assert {min(wanted, key=lambda each: abs(each - level)) for level in levels} == set(wanted)
+    assert all(min(abs(each - level) for each in wanted) <= 1 for level in levels)
 
 
 def test_no_meshes_leave_the_picture(target: Target) -> None:
@@ -223,8 +227,8 @@ def test_no_meshes_leave_the_picture(target: Target) -> None:
 
 def test_overlay_as_reference(fast: Target) -> None:
     meshes = [
-        Mesh(*sphere(20, 24, (0.1, 0, 2), 0.5), (200.0, 120.0, 80.0)),
-        Mesh(*sphere(16, 20, (0.4, 0.1, 1.6), 0.3)),
+        RasterMesh(*sphere(20, 24, (0.1, 0, 2), 0.5), (200.0, 120.0, 80.0)),
+        RasterMesh(*sphere(16, 20, (0.4, 0.1, 1.6), 0.3)),
     ]
     found = overlay(fast, meshes).int()
     right = overlay(Target(Implementation.REFERENCE, "cpu"), meshes).int()
@@ -242,7 +246,9 @@ def test_threads_do_not_change_the_result() -> None:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             found = raster.rasterize(vertices, faces, SCENE, SIZE)
-            results.append((found.triangle, found.depth, raster.shade_overlay(image, [Mesh(vertices, faces)], SCENE)))
+            results.append(
+                (found.triangle, found.depth, raster.shade_overlay(image, [RasterMesh(vertices, faces)], SCENE))
+            )
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:
@@ -276,9 +282,9 @@ def test_bad_arguments_are_named(change: dict[str, object], name: str) -> None:
 def test_bad_pictures_and_colours_are_named() -> None:
     mesh = triangles((0, 0, 1), (1, 0, 1), (0, 1, 1))
     with pytest.raises(TypeError, match=r"^image:"):
-        raster.shade_overlay(np.zeros((4, 4, 3)), [Mesh(*mesh)], UNIT)
+        raster.shade_overlay(np.zeros((4, 4, 3)), [RasterMesh(*mesh)], UNIT)
     with pytest.raises(ValueError, match=r"^colour:"):
-        raster.shade_overlay(np.zeros((4, 4, 3), np.uint8), [Mesh(*mesh, (1.0, 2.0))], UNIT)  # type: ignore[arg-type]
+        raster.shade_overlay(np.zeros((4, 4, 3), np.uint8), [RasterMesh(*mesh, (1.0, 2.0))], UNIT)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^alpha:"):
         Shading(alpha=1.5)
     with pytest.raises(ValueError, match=r"^intrinsics:"):

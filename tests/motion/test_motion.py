@@ -21,7 +21,7 @@ from tracker.motion.motion_clip import joint_positions, mirror, rest_joints, wit
 from tracker.motion.read import source_of
 from tracker.motion.read_bvh import parse_bvh
 from tracker.motion.retarget import Correspondence, retarget
-from tracker.motion.source import SourceMotion, SourceSkeleton
+from tracker.motion.source_motion import SourceMotion, SourceSkeleton
 
 SHARED_MOTION = SHARED / "motion"
 LIMB_JOINTS = [f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle", "elbow", "wrist")]

@@ -19,7 +19,7 @@ from tracker.core.errors import InputError
 from tracker.motion.sampler import PoseSampler
 from tracker.synth.samples import AssetFolder, SampleConfig, SampleFactory
 from tracker.synth.samples.assets import dealt, read_environment
-from tracker.synth.samples.light import light_from_environment, sphere
+from tracker.synth.samples.environment import light_from_environment, sphere
 from tracker.synth.samples.makehuman import drape, read_binding, read_wavefront
 from tracker.synth.samples.props import read_prop, read_props
 

@@ -9,8 +9,8 @@ from scipy.sparse import csr_matrix
 from tracker.body.free_body import load_free_body
 from tracker.core.arrays import Array
 from tracker.core.person import Pose
-from tracker.synth.appearance import Palette
 from tracker.synth.figure import Figure, FigureConfig
+from tracker.synth.figure_texture import Palette
 from tracker.synth.surface import Surface, cut, smoothed
 from tracker.synth.texture import Atlas, noise, smoothstep
 

@@ -12,7 +12,7 @@ from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose
-from tracker.synth.clip import ClipConfig, write_script
+from tracker.synth.demo_clip import ClipConfig, write_script
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import ARMS_UP, STANDING, Key, upper_body

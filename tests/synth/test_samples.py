@@ -19,7 +19,7 @@ from tracker.body import BodyModel, load_body
 from tracker.motion.sampler import PoseSampler
 from tracker.synth.samples import Sample, SampleConfig, SampleFactory, stream
 from tracker.synth.samples.factory import sample_betas
-from tracker.synth.samples.look import look_up
+from tracker.synth.samples.paints import look_up
 
 SMALL = SampleConfig(outfits=2, backgrounds=2)
 SEEDS = range(10)

@@ -13,16 +13,17 @@ from tqdm import tqdm
 from tracker.app.track import TrackJob, track
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.atomic_file import whole_file
 from tracker.core.errors import InputError, RunError
 from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joint_errors, mean
 from tracker.export import ExportConfig
 from tracker.export.files import atomic_file, prepare_folder
 from tracker.export.npz import COORDINATE_SYSTEM, load_person
-from tracker.export.sequence import TrackedPerson
+from tracker.export.sequence import PersonSequence
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
-from tracker.synth.clip import ClipConfig, ClipTruth, DemoClip
+from tracker.synth.demo_clip import ClipConfig, ClipTruth, DemoClip
 
 CLIP_NAME, TRUTH_NAME = "demo_clip.mp4", "truth.npz"
 HIDDEN_JOINTS = 6
@@ -80,18 +81,17 @@ def _make_way(job: DemoJob, folder: Path) -> None:
 
 def make_clip(config: ClipConfig, out: Path, interrupt: Interrupt) -> ClipTruth:
     """Writes the clip and its truth into a folder that exists. When it is interrupted nothing is left of them."""
-    unfinished = out / f".{Path(CLIP_NAME).stem}.unfinished.mp4"
     try:
-        with DemoClip(config) as clip, VideoWriter(unfinished, (config.width, config.height), config.rate) as video:
-            for index in tqdm(range(len(clip)), desc="making the clip", unit="frame", disable=None):
-                interrupt.check()
-                video.write(clip.truth.times[index], clip.draw(index).image)
-        _write_truth(out / TRUTH_NAME, clip.truth, float(config.rate))
-        unfinished.replace(out / CLIP_NAME)
+        with whole_file(out / CLIP_NAME) as unfinished:
+            size = config.width, config.height
+            clip = DemoClip(config)
+            with VideoWriter(unfinished, size, config.rate) as video:
+                for index in tqdm(range(len(clip)), desc="making the clip", unit="frame", disable=None):
+                    interrupt.check()
+                    video.write(clip.truth.times[index], clip.draw(index).image)
+            _write_truth(out / TRUTH_NAME, clip.truth, float(config.rate))
     except OSError as error:
         raise RunError(f"{out}: cannot be written ({error.strerror or error})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return clip.truth
 
 
@@ -130,7 +130,7 @@ class Matched:
     """(N, 24, 2) px, as tracked."""
 
 
-def match_person(people: list[TrackedPerson], truth: ClipTruth) -> Matched:
+def match_person(people: list[PersonSequence], truth: ClipTruth) -> Matched:
     """The identity that lies on the true person in the most frames; another's frames do not count for it."""
     best = Matched(np.zeros(0, np.int64), np.zeros((0, NUM_JOINTS, 3)), np.zeros((0, NUM_JOINTS, 2)))
     for person in people:
@@ -142,7 +142,7 @@ def match_person(people: list[TrackedPerson], truth: ClipTruth) -> Matched:
     return best
 
 
-def accuracy_table(people: list[TrackedPerson], truth: ClipTruth) -> list[str]:
+def accuracy_table(people: list[PersonSequence], truth: ClipTruth) -> list[str]:
     """The errors of the identity that matches, in lines of text: clean frames, occluded frames, all."""
     identities = "1 identity" if len(people) == 1 else f"{len(people)} identities"
     matched = match_person(people, truth)

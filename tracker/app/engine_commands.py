@@ -174,23 +174,23 @@ def compare(
     engine: Engine, inputs: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[np.float32]]
 ) -> Comparison:
     """Runs an engine a few times on `inputs`, whose right outputs are `expected`."""
-    found = engine.run(inputs)
-    errors = {name: _error(found[name], expected[name]) for name in found}
+    outputs = engine.run(inputs)
+    errors = {name: _error(outputs[name], expected[name]) for name in outputs}
     worst = max(errors, key=lambda name: errors[name])
-    told = engine.metadata
+    metadata = engine.metadata
     return Comparison(
-        backend=told["backend"],
-        device=told["device"],
-        version=told["version"],
-        precision=told["precision"],
+        backend=metadata["backend"],
+        device=metadata["device"],
+        version=metadata["version"],
+        precision=metadata["precision"],
         median_ms=median(timed(engine, inputs) for _ in range(_RUNS)),
         error=errors[worst],
         worst=worst,
     )
 
 
-def _error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    return float(np.linalg.norm(found - expected)) / max(float(np.linalg.norm(expected)), _SMALLEST)
+def _error(output: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(output - expected)) / max(float(np.linalg.norm(expected)), _SMALLEST)
 
 
 def timed(engine: Engine, inputs: Mapping[str, NDArray[Any]]) -> float:

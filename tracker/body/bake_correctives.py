@@ -137,11 +137,11 @@ def _axis(joint: _Joint, rest: Rest) -> tuple[Array, Array, float]:
 
 def _subtree(name: str) -> list[int]:
     """The joint and all that hang from it."""
-    found = [JOINT_NAMES.index(name)]
+    joints = [JOINT_NAMES.index(name)]
     for joint, parent in enumerate(PARENTS):
-        if parent in found:
-            found.append(joint)
-    return found
+        if parent in joints:
+            joints.append(joint)
+    return joints
 
 
 def _turn(matrices: Array, points: Array) -> Array:

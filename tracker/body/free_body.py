@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tracker.body.model import LANDMARK_NAMES, BodyModel
 from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.atomic_file import write_whole
 
 FREE_BODY_FILE = Path(__file__).with_name("free_body.npz")
 FREE_BODY_NAME = "free-body"
@@ -74,9 +75,7 @@ def save_free_body(path: Path, body: FreeBodyArrays) -> None:
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(buffer.getvalue())
-    partial.replace(path)
+    write_whole(path, buffer.getvalue())
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels.landmarks import RotationPull
+from kernels.landmarks_values import RotationPull
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import landmarks
-from kernels.landmarks import CarriedPoints
+from kernels.landmarks_values import CarriedPoints
 from tracker.body import BodyModel
 from tracker.body.landmark_set import MEDIAPIPE, bone_points
 from tracker.body.smpl_joints import smpl_index

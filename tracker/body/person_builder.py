@@ -13,12 +13,9 @@ from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig, Outline, PosedPoints
 from tracker.body.skinner import skinner_of
 from tracker.core.arrays import Array
-from tracker.core.camera import Camera
+from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.geometry import place_on_rays
 from tracker.core.person import Person, Pose
-
-_NEAREST_Z = 0.01
-"""m: joints behind the camera are projected as if they were this far in front of it."""
 
 
 class PersonBuilder:
@@ -33,17 +30,17 @@ class PersonBuilder:
         posed = self.rig.pose_from_theta(pose.theta, pose.betas)
         joints3d = posed.joints + pose.transl
         points = self.outline.points(posed, pose.betas) + pose.transl
-        in_front = points[points[:, 2] > _NEAREST_Z]
+        in_front = points[points[:, 2] > NEAREST_Z]
         pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
         bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
-        safe = np.concatenate([joints3d[:, :2], np.maximum(joints3d[:, 2:], _NEAREST_Z)], axis=1)
-        return Person(person_id, pose, joints3d, camera.project(safe), confidence, bbox, nll, self.skinner.vertices)
+        joints2d = camera.project_clamped(joints3d)
+        return Person(person_id, pose, joints3d, joints2d, confidence, bbox, nll, self.skinner.vertices)
 
     def outline_in(self, camera: Camera, posed: PosedPoints, state: BodyState) -> tuple[Array, NDArray[np.integer]]:
         """Points (n, 2) px spread over a posed body's skin and the part of the body (n,) that each belongs to: those in
         front of the camera."""
         points = self.outline.points(posed, state.betas) + state.transl
-        in_front = points[:, 2] > _NEAREST_Z
+        in_front = points[:, 2] > NEAREST_Z
         return camera.project(points[in_front]), self.outline.parts[in_front]
 
     def posed(self, pose: Pose, camera: Camera, like: Person) -> Person:

@@ -16,6 +16,7 @@ from tracker.body.landmark_transfer import with_landmarks
 from tracker.body.model import PARENTS, BodyModel
 from tracker.body.smpl_pickle import RefusedGlobal, as_array, read_pickle
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.atomic_file import whole_file
 from tracker.core.errors import InputError
 
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
@@ -55,12 +56,10 @@ def import_body(src: Path, dst: Path, overwrite: bool = False) -> None:
     kept = {key: array.astype(np.float32 if array.dtype.kind == "f" else np.int64) for key, array in arrays.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, body_name=np.array(name), **kept)
-    partial = dst.with_name(dst.name + ".part")
     try:
-        partial.write_bytes(buffer.getvalue())
-        partial.replace(dst)
+        with whole_file(dst) as part:
+            part.write_bytes(buffer.getvalue())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"{dst}: cannot be written ({error.strerror}); give another place") from error
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from kernels.values import FeatureBank, SkinnedBody, orientation_circle, sparse_weights
+from kernels.body_step_values import FeatureBank, SkinnedBody, orientation_circle, sparse_weights
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.model import BodyModel, vertex_normals
 from tracker.body.smpl_joints import SMPL_JOINTS, smpl_index

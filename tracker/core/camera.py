@@ -18,6 +18,9 @@ import yaml
 from tracker.core.arrays import Array
 from tracker.core.errors import InputError
 
+NEAREST_Z = 0.1
+"""m: what is closer to the camera's plane has no usable projection, and is not drawn."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -62,6 +65,10 @@ class Camera:
         """(..., 3) m in the camera frame → (..., 2) px. Points at z ≤ 0 give meaningless pixels: test z first."""
         z = points[..., 2:3]
         return points[..., :2] / z * np.array([self.fx, self.fy]) + np.array([self.cx, self.cy])
+
+    def project_clamped(self, points: Array) -> Array:
+        """`project`, with points closer than NEAREST_Z, or behind the camera, taken to be that far in front of it."""
+        return self.project(np.concatenate([points[..., :2], np.maximum(points[..., 2:], NEAREST_Z)], axis=-1))
 
     def rays(self, pixels: Array) -> Array:
         """(..., 2) px → (..., 3) directions with z = 1."""

@@ -118,10 +118,10 @@ def values_at(image: NDArray[np.uint8], points: Array) -> NDArray[np.uint8]:
     places = (points.reshape(-1, 1, 2) - _HALF).astype(np.float32)
     if len(places) == 0:
         return np.zeros(points.shape[:-1], np.uint8)
-    found = cv2.remap(
+    values = cv2.remap(
         image, places, np.zeros(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0,)
     )
-    return np.asarray(found, np.uint8).reshape(points.shape[:-1])
+    return np.asarray(values, np.uint8).reshape(points.shape[:-1])
 
 
 def frame_in_crop(T_frame_crop: Array, shape: tuple[int, ...], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -30,6 +30,6 @@ class LandmarkObservation:
     @property
     def size(self) -> float:
         """px: the larger side of the visible landmarks' box, at least 8."""
-        seen = self.pixels[self.visibility > 0.3]
-        points = seen if len(seen) >= 4 else self.pixels
+        visible = self.pixels[self.visibility > 0.3]
+        points = visible if len(visible) >= 4 else self.pixels
         return float(max(np.ptp(points, axis=0).max(), 8.0))

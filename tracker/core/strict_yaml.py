@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -25,6 +27,33 @@ def read_mapping(path: Path, label: str) -> dict[str, Any]:
     return values
 
 
+def assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    """Nested values of `a.b=value` texts, the values read as YAML. Raises InputError that names the text at fault."""
+    values: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            raise InputError(f"--set {text}: expected KEY=VALUE, as in fit.iterations=10")
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {text}: the value is no YAML: {' '.join(str(error).split())}") from error
+        nested: Any = read
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        values = merged(values, nested)
+    return values
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` on top, key by key through nested mappings."""
+    result = dict(base)
+    for key, value in changes.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+    return result
+
+
 def filled(config_class: type[Config], values: dict[str, Any], label: str) -> Config:
     """An instance with these values over its defaults. Raises InputError that names the key at fault."""
     _refuse_unknown(label, config_class, values, "")
@@ -40,6 +69,10 @@ def _refuse_unknown(label: str, config_class: type, values: dict[str, Any], pref
     hints = get_type_hints(config_class)
     for key, value in values.items():
         if key not in known:
-            raise InputError(f"{label}: unknown key '{prefix}{key}'; known here: {', '.join(sorted(known))}")
+            near = get_close_matches(str(key), known, 1)
+            hint = f"did you mean '{prefix}{near[0]}'? " if near else ""
+            raise InputError(f"{label}: unknown key '{prefix}{key}'; {hint}known here: {', '.join(sorted(known))}")
+        if is_dataclass(hints[key]) and not isinstance(value, dict):
+            raise InputError(f"{label}: {prefix}{key}: expected keys below it, got {value!r}")
         if is_dataclass(hints[key]) and isinstance(value, dict):
             _refuse_unknown(label, hints[key], value, f"{prefix}{key}.")  # type: ignore[arg-type]

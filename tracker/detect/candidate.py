@@ -110,11 +110,11 @@ def the_more_expected(candidates: Iterable[Candidate], predicted: Sequence[Array
     return without_duplicates(sorted(candidates, key=expectedness, reverse=True))
 
 
-def uncovered(predicted: Sequence[Array], found: Sequence[Candidate]) -> list[Array]:
+def uncovered(predicted: Sequence[Array], candidates: Sequence[Candidate]) -> list[Array]:
     """The predicted boxes that no detection of their own covers; one detection accounts for one box."""
-    if not predicted or not found:
+    if not predicted or not candidates:
         return list(predicted)
-    overlaps = np.array([[box_overlap(box, c.detection.bbox) for c in found] for box in predicted])
+    overlaps = np.array([[box_overlap(box, c.detection.bbox) for c in candidates] for box in predicted])
     rows, columns = linear_sum_assignment(overlaps, maximize=True)
     covered = {int(r) for r, c in zip(rows, columns, strict=True) if overlaps[r, c] >= FOUND_OVERLAP}
     return [box for row, box in enumerate(predicted) if row not in covered]

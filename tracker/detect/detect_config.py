@@ -13,11 +13,15 @@ class DetectConfig:
     """How people are looked for. Confidences are in 0..1."""
 
     max_people: int = 4
+    """People tracked at once at most."""
     task_file: Path | None = None
-    """A MediaPipe pose landmarker bundle; None is the one made from the networks in MediaPipe's wheel."""
+    """A MediaPipe pose landmarker bundle; null is the one made from the networks in MediaPipe's wheel."""
     min_detection: float = 0.5
+    """MediaPipe's confidence below which its person detector has found nobody."""
     min_presence: float = 0.5
+    """MediaPipe's confidence below which its landmarks are nobody's."""
     min_tracking: float = 0.5
+    """The landmark network's confidence below which somebody who is followed is lost."""
     second_looks: int = 2
     """At most so many closer looks a time for tracked people whom the look at the whole frame did not find. What one
     sees beside other people is confirmed by one more."""

@@ -115,8 +115,8 @@ class NetworkFollower:
     @property
     def engine(self) -> str:
         """What runs the network, for the record."""
-        told = self._engine.metadata
-        return f"{told['backend']} {told['version']}, {told['precision']}"
+        metadata = self._engine.metadata
+        return f"{metadata['backend']} {metadata['version']}, {metadata['precision']}"
 
     @property
     def device(self) -> str:
@@ -135,10 +135,10 @@ class NetworkFollower:
         T_frame_crop = region.transform
         crop = warp_crop(image, T_frame_crop, NETWORK_SIZE, NETWORK_SIZE)
         try:
-            found = self._engine.run({INPUT: crop[None]})
+            outputs = self._engine.run({INPUT: crop[None]})
         except BackendError as error:
             raise RunError(f"the landmark network failed: {error}") from error
-        maps = {name: values[0] for name, values in found.items()}
+        maps = {name: values[0] for name, values in outputs.items()}
         points = maps["landmarks"].astype(float)
         flat = refined(points[:, :2], maps["heatmaps"])
         centre, rim = apply_affine(T_frame_crop, points[[_CENTRE, _RIM], :2])

@@ -98,36 +98,36 @@ class LandmarkDetector:
         more closely. Frames come in the order of their time. Raises RunError when MediaPipe or the engine fails.
         """
         if 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
-            found = self._go_on(frame, predicted)
+            candidates = self._go_on(frame, predicted)
         else:
-            found = self._begin(SearchTask(frame, predicted, begins=True))
-        self._followed, self._seen_at = [candidate.region for candidate in found], frame.time
-        return [candidate.detection for candidate in found]
+            candidates = self._begin(SearchTask(frame, predicted, begins=True))
+        self._followed, self._seen_at = [candidate.region for candidate in candidates], frame.time
+        return [candidate.detection for candidate in candidates]
 
     def _begin(self, errand: SearchTask) -> list[Candidate]:
         """The people of a frame that has nothing to do with the one before; nobody yet for one who does not wait."""
         self._send(errand, 0.0)
         return self._seen_closely(errand.frame, self._scout.take()) if self.config.punctual else []
 
-    def _seen_closely(self, frame: Frame, found: list[Candidate]) -> list[Candidate]:
+    def _seen_closely(self, frame: Frame, candidates: list[Candidate]) -> list[Candidate]:
         """The same people as the landmark network alone sees them; less visible where it does not agree."""
-        closely = self._follow(frame, [candidate.region for candidate in found])
-        return [next((c for c in closely if alike(c, candidate)), _doubted(candidate)) for candidate in found]
+        closely = self._follow(frame, [candidate.region for candidate in candidates])
+        return [next((c for c in closely if alike(c, candidate)), _doubted(candidate)) for candidate in candidates]
 
     def _go_on(self, frame: Frame, predicted: Sequence[Array]) -> list[Candidate]:
-        found = without_duplicates(self._follow(frame, self._followed))
-        lost = not found or bool(uncovered(predicted, found))
+        candidates = without_duplicates(self._follow(frame, self._followed))
+        lost = not candidates or bool(uncovered(predicted, candidates))
         if self._is_answer_due(frame.time, lost):
             newcomers = self._follow(frame, [c.region for c in self._news()])
-            found = the_more_expected([*found, *newcomers], predicted)
-            lost = not found or bool(uncovered(predicted, found))
+            candidates = the_more_expected([*candidates, *newcomers], predicted)
+            lost = not candidates or bool(uncovered(predicted, candidates))
         if self._scout.errand is None and self._is_look_due(frame.time, lost):
             delay = min(self.config.look_delay, _LOST_DELAY) if lost else self.config.look_delay
-            self._send(SearchTask(frame, predicted, found), delay)
+            self._send(SearchTask(frame, predicted, candidates), delay)
             if self.config.punctual and delay == 0:
                 newcomers = self._seen_closely(frame, self._news())
-                return the_more_expected([*found, *newcomers], predicted)
-        return found
+                return the_more_expected([*candidates, *newcomers], predicted)
+        return candidates
 
     def _send(self, errand: SearchTask, delay: float) -> None:
         self._scout.send(errand)

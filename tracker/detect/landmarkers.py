@@ -58,8 +58,8 @@ class PoseReading:
 
     def visible_points(self, width: float, height: float) -> Array:
         """(n, 2) px: those of the 13 body points that lie in the picture and are not hidden."""
-        seen = (self.inside(width, height) & (self.visibility >= _SEEN))[BODY_POINTS]
-        return self.landmarks2d[BODY_POINTS][seen]
+        visible = (self.inside(width, height) & (self.visibility >= _SEEN))[BODY_POINTS]
+        return self.landmarks2d[BODY_POINTS][visible]
 
 
 @dataclass(frozen=True)

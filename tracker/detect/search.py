@@ -119,12 +119,12 @@ class Searcher:
     def search(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those found besides, each once. Raises RunError when MediaPipe fails."""
         frame = errand.frame
-        found = self._look_around(errand)
-        lost = uncovered(errand.predicted, found)
-        found = self._look_for_lost(frame, lost, found)
-        if len(found) + len(lost) < self.config.max_people:
-            found = self._search_tiles(errand, found)
-        return found
+        candidates = self._look_around(errand)
+        lost = uncovered(errand.predicted, candidates)
+        candidates = self._look_for_lost(frame, lost, candidates)
+        if len(candidates) + len(lost) < self.config.max_people:
+            candidates = self._search_tiles(errand, candidates)
+        return candidates
 
     def _look_around(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those whom MediaPipe finds in the whole frame.
@@ -146,7 +146,7 @@ class Searcher:
             self.config.max_people, min_detection, self.config.min_presence, self.config.min_tracking
         )
 
-    def _look_for_lost(self, frame: Frame, lost: list[Array], found: list[Candidate]) -> list[Candidate]:
+    def _look_for_lost(self, frame: Frame, lost: list[Array], candidates: list[Candidate]) -> list[Candidate]:
         """Looks at the lost people's places, in turns when there are more of them than looks a frame."""
         self._lost_count += bool(lost)
         looks_left = self.config.second_looks
@@ -156,62 +156,64 @@ class Searcher:
                 looks_left -= 1
                 # lying people are often found only when turned: start upright, go on differently in every frame
                 turn = _LOOK_TURNS[0 if attempt == 0 else 1 + (attempt + self._lost_count) % 2]
-                again = self._found_again(frame, expected, turn, found)
+                again = self._found_again(frame, expected, turn, candidates)
                 if again is not None:
-                    found = [*found, again]
+                    candidates = [*candidates, again]
                     break
-        return found
+        return candidates
 
-    def _found_again(self, frame: Frame, expected: Array, turn: float, found: Sequence[Candidate]) -> Candidate | None:
+    def _found_again(
+        self, frame: Frame, expected: Array, turn: float, candidates: Sequence[Candidate]
+    ) -> Candidate | None:
         """Whom a closer look at a lost person's expected box finds there, if anybody who was not found yet.
 
         Others in that piece of the frame are painted out. Without them the landmarker is more ready to take a cushion
         for a person, so that what it finds then must be found once more.
         """
-        look = _Look(_surroundings(expected), turn)
-        beside = [c for c in found if shared_box(c.detection.bbox, look.box) > 0]
-        seen = sorted(self._look(frame, look, beside), key=_likeliness, reverse=True)
-        for candidate in _strangers(seen, found):
+        piece = _Look(_surroundings(expected), turn)
+        beside = [c for c in candidates if shared_box(c.detection.bbox, piece.box) > 0]
+        ranked = sorted(self._look(frame, piece, beside), key=_likeliness, reverse=True)
+        for candidate in _strangers(ranked, candidates):
             if box_overlap(candidate.detection.bbox, expected) < FOUND_OVERLAP:
                 continue
             if not beside or self._likeness_again(frame, candidate, beside, False) >= _CONFIRM_SIMILARITY:
                 return candidate
         return None
 
-    def _search_tiles(self, errand: SearchTask, found: list[Candidate]) -> list[Candidate]:
+    def _search_tiles(self, errand: SearchTask, candidates: list[Candidate]) -> list[Candidate]:
         """Searches the next piece of the frame, when it is time; every piece where nothing is known."""
         frame, every = errand.frame, self.config.search_seconds
         if math.isinf(every) or (not errand.begins and frame.time - self._searched_at < every):
-            return found
-        looks = _search_looks(*frame.size)
-        count = len(looks) if errand.begins else 1
+            return candidates
+        pieces = _search_looks(*frame.size)
+        count = len(pieces) if errand.begins else 1
         self._searched_at = frame.time
         for _ in range(count):
-            look = looks[self._search_count % len(looks)]
+            piece = pieces[self._search_count % len(pieces)]
             self._search_count += 1
-            for stranger in _strangers(self._look(frame, look, found), found):
+            for stranger in _strangers(self._look(frame, piece, candidates), candidates):
                 if _is_well_seen(stranger) and all(
-                    self._likeness_again(frame, stranger, found, mirrored) >= _SEARCH_SIMILARITY
+                    self._likeness_again(frame, stranger, candidates, mirrored) >= _SEARCH_SIMILARITY
                     for mirrored in (False, True)
                 ):
-                    found = [*found, stranger]
-        return found
+                    candidates = [*candidates, stranger]
+        return candidates
 
     def _likeness_again(
         self, frame: Frame, candidate: Candidate, painted: Sequence[Candidate], mirrored: bool
     ) -> float:
         """How like its pose (0..1) is what a look framed anew, on the candidate itself, sees; 0 for nobody."""
-        look = _Look(_surroundings(candidate.detection.bbox), mirrored=mirrored)
-        poses = (again.detection.landmarks2d for again in self._look(frame, look, painted))
+        piece = _Look(_surroundings(candidate.detection.bbox), mirrored=mirrored)
+        poses = (again.detection.landmarks2d for again in self._look(frame, piece, painted))
         return max((pose_similarity(candidate.detection.landmarks2d, pose) for pose in poses), default=0.0)
 
-    def _look(self, frame: Frame, look: _Look, painted: Sequence[Candidate]) -> list[Candidate]:
+    def _look(self, frame: Frame, piece: _Look, painted: Sequence[Candidate]) -> list[Candidate]:
         """The people whom the landmarker is sure of on one piece of the frame, from which `painted` are removed.
 
         In a mirror their left and right are exchanged.
         """
-        size = int(np.clip(math.ceil(look.box[2] - look.box[0]), *_LOOK_PIXELS))
-        T_frame_crop = look.transform(size)
+        size = int(np.clip(math.ceil(piece.box[2] - piece.box[0]), *_LOOK_PIXELS))
+        T_frame_crop = piece.transform(size)
         crop = warp_crop(frame.image, T_frame_crop, size, size)
         masks = [person.mask.cropped(T_frame_crop, size, size) for person in painted]
         if masks:
@@ -227,10 +229,10 @@ def _surroundings(bbox: Array) -> Array:
     return square_box(np.concatenate([centre - half, centre + half]), _LOOK_SCALE)
 
 
-def _strangers(candidates: Sequence[Candidate], found: Sequence[Candidate]) -> list[Candidate]:
+def _strangers(candidates: Sequence[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
     """Those who are none of the people found already and do not lie on one of them, each once."""
-    others = without_duplicates([*found, *candidates])[len(found) :]
-    return [c for c in others if all(share_on_mask(c.visible_points, f.mask, 0.0) < _ON_OTHERS for f in found)]
+    others = without_duplicates([*known, *candidates])[len(known) :]
+    return [c for c in others if all(share_on_mask(c.visible_points, f.mask, 0.0) < _ON_OTHERS for f in known)]
 
 
 def _is_well_seen(candidate: Candidate) -> bool:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
 from tracker.runtime.cache import cache_folder
 from tracker.runtime.lazy_imports import lazy_imports
@@ -83,7 +82,7 @@ def built_in_bundle() -> bytes:
             return content
     content = _zipped({n.bundle_name: _with_metadata(n, raw) for n, raw in zip(_NETWORKS, networks, strict=True)})
     with suppress(OSError, RuntimeError):  # a missing or read-only home only costs the time to make it again
-        _write_whole(cache_folder() / name, content)
+        write_whole(cache_folder() / name, content)
     return content
 
 
@@ -129,17 +128,3 @@ def _problem_of(bundle: bytes) -> str | None:
             return f"{damaged} in it is damaged" if damaged else None
     except zipfile.BadZipFile:
         return "not a zip archive"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Writes beside the final name and renames, so that another process never reads half a bundle."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise

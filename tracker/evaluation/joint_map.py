@@ -81,10 +81,10 @@ def truth_body(smpl: SmplTruth | None, folder: Path | None, tracked: BodyModel) 
     if folder is None:
         return None
     tried = [folder / f"SMPL_{smpl.gender.upper()}{suffix}" for suffix in (".npz", ".pkl")]
-    found = next((path for path in tried if path.is_file()), None)
-    if found is None:
+    existing = next((path for path in tried if path.is_file()), None)
+    if existing is None:
         raise InputError(f"--truth-bodies {folder}: expected {tried[0].name} or {tried[1].name} in it")
-    return load_body(found)
+    return load_body(existing)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person, Pose
 from tracker.evaluation.datasets import Recording
 from tracker.export.npz import load_person
-from tracker.export.sequence import TrackedPerson
+from tracker.export.sequence import PersonSequence
 
 
 class PredictedPeople:
     """Gives out the people of one recording, frame by frame, as `Tracker` does."""
 
-    def __init__(self, people: list[TrackedPerson]) -> None:
+    def __init__(self, people: list[PersonSequence]) -> None:
         self._people = people
 
     @classmethod
@@ -30,10 +30,10 @@ class PredictedPeople:
         """
         names = dict.fromkeys([recording.name.split("/")[0], *(path.stem for path in recording.pictures[:1])])
         tried = [*(folder / name for name in names), folder]
-        found = next((paths for each in tried if (paths := sorted(each.glob("person_*.npz")))), None)
-        if found is None:
+        existing = next((paths for each in tried if (paths := sorted(each.glob("person_*.npz")))), None)
+        if existing is None:
             raise InputError(f"--predicted {folder}: expected {tried[0] / 'person_*.npz'} for {recording.name}")
-        return cls([load_person(path) for path in found])
+        return cls([load_person(path) for path in existing])
 
     def __enter__(self) -> PredictedPeople:
         return self
@@ -57,7 +57,7 @@ class PredictedPeople:
         return [_person(person, int(at[0])) for person, at in rows if len(at)]
 
 
-def _person(track: TrackedPerson, row: int) -> Person:
+def _person(track: PersonSequence, row: int) -> Person:
     pose = Pose(track.poses[row, :3], track.poses[row, 3:], track.betas, track.trans[row])
     return Person(
         person_id=track.person_id,

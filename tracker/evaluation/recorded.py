@@ -128,8 +128,8 @@ class RecordedBench:
                     continue
                 for index, placement in enumerate(self.placements(case, frame)):
                     people.restart()
-                    found = people.step(Frame(0, 0.0, self.picture(case, frame, placement, index)))
-                    row = judge.row(frame.index, found, self._camera(people, frame), placement.mask)
+                    persons = people.step(Frame(0, 0.0, self.picture(case, frame, placement, index)))
+                    row = judge.row(frame.index, persons, self._camera(people, frame), placement.mask)
                     place = {"degree": placement.degree, "index": index, "frame": frame.index}
                     yield row | {name: np.array(value) for name, value in place.items()}
 

@@ -104,8 +104,8 @@ class RecordedJudge:
         tracked = person_vertices(self._body, person)
         roots = person.joints3d[None, 0], true.pelvis[None]
         errors = relative_errors(tracked[None], true.vertices[None], *roots)[0]
-        seen = ~covered(mask, (self.recording.camera or camera).project(true.vertices)) & (true.vertices[:, 2] > 0)
-        return np.array([mean(errors), mean(errors, seen)])
+        visible = ~covered(mask, (self.recording.camera or camera).project(true.vertices)) & (true.vertices[:, 2] > 0)
+        return np.array([mean(errors), mean(errors, visible)])
 
 
 def _same_mesh(first: BodyModel, second: BodyModel) -> bool:
@@ -216,8 +216,8 @@ def _part_confusion(drawn: NDArray[np.uint8], path: Path, mask: Mask) -> NDArray
     """(2, 7, 7): over the whole picture, and over what no occluder hides; LSP's unknown pixels do not count."""
     truth = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if truth is None or truth.shape != drawn.shape:
-        found = "no picture" if truth is None else f"{truth.shape[1]}×{truth.shape[0]}"
-        raise InputError(f"{path}: expected labels of {drawn.shape[1]}×{drawn.shape[0]} pixels, got {found}")
+        size = "no picture" if truth is None else f"{truth.shape[1]}×{truth.shape[0]}"
+        raise InputError(f"{path}: expected labels of {drawn.shape[1]}×{drawn.shape[0]} pixels, got {size}")
     known = truth < len(PARTS)  # 255 is said to be unknown
     labels = np.where(known, truth, np.uint8(0)).astype(np.uint8)
     return np.stack([confusion(drawn, labels, known), confusion(drawn, labels, known & ~mask)])

@@ -74,13 +74,13 @@ def _worst_cases(case: RecordedCase, tables: Tables) -> list[tuple[Figures, int]
         each for each in tables if (each.number, each.protocol, each.single) == (case.number, CLEAN, case.single)
     )
     clean, patches = tables[clean_case], tables[case]
-    found = []
+    cases: list[tuple[Figures, int]] = []
     for frame in np.unique(patches["frame"]):
         rows = np.flatnonzero(patches["frame"] == frame)
         worst = worst_case(_chosen(clean, clean["frame"] == frame), _chosen(patches, rows))
         if worst is not None:
-            found.append((worst.figures, int(rows[worst.index]) if worst.index >= 0 else -1))
-    return found
+            cases.append((worst.figures, int(rows[worst.index]) if worst.index >= 0 else -1))
+    return cases
 
 
 def _chosen(table: Row, rows: NDArray) -> Row:

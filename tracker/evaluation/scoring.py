@@ -103,8 +103,8 @@ class Judge:
         if self._body.name == self._truth.body_model:
             roots = person.joints3d[None, 0], self._truth.joints3d[frame][None, 0]
             errors = relative_errors(points[None], true[None], *roots)[0]
-            seen = ~covered(mask, self._truth.camera.project(true)) & (true[:, 2] > 0)
-            row["vertices"] = np.array([mean(errors), mean(errors, seen)])
+            visible = ~covered(mask, self._truth.camera.project(true)) & (true[:, 2] > 0)
+            row["vertices"] = np.array([mean(errors), mean(errors, visible)])
         if self._parts:
             row["confusion"] = self._confusion(frame, points, true, mask)
         return row

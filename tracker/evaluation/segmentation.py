@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from tracker.body import JOINT_NAMES
 from tracker.core.arrays import Array
-from tracker.core.camera import Camera
+from tracker.core.camera import NEAREST_Z, Camera
 
 PARTS = ("background", "head", "torso", "right arm", "left arm", "right leg", "left leg")
 """LSP's six parts, in the order of their labels in its segmented pictures, and what is none of them."""
-_NEAREST_Z = 0.05
 _SUBPIXEL_BITS = 4
 
 
@@ -42,7 +41,7 @@ def label_map(
     filled from back to front, which is exact to the pixel for a closed mesh of small triangles.
     """
     picture = np.zeros((camera.height, camera.width), np.uint8)
-    near = vertices[:, 2] < _NEAREST_Z
+    near = vertices[:, 2] < NEAREST_Z
     pixels = camera.project(np.where(near[:, None], [0.0, 0.0, 1.0], vertices))
     a, b, c = (pixels[faces[:, i]] for i in range(3))
     # on the screen, y down: faces that look at the camera run clockwise in these axes' sense, seen area below zero

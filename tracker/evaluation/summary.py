@@ -115,8 +115,8 @@ def motion_figures(clips: Sequence[Row], feet: Sequence[int] = FEET) -> Figures:
     """
     values: dict[str, list[Array]] = {}
     for clip in clips:
-        for key, found in _clip_motion(clip, list(feet)).items():
-            values.setdefault(key, []).append(found.ravel())
+        for key, each in _clip_motion(clip, list(feet)).items():
+            values.setdefault(key, []).append(each.ravel())
     return {key: mean(np.concatenate(each)) for key, each in values.items()}
 
 
@@ -125,15 +125,15 @@ def _clip_motion(clip: Row, feet: list[int]) -> dict[str, Array]:
     if len(times) < 2:
         return {}
     longest = _LONGEST_STEPS * float(np.median(np.diff(times)))
-    found: dict[str, Array] = {"true_jitter": jerks(times, true, longest)}
+    motion: dict[str, Array] = {"true_jitter": jerks(times, true, longest)}
     for suffix, counted in (("", np.ones_like(clip["visible"])), ("_visible", clip["visible"])):
         # NaN spreads to every difference that a hidden joint takes part in, and the mean leaves it out
         places = np.where(counted[..., None], clip["joints3d"], np.nan)
-        found[f"acceleration{suffix}"] = acceleration_errors(times, places, true, longest) / 1000
-        found[f"jitter{suffix}"] = jerks(times, places, longest)
+        motion[f"acceleration{suffix}"] = acceleration_errors(times, places, true, longest) / 1000
+        motion[f"jitter{suffix}"] = jerks(times, places, longest)
         if feet:
-            found[f"foot_sliding{suffix}"] = foot_sliding(times, places[:, feet], true[:, feet], longest)
-    return found
+            motion[f"foot_sliding{suffix}"] = foot_sliding(times, places[:, feet], true[:, feet], longest)
+    return motion
 
 
 def identity_figures(clips: Sequence[Row]) -> Figures:

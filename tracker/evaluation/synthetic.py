@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tracker.body.free_body import FREE_BODY_FILE, load_free_body
 from tracker.core.arrays import Array
+from tracker.core.atomic_file import whole_file
 from tracker.core.camera import Camera
 from tracker.core.errors import RunError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
@@ -27,12 +28,12 @@ from tracker.core.person import Pose
 from tracker.evaluation import captured
 from tracker.evaluation.truth import Truth
 from tracker.motion.motion_library import files_state
+from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
 from tracker.synth.legs import SIDES, LegGeometry
 from tracker.synth.motion import Choreography, Motion, perform
-from tracker.synth.scene import Scene, SceneConfig, Viewpoint
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 STILL, CLIP, CROSSER = "still", "clip", "crosser"
@@ -115,7 +116,7 @@ class PictureStore:
     folder: Path
 
     def prepare(self, key: SceneKey) -> Path:
-        """Draws and keeps the scene unless that was done. Raises RunError when there is no OpenGL or no room."""
+        """Draws and keeps the scene unless that was done. Raises RunError when there is no room."""
         path = self.folder / version() / f"{_digest(key)}.npz"
         if not path.exists():
             self._keep(path, draw(key))
@@ -138,24 +139,20 @@ class PictureStore:
         encoded |= {
             f"mask{i}": _encoded(np.where(mask, np.uint8(255), np.uint8(0))) for i, mask in enumerate(footage.masks)
         }
-        partial = path.with_suffix(".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as stream:
+            with whole_file(path) as part, part.open("wb") as stream:
                 np.savez(stream, **encoded, count=len(footage.images), times=truth.times, theta=truth.theta,
                          betas=truth.betas, transl=truth.transl)  # fmt: skip
-            partial.replace(path)
         except OSError as error:
             raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)
 def version() -> str:
     """Changes whenever what draws the pictures does."""
     digest = hashlib.sha256()
-    for path in (*sorted(_SYNTH.glob("*.py")), Path(__file__), Path(captured.__file__), FREE_BODY_FILE):
+    for path in (*sorted(_SYNTH.rglob("*.py")), Path(__file__), Path(captured.__file__), FREE_BODY_FILE):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -189,19 +186,18 @@ def draw(key: SceneKey) -> Footage:
     """Makes the scene: dresses a person, moves them, draws them."""
     rng = key.rng(0)
     betas = np.concatenate([rng.normal(0, 0.6, 6).clip(-1.2, 1.2), np.zeros(4)])
-    look = int(rng.integers(2**31))
-    figure = Figure(load_free_body(), betas, FigureConfig(sleeve=float(rng.uniform(0.4, 1.0))), look)
+    seed_of_look = int(rng.integers(2**31))
+    figure = Figure(load_free_body(), betas, FigureConfig(sleeve=float(rng.uniform(0.4, 1.0))), seed_of_look)
     height = float(key_camera(key).uniform(1.1, 1.6))
     view = Viewpoint(height=height, tilt_degrees=4.0 + 9.0 * (height - 1.35))
     room = int(key_camera(key).integers(2**31))
     motion = _motion(key, figure)
     theta, transl = _in_camera(motion, figure, view)
     camera = camera_of(key)
-    with Scene(camera, figure, SceneConfig(viewpoint=view), room) as scene:
-        shots = [
-            scene.draw(_pose(*each, figure.betas), _NOWHERE, i)
-            for i, each in enumerate(zip(theta, transl, strict=True))
-        ]
+    scene = DemoScene(camera, figure, SceneConfig(viewpoint=view), room)
+    shots = [
+        scene.draw(_pose(*each, figure.betas), _NOWHERE, i) for i, each in enumerate(zip(theta, transl, strict=True))
+    ]
     truth = Truth.of(load_free_body(), camera, motion.times, (theta, figure.betas, transl))
     return Footage([shot.image for shot in shots], [shot.person for shot in shots], truth)
 

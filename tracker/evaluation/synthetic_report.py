@@ -63,8 +63,8 @@ def _still_rows(tables: Tables) -> dict[str, Figures]:
 def _worst_cases(tables: Tables, patch: str) -> dict[int, Worst]:
     """By the still's number; without those whose person is not even found in the clean picture."""
     pairs = zip(_of(tables, STILL, CLEAN), _of(tables, STILL, patch), strict=True)
-    found = {number: worst_case(clean, patches) for number, (clean, patches) in enumerate(pairs)}
-    return {number: worst for number, worst in found.items() if worst is not None}
+    cases = {number: worst_case(clean, patches) for number, (clean, patches) in enumerate(pairs)}
+    return {number: worst for number, worst in cases.items() if worst is not None}
 
 
 def _clip_rows(tables: Tables) -> dict[str, Figures]:

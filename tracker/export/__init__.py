@@ -1,29 +1,28 @@
 """Everything that a run leaves on disk besides its video: one small writer a format, and the folder that holds them."""
 
 from tracker.core.person import FrameRecord
-from tracker.export.files import output_folders, part_path, prepare_folder
+from tracker.export.files import output_folders, prepare_folder
 from tracker.export.formats import FORMATS, PERSON_WRITERS, parse_formats
 from tracker.export.jsonl import load_frames
 from tracker.export.npz import load_person
 from tracker.export.run_json import RunHeader, RunSummary
 from tracker.export.run_writer import ExportConfig, RunResult, RunWriter
-from tracker.export.sequence import RunContext, TrackedPerson
+from tracker.export.sequence import PersonSequence, RunContext
 
 __all__ = [
     "FORMATS",
     "PERSON_WRITERS",
     "ExportConfig",
     "FrameRecord",
+    "PersonSequence",
     "RunContext",
     "RunHeader",
     "RunResult",
     "RunSummary",
     "RunWriter",
-    "TrackedPerson",
     "load_frames",
     "load_person",
     "output_folders",
     "parse_formats",
-    "part_path",
     "prepare_folder",
 ]

@@ -16,13 +16,13 @@ from scipy.spatial.transform import Rotation
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import Array
-from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
+from tracker.export.sequence import PersonSequence, SkeletonMotion, shape_body, to_numpy
 
 _EULER = "ZXY"
 _CHANNELS = " ".join(f"{axis}rotation" for axis in _EULER)
 
 
-def write(stream: BinaryIO, person: TrackedPerson, body: BodyModel) -> None:
+def write(stream: BinaryIO, person: PersonSequence, body: BodyModel) -> None:
     """HIERARCHY with offsets in metres; MOTION with the pelvis' place, then intrinsic Z-X-Y degrees of every joint."""
     motion = SkeletonMotion.of(person).at_rate(person.timeline.frame_rate)
     skeleton = _Skeleton.of(body, person.betas)

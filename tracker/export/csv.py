@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import SMPL_JOINTS
-from tracker.export.sequence import TrackedPerson
+from tracker.export.sequence import PersonSequence
 
 COLUMNS = (
     "frame",
@@ -31,7 +31,7 @@ COLUMNS = (
 )
 
 
-def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
+def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """COLUMNS, then 24 rows a frame."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
     writer = csv.writer(text)
@@ -41,7 +41,7 @@ def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
     text.detach()
 
 
-def _rows(person: TrackedPerson) -> Iterator[list[object]]:
+def _rows(person: PersonSequence) -> Iterator[list[object]]:
     for t, (index, time) in enumerate(zip(person.frame_index, person.timestamps, strict=True)):
         start: list[object] = [int(index), f"{time:.6f}"]
         for j, name in enumerate(SMPL_JOINTS):

@@ -9,12 +9,13 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from tracker.core.atomic_file import PART, whole_file
 from tracker.core.errors import InputError, RunError
 
 OVERLAY_NAME = "overlay.mp4"
@@ -22,7 +23,7 @@ FRAMES_NAME = "frames.jsonl"
 RUN_NAME = "run.json"
 
 _RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
-_PART = re.compile(r"\.(overlay|frames|run|person_\d{3,})\.part\.\w+")
+_PART = re.compile(rf"\.(overlay|frames|run|person_\d{{3,}}){PART}\.\w+")
 _BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -32,30 +33,19 @@ def person_path(folder: Path, person_id: int, suffix: str) -> Path:
     return folder / f"person_{person_id:03d}.{suffix}"
 
 
-def part_path(path: Path) -> Path:
-    """Where a file grows until it is whole: hidden, beside its final name, with the same suffix."""
-    return path.with_name(f".{path.stem}.part{path.suffix}")
-
-
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A binary stream whose content appears at `path` when the block ends well; otherwise `path` stays as it was.
 
     Raises RunError, naming the path, when the file cannot be written.
     """
-    part = part_path(path)
     try:
-        with part.open("wb") as stream:
+        with whole_file(path) as part, part.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        part.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise write_error(path, error) from error
-        raise
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def append_whole(file: FileIO, data: bytes, path: Path) -> None:

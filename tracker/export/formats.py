@@ -8,9 +8,9 @@ from typing import BinaryIO
 from tracker.body.model import BodyModel
 from tracker.core.errors import InputError
 from tracker.export import bvh, csv, glb, npz, trc
-from tracker.export.sequence import TrackedPerson
+from tracker.export.sequence import PersonSequence
 
-PersonWriter = Callable[[BinaryIO, TrackedPerson, BodyModel], None]
+PersonWriter = Callable[[BinaryIO, PersonSequence, BodyModel], None]
 """Writes one identity to a stream; the format's module says how it treats frames without the person."""
 
 PERSON_WRITERS: dict[str, PersonWriter] = {
@@ -25,7 +25,7 @@ PERSON_WRITERS: dict[str, PersonWriter] = {
 JSONL = "jsonl"
 """The format with one file a run, which grows with it."""
 
-FORMATS = ("npz", JSONL, "bvh", "glb", "csv", "trc")
+FORMATS = (JSONL, *PERSON_WRITERS)
 
 
 def parse_formats(text: str) -> tuple[str, ...]:

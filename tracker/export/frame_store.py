@@ -15,7 +15,7 @@ from tracker.export.files import append_whole, write_error
 from tracker.export.sequence import OBSERVATION, observe, person_of
 
 
-class Recording:
+class FrameStore:
     """Frames in the order in which they came: 20 bytes each in memory, their people in an unnamed file on disk.
 
     The system removes that file with the process, however it ends.

@@ -24,7 +24,7 @@ from scipy.spatial.transform import Rotation
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.export.sequence import SkeletonMotion, TrackedPerson, shape_body, to_numpy
+from tracker.export.sequence import PersonSequence, SkeletonMotion, shape_body, to_numpy
 
 _FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
 _COMPONENTS = {np.dtype(np.float32): _FLOAT, np.dtype(np.uint8): _UINT8, np.dtype(np.uint32): _UINT32}
@@ -82,7 +82,7 @@ def _bounds(values: NDArray[np.float32]) -> dict[str, list[float]]:
     return {"min": low.tolist(), "max": high.tolist()}
 
 
-def write(stream: BinaryIO, person: TrackedPerson, body: BodyModel) -> None:
+def write(stream: BinaryIO, person: PersonSequence, body: BodyModel) -> None:
     """One binary glTF with the mesh in its T-pose, 24 joints named as SMPL's, and one animation."""
     shaped = shape_body(body, person.betas)
     joints = to_numpy(shaped.rest_joints)
@@ -192,7 +192,7 @@ def _bind(binary: _Binary, joints: Array) -> int:
     return binary.add(matrices)
 
 
-def _animation(binary: _Binary, person: TrackedPerson, correctives: list[_Corrective]) -> dict[str, Any]:
+def _animation(binary: _Binary, person: PersonSequence, correctives: list[_Corrective]) -> dict[str, Any]:
     motion = SkeletonMotion.of(person)
     times = (motion.times - person.timeline.start).astype(np.float32)
     keep = np.concatenate([[True], np.diff(times) > 0])  # neighbours may be the same to a float32

@@ -12,7 +12,7 @@ import numpy as np
 from tracker.body.model import BodyModel
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
-from tracker.export.sequence import Timeline, TrackedPerson
+from tracker.export.sequence import PersonSequence, Timeline
 
 COORDINATE_SYSTEM = "camera: x right, y down, z forward (OpenCV); metres"
 
@@ -30,7 +30,7 @@ _ARRAYS = {
 }
 
 
-def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
+def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """The keys are the file's contract: `poses betas trans mocap_framerate gender` as AMASS, then ours."""
     arrays = {name: np.asarray(getattr(person, name), dtype) for name, dtype in _ARRAYS.items()}
     camera = person.camera
@@ -48,7 +48,7 @@ def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
     stream.write(whole.getbuffer())
 
 
-def load_person(path: str | Path) -> TrackedPerson:
+def load_person(path: str | Path) -> PersonSequence:
     """Reads person_NNN.npz back; its clock starts at its own first frame. Raises InputError naming what is wrong."""
     path = Path(path)
     try:
@@ -65,14 +65,14 @@ def _person_id(path: Path) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _person(person_id: int, content: dict[str, np.ndarray]) -> TrackedPerson:
+def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
     matrix = content["camera_matrix"]
     width, height = (int(v) for v in content["image_size"])
     fx, fy, cx, cy = (float(matrix[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     camera = Camera(fx, fy, cx, cy, width, height)
     arrays = {name: content[name].astype(dtype) for name, dtype in _ARRAYS.items()}
     start = float(arrays["timestamps"][0]) if arrays["timestamps"].size else 0.0
-    return TrackedPerson(
+    return PersonSequence(
         person_id=person_id,
         camera=camera,
         timeline=Timeline(start, float(content["mocap_framerate"])),

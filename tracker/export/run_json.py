@@ -92,13 +92,13 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
 
 def versions() -> dict[str, str]:
     """Of the tracker, Python, the platform and the packages that decide the numbers, as far as they are installed."""
-    found = {"tracker": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    versions_here = {"tracker": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions_here[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions_here
 
 
 def _percentiles(milliseconds: Sequence[float]) -> dict[str, Any]:

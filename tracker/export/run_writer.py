@@ -19,10 +19,10 @@ from tracker.core.person import FrameRecord
 from tracker.export import run_json
 from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
 from tracker.export.formats import JSONL, PERSON_WRITERS
-from tracker.export.frame_store import Recording
+from tracker.export.frame_store import FrameStore
 from tracker.export.jsonl import FrameStream, encode_frame
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
-from tracker.export.sequence import RunContext, Timeline, TrackedPerson, assemble
+from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class RunWriter:
     def __init__(self, folder: Path, config: ExportConfig, context: RunContext, header: RunHeader) -> None:
         prepare_folder(folder, config.overwrite)
         self._folder, self._config, self._context, self._header = folder, config, context, header
-        self._recording = Recording(folder)
+        self._recording = FrameStore(folder)
         self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
         self._open = True
         self._result: RunResult | None = None
@@ -89,7 +89,7 @@ class RunWriter:
         frames.jsonl changes in one step, when the last frame has come; until then the old one stays.
         """
         self._end_stream()
-        recording = Recording(self._folder)
+        recording = FrameStore(self._folder)
         try:
             self._record_anew(frames, recording)
         except BaseException:
@@ -98,7 +98,7 @@ class RunWriter:
         self._recording.close()
         self._recording = recording
 
-    def _record_anew(self, frames: Iterable[FrameRecord], recording: Recording) -> None:
+    def _record_anew(self, frames: Iterable[FrameRecord], recording: FrameStore) -> None:
         if JSONL not in self._config.formats:
             for frame in frames:
                 recording.append(frame)
@@ -138,13 +138,13 @@ class RunWriter:
             raise failures[0]
         return self._result
 
-    def _people(self) -> Iterator[TrackedPerson]:
+    def _people(self) -> Iterator[PersonSequence]:
         timeline = Timeline.of(self._recording.times, self._context.frame_rate)
         observations = self._recording.observations()
         for person_id in np.unique(observations["person_id"]):
             yield assemble(observations[observations["person_id"] == person_id], self._context, timeline)
 
-    def _person_files(self, person: TrackedPerson, failures: list[RunError]) -> Iterator[Path]:
+    def _person_files(self, person: PersonSequence, failures: list[RunError]) -> Iterator[Path]:
         for name in self._config.formats:
             if name not in PERSON_WRITERS:
                 continue

@@ -27,8 +27,6 @@ from tracker.core.person import Person, Pose
 FALLBACK_FRAME_RATE = 30.0
 """Hz, for a run of a single picture, which has no rate of its own."""
 
-_NEAREST_Z = 1e-2
-"""m: joints behind this depth have no pixel of their own and are projected from it."""
 
 R_YUP_CAMERA = np.diag([1.0, -1.0, -1.0])
 """Half a turn about x: from the camera's frame to x right, y up, z towards the viewer, the same origin."""
@@ -82,7 +80,7 @@ class Timeline:
 
 
 @dataclass(frozen=True)
-class TrackedPerson:
+class PersonSequence:
     """One identity over the T frames in which it was tracked; vertices = SMPL(poses, betas) + trans."""
 
     person_id: int
@@ -122,11 +120,11 @@ class TrackedPerson:
             "bbox": (4,),
             "nll": (),
         }
-        require_shape("TrackedPerson.betas", self.betas, (NUM_BETAS,))
+        require_shape("PersonSequence.betas", self.betas, (NUM_BETAS,))
         for name, shape in shapes.items():
-            require_shape(f"TrackedPerson.{name}", getattr(self, name), (len(self.timestamps), *shape))
+            require_shape(f"PersonSequence.{name}", getattr(self, name), (len(self.timestamps), *shape))
         if len(self.timestamps) == 0:
-            raise ValueError("TrackedPerson: expected at least one frame, got none")
+            raise ValueError("PersonSequence: expected at least one frame, got none")
 
     @property
     def theta(self) -> Array:
@@ -174,7 +172,7 @@ def person_of(observation: np.void) -> Person:
     )
 
 
-def assemble(observations: NDArray[np.void], context: RunContext, timeline: Timeline) -> TrackedPerson:
+def assemble(observations: NDArray[np.void], context: RunContext, timeline: Timeline) -> PersonSequence:
     """(T,) OBSERVATION of one identity, in order of time → its sequence under the track's last β."""
     betas = observations["betas"][-1]
     theta = observations["poses"].reshape(-1, NUM_JOINTS, 3)
@@ -182,8 +180,7 @@ def assemble(observations: NDArray[np.void], context: RunContext, timeline: Time
     joints = to_numpy(posed.joints)
     trans = place_on_rays(joints, observations["joints3d"].astype(np.float64))
     joints3d = joints + trans[:, None]
-    in_front = np.concatenate([joints3d[..., :2], np.maximum(joints3d[..., 2:], _NEAREST_Z)], axis=-1)
-    return TrackedPerson(
+    return PersonSequence(
         person_id=int(observations["person_id"][0]),
         poses=observations["poses"].copy(),
         betas=betas.copy(),
@@ -191,7 +188,7 @@ def assemble(observations: NDArray[np.void], context: RunContext, timeline: Time
         timestamps=observations["time"].copy(),
         frame_index=observations["frame_index"].copy(),
         joints3d=joints3d.astype(np.float32),
-        joints2d=context.camera.project(in_front).astype(np.float32),
+        joints2d=context.camera.project_clamped(joints3d).astype(np.float32),
         joint_confidence=observations["joint_confidence"].copy(),
         bbox=observations["bbox"].copy(),
         nll=observations["nll"].copy(),
@@ -225,7 +222,7 @@ class SkeletonMotion:
     """(T, 3) m."""
 
     @classmethod
-    def of(cls, person: TrackedPerson) -> SkeletonMotion:
+    def of(cls, person: PersonSequence) -> SkeletonMotion:
         keep = increasing(person.timestamps)
         theta = person.theta[keep].astype(np.float64)
         quaternions = Rotation.from_rotvec(theta.reshape(-1, 3)).as_quat().reshape(-1, NUM_JOINTS, 4)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import Array
-from tracker.export.sequence import TrackedPerson, increasing, uniform_times
+from tracker.export.sequence import PersonSequence, increasing, uniform_times
 
 LONGEST_BRIDGE = 0.1
 """s"""
 
 
-def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
+def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """Tab-separated text with OpenSim's five header lines, a blank one, and a line a frame."""
     keep = increasing(person.timestamps)
     times, joints = person.timestamps[keep], person.joints_y_up[keep].astype(np.float64).reshape(keep.sum(), -1)
@@ -31,14 +31,14 @@ def write(stream: BinaryIO, person: TrackedPerson, _body: BodyModel) -> None:
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\r\n")
     text.write(_header(person, len(grid)))
     seconds = grid - person.timeline.start
-    for number, (time, row, seen) in enumerate(zip(seconds, markers, _seen(grid, times, rate), strict=True), start=1):
-        cells = [f"{v:.5f}" for v in row] if seen else [""] * len(row)
+    for number, (time, row, valid) in enumerate(zip(seconds, markers, _seen(grid, times, rate), strict=True), start=1):
+        cells = [f"{v:.5f}" for v in row] if valid else [""] * len(row)
         text.write("\t".join([str(number), f"{time:.6f}", *cells]) + "\n")
     text.flush()
     text.detach()
 
 
-def _header(person: TrackedPerson, frames: int) -> str:
+def _header(person: PersonSequence, frames: int) -> str:
     rate, markers = f"{person.timeline.frame_rate:.6g}", len(SMPL_JOINTS)
     names = "\t\t\t".join(SMPL_JOINTS)
     axes = "\t".join(f"{axis}{marker}" for marker in range(1, markers + 1) for axis in "XYZ")

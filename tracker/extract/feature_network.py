@@ -20,7 +20,7 @@ from tracker.networks.body_network import BodyNetwork
 from tracker.networks.extractor import Extracted, LiveExtractor
 from tracker.networks.folded import FoldedExtractor
 from tracker.networks.guide import MAP, SEEN, guide_name, guide_of
-from tracker.networks.heads import NUM_PARTS
+from tracker.networks.head import NUM_PARTS
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.landmark_onnx import OUTPUTS, planes
 from tracker.networks.local_extractor import LocalExtractor
@@ -63,9 +63,9 @@ class FeatureNetwork(nn.Module):
         """crops: (B, 256, 256, 3) RGB bytes; cameras: (B, 4) fx, fy, cx, cy px of the crops; maps: those
         of `input_sizes`. Gives `output_sizes`."""
         guide = guide_of(dict(zip(self._names, maps, strict=True)))
-        seen = self._extractor(planes(crops, cameras.dtype), guide)
-        first = self._head(seen.trunk, guide, cameras)
-        features, parts = (maps.permute(0, 2, 3, 1) for maps in (seen.features, first.parts))
+        extracted = self._extractor(planes(crops, cameras.dtype), guide)
+        first = self._head(extracted.trunk, guide, cameras)
+        features, parts = (maps.permute(0, 2, 3, 1) for maps in (extracted.features, first.parts))
         return features, first.rotations, first.betas, first.root, parts
 
 

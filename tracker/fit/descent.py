@@ -36,18 +36,18 @@ def descend(loss: Callable[[Array], tuple[float, Array]], start: Array, evaluati
     reach = _REACH
     for _ in range(evaluations - 1):
         there = best.at + _step(best, steps, reach)
-        seen = Point(there, *loss(there))
-        steps = _learned(steps, seen, best)
-        if seen.value < best.value:
-            best, reach = seen, 2 * reach
+        point = Point(there, *loss(there))
+        steps = _learned(steps, point, best)
+        if point.value < best.value:
+            best, reach = point, 2 * reach
         else:
-            reach = 0.5 * float(np.linalg.norm(seen.at - best.at))
+            reach = 0.5 * float(np.linalg.norm(point.at - best.at))
     return best.at + _step(best, steps, min(reach, _REACH))
 
 
-def _learned(steps: list[tuple[Array, Array]], seen: Point, before: Point) -> list[tuple[Array, Array]]:
+def _learned(steps: list[tuple[Array, Array]], point: Point, before: Point) -> list[tuple[Array, Array]]:
     """The steps and the changes of the gradient along them, without those where the curvature is negative."""
-    moved, changed = seen.at - before.at, seen.gradient - before.gradient
+    moved, changed = point.at - before.at, point.gradient - before.gradient
     return [*steps, (moved, changed)][-_MEMORY:] if moved @ changed > 1e-9 * (moved @ moved) else steps
 
 

@@ -20,14 +20,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kernels import landmark_fit
-from kernels.landmark_fit import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
-from kernels.landmarks import BodyPlace, LandmarkView, RotationPull
+from kernels.landmark_fit_values import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
+from kernels.landmarks_values import BodyPlace, LandmarkView, RotationPull
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig, PosedPoints
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.pose_prior import PosePrior
 from tracker.initialise.inverse_kinematics import PoseGuess
@@ -39,8 +40,6 @@ _SIZE = _TRANSL.stop
 
 _HABIT_LASTS = 7
 """Iterations after which the trained prior is linearised anew: a warm start's few need it once."""
-_NEAREST_Z = 0.1
-"""m: a point closer to the camera's plane than this has no usable projection."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,9 @@ class FitConfig:
     move_rate: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """m/√s: how far the body wanders from its predicted position, x, y, z of the camera."""
     first_iterations: int = 30
+    """At most so many where there is no pose to start from."""
     iterations: int = 6
+    """At most so many from the pose that the motion predicts."""
     guessed_iterations: int = 4
     """From a guess of the trained inverse kinematics: more only follow the landmarks' errors."""
     tolerance: float = 1e-3
@@ -140,27 +141,27 @@ class LandmarkFitter:
         lateral = np.full(len(MEDIAPIPE.names), config.lateral_spread)
         self._metric_spread = np.stack([lateral, lateral, config.depth_spread * MEDIAPIPE.depth_factors], axis=1)
 
-    def fit(self, seen: LandmarkObservation, belief: Belief, start: BodyState, iterations: int) -> LandmarkFit:
+    def fit(self, observation: LandmarkObservation, belief: Belief, start: BodyState, iterations: int) -> LandmarkFit:
         """Levenberg–Marquardt from `start`; the cost only falls while the trained prior keeps its linearisation."""
-        problem, left = self._problem(seen, belief, start), iterations
-        found = landmark_fit.fit(problem, _place(start), Patience(min(left, _HABIT_LASTS - 1), self.config.tolerance))
-        cost_at_start = found.cost_at_start
+        problem, left = self._problem(observation, belief, start), iterations
+        result = landmark_fit.fit(problem, _place(start), Patience(min(left, _HABIT_LASTS - 1), self.config.tolerance))
+        cost_at_start = result.cost_at_start
         left -= _HABIT_LASTS - 1
-        while left > 0 and not found.settled:
-            problem = replace(problem, habit=self._habit(found.place.rotations))
-            patience = Patience(min(left, _HABIT_LASTS), self.config.tolerance, found.damping)
-            found = landmark_fit.fit(problem, found.place, patience)
+        while left > 0 and not result.settled:
+            problem = replace(problem, habit=self._habit(result.place.rotations))
+            patience = Patience(min(left, _HABIT_LASTS), self.config.tolerance, result.damping)
+            result = landmark_fit.fit(problem, result.place, patience)
             left -= _HABIT_LASTS
-        return self._result(found, belief, cost_at_start)
+        return self._result(result, belief, cost_at_start)
 
-    def hidden(self, seen: LandmarkObservation) -> Array:
+    def hidden(self, observation: LandmarkObservation) -> Array:
         """(24,) 0..1: how little is seen of how each joint is turned."""
-        share: Array = 1.0 - self._turn_evidence @ seen.visibility
+        share: Array = 1.0 - self._turn_evidence @ observation.visibility
         return share
 
-    def score(self, seen: LandmarkObservation, belief: Belief, state: BodyState) -> float:
+    def score(self, observation: LandmarkObservation, belief: Belief, state: BodyState) -> float:
         """The cost of a state as it is."""
-        return landmark_fit.fit(self._problem(seen, belief, state), _place(state), Patience(0, 0.0)).system.cost
+        return landmark_fit.fit(self._problem(observation, belief, state), _place(state), Patience(0, 0.0)).system.cost
 
     def _habit(self, rotations: Array) -> LinearPull | None:
         """The trained prior, √w μ, linear in how far the joints have turned from (24, 3, 3)."""
@@ -174,13 +175,13 @@ class LandmarkFitter:
         self._last_habit = habit
         return habit
 
-    def _problem(self, seen: LandmarkObservation, belief: Belief, start: BodyState) -> PoseProblem:
+    def _problem(self, observation: LandmarkObservation, belief: Belief, start: BodyState) -> PoseProblem:
         pulls = self._pulls
         if belief.guess is not None:
-            pulls = (*pulls, self._guess_pull(seen, belief, belief.guess.rotations, belief.guess.spread))
+            pulls = (*pulls, self._guess_pull(observation, belief, belief.guess.rotations, belief.guess.spread))
         if belief.regressed is not None:
             spread = np.full(NUM_JOINTS, self.config.regressed_spread)
-            pulls = (*pulls, self._guess_pull(seen, belief, belief.regressed, spread))
+            pulls = (*pulls, self._guess_pull(observation, belief, belief.regressed, spread))
         place = Gaussian(np.zeros(3), np.zeros((3, 3)))
         if belief.state is not None:
             spread = np.sqrt(max(belief.seconds, 1e-3))
@@ -188,32 +189,34 @@ class LandmarkFitter:
             rate = spread * np.array(self.config.move_rate)
             pulls, place = (*pulls, motion), Gaussian(belief.state.transl.copy(), np.diag(1 / rate**2))
         betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
-        return PoseProblem(self.rig.carried, self._view(seen), pulls, self._habit(start.rotations), betas, place)
+        return PoseProblem(self.rig.carried, self._view(observation), pulls, self._habit(start.rotations), betas, place)
 
-    def _guess_pull(self, seen: LandmarkObservation, belief: Belief, rotations: Array, spread: Array) -> RotationPull:
+    def _guess_pull(
+        self, observation: LandmarkObservation, belief: Belief, rotations: Array, spread: Array
+    ) -> RotationPull:
         """The less a joint is seen, the more it follows the guess. rotations: (24, 3, 3), spread: (24,) rad."""
-        config, hidden = self.config, self.hidden(seen)
+        config, hidden = self.config, self.hidden(observation)
         weight = config.guess_weight * (config.guess_seen + (1 - config.guess_seen) * hidden)
         if belief.state is not None:
             weight *= min(belief.seconds / config.guess_seconds, 1.0)
         return _drawn_to(rotations, np.sqrt(weight) / spread)
 
-    def _view(self, seen: LandmarkObservation) -> LandmarkView:
+    def _view(self, observation: LandmarkObservation) -> LandmarkView:
         """The observation with its standard deviations."""
-        floor, camera = self.config.hidden_weight, seen.camera
+        floor, camera = self.config.hidden_weight, observation.camera
         return LandmarkView(
             (camera.fx, camera.fy, camera.cx, camera.cy),
-            np.ascontiguousarray(seen.pixels, np.float64),
-            np.ascontiguousarray(seen.metric, np.float64),
-            seen.visibility / (self.config.pixel_spread * seen.size),
-            np.where(seen.visibility > 0, floor + (1 - floor) * seen.visibility, 0.0),
+            np.ascontiguousarray(observation.pixels, np.float64),
+            np.ascontiguousarray(observation.metric, np.float64),
+            observation.visibility / (self.config.pixel_spread * observation.size),
+            np.where(observation.visibility > 0, floor + (1 - floor) * observation.visibility, 0.0),
             self._metric_spread,
             self.config.outlier,
-            _NEAREST_Z,
+            NEAREST_Z,
         )
 
-    def _result(self, found: PoseFit, belief: Belief, cost_at_start: float) -> LandmarkFit:
-        others, system, place = np.r_[_ROTATION, _TRANSL], found.system, found.place
+    def _result(self, result: PoseFit, belief: Belief, cost_at_start: float) -> LandmarkFit:
+        others, system, place = np.r_[_ROTATION, _TRANSL], result.system, result.place
         matrix = system.matrix + 1e-9 * np.eye(_SIZE)
         cross = matrix[np.ix_(others, np.arange(_BETAS.start, _BETAS.stop))]
         schur = matrix[_BETAS, _BETAS] - cross.T @ np.linalg.solve(matrix[np.ix_(others, others)], cross)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, Array
+from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter
 from tracker.initialise.inverse_kinematics import InverseKinematics
@@ -20,8 +21,6 @@ from tracker.initialise.motion_predictor import Course, MotionPredictor, Past, c
 
 _UP = np.array([0.0, -1.0, 0.0])
 """Away from the ground in a camera that is held level."""
-_NEAREST_Z = 0.1
-"""m."""
 _PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
 """Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
 _PLACE_SECONDS = 0.25
@@ -39,7 +38,7 @@ class ImageEvidence(Protocol):
         """To be added to a landmark fit's cost."""
         ...
 
-    def refine(self, found: LandmarkFit) -> LandmarkFit:
+    def refine(self, fit: LandmarkFit) -> LandmarkFit:
         """The pose that the picture, too, agrees with."""
         ...
 
@@ -102,8 +101,8 @@ class PoseMotion:
     def _course(self) -> Course:
         """A single camera hardly sees how far away somebody is, so speed towards it is not believed: the past is looked
         at as if all of it had happened at the present depth."""
-        depth = max(float(self.state.transl[2]), _NEAREST_Z)
-        level = tuple(place * depth / max(float(place[2]), _NEAREST_Z) for place in self.past.places)
+        depth = max(float(self.state.transl[2]), NEAREST_Z)
+        level = tuple(place * depth / max(float(place[2]), NEAREST_Z) for place in self.past.places)
         return self.predictor.course(replace(self.past, places=level).glimpse, _UP)
 
 
@@ -148,46 +147,53 @@ class PersonFitter:
         self._swapped_since: float | None = None
         self._retry_at = -math.inf
 
-    def update(self, time: float, seen: LandmarkObservation, view: ImageEvidence | None = None) -> LandmarkFit:
-        """time: s, later than the call before. view: asks the picture, too."""
+    def update(
+        self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None = None
+    ) -> LandmarkFit:
+        """time: s, later than the call before. evidence: asks the picture, too."""
         belief = self._belief(time)
         if belief.state is None:
-            result = self._fit_anew(seen, self._guessing(seen, belief), view)
+            result = self._fit_anew(observation, self._guessing(observation, belief), evidence)
         else:
-            result = self._fit_on(time, seen, belief, belief.state, view)
-        fitted = result if view is None else view.refine(result)
+            result = self._fit_on(time, observation, belief, belief.state, evidence)
+        fitted = result if evidence is None else evidence.refine(result)
         # β's information is that of the landmarks, so it is their β that is learned
         self._learn_shape(time, result)
         self._remember(time, fitted)
         return fitted
 
-    def _guessing(self, seen: LandmarkObservation, belief: Belief) -> Belief:
+    def _guessing(self, observation: LandmarkObservation, belief: Belief) -> Belief:
         """The belief with what the trained inverse kinematics makes of the landmarks."""
-        return belief if self._kinematics is None else replace(belief, guess=self._kinematics(sight(seen)))
+        return belief if self._kinematics is None else replace(belief, guess=self._kinematics(sight(observation)))
 
     def _fit_on(
-        self, time: float, seen: LandmarkObservation, belief: Belief, start: BodyState, view: ImageEvidence | None
+        self,
+        time: float,
+        observation: LandmarkObservation,
+        belief: Belief,
+        start: BodyState,
+        evidence: ImageEvidence | None,
     ) -> LandmarkFit:
         """From where the motion was heading."""
-        if self.fitter.hidden(seen).max() > self.config.hidden:
-            belief = self._guessing(seen, belief)
-        result = self.fitter.fit(seen, belief, start, self.fitter.config.iterations)
-        said = self._unswapped(time, seen, belief, result.start_cost)
-        if said is not seen:
-            seen = said
-            result = self.fitter.fit(seen, belief, start, self.fitter.config.iterations)
-        caught = time >= self._retry_at and self._caught(seen, result)
+        if self.fitter.hidden(observation).max() > self.config.hidden:
+            belief = self._guessing(observation, belief)
+        result = self.fitter.fit(observation, belief, start, self.fitter.config.iterations)
+        unswapped = self._unswapped(time, observation, belief, result.start_cost)
+        if unswapped is not observation:
+            observation = unswapped
+            result = self.fitter.fit(observation, belief, start, self.fitter.config.iterations)
+        caught = time >= self._retry_at and self._caught(observation, result)
         if not caught and not self._surprising(result.cost, self.config.surprise):
             return result
-        fresh = self._recover(seen, self._guessing(seen, belief), result, view)
+        fresh = self._recover(observation, self._guessing(observation, belief), result, evidence)
         if fresh is result:
             self._retry_at = time + self.config.retry_seconds
         return fresh
 
-    def _caught(self, seen: LandmarkObservation, result: LandmarkFit) -> bool:
+    def _caught(self, observation: LandmarkObservation, result: LandmarkFit) -> bool:
         """Whether a limb that came out of hiding is where steps downhill do not lead out: several landmarks are plainly
         seen, and plainly missed."""
-        plain = seen.visibility > _PLAIN
+        plain = observation.visibility > _PLAIN
         return int((plain & (result.residual > self.config.missed)).sum()) >= _CAUGHT_LANDMARKS
 
     def _surprising(self, cost: float, times: float) -> bool:
@@ -216,44 +222,51 @@ class PersonFitter:
         state = BodyState(state.rotations, betas, state.transl)
         return Belief(betas, precision, state, time - self.motion.time)
 
-    def _fit_anew(self, seen: LandmarkObservation, belief: Belief, view: ImageEvidence | None) -> LandmarkFit:
+    def _fit_anew(
+        self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence | None
+    ) -> LandmarkFit:
         """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
         fitter, config = self.fitter, self.fitter.config
         if belief.guess is None:
-            start, iterations = initial_state(fitter.rig, seen, belief.betas), config.first_iterations
+            start, iterations = initial_state(fitter.rig, observation, belief.betas), config.first_iterations
         else:
-            start, iterations = guessed_state(fitter.rig, seen, belief.betas, belief.guess), config.guessed_iterations
-        result = fitter.fit(seen, belief, start, iterations)
-        if view is None:
+            start, iterations = (
+                guessed_state(fitter.rig, observation, belief.betas, belief.guess),
+                config.guessed_iterations,
+            )
+        result = fitter.fit(observation, belief, start, iterations)
+        if evidence is None:
             return result
-        proposal = view.proposal()
-        told = replace(belief, regressed=proposal.rotations)
-        other = fitter.fit(seen, told, proposal, config.first_iterations)
-        return min(result, other, key=lambda each: each.cost + view.cost(each.state))
+        proposal = evidence.proposal()
+        regressed = replace(belief, regressed=proposal.rotations)
+        other = fitter.fit(observation, regressed, proposal, config.first_iterations)
+        return min(result, other, key=lambda each: each.cost + evidence.cost(each.state))
 
     def _recover(
-        self, seen: LandmarkObservation, belief: Belief, result: LandmarkFit, view: ImageEvidence | None
+        self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None
     ) -> LandmarkFit:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
         free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
-        fresh = self._fit_anew(seen, free, view)
-        warm = self.fitter.score(seen, free, result.state)
+        fresh = self._fit_anew(observation, free, evidence)
+        warm = self.fitter.score(observation, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result
 
-    def _unswapped(self, time: float, seen: LandmarkObservation, belief: Belief, as_said: float) -> LandmarkObservation:
+    def _unswapped(
+        self, time: float, observation: LandmarkObservation, belief: Belief, cost: float
+    ) -> LandmarkObservation:
         """The observation, its sides exchanged back if for a moment the detector has mistaken left for right.
 
-        as_said: what the predicted pose costs under the observation as it is.
+        cost: what the predicted pose costs under the observation as it is.
         """
-        if belief.state is None or not self._surprising(as_said, self.config.swap_surprise):
+        if belief.state is None or not self._surprising(cost, self.config.swap_surprise):
             self._swapped_since = None
-            return seen
-        other = mirrored(seen)
-        if self.fitter.score(other, belief, belief.state) > self.config.swap_better * as_said:
+            return observation
+        other = mirrored(observation)
+        if self.fitter.score(other, belief, belief.state) > self.config.swap_better * cost:
             self._swapped_since = None
-            return seen
+            return observation
         self._swapped_since = time if self._swapped_since is None else self._swapped_since
-        return other if time - self._swapped_since < self.config.swap_seconds else seen
+        return other if time - self._swapped_since < self.config.swap_seconds else observation
 
     def _learn_shape(self, time: float, result: LandmarkFit) -> None:
         share = 1.0 if self.motion is None else min((time - self.motion.time) / self.config.shape_seconds, 1.0)

@@ -19,7 +19,9 @@ import numpy as np
 
 from tracker.core.arrays import Array
 from tracker.core.errors import InputError
-from tracker.networks.perceptron import Perceptron, read_weights
+from tracker.core.rotation6d import rotations_from_6d_numpy
+from tracker.core.tensor_file import load_arrays
+from tracker.networks.perceptron import Perceptron
 from tracker.weights import weights_file
 
 WEIGHTS = weights_file("prior")
@@ -43,7 +45,7 @@ class PosePrior:
     def load(cls, path: Path | None = None) -> PosePrior:
         """The weights that come with the project, or a user's own. Raises InputError that names the file."""
         path = WEIGHTS if path is None else path
-        tensors, metadata = read_weights(path, _WHAT)
+        tensors, metadata = load_arrays(path, f"weights of {_WHAT}")
         try:
             latent, noise = int(json.loads(metadata["config"])["latent"]), float(metadata["noise"])
             encoder, decoder = Perceptron.of(tensors, "encoder"), Perceptron.of(tensors, "decoder")
@@ -61,13 +63,13 @@ class PosePrior:
 
     def decode(self, latent: Array) -> Array:
         """(..., latent) → (..., 21, 3, 3) of joints 1..21."""
-        return _from_columns(self.decoder(latent))
+        return _rotations(self.decoder(latent))
 
     def penalty(self, rotations: Array) -> Array:
         """(..., 24, 3, 3) → (...,): latent and reconstruction penalty together, as this module's head says."""
         x = _first_columns(rotations)
         mean = self.encoder(x)
-        off = x - _first_columns_of(_from_columns(self.decoder(mean)))
+        off = x - _first_columns_of(_rotations(self.decoder(mean)))
         return 0.5 * (mean**2).sum(axis=-1) + 0.5 * (off**2).sum(axis=-1) / self.noise**2
 
     def latent_residuals(self, rotations: Array) -> tuple[Array, Array]:
@@ -93,9 +95,6 @@ def _first_columns_of(body: Array) -> Array:
     return np.swapaxes(body[..., :2], -1, -2).reshape(*body.shape[:-3], -1)
 
 
-def _from_columns(numbers: Array) -> Array:
-    pairs = numbers.reshape(*numbers.shape[:-1], -1, 2, 3)
-    x = pairs[..., 0, :] / np.linalg.norm(pairs[..., 0, :], axis=-1, keepdims=True)
-    y = pairs[..., 1, :] - (x * pairs[..., 1, :]).sum(axis=-1, keepdims=True) * x
-    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([x, y, np.cross(x, y)], axis=-1)
+def _rotations(numbers: Array) -> Array:
+    """(..., 126) → (..., 21, 3, 3)."""
+    return rotations_from_6d_numpy(numbers.reshape(*numbers.shape[:-1], -1, 6))

@@ -69,9 +69,9 @@ def cover_of(points: Array, parts: NDArray[np.integer], mask: PlacedMask) -> flo
         return None
     scale = _GRID / max(width, height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    seen = cv2.resize(person[y : y + height, x : x + width], size, interpolation=cv2.INTER_AREA) >= IN_MASK
+    visible = cv2.resize(person[y : y + height, x : x + width], size, interpolation=cv2.INTER_AREA) >= IN_MASK
     drawn = _silhouette((mask.to_own(points) - (x, y)) * scale, parts, size)
-    return float((drawn & seen).sum() / max(seen.sum(), 1))
+    return float((drawn & visible).sum() / max(visible.sum(), 1))
 
 
 def _silhouette(points: Array, parts: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -19,7 +19,8 @@ from scipy.linalg.lapack import dtrtri
 from torch import Tensor
 
 from kernels import body_step, ellipsoids
-from kernels.values import Ellipsoids, Evaluation, FitProblem, FitTerms, Likelihood, Observation, RenderSettings
+from kernels.body_step_values import FitProblem, FitTerms, ObjectiveValue
+from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, Likelihood, RenderSettings, unit_base
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.errors import InputError
@@ -52,6 +53,7 @@ class VolumeFitConfig:
     turn_spread: float = 0.3
     """rad: how far joints may be off in a regressed pose."""
     shape_spread: float = 1.0
+    """How far β may be off in a regressed pose."""
     move_spread: tuple[float, float, float] = (0.1, 0.1, 0.5)
     """m: x, y, z of the camera."""
     size_hold: float = 0.002
@@ -125,54 +127,56 @@ class VolumeFitter:
         side = len(range(self.config.stride // 2, MAP, self.config.stride))
         nothing = torch.zeros(1, side, side)
         index = torch.zeros(1, dtype=torch.int32)
-        self._nothing = Observation(nothing[..., None], nothing, nothing + 1, nothing, index, concentration)
+        self._nothing = FeatureObservation(nothing[..., None], nothing, nothing + 1, nothing, index, concentration)
         self._moved_by = _dense(volume.body.weight_joints, volume.body.weights)[: volume.count]
 
-    def observe(self, features: Tensor) -> Observation:
+    def observe(self, features: Tensor) -> FeatureObservation:
         """features: (1, D, 64, 64), unit length along D, as the extractor gives them."""
         return self.observed(features.permute(0, 2, 3, 1))
 
-    def observed(self, features: Tensor) -> Observation:
+    def observed(self, features: Tensor) -> FeatureObservation:
         """features: (1, 64, 64, D), unit length along D, as the picture's networks give them.
 
-        What `kernels.values.observe` makes of them and of their `background_log_density` under the clutter bank, where
-        with unit lengths most of it cancels out: log N_fg − log N_bg = log C − log Σ_c exp(f·m_c/σ²).
+        What `ellipsoids_values.observe` makes of them and of their `background_log_density` under the clutter bank.
         """
         step = self.config.stride
         compared = features[:, step // 2 :: step, step // 2 :: step].contiguous()
-        alike = torch.exp(compared @ self._clutter).mean(-1)
-        return replace(self._nothing, features=compared, base=-torch.log(alike))
+        return replace(self._nothing, features=compared, base=unit_base(compared, self._clutter))
 
-    def score(self, seen: Observation, camera: Array, states: list[BodyState]) -> Array:
+    def score(self, observation: FeatureObservation, camera: Array, states: list[BodyState]) -> Array:
         """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""
         parameters = torch.from_numpy(np.stack([_parameters(state) for state in states])).float()
         posed = self._posed(parameters)
-        every = replace(seen, index=torch.zeros(len(states), dtype=torch.int32))
+        every = replace(observation, index=torch.zeros(len(states), dtype=torch.int32))
         cameras = self._cameras(camera).expand(len(states), 4).contiguous()
-        found: Array = ellipsoids.score(posed, cameras, every).double().numpy()
-        return found
+        costs: Array = ellipsoids.score(posed, cameras, every).double().numpy()
+        return costs
 
-    def fit(self, seen: Observation, camera: Array, belief: PoseBelief) -> VolumeFit:
+    def fit(self, observation: FeatureObservation, camera: Array, belief: PoseBelief) -> VolumeFit:
         """The pose near `belief` that explains the map best. camera: (4,) fx, fy, cx, cy in pixels of the map."""
         if self.config.steps == 0:
-            return self.look(seen, camera, belief.state)
+            return self.look(observation, camera, belief.state)
         start = _parameters(belief.state)
         root = _whitening(start, belief.precision)
-        problem, weight, seen_last = self._problem(seen, camera), self.config.pixel_weight, deque[Evaluation](maxlen=1)
+        problem, weight, last_evaluation = (
+            self._problem(observation, camera),
+            self.config.pixel_weight,
+            deque[ObjectiveValue](maxlen=1),
+        )
 
         def loss(z: Array) -> tuple[float, Array]:
-            found = body_step.evaluate(problem, torch.from_numpy(start + root @ z).float()[None])
-            seen_last.append(found)
-            gradient: Array = weight * (root.T @ found.gradient[0].double().numpy()) + z
-            return weight * float(found.loss) + 0.5 * float(z @ z), gradient
+            evaluation = body_step.evaluate(problem, torch.from_numpy(start + root @ z).float()[None])
+            last_evaluation.append(evaluation)
+            gradient: Array = weight * (root.T @ evaluation.gradient[0].double().numpy()) + z
+            return weight * float(evaluation.loss) + 0.5 * float(z @ z), gradient
 
         state = _state(start + root @ descend(loss, np.zeros(_SIZE), self.config.steps))
-        (last,) = seen_last
+        (last,) = last_evaluation
         return VolumeFit(state, float(last.loss), last.occlusion[0].double().numpy(), self._joint_support(last))
 
-    def look(self, seen: Observation, camera: Array, state: BodyState) -> VolumeFit:
+    def look(self, observation: FeatureObservation, camera: Array, state: BodyState) -> VolumeFit:
         """What the map says of a pose as it is."""
-        return self._looked_at(seen, camera, _parameters(state))
+        return self._looked_at(observation, camera, _parameters(state))
 
     def rendered(self, camera: Array, state: BodyState) -> Tensor:
         """(64, 64, D): the volume's features in a pose, unit length where it is. camera: as `score`'s."""
@@ -180,18 +184,23 @@ class VolumeFitter:
         drawn = ellipsoids.render(self._posed(torch.from_numpy(_parameters(state)).float()[None]), cameras, (MAP, MAP))
         return torch.nn.functional.normalize(drawn.features[0], dim=-1)
 
-    def _looked_at(self, seen: Observation, camera: Array, parameters: Array) -> VolumeFit:
+    def _looked_at(self, observation: FeatureObservation, camera: Array, parameters: Array) -> VolumeFit:
         posed = self._posed(torch.from_numpy(parameters).float()[None])
         cameras = self._cameras(camera)
         with torch.no_grad():
-            said = ellipsoids.likelihood(posed, cameras, seen)
+            likelihood = ellipsoids.likelihood(posed, cameras, observation)
         return VolumeFit(
-            _state(parameters), float(said.nll), said.occlusion[0].double().numpy(), self._joint_support(said)
+            _state(parameters),
+            float(likelihood.nll),
+            likelihood.occlusion[0].double().numpy(),
+            self._joint_support(likelihood),
         )
 
-    def _joint_support(self, said: Likelihood | Evaluation) -> Array:
+    def _joint_support(self, likelihood: Likelihood | ObjectiveValue) -> Array:
         """Of the kernels that a joint moves: seen weight that the body explains, over what they would show alone."""
-        support, weight = (self._moved_by.T @ value[0].double().numpy() for value in (said.support, said.weight))
+        support, weight = (
+            self._moved_by.T @ value[0].double().numpy() for value in (likelihood.support, likelihood.weight)
+        )
         return np.clip(support / np.maximum(weight, 1e-3), 0.0, 1.0)
 
     def _cameras(self, camera: Array) -> Tensor:
@@ -205,12 +214,12 @@ class VolumeFitter:
         features = body_step.mix_features(self._body, self._bank, posed.limbs)
         return Ellipsoids(posed.points.contiguous(), posed.precisions, features)
 
-    def _problem(self, seen: Observation, camera: Array) -> FitProblem:
+    def _problem(self, observation: FeatureObservation, camera: Array) -> FitProblem:
         """The likelihood alone: the belief is added where its own units are."""
         nothing = torch.zeros(1, 0)
         terms = FitTerms(torch.zeros(1, 0, 2), nothing, torch.zeros(0, self._body.parameters), nothing)
         cameras = self._cameras(camera)
-        return FitProblem(self._body, self._bank, cameras, seen, terms, RenderSettings())
+        return FitProblem(self._body, self._bank, cameras, observation, terms, RenderSettings())
 
 
 def _dense(joints: Tensor, weights: Tensor) -> Array:

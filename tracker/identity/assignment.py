@@ -122,12 +122,12 @@ class IdentityTracker:
         sightings = _sightings(frame, detections)
         matches = self._matches(frame.time, sightings)
         for row, track in enumerate(self._tracks):
-            seen = sightings[matches[row]] if row in matches else None
-            if seen is None:
+            sighting = sightings[matches[row]] if row in matches else None
+            if sighting is None:
                 self._tracks[row] = track.missed(frame_step)
             else:
-                look = seen.look if seen.clean else None
-                self._tracks[row] = track.updated(frame.time, frame_step, seen.detection, look)
+                appearance = sighting.look if sighting.clean else None
+                self._tracks[row] = track.updated(frame.time, frame_step, sighting.detection, appearance)
         taken = dict(matches)
         for column in sorted(set(range(len(sightings))) - set(matches.values())):
             taken[len(self._tracks)] = column

@@ -86,8 +86,8 @@ def _unit_grid() -> tuple[Array, Array]:
 
 def _torso_points(detection: Detection) -> Array:
     """(n, 2) px between shoulders and hips; none unless a shoulder and a hip are seen."""
-    seen = detection.visibility[_TORSO] >= _SEEN
-    if not (seen[:2].any() and seen[2:].any()):
+    visible = detection.visibility[_TORSO] >= _SEEN
+    if not (visible[:2].any() and visible[2:].any()):
         return np.zeros((0, 2))
     along, _ = _unit_grid()
     left_shoulder, right_shoulder, left_hip, right_hip = detection.landmarks2d[_TORSO]

@@ -67,11 +67,11 @@ class Identity:
         head for the feet. The better of the pose and its mirror image counts: detectors exchange left and right on
         people's backs.
         """
-        predicted, seen = self.predicted(time)[BODY_POINTS], detection.landmarks2d
-        size = (body_size(self.landmarks) + body_size(seen)) / 2
+        predicted, detected = self.predicted(time)[BODY_POINTS], detection.landmarks2d
+        size = (body_size(self.landmarks) + body_size(detected)) / 2
         weights = np.sqrt(self.visibility * detection.visibility)[BODY_POINTS] + _HIDDEN_WEIGHT
         weights /= weights.sum()
-        poses = (seen[BODY_POINTS], seen[MEDIAPIPE.mirror][BODY_POINTS])
+        poses = (detected[BODY_POINTS], detected[MEDIAPIPE.mirror][BODY_POINTS])
         by_points = min(float(weights @ np.linalg.norm(predicted - pose, axis=1)) for pose in poses)
         by_centre = float(np.linalg.norm(weights @ (predicted - poses[0])))
         return (by_points + by_centre) / (2 * size)

@@ -23,7 +23,9 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import skew
-from tracker.networks.perceptron import ResidualPerceptron, read_weights
+from tracker.core.rotation6d import rotations_from_6d_numpy
+from tracker.core.tensor_file import load_arrays
+from tracker.networks.perceptron import ResidualPerceptron
 from tracker.weights import weights_file
 
 WEIGHTS = weights_file("inverse_kinematics")
@@ -112,7 +114,7 @@ class InverseKinematics:
     def load(cls, path: Path | None = None) -> InverseKinematics:
         """The weights that come with the project, or a user's own. Raises InputError that names the file."""
         path = WEIGHTS if path is None else path
-        tensors, metadata = read_weights(path, _WHAT)
+        tensors, metadata = load_arrays(path, f"weights of {_WHAT}")
         try:
             parts = [ResidualPerceptron.of(tensors, part) for part in ("inpainting", "kinematics")]
         except (KeyError, ValueError) as error:
@@ -123,21 +125,12 @@ class InverseKinematics:
             raise InputError(f"{path}: expected weights of {_WHAT} with {expected} inputs and outputs, got {sizes}")
         return cls(parts[0], parts[1], metadata)
 
-    def __call__(self, seen: Sight) -> PoseGuess:
-        inpainted = self.inpainting(seen.features())
-        told = np.concatenate([inpainted, seen.confidence.astype(np.float32)], axis=-1)
-        said = self.kinematics(told).astype(np.float64)
-        numbers, betas, spread = np.split(said, [6 * NUM_JOINTS, 6 * NUM_JOINTS + NUM_BETAS], axis=-1)
-        rotations = rotations_of(numbers)
-        rotations[..., 0, :, :] = seen.T_camera_facing @ rotations[..., 0, :, :]
+    def __call__(self, sight: Sight) -> PoseGuess:
+        inpainted = self.inpainting(sight.features())
+        completed = np.concatenate([inpainted, sight.confidence.astype(np.float32)], axis=-1)
+        outputs = self.kinematics(completed).astype(np.float64)
+        numbers, betas, spread = np.split(outputs, [6 * NUM_JOINTS, 6 * NUM_JOINTS + NUM_BETAS], axis=-1)
+        rotations = rotations_from_6d_numpy(numbers.reshape(*numbers.shape[:-1], -1, 6))
+        rotations[..., 0, :, :] = sight.T_camera_facing @ rotations[..., 0, :, :]
         points = inpainted.astype(np.float64).reshape(*inpainted.shape[:-1], POINTS, 3)
-        return PoseGuess(rotations, betas, np.exp(spread), points @ np.swapaxes(seen.T_camera_facing, -1, -2))
-
-
-def rotations_of(numbers: Array) -> Array:
-    """(..., 6 J) → (..., J, 3, 3): Gram–Schmidt on the first two columns (Zhou et al. 2019)."""
-    pairs = numbers.reshape(*numbers.shape[:-1], -1, 2, 3)
-    x = pairs[..., 0, :] / np.linalg.norm(pairs[..., 0, :], axis=-1, keepdims=True)
-    y = pairs[..., 1, :] - (x * pairs[..., 1, :]).sum(axis=-1, keepdims=True) * x
-    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([x, y, np.cross(x, y)], axis=-1)
+        return PoseGuess(rotations, betas, np.exp(spread), points @ np.swapaxes(sight.T_camera_facing, -1, -2))

@@ -17,6 +17,9 @@ from tracker.initialise.inverse_kinematics import PoseGuess, Sight
 
 _TRUNK = [MEDIAPIPE.index(f"{side}_{name}") for name in ("shoulder", "hip") for side in ("left", "right")]
 
+_CLOSEST_BODY = 0.3
+"""m: nobody whose landmarks are seen is closer than this."""
+
 # (joint that turns, landmark at its start, landmark at its end); parents come before children
 _LIMBS = tuple(
     (smpl_index(f"{side}_{start}"), MEDIAPIPE.index(f"{side}_{start}"), MEDIAPIPE.index(f"{side}_{end}"))
@@ -25,11 +28,11 @@ _LIMBS = tuple(
 )
 
 
-def initial_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array) -> BodyState:
+def initial_state(rig: LandmarkRig, observation: LandmarkObservation, betas: Array) -> BodyState:
     """A pose whose trunk and limb bones point where the 3D landmarks say, placed where the pixels say."""
     rest = rig.pose(np.broadcast_to(np.eye(3), (NUM_JOINTS, 3, 3)), betas)
-    weight = seen.weight
-    _, turn, _ = similarity(rest.points[_TRUNK], seen.metric[_TRUNK], weight[_TRUNK])
+    weight = observation.weight
+    _, turn, _ = similarity(rest.points[_TRUNK], observation.metric[_TRUNK], weight[_TRUNK])
 
     rotations = np.tile(np.eye(3), (NUM_JOINTS, 1, 1))
     rotations[0] = turn
@@ -37,29 +40,29 @@ def initial_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array) -> 
     for joint, start, end in _LIMBS:
         parent_world = world.get(rig.parents[joint], turn)
         bone = parent_world @ (rest.points[end] - rest.points[start])
-        local = rotation_between(bone, seen.metric[end] - seen.metric[start])
+        local = rotation_between(bone, observation.metric[end] - observation.metric[start])
         rotations[joint] = parent_world.T @ local @ parent_world
         world[joint] = parent_world @ rotations[joint]
     points = rig.pose(rotations, betas).points
-    return BodyState(rotations, betas, place(seen.camera, points, seen.pixels, weight))
+    return BodyState(rotations, betas, place(observation.camera, points, observation.pixels, weight))
 
 
-def sight(seen: LandmarkObservation) -> Sight:
+def sight(observation: LandmarkObservation) -> Sight:
     """The landmarks as the trained inverse kinematics takes them."""
-    return Sight(seen.camera.rays(seen.pixels)[:, :2], seen.metric, seen.visibility)
+    return Sight(observation.camera.rays(observation.pixels)[:, :2], observation.metric, observation.visibility)
 
 
-def guessed_state(rig: LandmarkRig, seen: LandmarkObservation, betas: Array, guess: PoseGuess) -> BodyState:
+def guessed_state(rig: LandmarkRig, observation: LandmarkObservation, betas: Array, guess: PoseGuess) -> BodyState:
     """The guessed pose, placed where the pixels say."""
     points = rig.pose(guess.rotations, betas).points
-    return BodyState(guess.rotations, betas, place(seen.camera, points, seen.pixels, seen.weight))
+    return BodyState(guess.rotations, betas, place(observation.camera, points, observation.pixels, observation.weight))
 
 
 def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
     """The translation (3,) m that projects points (n, 3) nearest to pixels (n, 2), by weighted linear least squares.
 
-    For each point, (x + t_x) = u (z + t_z) with u the pixel's ray at z = 1, and the same for y. At least 0.3 m in
-    front.
+    For each point, (x + t_x) = u (z + t_z) with u the pixel's ray at z = 1, and the same for y. At least _CLOSEST_BODY
+    in front.
     """
     rays = camera.rays(pixels)[:, :2]
     count = len(points)
@@ -69,13 +72,15 @@ def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
     right = rays * points[:, 2:3] - points[:, :2]
     root = np.sqrt(weight)[:, None]
     transl = np.linalg.lstsq((matrix * root[..., None]).reshape(-1, 3), (right * root).reshape(-1), rcond=None)[0]
-    if transl[2] < 0.3:
-        transl = np.array([*(rays.mean(axis=0) * 0.3), 0.3])
+    if transl[2] < _CLOSEST_BODY:
+        transl = np.array([*(rays.mean(axis=0) * _CLOSEST_BODY), _CLOSEST_BODY])
     return transl
 
 
-def mirrored(seen: LandmarkObservation) -> LandmarkObservation:
+def mirrored(observation: LandmarkObservation) -> LandmarkObservation:
     """The observation with left and right landmarks exchanged: what a detector says that has mistaken back for
     front."""
     order = MEDIAPIPE.mirror
-    return LandmarkObservation(seen.camera, seen.pixels[order], seen.metric[order], seen.visibility[order])
+    return LandmarkObservation(
+        observation.camera, observation.pixels[order], observation.metric[order], observation.visibility[order]
+    )

@@ -16,7 +16,8 @@ import numpy as np
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.networks.perceptron import Perceptron, read_weights
+from tracker.core.tensor_file import load_arrays
+from tracker.networks.perceptron import Perceptron
 from tracker.weights import weights_file
 
 WEIGHTS = weights_file("predictor")
@@ -87,7 +88,7 @@ class MotionPredictor:
     def load(cls, path: Path | None = None) -> MotionPredictor:
         """The weights that come with the project, or a user's own. Raises InputError that names the file."""
         path = WEIGHTS if path is None else path
-        tensors, metadata = read_weights(path, _WHAT)
+        tensors, metadata = load_arrays(path, f"weights of {_WHAT}")
         try:
             network = Perceptron.of(tensors, "layers")
         except ValueError as error:
@@ -97,12 +98,12 @@ class MotionPredictor:
             raise InputError(f"{path}: expected {FEATURES} features and {OUTPUTS} outputs a horizon, got {sizes}")
         return cls(network, metadata)
 
-    def course(self, seen: Glimpse, up: Array) -> Course:
-        """seen: without batch dimensions. up: (3,) away from the ground."""
-        said = self.network(seen.features(up)).astype(np.float64).reshape(len(HORIZONS), -1)
+    def course(self, glimpse: Glimpse, up: Array) -> Course:
+        """glimpse: without batch dimensions. up: (3,) away from the ground."""
+        outputs = self.network(glimpse.features(up)).astype(np.float64).reshape(len(HORIZONS), -1)
         turns = np.zeros((len(HORIZONS), NUM_JOINTS, 3))
-        turns[:, :MOVING_JOINTS] = said[:, :-3].reshape(len(HORIZONS), MOVING_JOINTS, 3)
-        return Course(turns, said[:, -3:] @ seen.rotations[0].T)
+        turns[:, :MOVING_JOINTS] = outputs[:, :-3].reshape(len(HORIZONS), MOVING_JOINTS, 3)
+        return Course(turns, outputs[:, -3:] @ glimpse.rotations[0].T)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from tracker.core.arrays import Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
-from tracker.motion.source import SourceMotion, SourceSkeleton
+from tracker.motion.source_motion import SourceMotion, SourceSkeleton
 
 # name, parent, offset from it (m), numbers in a row; the toes stand for the foot's direction, which has no joint
 _JOINTS: tuple[tuple[str, str, tuple[float, float, float], int], ...] = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tracker.core.arrays import Array
+from tracker.core.atomic_file import whole_file
 from tracker.motion.motion_clip import MotionClip
 from tracker.motion.read import read_motion
 from tracker.runtime.cache import cache_folder
@@ -98,8 +98,7 @@ def _cache_file(path: Path, rate: float, cache: Path | None) -> Path | None:
 
 def _save(file: Path, clips: Sequence[MotionClip]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.stem}.{os.getpid()}.part.npz")
-    try:
+    with whole_file(file) as part:
         np.savez_compressed(
             part,
             names=np.array([clip.name for clip in clips]),
@@ -108,9 +107,6 @@ def _save(file: Path, clips: Sequence[MotionClip]) -> None:
             theta=np.concatenate([clip.theta for clip in clips]),
             transl=np.concatenate([clip.transl for clip in clips]),
         )
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _load(file: Path) -> tuple[MotionClip, ...]:

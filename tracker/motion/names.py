@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from tracker.core.errors import InputError
-from tracker.motion.source import SourceSkeleton
+from tracker.motion.source_motion import SourceSkeleton
 
 _ALIASES: dict[str, tuple[str, ...]] = {
     "hip": ("thigh", "upleg", "upperleg", "femur", "hip"),
@@ -31,20 +31,20 @@ def limb_joints(name: str, skeleton: SourceSkeleton) -> dict[str, int]:
 
     Raises InputError that names the joints not found and the names that the file uses.
     """
-    found: dict[str, int] = {}
+    joints: dict[str, int] = {}
     rank: dict[str, int] = {}
     for joint, label in enumerate(skeleton.names):
         role, order = _role_of(label)
         if role and order < rank.get(role, len(_KNOWN)):
-            found[role], rank[role] = joint, order
+            joints[role], rank[role] = joint, order
     wanted = ["head"] + [f"{side}_{role}" for side in ("left", "right") for role in LIMB_ROLES]
-    missing = [role for role in wanted if role not in found]
+    missing = [role for role in wanted if role not in joints]
     if missing:
         raise InputError(
             f"{name}: no joint found for {', '.join(missing)} among {', '.join(filter(None, skeleton.names))}; "
             "expected names as CMU, Mixamo or SMPL skeletons have them (LeftUpLeg, lShin, left_wrist): rename them"
         )
-    return found
+    return joints
 
 
 def _role_of(label: str) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from tracker.motion.motion_clip import MotionClip, without_calibration
 from tracker.motion.read_bvh import parse_bvh
 from tracker.motion.retarget import retarget
 from tracker.motion.smpl_npz import read_smpl_npz
-from tracker.motion.source import SourceMotion
+from tracker.motion.source_motion import SourceMotion
 
 SUFFIXES = (".bvh", ".txt", ".json", ".npz")
 _PACKED = (".tar.gz", ".tgz", ".tar")

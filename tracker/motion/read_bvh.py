@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from tracker.core.arrays import Array
 from tracker.core.errors import InputError
-from tracker.motion.source import SourceMotion, SourceSkeleton
+from tracker.motion.source_motion import SourceMotion, SourceSkeleton
 
 _AXES = {"xrotation": "X", "yrotation": "Y", "zrotation": "Z"}
 _PLACES = {"xposition": 0, "yposition": 1, "zposition": 2}

@@ -24,7 +24,7 @@ from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.motion.joint_axes import settle
 from tracker.motion.motion_clip import MotionClip, clip_from_rotations, local_rotations, rest_joints
 from tracker.motion.names import limb_joints
-from tracker.motion.source import SourceMotion, SourceSkeleton
+from tracker.motion.source_motion import SourceMotion, SourceSkeleton
 
 _J = {name: index for index, name in enumerate(JOINT_NAMES)}
 _CHILD = {"hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist"}
@@ -182,19 +182,19 @@ def _between(first: Array, second: Array, share: float) -> Array:
 
 def _ends(skeleton: SourceSkeleton, joints: dict[str, int], side: str) -> dict[str, int]:
     """Toe, finger and collar of a side, where the skeleton has them."""
-    found = {}
+    ends = {}
     toes = skeleton.children(joints[f"{side}_ankle"])
     if toes:
-        found[f"{side}_toe"] = toes[0]
+        ends[f"{side}_toe"] = toes[0]
     wrist = joints[f"{side}_wrist"]
     fingers = [f for f in skeleton.children(wrist) if "thumb" not in skeleton.names[f].lower()]
     if fingers:
-        found[f"{side}_finger"] = fingers[(len(fingers) - 1) // 2]
+        ends[f"{side}_finger"] = fingers[(len(fingers) - 1) // 2]
     arm = skeleton.path(joints[f"{side}_shoulder"])
     between = arm[arm.index(joints["chest"]) + 1 : -1]
     if between:
-        found[f"{side}_collar"] = between[-1]
-    return found
+        ends[f"{side}_collar"] = between[-1]
+    return ends
 
 
 def _rest_frame(name: str, rest: Array, joints: dict[str, int]) -> Array:

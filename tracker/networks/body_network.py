@@ -17,8 +17,8 @@ from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.errors import InputError
 from tracker.core.tensor_file import load_tensors, save_tensors
 from tracker.networks.extractor import ExtractorConfig, LiveExtractor
-from tracker.networks.heads import HeadConfig, PartAttentionHead
 from tracker.networks.local_extractor import LocalExtractor, LocalExtractorConfig
+from tracker.networks.part_attention import PartAttentionConfig, PartAttentionHead
 from tracker.networks.resnet import ResNetConfig, ResNetExtractor
 
 _PURPOSE = "the tracker's network weights"
@@ -26,11 +26,15 @@ _PURPOSE = "the tracker's network weights"
 
 Extractor = LiveExtractor | LocalExtractor | ResNetExtractor
 
-_EXTRACTORS: dict[type, Callable[[Any], Extractor]] = {
+EXTRACTORS: dict[type, Callable[[Any], Extractor]] = {
     ExtractorConfig: LiveExtractor,
     LocalExtractorConfig: LocalExtractor,
     ResNetConfig: ResNetExtractor,
 }
+"""A configuration's class → what makes the extractor of it."""
+HEADS: dict[type, Callable[[int, Any], PartAttentionHead]] = {PartAttentionConfig: PartAttentionHead}
+"""A configuration's class → what makes the head of it, from the channels of the extractor's trunk. A further head adds
+its configuration to `NetworkConfig.head` too."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class NetworkConfig:
     """Sizes of the trained networks."""
 
     extractor: ExtractorConfig | LocalExtractorConfig | ResNetConfig = field(default_factory=ExtractorConfig)
-    head: HeadConfig = field(default_factory=HeadConfig)
+    head: PartAttentionConfig = field(default_factory=PartAttentionConfig)
 
 
 class BodyNetwork(nn.Module):
@@ -47,10 +51,8 @@ class BodyNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, volume: BodyVolume) -> None:
         super().__init__()
         self.config, self.volume = config, volume
-        self.extractor: LiveExtractor | LocalExtractor | ResNetExtractor = _EXTRACTORS[type(config.extractor)](
-            config.extractor
-        )
-        self.head = PartAttentionHead(config.extractor.trunk, config.head)
+        self.extractor: Extractor = EXTRACTORS[type(config.extractor)](config.extractor)
+        self.head = HEADS[type(config.head)](config.extractor.trunk, config.head)
         size = config.extractor.features
         self.bank = nn.Parameter(torch.randn(volume.count, volume.config.orientations, size))
         self.clutter = nn.Parameter(torch.randn(volume.config.clutter, size))

@@ -60,8 +60,8 @@ class LandmarkGuide:
         if image.shape != (SIDE, SIDE, 3):
             raise ValueError(f"guide: expected a crop of shape {(SIDE, SIDE, 3)}, got {image.shape}")
         crop = np.ascontiguousarray(image)[None]
-        found = {name: torch.from_numpy(value) for name, value in self._engine.run({self._input: crop}).items()}
-        return {name: value[0].contiguous().numpy() for name, value in guide_of(found).items()}
+        maps = {name: torch.from_numpy(value) for name, value in self._engine.run({self._input: crop}).items()}
+        return {name: value[0].contiguous().numpy() for name, value in guide_of(maps).items()}
 
 
 class BatchGuide:

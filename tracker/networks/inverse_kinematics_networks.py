@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
-from tracker.networks.pose_vae import from_columns
+from tracker.core.rotation6d import rotations_from_6d
 
 _ROTATIONS = 6 * NUM_JOINTS
 
@@ -25,7 +25,7 @@ class InverseKinematicsConfig:
 
 
 @dataclass(frozen=True)
-class Told:
+class InverseKinematicsOutput:
     """What the networks say of a batch, in the axes of the camera that looks straight at each person."""
 
     points: Float[Tensor, "B P 3"]
@@ -66,8 +66,10 @@ class InverseKinematicsNetwork(nn.Module):
         outputs = _ROTATIONS + NUM_BETAS + NUM_JOINTS
         self.kinematics = ResidualMlp(numbers + landmarks, self.config.kinematics_width, blocks, outputs)
 
-    def forward(self, features: Float[Tensor, "B F"], confidence: Float[Tensor, "B L"]) -> Told:
+    def forward(self, features: Float[Tensor, "B F"], confidence: Float[Tensor, "B L"]) -> InverseKinematicsOutput:
         points = self.inpainting(features)
-        said = self.kinematics(torch.cat([points, confidence], dim=1))
-        numbers, betas, log_spread = said.split([_ROTATIONS, NUM_BETAS, NUM_JOINTS], dim=1)
-        return Told(points.unflatten(1, (-1, 3)), from_columns(numbers), betas, log_spread)
+        outputs = self.kinematics(torch.cat([points, confidence], dim=1))
+        numbers, betas, log_spread = outputs.split([_ROTATIONS, NUM_BETAS, NUM_JOINTS], dim=1)
+        return InverseKinematicsOutput(
+            points.unflatten(1, (-1, 3)), rotations_from_6d(numbers.unflatten(1, (-1, 6))), betas, log_spread
+        )

@@ -228,12 +228,12 @@ def _feature_tensors(graph: Graph) -> dict[str, int]:
     """FEATURES → tensor numbers, found by walking back from the heatmaps through the U-Net."""
     maker = {operator.outputs[0]: operator for operator in graph.operators}
     _, _, _, heatmaps, metric = graph.outputs
-    found = {"embedding": maker[maker[metric].inputs[0]].inputs[0]}
+    tensors = {"embedding": maker[maker[metric].inputs[0]].inputs[0]}
     node = maker[heatmaps].inputs[0]
     for side in (64, 32, 16):
-        found[f"decoder_{side}"] = node
+        tensors[f"decoder_{side}"] = node
         upsampled, skip = maker[node].inputs
-        found[f"encoder_{side}"] = maker[maker[skip].inputs[0]].inputs[0]
+        tensors[f"encoder_{side}"] = maker[maker[skip].inputs[0]].inputs[0]
         node = maker[upsampled].inputs[0]
-    found["decoder_8"] = node
-    return {name: found[name] for name in FEATURES}
+    tensors["decoder_8"] = node
+    return {name: tensors[name] for name in FEATURES}

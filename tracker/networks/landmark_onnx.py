@@ -111,7 +111,7 @@ class FlatLandmarkNetwork(nn.Module):
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         maps = self._network(planes(crops, self._network.dtype))
         mask = torch.sigmoid(maps.mask)
-        found = {
+        outputs = {
             "landmarks": maps.landmarks,
             "presence": maps.presence,
             "mask": mask[:, 0],
@@ -120,7 +120,7 @@ class FlatLandmarkNetwork(nn.Module):
             "metric": maps.metric,
             **{name: _last(_handed_on(name, feature)) for name, feature in maps.features.items()},
         }
-        return tuple(found[name] for name in OUTPUTS)
+        return tuple(outputs[name] for name in OUTPUTS)
 
 
 def planes(crops: Tensor, dtype: torch.dtype) -> Tensor:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from tracker.core.arrays import Array
-from tracker.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -87,15 +84,6 @@ class ResidualPerceptron:
         for block in self.blocks:
             hidden = hidden + block(hidden)
         return self.last(hidden)
-
-
-def read_weights(path: Path, what: str) -> tuple[dict[str, Array], dict[str, str]]:
-    """Arrays and metadata of a safetensors file. Raises InputError that names the file and what it should hold."""
-    try:
-        with safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: expected weights of {what}: {error}") from error
 
 
 def _sigmoid(x: Array) -> Array:

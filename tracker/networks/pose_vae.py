@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tracker.core.rotation6d import rotations_from_6d, six_from_rotations
+
 BODY_JOINTS = 21
 POSE_NUMBERS = 6 * BODY_JOINTS
 
@@ -51,27 +53,14 @@ class PoseVae(nn.Module):
         self.decoder = _perceptron(config.latent, config.decoder_width, POSE_NUMBERS)
 
     def encode(self, rotations: Float[Tensor, "B 21 3 3"]) -> Encoded:
-        mean, log_variance = self.encoder(first_columns(rotations)).chunk(2, dim=1)
+        mean, log_variance = self.encoder(six_from_rotations(rotations).flatten(start_dim=1)).chunk(2, dim=1)
         return Encoded(mean, log_variance.clamp(-12.0, 6.0))
 
     def decode(self, latent: Float[Tensor, "B Z"]) -> Float[Tensor, "B 21 3 3"]:
-        return from_columns(self.decoder(latent))
+        return rotations_from_6d(self.decoder(latent).unflatten(1, (-1, 6)))
 
 
 def _perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, outputs)
     )
-
-
-def first_columns(rotations: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B 6J"]:
-    """6D: the first column of each rotation, then the second (Zhou et al. 2019)."""
-    return rotations[..., :2].transpose(-1, -2).flatten(start_dim=1)
-
-
-def from_columns(numbers: Float[Tensor, "B 6J"]) -> Float[Tensor, "B J 3 3"]:
-    """Gram–Schmidt: any six numbers a joint give a rotation."""
-    first, second = numbers.unflatten(1, (-1, 2, 3)).unbind(dim=2)
-    x = nn.functional.normalize(first, dim=-1, eps=1e-6)
-    y = nn.functional.normalize(second - (x * second).sum(dim=-1, keepdim=True) * x, dim=-1, eps=1e-6)
-    return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], dim=-1)

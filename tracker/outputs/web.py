@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from tracker.core.errors import InputError
+from tracker.core.frame import Frame
+from tracker.core.person import Person
+from tracker.outputs.output import Picture
 
 _BOUNDARY = "frame"
 _PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>body-tracker</title>
@@ -21,9 +23,11 @@ _PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>body-tra
 class WebPage:
     """Serves what is shown; pictures are encoded only while somebody looks."""
 
+    name, wants_picture = "web page", True
+
     def __init__(self, port: int) -> None:
         """port: 0 takes any free one. Raises InputError when the port is taken."""
-        self._picture: NDArray[np.uint8] | None = None
+        self._picture: Picture | None = None
         self._count = 0
         self._open = True
         self._changed = threading.Condition()
@@ -39,14 +43,10 @@ class WebPage:
     def address(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/"
 
-    def show(self, picture: NDArray[np.uint8]) -> None:
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         with self._changed:
             self._picture, self._count = picture, self._count + 1
             self._changed.notify_all()
-
-    def key(self) -> str:
-        """A browser gives no keys."""
-        return ""
 
     def close(self) -> None:
         with self._changed:
@@ -56,10 +56,10 @@ class WebPage:
         self._server.server_close()
         self._thread.join()
 
-    def next_jpeg(self, seen: int) -> tuple[int, bytes] | None:
+    def next_jpeg(self, last: int) -> tuple[int, bytes] | None:
         """The first picture after number `seen`, with its number; None when the screen closes."""
         with self._changed:
-            self._changed.wait_for(lambda: self._count > seen or not self._open)
+            self._changed.wait_for(lambda: self._count > last or not self._open)
             if not self._open or self._picture is None:
                 return None
             picture, count = self._picture, self._count
@@ -67,7 +67,7 @@ class WebPage:
         return count, encoded.tobytes()
 
 
-def _handler(screen: WebPage) -> type[BaseHTTPRequestHandler]:
+def _handler(page: WebPage) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/":
@@ -89,9 +89,9 @@ def _handler(screen: WebPage) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
-            seen = 0
-            while (latest := screen.next_jpeg(seen)) is not None:
-                seen, jpeg = latest
+            last = 0
+            while (latest := page.next_jpeg(last)) is not None:
+                last, jpeg = latest
                 head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 try:
                     self.wfile.write(head.encode() + jpeg + b"\r\n")

@@ -19,9 +19,9 @@ from tracker.body.model import BodyModel
 from tracker.body.skinner import skinner_of
 from tracker.body.smpl_joints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.core.arrays import Array
-from tracker.core.camera import Camera
+from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.person import Person, Pose
-from tracker.overlay.renderers import NEAREST_Z, OverlayMesh, RasterRenderer, Renderer
+from tracker.overlay.renderers import OverlayMesh, RasterRenderer, Renderer
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) RGB."""
@@ -183,11 +183,11 @@ class _Skeleton:
     @classmethod
     def of(cls, person: Person, faint_below: float) -> _Skeleton:
         pixels = np.asarray(person.joints2d, float)
-        seen = np.isfinite(pixels).all(axis=1) & (person.joints3d[:, 2] > NEAREST_Z)
-        seen &= np.abs(np.nan_to_num(pixels)).max(axis=1) < _FARTHEST_PIXEL
-        extent = float(np.ptp(pixels[seen], axis=0).max()) if seen.any() else 0.0
+        drawable = np.isfinite(pixels).all(axis=1) & (person.joints3d[:, 2] > NEAREST_Z)
+        drawable &= np.abs(np.nan_to_num(pixels)).max(axis=1) < _FARTHEST_PIXEL
+        extent = float(np.ptp(pixels[drawable], axis=0).max()) if drawable.any() else 0.0
         thickness = int(np.clip(round(extent / 130), 1, 6))
-        return cls(pixels, seen, person.joint_confidence >= faint_below, thickness)
+        return cls(pixels, drawable, person.joint_confidence >= faint_below, thickness)
 
     def draw_bones(self, picture: Picture, sure: bool) -> None:
         """Draws in place either the bones that the image supports at both ends, or the others."""

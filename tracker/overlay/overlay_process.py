@@ -74,13 +74,13 @@ def _have_made(job: OverlayVideoJob, frames: Iterator[TrackedFrame], times: Over
         except BrokenPipeError:  # it has ended, and says why
             with suppress(BrokenPipeError):
                 process.stdin.close()
-        told = _receive(process.stdout)
-    if told is None:
+        answer = _receive(process.stdout)
+    if answer is None:
         raise RunError(f"{job.path}: the process that draws ended with {process.returncode}; run with --no-overlay")
-    if isinstance(told, BaseException):
-        raise told
-    times.draw_ms.extend(told.draw_ms)
-    times.write_ms.extend(told.write_ms)
+    if isinstance(answer, BaseException):
+        raise answer
+    times.draw_ms.extend(answer.draw_ms)
+    times.write_ms.extend(answer.write_ms)
 
 
 _spare: list[subprocess.Popen[bytes]] = []
@@ -156,12 +156,12 @@ def main() -> None:
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     prepare_for_real_time()
     times = OverlayVideoTimes()
-    told: OverlayVideoTimes | BaseException = times
+    answer: OverlayVideoTimes | BaseException = times
     try:
         make_overlay_video(job, _frames(commands), times)
     except Exception as error:  # it is raised in the process that gave the job
-        told = error
-    _send(answers, told)
+        answer = error
+    _send(answers, answer)
     os._exit(0)  # what torch and others would still tidy up, nobody waits for
 
 

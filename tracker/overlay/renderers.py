@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 
 from kernels import raster
 from tracker.core.arrays import Array
-from tracker.core.camera import Camera
+from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.errors import RunError
 
-NEAREST_Z = 0.05
-"""m: what is closer to the camera's plane than this is cut away."""
 _FARTHEST_Z = 1000.0
 _DEBIAN_PACKAGES = "libegl1 libgl1-mesa-dri libgles2"
 
@@ -79,10 +77,10 @@ class RasterRenderer:
     def draw_over(self, picture: Picture, camera: Camera, meshes: Sequence[OverlayMesh], alpha: float) -> Picture:
         """See Renderer."""
         # the light is in the colours already
-        dark = raster.Light((0.0, 0.0, -1.0), 0.0)
+        dark = raster.DirectionalLight((0.0, 0.0, -1.0), 0.0)
         shading = raster.Shading(alpha, ambient=1.0, key=dark, fill=dark, skip_backs=True)
         flat = [
-            raster.Mesh(
+            raster.RasterMesh(
                 _float32(mesh.vertices),
                 np.ascontiguousarray(mesh.faces, np.int32),
                 _float32(255 * mesh.colours),

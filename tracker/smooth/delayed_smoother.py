@@ -21,8 +21,8 @@ _LOOKAHEAD_BYTES = 400_000_000
 
 def smoothed_with_delay(frames: Iterable[TrackedFrame], waiting: DelayedSmoother) -> Iterator[TrackedFrame]:
     """The same frames, each when what follows it is known, with everybody smoothed without lag."""
-    for shown in frames:
-        yield from waiting.push(shown)
+    for tracked in frames:
+        yield from waiting.push(tracked)
     yield from waiting.rest()
 
 
@@ -39,13 +39,13 @@ class DelayedSmoother:
         self._bytes = 0
         self._seen: dict[int, deque[tuple[float, Person]]] = {}
 
-    def push(self, shown: TrackedFrame) -> Iterator[TrackedFrame]:
+    def push(self, tracked: TrackedFrame) -> Iterator[TrackedFrame]:
         """The frames that have waited long enough now that this one has come."""
-        self._waiting.append(shown)
-        self._bytes += shown.frame.image.nbytes
-        for person in shown.people:
-            self._seen.setdefault(person.person_id, deque()).append((shown.frame.time, person))
-        while self._waited_enough(shown.frame.time) or self._bytes > _LOOKAHEAD_BYTES:
+        self._waiting.append(tracked)
+        self._bytes += tracked.frame.image.nbytes
+        for person in tracked.people:
+            self._seen.setdefault(person.person_id, deque()).append((tracked.frame.time, person))
+        while self._waited_enough(tracked.frame.time) or self._bytes > _LOOKAHEAD_BYTES:
             yield self._next()
 
     def rest(self) -> Iterator[TrackedFrame]:
@@ -57,12 +57,12 @@ class DelayedSmoother:
         return bool(self._waiting) and now - self._waiting[0].frame.time >= _LOOKAHEAD_SECONDS
 
     def _next(self) -> TrackedFrame:
-        shown = self._waiting.popleft()
-        self._bytes -= shown.frame.image.nbytes
-        camera = self._cameras.for_size(*shown.frame.size)
-        people = [self._smoothed(person, shown.frame.time, camera) for person in shown.people]
-        self._forget(shown.frame.time - reach(self._config))
-        return replace(shown, people=people)
+        tracked = self._waiting.popleft()
+        self._bytes -= tracked.frame.image.nbytes
+        camera = self._cameras.for_size(*tracked.frame.size)
+        people = [self._smoothed(person, tracked.frame.time, camera) for person in tracked.people]
+        self._forget(tracked.frame.time - reach(self._config))
+        return replace(tracked, people=people)
 
     def _smoothed(self, person: Person, time: float, camera: Camera) -> Person:
         history = self._seen[person.person_id]
@@ -96,9 +96,9 @@ def smoothed_frames(
         return [persons.posed(pose, camera, person) for person, pose in zip(people, reshaped, strict=True)]
 
     for key in sorted({person.person_id for record in records for person in record.people}):
-        seen = [(i, p) for i, record in enumerate(records) for p in record.people if p.person_id == key]
-        times = np.array([records[i].time for i, _ in seen])
-        for (i, _), person in zip(seen, smoothed_people([p for _, p in seen], times), strict=True):
+        appearances = [(i, p) for i, record in enumerate(records) for p in record.people if p.person_id == key]
+        times = np.array([records[i].time for i, _ in appearances])
+        for (i, _), person in zip(appearances, smoothed_people([p for _, p in appearances], times), strict=True):
             smoothed[i, key] = person
     for i, record in enumerate(records):
         yield replace(record, people=[smoothed[i, person.person_id] for person in record.people])

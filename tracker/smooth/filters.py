@@ -28,6 +28,7 @@ class OneEuroConfig:
     rotation_beta: float = 1.0
     """Hz per rad/s."""
     position_cutoff: float = 1.5
+    """Hz at rest, across the line of sight."""
     position_beta: float = 4.0
     """Hz per m/s."""
     depth_cutoff: float = 0.6
@@ -45,7 +46,9 @@ class SavitzkyConfig:
     seconds: float = 0.12
     """Standard deviation of the window's weight."""
     depth_seconds: float = 0.30
+    """The same for the distance, which is noisier."""
     hidden_weight: float = 0.15
+    """What a rotation that the image does not support counts, against 1 for one that it does."""
 
 
 _SPREADS = 3.0

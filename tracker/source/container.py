@@ -47,9 +47,9 @@ def open_container(
     container.flags &= ~GENERATE_PTS
     stream = container.streams.best("video")
     if stream is None or stream.disposition & Disposition.attached_pic or stream.codec_context is None:
-        seen = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+        streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
         container.close()
-        what = "its video is in a format that cannot be decoded" if seen else "it has no video in it"
+        what = "its video is in a format that cannot be decoded" if streams else "it has no video in it"
         raise InputError(f"{shown}: {what}; convert it to H.264 in MP4, or give another file")
     return container
 

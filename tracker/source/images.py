@@ -27,8 +27,8 @@ def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
         listed = list(folder.iterdir())
     except PermissionError:
         raise InputError(f"{folder}: {NO_PERMISSION}") from None
-    found = [path for path in listed if path.suffix.lower() in suffixes and not path.name.startswith(".")]
-    return sorted((path for path in found if path.is_file()), key=natural_key)
+    files = [path for path in listed if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    return sorted((path for path in files if path.is_file()), key=natural_key)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -133,10 +133,10 @@ def _rate_of(capture: Capture) -> Fraction | None:
 
 def absent_message(device: int | str) -> str:
     """The one line for a camera that does not open: which there are instead."""
-    found = sorted(str(path) for path in DEVICES.glob("video*"))
-    there = f"cameras here: {', '.join(found)}" if found else f"there is no {DEVICES}/video* on this machine"
+    devices = sorted(str(path) for path in DEVICES.glob("video*"))
+    there = f"cameras here: {', '.join(devices)}" if devices else f"there is no {DEVICES}/video* on this machine"
     path = f"{DEVICES}/video{device}" if isinstance(device, int) else device
-    if path in found:
+    if path in devices:
         mend = "it may be in use by another program, or your user is not in the group 'video'"
     else:
         mend = "plug one in, or give another index, a file or an address"

@@ -12,9 +12,9 @@ from scipy.sparse import csr_matrix
 from tracker.body.model import JOINT_NAMES, BodyModel, PosedBody, ShapedBody
 from tracker.core.arrays import Array
 from tracker.core.person import Pose
-from tracker.synth.appearance import Painter, Palette
 from tracker.synth.body_measures import Anatomy
-from tracker.synth.head import HairStyle, eyes_and_skin, hair, hair_field
+from tracker.synth.figure_texture import Painter, Palette
+from tracker.synth.hair import HairStyle, eyes_and_skin, hair, hair_field
 from tracker.synth.shoes import shoe
 from tracker.synth.surface import Surface
 from tracker.synth.tailor import tailor, uncovered
@@ -36,7 +36,7 @@ class FigureConfig:
 
 
 @dataclass(frozen=True)
-class Layer:
+class FigureLayer:
     """One textured surface of the figure."""
 
     surface: Surface
@@ -97,7 +97,7 @@ def _transformed(transforms: Array, points: Array) -> Array:
     return np.einsum("vij,vj->vi", transforms[:, :, :3], points) + transforms[:, :, 3]
 
 
-def dress(anatomy: Anatomy, painter: Painter, config: FigureConfig) -> list[Layer]:
+def dress(anatomy: Anatomy, painter: Painter, config: FigureConfig) -> list[FigureLayer]:
     """Skin, eyes, hair, T-shirt, trousers and shoes."""
     body = anatomy.surface
     shirt_plan, trouser_plan = (
@@ -112,10 +112,10 @@ def dress(anatomy: Anatomy, painter: Painter, config: FigureConfig) -> list[Laye
         body, skin_faces, [shirt_plan.inside(body.rest), trouser_plan.inside(body.rest), hair_field(anatomy), in_shoe]
     )
     return [
-        Layer(skin, painter.skin(skin), 0.10),
-        *(Layer(eye, painter.eye(), 0.3) for eye in eyes),
-        Layer(hair_cap.surface, painter.hair(hair_cap), 0.12),
-        Layer(shirt.surface, painter.shirt(shirt), 0.0),
-        Layer(trousers.surface, painter.trousers(trousers), 0.0),
-        *(Layer(shoe(anatomy, side, config.sole), painter.shoe(), 0.05) for side in ("left", "right")),
+        FigureLayer(skin, painter.skin(skin), 0.10),
+        *(FigureLayer(eye, painter.eye(), 0.3) for eye in eyes),
+        FigureLayer(hair_cap.surface, painter.hair(hair_cap), 0.12),
+        FigureLayer(shirt.surface, painter.shirt(shirt), 0.0),
+        FigureLayer(trousers.surface, painter.trousers(trousers), 0.0),
+        *(FigureLayer(shoe(anatomy, side, config.sole), painter.shoe(), 0.05) for side in ("left", "right")),
     ]

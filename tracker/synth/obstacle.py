@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
-from tracker.synth.raster import TexturedMesh
 from tracker.synth.room import enter
 from tracker.synth.texture import mix, noise, smoothstep
+from tracker.synth.textured_raster import TexturedMesh
 
 _STACK = (
     ((-0.33, 0.03, -0.25), (0.33, 0.11, 0.25)),

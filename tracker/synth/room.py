@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
-from tracker.synth.light import GAMMA, Lighting
+from tracker.synth.demo_lighting import GAMMA, Lighting
 from tracker.synth.texture import mix, noise, smoothstep
 
 Material = Callable[[Array, Array], Array]

@@ -120,14 +120,14 @@ def read_people(data: AnnotatedData, body: BodyModel) -> AnnotatedPeople:
     placed = _placed(content, shown, cameras, Placer(body))
     fits = (placed.offset <= data.largest_offset) & (placed.nearest >= _NEAREST)
     fits &= (_weights(content, shown) > 0).sum(axis=1) >= data.least_joints
-    told = (
+    summary = (
         f"{data.file}: {fits.sum()} of {len(content)} people to learn from; left out {len(content) - len(chosen)} "
         f"without SMPL parameters, {len(chosen) - len(shown)} whose picture is not in {data.images} or cannot be read, "
         f"{(~fits).sum()} whose body does not lie over the keypoints"
     )
     if not fits.any():
-        raise InputError(f"--data {told}")
-    log.info(told)
+        raise InputError(f"--data {summary}")
+    log.info(summary)
     kept = shown[fits]
     assert content.theta is not None
     return AnnotatedPeople(
@@ -142,14 +142,14 @@ def read_people(data: AnnotatedData, body: BodyModel) -> AnnotatedPeople:
 
 def _sizes(folder: Path, names: set[str], label: str) -> dict[str, tuple[int, int]]:
     """Width and height of the pictures that are there."""
-    found = {}
+    sizes = {}
     for name in tqdm(sorted(names), desc=label, unit="picture", disable=None):
         try:
             with Image.open(folder / name) as picture:
-                found[name] = picture.size
+                sizes[name] = picture.size
         except (OSError, Image.DecompressionBombError):  # it is missing, or none: it is counted as left out
             continue
-    return found
+    return sizes
 
 
 def _cameras(

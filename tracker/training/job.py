@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from tracker import __version__
 from tracker.core.errors import InputError
 from tracker.core.strict_yaml import filled, read_mapping
+from tracker.runtime.config_folder import config_folder
 
-CONFIG_FOLDER = Path(__file__).parents[2] / "configs" / "train"
+CONFIG_FOLDER = config_folder() / "train"
 Config = TypeVar("Config")
 
 
@@ -70,8 +71,8 @@ class TrainingJob:
         """The folder given with --`option`. Raises InputError when it was not given or does not exist."""
         path: Path | None = getattr(self, option)
         if path is None or not path.exists():
-            said = "it was not given" if path is None else f"{path} does not exist"
-            raise InputError(f"training {self.task} needs --{option} FOLDER: {said}")
+            reason = "it was not given" if path is None else f"{path} does not exist"
+            raise InputError(f"training {self.task} needs --{option} FOLDER: {reason}")
         return path
 
     def provenance(self, data: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tracker.core.camera import NEAREST_Z
+
 _FARTHEST = 4.0
 """Errors in the picture count up to so many half crops: a joint behind the camera projects anywhere."""
 
@@ -68,12 +70,12 @@ def projection_loss(predicted: Tensor, truth: Tensor, cameras: Tensor, half: flo
 
 def project(points: Tensor, cameras: Tensor) -> Tensor:
     """(B, n, 3) m → (B, n, 2) px."""
-    return points[..., :2] / points[..., 2:].clamp(min=0.05) * cameras[:, None, :2] + cameras[:, None, 2:]
+    return points[..., :2] / points[..., 2:].clamp(min=NEAREST_Z) * cameras[:, None, :2] + cameras[:, None, 2:]
 
 
 def depth_loss(predicted: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute error of the logarithm of the roots' (B, 3) depth: scale and distance cannot be told apart."""
-    return (predicted[:, 2].clamp(min=0.05).log() - truth[:, 2].clamp(min=0.05).log()).abs().mean()
+    return (predicted[:, 2].clamp(min=NEAREST_Z).log() - truth[:, 2].clamp(min=NEAREST_Z).log()).abs().mean()
 
 
 def part_loss(logits: Tensor, parts: Tensor) -> Tensor:

@@ -61,9 +61,9 @@ class Ranks:
         """The first process's value: what follows from the clock must be the same in all of them."""
         if self.count == 1:
             return value
-        told = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.broadcast(told, src=0)
-        return float(told)
+        agreed_value = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(agreed_value, src=0)
+        return float(agreed_value)
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:

@@ -76,15 +76,17 @@ class Batch:
     shape_trusted: Tensor
 
     @classmethod
-    def of(cls, examples: Sequence[Example], device: str = "cpu", look: BatchGuide | None = None) -> Batch:
-        """look: asked for the guide instead of the examples, which then need none."""
+    def of(cls, examples: Sequence[Example], device: str = "cpu", guide_maker: BatchGuide | None = None) -> Batch:
+        """guide_maker: asked for the guide instead of the examples, which then need none."""
 
         def stacked(values: Iterable[NDArray]) -> Tensor:
             return torch.from_numpy(np.stack(list(values))).to(device)
 
         images = stacked(e.image for e in examples)
         names = examples[0].guide
-        guide = look(images) if look else {n: stacked(e.guide[n] for e in examples).float() for n in names}
+        guide = (
+            guide_maker(images) if guide_maker else {n: stacked(e.guide[n] for e in examples).float() for n in names}
+        )
         parts, masked = stacked(e.parts for e in examples), stacked(e.masked for e in examples)
         rest = {f.name: stacked(getattr(e, f.name) for e in examples) for f in fields(cls)[3:]}
         return cls(images.permute(0, 3, 1, 2).float() / 255, guide, _seen(parts, masked, guide["mask"][:, 0]), **rest)
@@ -95,9 +97,9 @@ def _seen(parts: Tensor, masked: Tensor, mask: Tensor) -> Tensor:
 
     A mask with hardly anything of this body is perhaps somebody else's, and hides nothing.
     """
-    seen = torch.where(mask > 0.5, parts, torch.zeros_like(parts))
-    found = (seen > 0).sum(dim=(1, 2)) >= _FOUND * (parts > 0).sum(dim=(1, 2))
-    return torch.where((found & ~masked)[:, None, None], seen, parts)
+    visible = torch.where(mask > 0.5, parts, torch.zeros_like(parts))
+    enough = (visible > 0).sum(dim=(1, 2)) >= _FOUND * (parts > 0).sum(dim=(1, 2))
+    return torch.where((enough & ~masked)[:, None, None], visible, parts)
 
 
 class ExampleMaker(Protocol):

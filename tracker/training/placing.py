@@ -21,6 +21,7 @@ from tracker.body import BodyModel
 from tracker.body.model import forward_kinematics
 from tracker.body.smpl_joints import LIMB_SMPL, smpl_index
 from tracker.core.arrays import NUM_BETAS, Array
+from tracker.core.camera import NEAREST_Z
 
 BONES = tuple(
     (f"{side}_{parent}", f"{side}_{joint}")
@@ -32,8 +33,6 @@ _SPREAD = np.where(np.isin(LIMB_SMPL, [smpl_index("left_hip"), smpl_index("right
 """(12,) m at the person's distance: how far a keypoint is from the joint of its name."""
 _BONE_SPREAD = 0.02
 """m"""
-_NEAREST = 0.1
-"""m: closer to the camera's plane nothing is projected."""
 _ITERATIONS = 4
 _SIZE = NUM_BETAS + 3
 
@@ -93,16 +92,16 @@ class Placer:
         self._bones = at[ends[:, 1]] - at[ends[:, 0]]
         self._bone_slopes = slopes[ends[:, 1]] - slopes[ends[:, 0]]
 
-    def __call__(self, seen: Sightings) -> Placed:
+    def __call__(self, sightings: Sightings) -> Placed:
         """Everybody's β and transl; nonsense, with a large offset, where the keypoints are."""
-        limbs = self._limbs(seen.rotations)
-        betas, pelvis = np.zeros((len(seen.rays), NUM_BETAS)), _first_place(seen, limbs.base)
+        limbs = self._limbs(sightings.rotations)
+        betas, pelvis = np.zeros((len(sightings.rays), NUM_BETAS)), _first_place(sightings, limbs.base)
         for _ in range(_ITERATIONS):
-            step = self._step(seen, limbs, betas, pelvis)
+            step = self._step(sightings, limbs, betas, pelvis)
             betas, pelvis = betas + step[:, :NUM_BETAS], pelvis + step[:, NUM_BETAS:]
         at = limbs.at(betas, pelvis)
         rest = self._joints[0].numpy() + betas @ self._slopes[:, 0].numpy()
-        return Placed(betas, pelvis - rest, _offsets(seen, at, pelvis), at[..., 2].min(axis=1))
+        return Placed(betas, pelvis - rest, _offsets(sightings, at, pelvis), at[..., 2].min(axis=1))
 
     def _limbs(self, rotations: Array) -> _Limbs:
         """A pose moves the rest joints of every shape linearly: posing the mean and each direction gives all."""
@@ -111,16 +110,16 @@ class Placer:
         limbs = (posed - posed[:, :, :1])[:, :, LIMB_SMPL]
         return _Limbs(limbs[:, 0], np.moveaxis(limbs[:, 1:], 1, -1))
 
-    def _step(self, seen: Sightings, limbs: _Limbs, betas: Array, pelvis: Array) -> Array:
+    def _step(self, sightings: Sightings, limbs: _Limbs, betas: Array, pelvis: Array) -> Array:
         """(N, 13): Gauss–Newton's, of β and p."""
         at = limbs.at(betas, pelvis)
-        z = np.maximum(at[..., 2:], _NEAREST)
+        z = np.maximum(at[..., 2:], NEAREST_Z)
         flat = at[..., :2] / z
         moves = np.concatenate([limbs.slope, np.broadcast_to(np.eye(3), (*at.shape[:2], 3, 3))], axis=-1)
-        scale = (seen.weights / _SPREAD)[..., None] * np.maximum(pelvis[:, None, 2:], _NEAREST)
-        rays = (scale * (seen.rays - flat)).reshape(len(at), 2 * len(LIMB_SMPL))
+        scale = (sightings.weights / _SPREAD)[..., None] * np.maximum(pelvis[:, None, 2:], NEAREST_Z)
+        rays = (scale * (sightings.rays - flat)).reshape(len(at), 2 * len(LIMB_SMPL))
         rays_by = (scale / z)[..., None] * (moves[..., :2, :] - flat[..., None] * moves[..., 2:, :])
-        bones, bones_by = self._bone_terms(seen.bones, betas)
+        bones, bones_by = self._bone_terms(sightings.bones, betas)
         by = np.concatenate([rays_by.reshape(len(at), 2 * len(LIMB_SMPL), _SIZE), bones_by], axis=1)
         off = np.concatenate([rays, bones], axis=1)
         # β's own terms; and barely any for p, so that people without keypoints are no error
@@ -140,24 +139,24 @@ class Placer:
         return np.where(known, (lengths - now) / _BONE_SPREAD, 0.0), by * known[..., None]
 
 
-def _first_place(seen: Sightings, base: Array) -> Array:
+def _first_place(sightings: Sightings, base: Array) -> Array:
     """(N, 3) m: the pelvis where X − x Z = 0 and Y − y Z = 0 hold best for β = 0, which is a linear problem."""
-    x, y = seen.rays[..., 0], seen.rays[..., 1]
+    x, y = sightings.rays[..., 0], sightings.rays[..., 1]
     one, zero = np.ones_like(x), np.zeros_like(x)
     rows = np.stack([np.stack([one, zero, -x], -1), np.stack([zero, one, -y], -1)], axis=2)
-    rows *= seen.weights[..., None, None]
+    rows *= sightings.weights[..., None, None]
     off = -np.einsum("nkrc,nkc->nkr", rows, base)
     normal = np.einsum("nkrc,nkrd->ncd", rows, rows) + 1e-9 * np.eye(3)
     pelvis: Array = np.linalg.solve(normal, np.einsum("nkrc,nkr->nc", rows, off)[..., None])[..., 0]
     return pelvis
 
 
-def _offsets(seen: Sightings, at: Array, pelvis: Array) -> Array:
+def _offsets(sightings: Sightings, at: Array, pelvis: Array) -> Array:
     """(N,) see `Placed.offset`; infinite where nothing is seen."""
-    flat = at[..., :2] / np.maximum(at[..., 2:], _NEAREST)
-    away = np.linalg.norm(seen.rays - flat, axis=-1) * np.abs(pelvis[:, 2:])
-    away[seen.weights <= 0] = np.nan
+    flat = at[..., :2] / np.maximum(at[..., 2:], NEAREST_Z)
+    away = np.linalg.norm(sightings.rays - flat, axis=-1) * np.abs(pelvis[:, 2:])
+    away[sightings.weights <= 0] = np.nan
     offsets = np.full(len(away), np.inf)
-    known = (seen.weights > 0).any(axis=1)
+    known = (sightings.weights > 0).any(axis=1)
     offsets[known] = np.nanmedian(away[known], axis=1)
     return offsets

@@ -116,10 +116,10 @@ def find_clips(folder: Path) -> list[Path]:
     """The video files in a folder (or the one file), in the order of their names. Raises InputError when none is."""
     if folder.is_file():
         return [folder]
-    found = sorted(p for p in folder.glob("*") if p.suffix.lower() in VIDEO_SUFFIXES) if folder.is_dir() else []
-    if not found:
+    clips = sorted(p for p in folder.glob("*") if p.suffix.lower() in VIDEO_SUFFIXES) if folder.is_dir() else []
+    if not clips:
         raise InputError(f"--footage {folder}: expected a video file or a folder with videos in it")
-    return found
+    return clips
 
 
 def split_clips(clips: Sequence[Path], config: FootageConfig) -> tuple[list[Path], list[Path]]:
@@ -159,19 +159,19 @@ def label_clip(source: Source, tracker: Tracker, config: FootageConfig) -> Itera
     """Tracks one source from its beginning and gives out the crops that can be learned from."""
     witness = _Witness(tracker.detector)
     tracker.detector = witness
-    records, seen = [], {}
+    records, detected = [], {}
     due = -np.inf
     for frame in source:
         records.append(FrameRecord(frame.index, frame.time, tracker.step(frame)))
         if frame.time >= due and witness.last:
-            seen[frame.index] = _Seen(frame.image, witness.last)
+            detected[frame.index] = _Seen(frame.image, witness.last)
             due = frame.time + config.every_seconds
     camera = tracker.config.camera.for_size(source.info.width, source.info.height)
     with MeshOverlay() as overlay:
         judge = _Judge(config, tracker, overlay)
         for record in smoothed_frames(records, tracker.persons, camera, tracker.config.smooth.offline):
-            if record.index in seen:
-                yield from judge.crops(source.info.name, record, seen[record.index], camera)
+            if record.index in detected:
+                yield from judge.crops(source.info.name, record, detected[record.index], camera)
 
 
 class _Judge:
@@ -180,14 +180,14 @@ class _Judge:
     def __init__(self, config: FootageConfig, tracker: Tracker, overlay: MeshOverlay) -> None:
         self._config, self._tracker, self._overlay = config, tracker, overlay
 
-    def crops(self, clip: str, record: FrameRecord, seen: _Seen, camera: Camera) -> Iterator[LabelledCrop]:
+    def crops(self, clip: str, record: FrameRecord, detected: _Seen, camera: Camera) -> Iterator[LabelledCrop]:
         for person in record.people:
-            detection = min(seen.detections, key=lambda d: _offset(person, d))
+            detection = min(detected.detections, key=lambda d: _offset(person, d))
             offset = _offset(person, detection)
             visible = (detection.visibility[MEDIAPIPE.limbs] > _VISIBLE).mean()
             if detection.mask is None or offset > self._config.largest_offset or visible < self._config.least_visible:
                 continue
-            crop = self._cut(person, seen.image, detection.mask.picture(), camera)
+            crop = self._cut(person, detected.image, detection.mask.picture(), camera)
             if crop.overlap >= self._config.least_overlap:
                 yield replace(crop, clip=clip, frame_index=record.index, offset=offset)
 
@@ -195,14 +195,14 @@ class _Judge:
         """The crop around one person with how far the mesh covers the mask; it knows nothing of clip and frame."""
         size = self._config.size
         box = square_box(person.bbox, self._config.margin)
-        picture, found = crop_image(image, box, size), crop_image(mask, box, size)
+        picture, silhouette = crop_image(image, box, size), crop_image(mask, box, size)
         cropped = camera.crop(box, size, size)
         body = self._tracker.body
         drawn = self._overlay.silhouette(cropped, camera_vertices(body, person.pose), body.faces.numpy())
         # what lies outside the frame is in no mask
         drawn &= crop_image(np.full(mask.shape, 255, np.uint8), box, size) > _HALF
-        overlap = float((drawn & (found > _HALF)).sum() / max((drawn | (found > _HALF)).sum(), 1))
-        return LabelledCrop("", -1, picture, found, cropped, person.pose, person.joint_confidence, overlap, np.inf)
+        overlap = float((drawn & (silhouette > _HALF)).sum() / max((drawn | (silhouette > _HALF)).sum(), 1))
+        return LabelledCrop("", -1, picture, silhouette, cropped, person.pose, person.joint_confidence, overlap, np.inf)
 
 
 def _offset(person: Person, detection: Detection) -> float:

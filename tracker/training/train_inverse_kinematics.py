@@ -14,7 +14,6 @@ means over people, points, joints and axes; the last term teaches each joint's Ï
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -23,9 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
-from tqdm import tqdm
 
 from tracker.body import BodyModel, load_body
 from tracker.body.kinematics import LandmarkRig
@@ -33,12 +30,18 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.model import forward_kinematics
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.tensor_file import save_plain
 from tracker.initialise.inverse_kinematics import FEATURES, Sight, facing
 from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.sampler import PoseSampler, SamplerConfig
-from tracker.networks.inverse_kinematics_networks import InverseKinematicsConfig, InverseKinematicsNetwork, Told
+from tracker.networks.inverse_kinematics_networks import (
+    InverseKinematicsConfig,
+    InverseKinematicsNetwork,
+    InverseKinematicsOutput,
+)
 from tracker.training.job import TrainingJob
 from tracker.training.noise import LandmarkNoise
+from tracker.training.small_network import TrainingCourse, train_small
 from tracker.training.threads import threads
 
 _THREADS = 1
@@ -119,7 +122,7 @@ class People:
 class Lesson:
     """What the networks see, and what they should say: in the axes of the camera that looks straight at each person."""
 
-    seen: Sight
+    sight: Sight
     """With the camera that is assumed."""
     points: Array
     """(n, 57, 3) m about the pelvis."""
@@ -245,8 +248,8 @@ class Shots:
     @cached_property
     def rays(self) -> Array:
         """(n, 33, 2) of the landmarks at z = 1."""
-        seen = self.points[:, NUM_JOINTS:] + self.place[:, None]
-        return seen[..., :2] / seen[..., 2:]
+        placed = self.points[:, NUM_JOINTS:] + self.place[:, None]
+        return placed[..., :2] / placed[..., 2:]
 
     def rotations(self) -> Array:
         """(n, 24, 3, 3): the root from body to camera."""
@@ -263,10 +266,10 @@ class Shots:
         """The same, numbers and swaps drawn already (see `LandmarkNoise.read`)."""
         # the detector's axes are those of a camera that looks straight at the pelvis
         truth = self.points[:, NUM_JOINTS:] @ facing(self.place[:, :2] / self.place[:, 2:])
-        said = noise.read(numbers, truth, hidden, swaps)
+        detected = noise.read(numbers, truth, hidden, swaps)
         size = np.ptp(self.rays, axis=1).max(axis=1)[:, None, None]
-        rays = self.rays[np.arange(len(self.place))[:, None], said.order] + size * said.offset
-        return Sight(rays, said.metric, said.visibility)
+        rays = self.rays[np.arange(len(self.place))[:, None], detected.order] + size * detected.offset
+        return Sight(rays, detected.metric, detected.visibility)
 
     def exact(self) -> Sight:
         """All landmarks where they are."""
@@ -280,11 +283,11 @@ def lesson(people: People, noise: LandmarkNoise, config: InverseKinematicsTraini
     count, shots = len(people), Shots.random(rng, people)
     hidden = hide(rng, shots.rays, config.hiding)
     exact = rng.random(count) < config.clean
-    said, true = shots.detected(noise, rng, hidden), shots.exact()
+    detected, true = shots.detected(noise, rng, hidden), shots.exact()
     whole = exact[:, None, None]
-    rays, metric = np.where(whole, true.rays, said.rays), np.where(whole, true.metric, said.metric)
+    rays, metric = np.where(whole, true.rays, detected.rays), np.where(whole, true.metric, detected.metric)
     blank = hidden & ((rng.random(count) < config.hiding.known) | exact)[:, None]
-    confidence = np.where(blank, 0.0, np.where(exact[:, None], true.confidence, said.confidence))
+    confidence = np.where(blank, 0.0, np.where(exact[:, None], true.confidence, detected.confidence))
     T = Sight(rays, metric, confidence).T_camera_facing
     rotations = shots.rotations()
     rotations[:, 0] = np.swapaxes(T, 1, 2) @ rotations[:, 0]
@@ -327,44 +330,32 @@ def train_inverse_kinematics(
     torch.manual_seed(config.seed)
     network = InverseKinematicsNetwork(FEATURES, len(MEDIAPIPE.names), config.network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-2)
-    body, began = PointBody(load_body(None)), time.monotonic()
+    body = PointBody(load_body(None))
     source = lessons(library, config, body, LandmarkNoise.load())
-    with tqdm(range(config.steps), unit="step") as bar:
-        for step in bar:
-            done = step / config.steps
-            if minutes is not None:
-                done = max(done, (time.monotonic() - began) / (60 * minutes))
-            if done >= 1:
-                break
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * min(0.5 * (1 + np.cos(np.pi * done)), (step + 1) / 200)
-            losses = _losses(network, body, next(source), config)
-            optimiser.zero_grad(set_to_none=True)
-            losses["total"].backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
-            if step % 200 == 0:
-                bar.set_postfix({name: f"{float(value.detach()):.3g}" for name, value in losses.items()})
-    return network.eval()
+    course = TrainingCourse(config.steps, config.learning_rate, minutes, rise=200, largest_gradient=5.0)
+    train_small(network, optimiser, course, lambda step, done: _losses(network, body, next(source), config))
+    return network
 
 
-def _told(network: InverseKinematicsNetwork, seen: Sight) -> Told:
-    told: Told = network(torch.from_numpy(seen.features()), torch.from_numpy(seen.confidence).float())
-    return told
+def _outputs_of(network: InverseKinematicsNetwork, sight: Sight) -> InverseKinematicsOutput:
+    outputs: InverseKinematicsOutput = network(
+        torch.from_numpy(sight.features()), torch.from_numpy(sight.confidence).float()
+    )
+    return outputs
 
 
 def _losses(
     network: InverseKinematicsNetwork, body: PointBody, given: Lesson, config: InverseKinematicsTraining
 ) -> dict[str, Tensor]:
     points, rotations, betas = (torch.from_numpy(v).float() for v in (given.points, given.rotations, given.betas))
-    told = _told(network, given.seen)
-    inpainted = (told.points - points).abs().mean()
-    posed = (body(told.rotations, told.betas) - points).abs().mean()
-    apart = told.rotations - rotations
+    outputs = _outputs_of(network, given.sight)
+    inpainted = (outputs.points - points).abs().mean()
+    posed = (body(outputs.rotations, outputs.betas) - points).abs().mean()
+    apart = outputs.rotations - rotations
     turned = 0.5 * (apart.detach() ** 2).sum(dim=(-1, -2))  # â‰ˆ the squared angle
-    unsure = (0.5 * turned * (-2 * told.log_spread).exp() + 3 * told.log_spread).mean()
+    unsure = (0.5 * turned * (-2 * outputs.log_spread).exp() + 3 * outputs.log_spread).mean()
     total = config.point_weight * (inpainted + posed) + apart.abs().mean() + config.spread_weight * unsure
-    total = total + config.shape_weight * (told.betas - betas).abs().mean()
+    total = total + config.shape_weight * (outputs.betas - betas).abs().mean()
     return {"total": total, "points": inpainted, "posed": posed, "rotation": apart.abs().mean(), "unsure": unsure}
 
 
@@ -376,21 +367,15 @@ def _held_out_errors(
     rotations = held.rotations[rng.integers(len(held.rotations), size=count)]
     given = lesson(body.people(rotations, random_shapes(rng, count, 0.0)), LandmarkNoise.load(), config, rng)
     with torch.no_grad():
-        told = _told(network, given.seen)
-        joints = body(told.rotations, told.betas)[:, :NUM_JOINTS].numpy()
+        outputs = _outputs_of(network, given.sight)
+        joints = body(outputs.rotations, outputs.betas)[:, :NUM_JOINTS].numpy()
     apart = np.linalg.norm(joints - given.points[:, :NUM_JOINTS], axis=2).mean()
-    steps = np.swapaxes(given.rotations, -1, -2) @ told.rotations.numpy()
+    steps = np.swapaxes(given.rotations, -1, -2) @ outputs.rotations.numpy()
     cosine = (np.trace(steps, axis1=-2, axis2=-1) - 1) / 2
     return 1e3 * float(apart), float(np.degrees(np.arccos(cosine.clip(-1, 1)))[:, :22].mean())
 
 
 def save_inverse_kinematics(path: Path, network: InverseKinematicsNetwork, provenance: dict[str, str]) -> None:
     """Weights in safetensors, half precision, written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
     metadata = {**provenance, "config": json.dumps(asdict(network.config))}
-    try:
-        save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, part, metadata)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_plain(path, {name: value.half() for name, value in network.state_dict().items()}, metadata)

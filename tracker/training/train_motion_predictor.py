@@ -7,18 +7,16 @@ square root of its usual size, so that large and distant motions count for more,
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
-from tqdm import tqdm
 
 from tracker.core.arrays import Array
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.tensor_file import save_plain
 from tracker.initialise.motion_predictor import (
     FEATURES,
     HORIZONS,
@@ -31,6 +29,7 @@ from tracker.motion.motion_clip import mirror
 from tracker.motion.motion_library import MotionLibrary
 from tracker.networks.motion_network import PredictorNetwork
 from tracker.training.job import TrainingJob
+from tracker.training.small_network import Losses, TrainingCourse, train_small
 from tracker.training.threads import threads
 
 _RATE = 30
@@ -140,9 +139,9 @@ def train(job: TrainingJob) -> str:
         network = train_predictor(train_clips, config, job.minutes)
     moments = Moments.draw(held, np.random.default_rng(1), 4000)
     with torch.no_grad():
-        said = network(torch.from_numpy(_features(moments, np.random.default_rng(1), 0.0)))
-    off = (said.numpy() - moments.targets()).reshape(len(said), len(HORIZONS), OUTPUTS)[..., :-3]
-    degrees = np.degrees(np.linalg.norm(off.reshape(len(said), len(HORIZONS), -1, 3), axis=-1)).mean(axis=(0, 2))
+        predicted = network(torch.from_numpy(_features(moments, np.random.default_rng(1), 0.0)))
+    off = (predicted.numpy() - moments.targets()).reshape(len(predicted), len(HORIZONS), OUTPUTS)[..., :-3]
+    degrees = np.degrees(np.linalg.norm(off.reshape(len(predicted), len(HORIZONS), -1, 3), axis=-1)).mean(axis=(0, 2))
     data = (
         f"{len(train_clips.clips)} motion clips, {train_clips.seconds / 60:.0f} minutes; {len(held.clips)} held out "
         "(CMU motion capture: no restriction on use; DeepMimic's clips: MIT)"
@@ -162,24 +161,17 @@ def train_predictor(
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     per_pool = max(config.pool * config.uses // config.batch, 1)
     features, targets, scale = torch.empty(0), torch.empty(0), torch.empty(0)
-    began = time.monotonic()
-    for step in tqdm(range(config.steps), unit="step"):
-        done = step / config.steps
-        if minutes is not None:
-            done = max(done, (time.monotonic() - began) / (60 * minutes))
-        if done >= 1:
-            break
+
+    def losses(step: int, done: float) -> Losses:
+        nonlocal features, targets, scale
         if step % per_pool == 0:
             features, targets = _pool(library, rng, config)
             scale = targets.std(dim=0) ** config.evenness + 1e-2 if not len(scale) else scale
-        for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * 0.5 * (1 + np.cos(np.pi * done))
         rows = torch.randint(len(features), (config.batch,))
-        loss = ((network(features[rows]) - targets[rows]) / scale).abs().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-    return network.eval()
+        return {"total": ((network(features[rows]) - targets[rows]) / scale).abs().mean()}
+
+    train_small(network, optimiser, TrainingCourse(config.steps, config.learning_rate, minutes), losses)
+    return network
 
 
 def _pool(library: MotionLibrary, rng: np.random.Generator, config: PredictorTraining) -> tuple[Tensor, Tensor]:
@@ -194,10 +186,4 @@ def _features(moments: Moments, rng: np.random.Generator, tilt: float) -> Array:
 
 def save_predictor(path: Path, network: PredictorNetwork, provenance: dict[str, str]) -> None:
     """Weights in safetensors, written whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part, provenance)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_plain(path, network.state_dict(), provenance)

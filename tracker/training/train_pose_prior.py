@@ -10,24 +10,23 @@ J are joint places by forward kinematics. β rises from 0, so that the code is u
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
-from tqdm import tqdm
 
 from tracker.body.model import PARENTS, forward_kinematics
 from tracker.core.arrays import Array
+from tracker.core.rotation6d import six_from_rotations
+from tracker.core.tensor_file import save_plain
 from tracker.motion.motion_clip import joint_positions, rest_joints
 from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.sampler import PoseSampler, SamplerConfig
-from tracker.networks.pose_vae import BODY_JOINTS, PoseVae, PoseVaeConfig, first_columns
+from tracker.networks.pose_vae import BODY_JOINTS, PoseVae, PoseVaeConfig
 from tracker.training.job import TrainingJob
+from tracker.training.small_network import Losses, TrainingCourse, train_small
 from tracker.training.threads import threads
 
 _BODY = slice(1, 1 + BODY_JOINTS)
@@ -73,13 +72,8 @@ def train(job: TrainingJob) -> str:
     config, target = job.settings(PriorTraining), job.weights
     library = MotionLibrary.open(job.needed("motion"))
     train_clips, held = library.split()
-    with threads(_THREADS), tqdm(total=config.steps, unit="step") as bar:
-
-        def show(step: int, losses: dict[str, float]) -> None:
-            bar.update(step - bar.n)
-            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
-
-        network = train_prior(train_clips, config, job.minutes, show)
+    with threads(_THREADS):
+        network = train_prior(train_clips, config, job.minutes)
     errors = reconstruction(network, held.rotations)
     data = (
         f"{len(train_clips.clips)} motion clips, {train_clips.seconds / 60:.0f} minutes; "
@@ -94,7 +88,6 @@ def train_prior(
     train: MotionLibrary,
     config: PriorTraining,
     minutes: float | None = None,
-    progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
 ) -> PoseVae:
     """minutes: stop after so long, the learning rate following the clock. Deterministic but for that."""
     torch.manual_seed(config.seed)
@@ -102,27 +95,18 @@ def train_prior(
     optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     sampler = PoseSampler(train, config.seed, config.poses)
     loss_of = _Loss(config)
-    began = time.monotonic()
     per_pool = max(config.pool * config.uses // config.batch, 1)
     pool = torch.empty(0)
-    for step in range(config.steps):
-        done = step / config.steps
-        if minutes is not None:
-            done = max(done, (time.monotonic() - began) / (60 * minutes))
-        if done >= 1:
-            break
+
+    def losses(step: int, done: float) -> Losses:
+        nonlocal pool
         if step % per_pool == 0:
             pool = torch.from_numpy(sampler.poses(None, config.pool)[:, _BODY])
-        for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * 0.5 * (1 + np.cos(np.pi * done))
-        losses = loss_of(network, pool[torch.randint(len(pool), (config.batch,))], min(done / config.warm_up, 1.0))
-        optimiser.zero_grad(set_to_none=True)
-        losses["total"].backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
-        if step % 500 == 0:
-            progress(step, {name: float(value.detach()) for name, value in losses.items()})
-    return network.eval()
+        return loss_of(network, pool[torch.randint(len(pool), (config.batch,))], min(done / config.warm_up, 1.0))
+
+    course = TrainingCourse(config.steps, config.learning_rate, minutes, largest_gradient=10.0)
+    train_small(network, optimiser, course, losses)
+    return network
 
 
 class _Loss:
@@ -163,17 +147,11 @@ def reconstruction(network: PoseVae, poses: Array) -> Reconstruction:
     return Reconstruction(
         degrees=float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).mean()),
         millimetres=1000 * float(apart.mean()),
-        noise=float((first_columns(body) - first_columns(back)).square().mean().sqrt()),
+        noise=float((six_from_rotations(body) - six_from_rotations(back)).square().mean().sqrt()),
     )
 
 
 def save_prior(path: Path, network: PoseVae, noise: float, provenance: dict[str, str]) -> None:
     """Weights in safetensors with what `tracker.fit.pose_prior` needs to know, written whole or not at all."""
     metadata = {**provenance, "config": json.dumps(asdict(network.config)), "noise": f"{noise:.6f}"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part, metadata)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_plain(path, network.state_dict(), metadata)

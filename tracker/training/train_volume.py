@@ -108,12 +108,12 @@ class VolumeTrainer:
             held_out = self.material.held_out() if ranks.first else []
         self._validation = Validation(held_out, self.body) if held_out else None
         batches = self.material.batches(source, self.step)
-        look = BatchGuide(ranks.device) if ranks.on_gpu else None
+        guide_maker = BatchGuide(ranks.device) if ranks.on_gpu else None
         total = settings.steps if self.job.minutes is None else None
         hidden = None if ranks.first else True  # None: where nobody looks
         with tqdm(total=total, initial=self.step, desc="training", unit="step", disable=hidden) as bar:
             while ranks.agreed(self.schedule.progress(self.step)) < 1:
-                values = self.advance(Batch.of(next(batches), ranks.device, look))
+                values = self.advance(Batch.of(next(batches), ranks.device, guide_maker))
                 bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()}, refresh=False)
                 bar.update()
         self.save()
@@ -132,23 +132,23 @@ class VolumeTrainer:
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         values = self.losses(batch, np.random.default_rng(key))
         total = torch.stack([getattr(self.settings.losses, name) * value for name, value in values.items()]).sum()
-        seen = self._told(values, total)
+        numbers = self._told(values, total)
         self._learn(total)
         self.step += 1
         if self._ranks.first and self.step % _TELL_EVERY == 0:
-            self._curves.add({"step": self.step - 1, "seconds": self.schedule.seconds, "rate": factor, **seen})
+            self._curves.add({"step": self.step - 1, "seconds": self.schedule.seconds, "rate": factor, **numbers})
         if self.schedule.seconds - self._saved > self.settings.save_seconds:
             self.save()
-        return seen
+        return numbers
 
     def _told(self, values: dict[str, Tensor], total: Tensor) -> dict[str, float]:
         """The losses as numbers. Raises RunError, in all processes, when they are none in one of them."""
         numbers = torch.stack([*values.values(), total]).detach()
         self._ranks.average([numbers])
-        *seen, whole = numbers.tolist()
+        *numbers_by_loss, whole = numbers.tolist()
         if not math.isfinite(whole):
             raise RunError(f"training: the loss is {whole} at step {self.step}; lower learning_rate")
-        return dict(zip(values, seen, strict=True))
+        return dict(zip(values, numbers_by_loss, strict=True))
 
     def _learn(self, total: Tensor) -> None:
         network, optimizer, scaler = self.network, self._learner.optimizer, self._learner.scaler

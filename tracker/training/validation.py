@@ -27,7 +27,7 @@ from tracker.evaluation.metrics import joint_errors
 from tracker.fit.volume_fitter import PoseBelief, VolumeFit, VolumeFitConfig, VolumeFitter
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.guide import MAP
-from tracker.networks.heads import NUM_PARTS
+from tracker.networks.head import NUM_PARTS
 from tracker.networks.landmark_network import SIDE
 from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.training.people import Batch, Example
@@ -65,24 +65,24 @@ class Validation:
         rows = [self._row(network, read) for read in reads]
         cv2.imwrite(str(sheet), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
         truth = np.stack([self._joints(_true_state(read.example)) for read in reads])
-        found: dict[str, float] = {}
+        figures: dict[str, float] = {}
         for name, states in (("head", [r.head for r in reads]), ("volume", [r.fit.state for r in reads])):
             errors = joint_errors(np.stack([self._joints(state) for state in states]), truth)
-            found |= {f"{name}_mpjpe": errors.mpjpe, f"{name}_pa_mpjpe": errors.pa_mpjpe}
-        return found
+            figures |= {f"{name}_mpjpe": errors.mpjpe, f"{name}_pa_mpjpe": errors.pa_mpjpe}
+        return figures
 
     @torch.no_grad()
     def _read(self, network: BodyNetwork) -> list[_Read]:
         batch = Batch.of(self._examples)
-        seen = network.extractor(batch.image, batch.guide)
-        first = network.head(seen.trunk, batch.guide, batch.camera)
+        extracted = network.extractor(batch.image, batch.guide)
+        first = network.head(extracted.trunk, batch.guide, batch.camera)
         fitter = VolumeFitter(network, VolumeFitConfig(steps=10))
         reads = []
         for i, example in enumerate(self._examples):
             betas = first.betas[i].double().numpy()
             root = first.root[i].double().numpy() - self._rig.root_at_rest(betas)
             head = BodyState(first.rotations[i].double().numpy(), betas, root)
-            features = seen.features[i : i + 1]
+            features = extracted.features[i : i + 1]
             fit = fitter.fit(fitter.observe(features), _map_camera(example), PoseBelief.around(head, fitter.config))
             reads.append(_Read(example, features, first.parts[i].argmax(0).numpy(), head, fit))
         return reads

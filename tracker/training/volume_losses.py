@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from kernels import body_step, ellipsoids
-from kernels.values import Ellipsoids, orientation_circle
+from kernels.body_step_values import orientation_circle
+from kernels.ellipsoids_values import Ellipsoids
 from tracker.body import BodyModel
 from tracker.body.model import forward_kinematics
 from tracker.body.volume import VolumeConfig
@@ -17,7 +18,7 @@ from tracker.core.geometry import matrix_from_axis_angle
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.extractor import Extracted
 from tracker.networks.guide import MAP
-from tracker.networks.heads import FirstPose
+from tracker.networks.head import RegressedPose
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.local_extractor import LocalExtractor
 from tracker.training import losses
@@ -46,10 +47,10 @@ class VolumeLosses:
                 features = extractor.local(batch.image, batch.guide)
             return self.dense(batch, features.float(), rng)
         with autocast(self._settings.precision, batch.image.device):
-            seen = extractor(batch.image, batch.guide)
-        seen = Extracted(seen.features.float(), seen.trunk.float())
-        first = self._network.head(seen.trunk, batch.guide, batch.camera)
-        return self.dense(batch, seen.features, rng) | self._pose(batch, first)
+            extracted = extractor(batch.image, batch.guide)
+        extracted = Extracted(extracted.features.float(), extracted.trunk.float())
+        first = self._network.head(extracted.trunk, batch.guide, batch.camera)
+        return self.dense(batch, extracted.features, rng) | self._pose(batch, first)
 
     def dense(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         """The losses of the feature maps (B, D, 64, 64)."""
@@ -90,8 +91,8 @@ class VolumeLosses:
         self, batch: Batch, features: Tensor, maps: tuple[Tensor, Tensor, Tensor], rng: np.random.Generator
     ) -> losses.FeaturePixels:
         index, weight, orientations = maps
-        seen = (batch.parts > 0) & (index[..., 0] >= 0)
-        image, row, column = _draw_pixels(seen, self._settings.body_pixels, rng)
+        visible = (batch.parts > 0) & (index[..., 0] >= 0)
+        image, row, column = _draw_pixels(visible, self._settings.body_pixels, rng)
         kernels = index[image, row, column].long()
         shares = weight[image, row, column]
         limbs = self._network.volume.limb.to(features.device)[kernels.clamp(min=0)].long()
@@ -102,16 +103,16 @@ class VolumeLosses:
             orientations[image[:, None], limbs],
         )
 
-    def _pose(self, batch: Batch, first: FirstPose) -> dict[str, Tensor]:
+    def _pose(self, batch: Batch, first: RegressedPose) -> dict[str, Tensor]:
         truth = torch.from_numpy(matrix_from_axis_angle(batch.theta.cpu().double().numpy())).to(first.rotations)
         joints, true_joints = self._placed(first.rotations, first.betas), self._placed(truth, batch.betas)
         root = batch.transl + self._rest(batch.betas)[:, 0]
-        found = joints - joints[:, :1] + first.root[:, None]
+        predicted = joints - joints[:, :1] + first.root[:, None]
         true = true_joints - true_joints[:, :1] + root[:, None]
         return {
             "rotation": losses.rotation_loss(first.rotations, truth, batch.trusted),
             "joints": losses.joint_loss(joints, true_joints, batch.trusted),
-            "projection": losses.projection_loss(found, true, batch.camera, SIDE / 2),
+            "projection": losses.projection_loss(predicted, true, batch.camera, SIDE / 2),
             "depth": losses.depth_loss(first.root, root),
             "shape": (((first.betas - batch.betas) ** 2).mean(1) * batch.shape_trusted).mean(),
             "parts": losses.part_loss(first.parts, batch.parts),

@@ -7,21 +7,21 @@ import functools
 import hashlib
 from pathlib import Path
 
-from kernels import build
+from kernels import build, compiler
 from kernels.cuda import Grid
 
 _FOLDER = Path(__file__).parent
-_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-U_FORTIFY_SOURCE", "-I", str(build.SOURCE_DIR))
+_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-U_FORTIFY_SOURCE", "-I", str(compiler.SOURCE_DIR))
 
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The emulated kernels; raises build.BuildError without a compiler."""
-    sources = [*sorted(_FOLDER.glob("*.h")), *sorted(_FOLDER.glob("*.cpp")), *sorted(build.SOURCE_DIR.glob("*"))]
+    """The emulated kernels; raises compiler.BuildError without a compiler."""
+    sources = [*sorted(_FOLDER.glob("*.h")), *sorted(_FOLDER.glob("*.cpp")), *sorted(compiler.SOURCE_DIR.glob("*"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     target = build.cache_dir() / f"emulated_{digest}.so"
     if not target.exists():
-        build.compile_library(target, _FLAGS, [_FOLDER / "emulated.cpp"])
+        compiler.compile_library(target, _FLAGS, [_FOLDER / "emulated.cpp"], compiler.find_compiler())
     return ctypes.CDLL(str(target))
 
 

@@ -41,7 +41,7 @@ def _read(folder: Path, camera: str) -> Iterator[Recording]:
         pattern = f"*.{camera}.cdf"
         # the takes named _ALL hold all actions once more
         paths = [path for path in sorted(positions.glob(pattern)) if not path.name.startswith("_ALL")]
-        for path in ORIGIN.found(paths, str(positions / pattern)):
+        for path in ORIGIN.first_existing(paths, str(positions / pattern)):
             yield _recording(folder / subject, path)
 
 

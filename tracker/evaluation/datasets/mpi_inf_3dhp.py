@@ -19,7 +19,7 @@ _RATE = 25.0
 def read(folder: Path) -> Iterator[Recording]:
     """The test sequences that are there, in the order of their numbers."""
     tried = folder / "TS*" / "annot_data.mat"
-    for path in ORIGIN.found(sorted(folder.glob("TS*/annot_data.mat")), str(tried)):
+    for path in ORIGIN.first_existing(sorted(folder.glob("TS*/annot_data.mat")), str(tried)):
         yield _recording(path)
 
 

@@ -131,7 +131,7 @@ class Origin:
             raise InputError(f"{self.title}: {path}: not there; expected {what}; to be had at {self.url}")
         return path
 
-    def found(self, paths: Sequence[Path], tried: str) -> Sequence[Path]:
+    def first_existing(self, paths: Sequence[Path], tried: str) -> Sequence[Path]:
         """The paths, if there are any. Raises InputError naming the pattern that was tried."""
         if not paths:
             raise InputError(f"{self.title}: {tried}: nothing there; to be had at {self.url}")

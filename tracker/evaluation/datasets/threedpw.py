@@ -31,7 +31,7 @@ def read_test_split(folder: Path) -> Iterator[Recording]:
     """The test split, one recording a person, in the order of their names."""
     tried = folder / "sequenceFiles" / "test"
     ORIGIN.require(tried, "the folder of sequenceFiles.zip")
-    for path in ORIGIN.found(sorted(tried.glob("*.pkl")), str(tried / "*.pkl")):
+    for path in ORIGIN.first_existing(sorted(tried.glob("*.pkl")), str(tried / "*.pkl")):
         yield from _sequence(folder, path)
 
 
@@ -39,7 +39,7 @@ def read_occluded(folder: Path) -> Iterator[Recording]:
     """3DPW-OCC: the sequences with objects in front of people, whatever their split."""
     sequences = ORIGIN.require(folder / "sequenceFiles", "the folder of sequenceFiles.zip")
     paths = [path for path in sorted(sequences.glob("*/*.pkl")) if path.stem.rpartition("_")[0] in OCCLUDED]
-    for path in ORIGIN.found(paths, str(sequences / "*" / f"{OCCLUDED[0]}_*.pkl and the like")):
+    for path in ORIGIN.first_existing(paths, str(sequences / "*" / f"{OCCLUDED[0]}_*.pkl and the like")):
         yield from _sequence(folder, path)
 
 

@@ -27,7 +27,9 @@ def read(path: Path) -> Iterator[Recording]:
     Its pictures are those that run.json beside it names; none if they are not there any more.
     """
     ORIGIN.require(path, "a person_NNN.npz or a folder of them")
-    paths = ORIGIN.found(sorted(path.glob("person_*.npz")) if path.is_dir() else [path], str(path / "person_*.npz"))
+    paths = ORIGIN.first_existing(
+        sorted(path.glob("person_*.npz")) if path.is_dir() else [path], str(path / "person_*.npz")
+    )
     for each in paths:
         person = load_person(each)
         count = int(person.frame_index[-1]) + 1

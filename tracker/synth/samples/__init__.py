@@ -5,6 +5,6 @@ from __future__ import annotations
 from tracker.synth.samples.assets import AssetFolder
 from tracker.synth.samples.factory import SampleFactory
 from tracker.synth.samples.sample import PoseSource, Sample, SampleConfig
-from tracker.synth.samples.stream import stream
+from tracker.synth.samples.sample_stream import stream
 
 __all__ = ["AssetFolder", "PoseSource", "Sample", "SampleConfig", "SampleFactory", "stream"]

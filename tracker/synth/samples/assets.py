@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.errors import InputError
-from tracker.synth.light import GAMMA
+from tracker.synth.demo_lighting import GAMMA
+from tracker.synth.samples.environment import Environment
 from tracker.synth.samples.footage import empty_rooms
-from tracker.synth.samples.light import Environment
 from tracker.synth.samples.occluder import Prop
 from tracker.synth.samples.props import read_archive, read_props
 from tracker.synth.samples.sample import Split
@@ -90,10 +90,10 @@ def dealt(things: Sequence[T], split: Split) -> list[T]:
 
 def read_environment(path: Path) -> Environment:
     """From a Radiance file. Raises InputError where it cannot be read."""
-    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if found is None or found.ndim != 3 or found.dtype != np.float32:
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3 or pixels.dtype != np.float32:
         raise InputError(f"{path}: expected an environment map in Radiance's .hdr format; leave the file out")
-    linear = np.maximum(found[..., 2::-1], 0)
+    linear = np.maximum(pixels[..., 2::-1], 0)
     small, large = ((width, width // 2) for width in (_RADIANCE_WIDTH, _PANORAMA_WIDTH))
     bright = float(np.percentile(linear.mean(axis=2), _PERCENTILE))
     toned = (cv2.resize(linear, large, interpolation=cv2.INTER_AREA) / max(bright, 1e-6)).clip(0, 1) ** (1 / GAMMA)

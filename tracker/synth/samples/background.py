@@ -53,8 +53,8 @@ def look_around(
     polar = cv2.phase(rays[..., 1], np.hypot(rays[..., 0], rays[..., 2]))
     height, width = panorama.shape[:2]
     across, down = azimuth * np.float32(width / (2 * np.pi)) - 0.5, polar * np.float32(height / np.pi) - 0.5
-    seen = cv2.remap(panorama, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    return np.asarray(seen, np.uint8)
+    looked_up = cv2.remap(panorama, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.asarray(looked_up, np.uint8)
 
 
 def _surface(rng: np.random.Generator) -> Picture:
@@ -78,10 +78,10 @@ def _room(rng: np.random.Generator) -> Picture:
     horizon = int(rng.uniform(0.45, 0.9) * BACKGROUND)
     spread = rng.uniform(0.5, 3.0) * BACKGROUND
     floor = np.array([[0, 0], [BACKGROUND, 0], [BACKGROUND, BACKGROUND], [0, BACKGROUND]], np.float32)
-    seen = np.array(
+    looked_up = np.array(
         [[0, horizon], [BACKGROUND, horizon], [BACKGROUND + spread, BACKGROUND], [-spread, BACKGROUND]], np.float32
     )
-    warp = cv2.getPerspectiveTransform(floor, seen)
+    warp = cv2.getPerspectiveTransform(floor, looked_up)
     ground = cv2.warpPerspective(_surface(rng), warp, (BACKGROUND, BACKGROUND), flags=cv2.INTER_AREA)
     picture[horizon:] = ground[horizon:]
     for _ in range(rng.integers(0, 5)):

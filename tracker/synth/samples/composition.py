@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
-from tracker.synth.samples.picture import Drawn, shrink
+from tracker.synth.samples.rendering import RenderedMesh, shrink
 from tracker.synth.samples.sample import SIZE
 
 
@@ -31,7 +31,9 @@ class Composition:
         return Composition(np.rint(image).astype(np.uint8), self.person, self.hidden | mask)
 
 
-def compose(person: Drawn, front: Drawn | None, background: NDArray[np.uint8], middle: float) -> Composition:
+def compose(
+    person: RenderedMesh, front: RenderedMesh | None, background: NDArray[np.uint8], middle: float
+) -> Composition:
     """The person and what is before or behind him, on a background (256, 256, 3).
 
     middle: m, how deep in the scene the person is where no part of him is seen.

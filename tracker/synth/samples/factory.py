@@ -16,16 +16,24 @@ from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.synth.samples.assets import AssetFolder
 from tracker.synth.samples.background import cut_background, look_around
 from tracker.synth.samples.composition import compose, inside
+from tracker.synth.samples.environment import Environment, SampleLight, light_from_environment
 from tracker.synth.samples.lens import through_lens
-from tracker.synth.samples.light import Environment, Light, light_from_environment
-from tracker.synth.samples.look import choose_paints
 from tracker.synth.samples.occluder import furniture, patch_mask, place
 from tracker.synth.samples.outfit import Outfit
-from tracker.synth.samples.picture import SIDE, Drawn, Scene, corners_seen, draw_outfit, draw_prop, shrink
+from tracker.synth.samples.paints import choose_paints
+from tracker.synth.samples.rendering import (
+    SIDE,
+    RenderedMesh,
+    SampleScene,
+    corners_seen,
+    draw_outfit,
+    draw_prop,
+    shrink,
+)
 from tracker.synth.samples.sample import SIZE, PoseSource, Sample, SampleConfig
+from tracker.synth.samples.sample_pool import SamplePool
 from tracker.synth.samples.skinned import Float32, Skeleton
-from tracker.synth.samples.stock import Stock
-from tracker.synth.samples.view import View, sample_view
+from tracker.synth.samples.viewpoint import SampleView, sample_view
 
 _VIEW_TRIES = 60
 _PROP_TRIES = 4
@@ -81,7 +89,7 @@ class SampleFactory:
         self._recipe = (config, body, poses, assets)
         self._skeleton = Skeleton.of(body)
         self._poses = poses
-        self._stock = Stock(config, body, assets)
+        self._stock = SamplePool(config, body, assets)
 
     def __reduce__(self) -> tuple[type[SampleFactory], tuple]:
         """Another process makes its own stock."""
@@ -98,7 +106,7 @@ class SampleFactory:
         around = self._stock.environments.any(rng).turned(rng.random())
         light = light_from_environment(around.radiance, max(rng.uniform(-0.3, 0.65), 0.0))
         floor = float(view.R_camera_world[:, 1] @ view.transl + figure.vertices[:, 1].min())
-        scene = Scene(view.camera, view.R_camera_world, light, _exposure(rng, light, view), floor)
+        scene = SampleScene(view.camera, view.R_camera_world, light, _exposure(rng, light, view), floor)
         person = self._draw(rng, scene, figure, view.transl)
         background = self._background(rng, scene, around)
         kind = rng.random() if rng.random() < self.config.occluded else 1.0
@@ -123,7 +131,7 @@ class SampleFactory:
         vertices = outfit.hull.posed(self._skeleton, posed, betas) - root.astype(np.float32)
         return _Figure(outfit, betas, rotations, vertices, posed.places - root, root)
 
-    def _background(self, rng: np.random.Generator, scene: Scene, around: Environment) -> NDArray[np.uint8]:
+    def _background(self, rng: np.random.Generator, scene: SampleScene, around: Environment) -> NDArray[np.uint8]:
         """(256, 256, 3): what surrounds the person with its light, or anything else."""
         if around.panorama is not None and rng.random() < _IN_ITS_PLACE:
             return look_around(rng, around.panorama, scene.camera, scene.R_camera_world)
@@ -132,30 +140,34 @@ class SampleFactory:
             return cut_background(rng, rooms[rng.integers(len(rooms))])
         return cut_background(rng, self._stock.backgrounds.any(rng))
 
-    def _draw(self, rng: np.random.Generator, scene: Scene, figure: _Figure, transl: Array) -> Drawn:
+    def _draw(self, rng: np.random.Generator, scene: SampleScene, figure: _Figure, transl: Array) -> RenderedMesh:
         vertices = figure.vertices @ scene.R_camera_world.T.astype(np.float32) + transl.astype(np.float32)
         paints = choose_paints(rng, figure.outfit, [self._stock.tiles.any(rng) for _ in range(3)])
         return draw_outfit(scene, figure.outfit, vertices, paints)
 
-    def _obstacle(self, rng: np.random.Generator, scene: Scene, view: View, person: Drawn, alive: bool) -> Drawn | None:
+    def _obstacle(
+        self, rng: np.random.Generator, scene: SampleScene, view: SampleView, person: RenderedMesh, alive: bool
+    ) -> RenderedMesh | None:
         """A thing in front of the person, or somebody else nearby; None where the person is out of the frame."""
-        seen = np.argwhere((person.face >= 0) & inside(view.frame * SIDE / SIZE, SIDE))
-        if not len(seen):
+        visible = np.argwhere((person.face >= 0) & inside(view.frame * SIDE / SIZE, SIDE))
+        if not len(visible):
             return None
-        y, x = (seen[rng.integers(len(seen))] + 0.5) * SIZE / SIDE
+        y, x = (visible[rng.integers(len(visible))] + 0.5) * SIZE / SIDE
         ray = scene.camera.rays(np.array([x, y]))
         nearest = float(person.depth[person.face >= 0].min())
 
-        def hides(drawn: Drawn) -> float:
-            return float((drawn.depth < person.depth)[tuple(seen.T)].mean())
+        def hides(drawn: RenderedMesh) -> float:
+            return float((drawn.depth < person.depth)[tuple(visible.T)].mean())
 
         if alive:
             return self._other(rng, scene, ray * nearest * rng.uniform(0.65, 1.5), hides)
         at = ray * nearest * rng.uniform(0.55, 0.9)
-        extent = at[2] * np.sqrt(len(seen)) / (scene.camera.fx * SIDE / SIZE)
+        extent = at[2] * np.sqrt(len(visible)) / (scene.camera.fx * SIDE / SIZE)
         return self._thing(rng, scene, at, extent, hides)
 
-    def _other(self, rng: np.random.Generator, scene: Scene, at: Array, hides: Callable[[Drawn], float]) -> Drawn:
+    def _other(
+        self, rng: np.random.Generator, scene: SampleScene, at: Array, hides: Callable[[RenderedMesh], float]
+    ) -> RenderedMesh:
         """Somebody else at a point of the camera frame, or further to the side if he would hide too much."""
         other = self._figure(rng)
         radius = float(np.linalg.norm(other.vertices, axis=1).max())
@@ -166,8 +178,13 @@ class SampleFactory:
         return self._draw(rng, scene, other, at + rng.choice([-0.4, 0.4]) * np.array([1.0, 0.0, 0.0]))
 
     def _thing(
-        self, rng: np.random.Generator, scene: Scene, at: Array, extent: float, hides: Callable[[Drawn], float]
-    ) -> Drawn:
+        self,
+        rng: np.random.Generator,
+        scene: SampleScene,
+        at: Array,
+        extent: float,
+        hides: Callable[[RenderedMesh], float],
+    ) -> RenderedMesh:
         """A thing at a point of the camera frame, as large as it takes to hide what it should."""
         models, scale = self._stock.props, extent * rng.uniform(0.5, 1.2)
         modelled = len(models) > 0 and rng.random() < _MODELLED
@@ -217,7 +234,7 @@ def _turned_to(root: Array, heading: float) -> Array:
     return matrix_from_axis_angle(np.array([0.0, heading - now, 0.0])) @ root
 
 
-def _find_view(rng: np.random.Generator, figure: _Figure, webcam: bool) -> View:
+def _find_view(rng: np.random.Generator, figure: _Figure, webcam: bool) -> SampleView:
     for number in range(_VIEW_TRIES):
         view = sample_view(rng, figure.vertices[::20], figure.joints, webcam and number < _VIEW_TRIES // 2)
         if view is not None:
@@ -225,14 +242,14 @@ def _find_view(rng: np.random.Generator, figure: _Figure, webcam: bool) -> View:
     raise RunError("sample: no camera was found that keeps its distance from the person; are the poses in metres?")
 
 
-def _exposure(rng: np.random.Generator, light: Light, view: View) -> float:
+def _exposure(rng: np.random.Generator, light: SampleLight, view: SampleView) -> float:
     """As an automatic camera would choose it, which goes wrong by a stop now and then."""
     measured = light.on_what_faces(-view.R_camera_world[2])
     return float(np.exp(rng.normal(-0.15, 0.28)) * measured**-0.8)
 
 
 def _with_truth(
-    figure: _Figure, view: View, person: Drawn, image: NDArray[np.uint8], hidden: NDArray[np.bool_]
+    figure: _Figure, view: SampleView, person: RenderedMesh, image: NDArray[np.uint8], hidden: NDArray[np.bool_]
 ) -> Sample:
     rotations = np.concatenate([(view.R_camera_world @ figure.rotations[0])[None], figure.rotations[1:]])
     joints3d = figure.joints @ view.R_camera_world.T + view.transl

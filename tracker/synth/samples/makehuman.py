@@ -83,11 +83,11 @@ def read_wavefront(path: Path) -> Wavefront:
             elif kind == "f":
                 corners = [[int(i) - 1 for i in value.split("/")[:2]] for value in values]
                 faces += [[corners[0], corners[i - 1], corners[i]] for i in range(2, len(corners))]
-        found = np.array(faces, np.int64).reshape(-1, 3, 2)
-        mesh = Wavefront(np.array(vertices), np.array(uv), found[..., 0], found[..., 1])
+        triangles = np.array(faces, np.int64).reshape(-1, 3, 2)
+        mesh = Wavefront(np.array(vertices), np.array(uv), triangles[..., 0], triangles[..., 1])
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a mesh that can be read ({error}); leave it out") from error
-    if not len(found) or found.min() < 0 or mesh.faces.max() >= len(vertices) or mesh.faces_uv.max() >= len(uv):
+    if not len(triangles) or triangles.min() < 0 or mesh.faces.max() >= len(vertices) or mesh.faces_uv.max() >= len(uv):
         raise InputError(f"{path}: expected faces with vertices and texture coordinates that exist; leave it out")
     return mesh
 
@@ -127,16 +127,16 @@ def _bound(words: list[str]) -> list[float]:
 
 def _ranges(words: list[str]) -> list[int]:
     """'5 - 8 12' → 5, 6, 7, 8, 12."""
-    found: list[int] = []
+    values: list[int] = []
     at = 0
     while at < len(words):
         if at + 2 < len(words) and words[at + 1] == "-":
-            found += range(int(words[at]), int(words[at + 2]) + 1)
+            values += range(int(words[at]), int(words[at + 2]) + 1)
             at += 3
         else:
-            found.append(int(words[at]))
+            values.append(int(words[at]))
             at += 1
-    return found
+    return values
 
 
 def drape(base: BodyModel, binding: Binding, mesh: Wavefront) -> Draped:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
 from tracker.core.geometry import matrix_from_axis_angle
-from tracker.synth.light import GAMMA
+from tracker.synth.demo_lighting import GAMMA
 from tracker.synth.samples.pattern import cloth_colour
 
 _TRIES = 6

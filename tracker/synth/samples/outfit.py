@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from tracker.body.model import BodyModel
 from tracker.core.arrays import NUM_BETAS, Array
 from tracker.synth.body_measures import Anatomy
-from tracker.synth.light import GAMMA
+from tracker.synth.demo_lighting import GAMMA
 from tracker.synth.samples.skinned import Float32, Hull
 from tracker.synth.surface import Surface
 
@@ -30,7 +30,7 @@ _CELL, _SHADOW_CELL = 0.01, 0.03
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class OutfitLayer:
     """What covers a part of an outfit's faces."""
 
     kind: LayerKind
@@ -40,7 +40,7 @@ class Layer:
     """In what share of samples it keeps its own colours."""
 
     @classmethod
-    def of(cls, kind: LayerKind, texture: NDArray[np.uint8], own: float) -> Layer:
+    def of(cls, kind: LayerKind, texture: NDArray[np.uint8], own: float) -> OutfitLayer:
         """What a texture (h, w, 3) is the texture of."""
         linear = (texture[::4, ::4].reshape(-1, 3) / 255.0) ** GAMMA
         return cls(kind, np.maximum(linear.mean(axis=0), 0.02), own)
@@ -63,7 +63,7 @@ class Outfit:
     """(F,) index into layers."""
     face_part: NDArray[np.uint8]
     """(F,) 1 + the joint that moves the face most."""
-    layers: tuple[Layer, ...]
+    layers: tuple[OutfitLayer, ...]
     point_of: NDArray[np.int64]
     """(V,) which point each vertex belongs to: textures split vertices, light does not."""
     point_vertex: NDArray[np.int64]
@@ -78,7 +78,7 @@ class Outfit:
 class Piece:
     """A layer's surface before it becomes part of an outfit."""
 
-    layer: Layer
+    layer: OutfitLayer
     texture: NDArray[np.uint8]
     """(h, w, 3) sRGB; its row 0 is at v = 1."""
     hull: Hull
@@ -127,7 +127,7 @@ class Dresser:
         dirs = (bound @ self._shapedirs.reshape(len(self._rest), -1)).reshape(-1, 3, NUM_BETAS)
         rest, dirs, weights = (np.asarray(values, np.float32) for values in (surface.rest, dirs, surface.weights))
         hull = Hull(rest, dirs, weights, origin)
-        return Piece(Layer.of(kind, texture, own), texture, hull, surface.faces, surface.uv)
+        return Piece(OutfitLayer.of(kind, texture, own), texture, hull, surface.faces, surface.uv)
 
     def nearest_skin(self, rest: Array, chosen: NDArray[np.bool_]) -> csr_matrix:
         """(V, body's vertices) with a 1 for the body's vertex nearest to each chosen one of V points at rest."""

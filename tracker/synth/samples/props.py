@@ -31,8 +31,8 @@ def read_archive(path: Path, suffix: str) -> dict[str, bytes]:
     try:
         with tarfile.open(path) as archive:
             members = [m for m in archive.getmembers() if m.isfile() and m.name.endswith(suffix)]
-            found = {m.name: archive.extractfile(m) for m in sorted(members, key=lambda m: m.name)}
-            return {name: file.read() for name, file in found.items() if file is not None}
+            parts = {m.name: archive.extractfile(m) for m in sorted(members, key=lambda m: m.name)}
+            return {name: file.read() for name, file in parts.items() if file is not None}
     except (OSError, EOFError, tarfile.TarError) as error:
         raise InputError(f"{path}: not a .tar.gz that can be read ({error}); leave it out") from error
 
@@ -101,7 +101,7 @@ def _inline(uri: str) -> bytes:
 
 def _placed_meshes(model: dict[str, Any]) -> list[tuple[Array, dict[str, Any]]]:
     """Each mesh of the scene with its (4, 4) transform."""
-    found: list[tuple[Array, dict[str, Any]]] = []
+    parts: list[tuple[Array, dict[str, Any]]] = []
     roots = model["scenes"][model.get("scene", 0)]["nodes"]
     waiting = [(node, np.eye(4), 0) for node in roots]
     while waiting:
@@ -111,9 +111,9 @@ def _placed_meshes(model: dict[str, Any]) -> list[tuple[Array, dict[str, Any]]]:
         node = model["nodes"][index]
         matrix = parent @ _local(node)
         if "mesh" in node:
-            found.append((matrix, model["meshes"][node["mesh"]]))
+            parts.append((matrix, model["meshes"][node["mesh"]]))
         waiting += [(child, matrix, depth + 1) for child in node.get("children", ())]
-    return found
+    return parts
 
 
 def _local(node: dict[str, Any]) -> Array:

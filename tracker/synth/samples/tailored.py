@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracker.synth.appearance import Painter, Palette
-from tracker.synth.head import HairStyle, eyes_and_skin, hair, hair_field
+from tracker.synth.figure_texture import Painter, Palette
+from tracker.synth.hair import HairStyle, eyes_and_skin, hair, hair_field
 from tracker.synth.samples.outfit import Dresser, Outfit, Piece
 from tracker.synth.samples.pattern import smooth_noise
 from tracker.synth.shoes import shoe

@@ -1,0 +1,80 @@
+"""The examples run as they stand."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import ROOT
+from tests.clips import write_clip
+
+EXAMPLES = sorted((ROOT / "examples").glob("0*.py"))
+
+
+def run(name: str, *arguments: object) -> str:
+    command = [sys.executable, str(ROOT / "examples" / name), *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=None)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=8)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up person with known truth, tracked."""
+    folder = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "run.py", "demo", "--out", str(folder / "demo"), "--seconds", "4"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder / "demo"
+
+
+def test_there_are_five_and_each_says_what_it_does() -> None:
+    assert [path.name[:2] for path in EXAMPLES] == ["01", "02", "03", "04", "05"]
+    for path in EXAMPLES:
+        assert "usage" in run(path.name, "--help")
+
+
+@pytest.mark.slow
+def test_own_frames(clip: Path, tmp_path: Path) -> None:
+    assert "8 frames" in run("01_own_frames.py", clip, "--out", tmp_path / "drawn.mp4")
+    assert (tmp_path / "drawn.mp4").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_load_and_plot(demo: Path, tmp_path: Path) -> None:
+    assert "person 0" in run("02_load_and_plot.py", demo / "demo_clip", "--out", tmp_path)
+    table = np.loadtxt(tmp_path / "person_000.csv", delimiter=",", skiprows=1)
+    assert len(table) > 20 and np.isfinite(table).all()
+    assert (tmp_path / "person_000.png").is_file() and (tmp_path / "person_000.obj").is_file()
+
+
+@pytest.mark.slow
+def test_several_videos(clip: Path, tmp_path: Path) -> None:
+    text = run("03_several_videos.py", clip, tmp_path / "none.mp4")
+    assert "8 frames, 0 people" in text and "none.mp4: left out" in text
+
+
+@pytest.mark.slow
+def test_own_output(clip: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(30)
+        run("04_own_output.py", clip, "--to", f"127.0.0.1:{receiver.getsockname()[1]}")
+        assert set(json.loads(receiver.recv(65536))) == {"time", "joints"}
+
+
+@pytest.mark.slow
+def test_evaluate_folder(demo: Path) -> None:
+    text = run("05_evaluate_folder.py", demo / "demo_clip", demo / "truth.npz")
+    assert 5 < float(text.split(": ")[1].split(" mm")[0]) < 120

@@ -1,0 +1,91 @@
+"""Outputs: any number at once, each with its own faults, none drawn for that nobody wants drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.app.test_live import Camera, FakeScreen
+from tests.pipeline.test_pipeline import Script, somebody
+from tracker.app.live import LiveJob, LiveSession
+from tracker.body import load_body
+from tracker.core.frame import Frame
+from tracker.core.person import Person
+from tracker.outputs.output import Output, Picture
+from tracker.overlay.mesh_overlay import MeshOverlay
+from tracker.pipeline import Tracker, TrackerConfig
+from tracker.runtime.interrupt import Interrupt
+
+
+class Collecting:
+    """Keeps what it is given; fails at the `fault`-th frame."""
+
+    def __init__(self, camera: Camera, wants_picture: bool = False, fault: int | None = None) -> None:
+        self.name, self.wants_picture, self._fault, self._camera = "collecting", wants_picture, fault, camera
+        self.sent: list[tuple[int, int, Picture | None]] = []
+        self.closed = False
+
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+        if len(self.sent) == self._fault:
+            raise ConnectionError("the other side is gone")
+        self.sent.append((frame.index, len(people), picture))
+
+    def key(self) -> str:
+        self._camera.taken.set()
+        return ""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def run(camera: Camera, outputs: Sequence[Output], folder: Path, record: bool = False) -> None:
+    detection, _ = somebody(0.0)
+    tracker = Tracker(TrackerConfig(), load_body(None), Script([[detection]] * camera.count))
+    LiveSession(LiveJob(folder, record=record), tracker, outputs, Collecting(camera)).run(camera, Interrupt())
+
+
+def test_every_output_gets_every_frame_and_pictures_where_it_wants_them(tmp_path: Path) -> None:
+    camera = Camera(6)
+    screen, poses = Collecting(camera, wants_picture=True), Collecting(camera)
+    run(camera, [screen, poses], tmp_path)
+    assert [index for index, _, _ in screen.sent] == [index for index, _, _ in poses.sent] == list(range(6))
+    assert all(picture is not None for _, _, picture in screen.sent)
+    assert all(picture is None for _, _, picture in poses.sent)
+    assert poses.sent[-1][1] == 1
+
+
+def test_nothing_is_drawn_that_nobody_wants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(MeshOverlay, "draw", lambda *_: drawn.append(1) or np.zeros((4, 4, 3), np.uint8))
+    camera = Camera(4)
+    run(camera, [Collecting(camera)], tmp_path)
+    assert drawn == []
+
+
+def test_an_output_that_fails_ends_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    camera = Camera(6)
+    failing, steady = Collecting(camera, fault=2), Collecting(camera, wants_picture=True)
+    run(camera, [failing, steady], tmp_path, record=True)
+    assert failing.closed and len(failing.sent) == 2
+    assert len(steady.sent) == 6
+    (folder,) = tmp_path.iterdir()
+    assert len((folder / "frames.jsonl").read_text().splitlines()) == 6
+    warnings = [record.message for record in caplog.records if "collecting: stopped" in record.message]
+    assert len(warnings) == 1 and "the other side is gone" in warnings[0]
+
+
+def test_text_over_the_picture_is_not_in_the_recording(tmp_path: Path) -> None:
+    """The last picture on the screen differs from the recorded one in its upper part alone."""
+    import av
+
+    camera = Camera(6)
+    screen = FakeScreen(camera)
+    run(camera, [screen], tmp_path, record=True)
+    (folder,) = tmp_path.iterdir()
+    with av.open(str(folder / "overlay.mp4")) as video:
+        recorded = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)][-1].astype(int)
+    off = np.abs(recorded - screen.pictures[-1]).max(axis=(1, 2))
+    assert off.argmax() < 0.3 * len(off) and off[: len(off) // 4].max() > 60

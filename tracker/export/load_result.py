@@ -1,0 +1,105 @@
+"""Reads back what a run has left: people, frames, and their meshes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.body import BodyModel, load_body
+from tracker.body.skinner import Skinner, skinner_of
+from tracker.core.camera import Camera
+from tracker.core.errors import InputError
+from tracker.core.person import FrameRecord, Person, Pose
+from tracker.export.files import FRAMES_NAME, RUN_NAME
+from tracker.export.jsonl import load_frames
+from tracker.export.npz import load_person
+from tracker.export.sequence import PersonSequence
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """One run's folder. Metres, radians, seconds, pixels; the camera's frame."""
+
+    folder: Path
+    people: dict[int, PersonSequence]
+    """Identity → all that is known of them over time."""
+    run: dict[str, Any]
+    """run.json: versions, settings, timings, warnings."""
+    body: BodyModel
+
+    @property
+    def camera(self) -> Camera:
+        """Of the files' pixels. Raises InputError in a run without people, which has none."""
+        for person in self.people.values():
+            return person.camera
+        raise InputError(f"{self.folder}: nobody was found in this run, so that its files hold no camera")
+
+    @property
+    def faces(self) -> NDArray[np.int32]:
+        """(F, 3): triangles of the meshes."""
+        return self._skinner.faces
+
+    @cached_property
+    def frames(self) -> list[FrameRecord]:
+        """Every frame of the run in the order of time, with the people in it by identity."""
+        rows: dict[int, list[Person]] = {}
+        for person_id in sorted(self.people):
+            person = self.people[person_id]
+            for row, index in enumerate(person.frame_index):
+                rows.setdefault(int(index), []).append(self.person(person_id, row))
+        lines = load_frames(self.folder / FRAMES_NAME)
+        return [FrameRecord(line["frame"], line["time"], rows.get(line["frame"], [])) for line in lines]
+
+    def person(self, person_id: int, row: int) -> Person:
+        """One identity in one row of its arrays, as the tracker gave it out. Raises InputError for an unknown one."""
+        sequence = self._sequence(person_id)
+        theta = sequence.theta[row]
+        pose = Pose(theta[0], theta[1:].reshape(-1), sequence.betas, sequence.trans[row])
+        return Person(
+            person_id, pose, sequence.joints3d[row], sequence.joints2d[row], sequence.joint_confidence[row],
+            sequence.bbox[row], float(sequence.nll[row]), self._skinner.vertices,
+        )  # fmt: skip
+
+    def vertices(self, person_id: int) -> NDArray[np.float32]:
+        """(T, V, 3) m: the mesh of one identity in each of its frames. Raises InputError for an unknown one."""
+        count = len(self._sequence(person_id).timestamps)
+        return np.stack([self.person(person_id, row).vertices for row in range(count)])
+
+    def _sequence(self, person_id: int) -> PersonSequence:
+        if person_id not in self.people:
+            known = ", ".join(map(str, sorted(self.people))) or "nobody"
+            raise InputError(f"person {person_id}: not in {self.folder}, which has {known}")
+        return self.people[person_id]
+
+    @cached_property
+    def _skinner(self) -> Skinner:
+        return skinner_of(self.body)
+
+
+def load_result(folder: str | Path, body: str | Path | None = None) -> TrackResult:
+    """What `track`, `live` or `demo` left in a folder.
+
+    body: the SMPL file that the run was made with; None is the built-in body. Raises InputError when the folder holds
+    no result, a file is damaged, or the run was made with another body.
+    """
+    folder = Path(folder)
+    if not (folder / RUN_NAME).is_file():
+        raise InputError(f"{folder}: no result of a run; expected a folder with {RUN_NAME}, such as out/<video's name>")
+    try:
+        run = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / RUN_NAME}: cannot be read: {error}") from error
+    if run.get("people") and not any(folder.glob("person_*.npz")):
+        raise InputError(f"{folder}: has no person_NNN.npz; track again with npz among --format")
+    people = {person.person_id: person for person in map(load_person, sorted(folder.glob("person_*.npz")))}
+    model = load_body(None if body is None else Path(body))
+    others = {person.body_model for person in people.values()} - {model.name}
+    if others:
+        raise InputError(f"{folder}: made with the body {', '.join(sorted(others))}; pass its file as `body`")
+    return TrackResult(folder, people, run, model)

@@ -1,0 +1,101 @@
+"""Where tracked frames go while they come: windows, pages, files, other programs. Any number of outputs at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.core.frame import Frame
+from tracker.core.person import Person
+from tracker.overlay.mesh_overlay import draw_hud
+
+log = logging.getLogger("tracker")
+
+Picture = NDArray[np.uint8]
+"""(height, width, 3) RGB."""
+
+
+class Output(Protocol):
+    """Takes each tracked frame, in the order of time, in the thread of the loop: what takes long belongs into a thread
+    of its own."""
+
+    name: str
+    """For messages."""
+    wants_picture: bool
+    """Whether `send` is to be given the drawn picture; nothing is drawn that nobody wants."""
+
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+        """picture: the frame with the people drawn over it; None where `wants_picture` is false."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        ...
+
+
+class Keys(Protocol):
+    """What the user presses."""
+
+    def key(self) -> str:
+        """The key pressed since the last call, 'q' if what takes the keys was closed, '' for none."""
+        ...
+
+
+class NoKeys:
+    """Nobody presses anything."""
+
+    def key(self) -> str:
+        return ""
+
+
+class Outputs:
+    """Several outputs as one. One that fails is closed, with a warning; the others go on."""
+
+    name = "outputs"
+
+    def __init__(self, outputs: Sequence[Output]) -> None:
+        self._outputs = list(outputs)
+
+    @property
+    def wants_picture(self) -> bool:
+        return any(output.wants_picture for output in self._outputs)
+
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+        for output in list(self._outputs):
+            try:
+                output.send(frame, people, picture if output.wants_picture else None)
+            except Exception as error:  # whatever it is, it is that output's alone
+                log.warning("%s: stopped, the others go on: %s: %s", output.name, type(error).__name__, error)
+                self._outputs.remove(output)
+                self._close(output)
+
+    def close(self) -> None:
+        for output in self._outputs:
+            self._close(output)
+
+    def _close(self, output: Output) -> None:
+        try:
+            output.close()
+        except Exception as error:
+            log.warning("%s: could not be closed: %s: %s", output.name, type(error).__name__, error)
+
+
+class WithHud:
+    """Lines of text over the picture, for outputs that people look at."""
+
+    def __init__(self, outputs: Outputs, lines: Callable[[], list[str]]) -> None:
+        self.name, self._outputs, self._lines = outputs.name, outputs, lines
+
+    @property
+    def wants_picture(self) -> bool:
+        return self._outputs.wants_picture
+
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+        self._outputs.send(frame, people, None if picture is None else draw_hud(picture, self._lines()))
+
+    def close(self) -> None:
+        self._outputs.close()

@@ -1,0 +1,90 @@
+"""One recording of a live run: the same files as `track` writes, in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+
+from tracker.body.person_builder import PersonBuilder
+from tracker.core.frame import Frame
+from tracker.core.person import FrameRecord, Person
+from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
+from tracker.export.files import OVERLAY_NAME
+from tracker.export.one_camera import OneCamera
+from tracker.outputs.output import Picture
+from tracker.overlay.video_writer import VideoWriter
+from tracker.runtime.worker import Worker
+
+_WAITING = 8
+"""Pictures that may wait to be encoded before the loop waits for them."""
+
+
+@dataclass(frozen=True)
+class RecordedFrame:
+    """A frame that is to be written, with its picture."""
+
+    frame: Frame
+    people: Sequence[Person]
+    picture: Picture
+
+
+class Recorder:
+    """Writes one recording. What fails in its thread is raised by the next `send`, or by `finish`."""
+
+    name, wants_picture = "recording", True
+
+    def __init__(
+        self, folder: Path, export: ExportConfig, context: RunContext, header: RunHeader, first: Frame,
+        rate: Fraction | None,
+    ) -> None:  # fmt: skip
+        """first: the frame at which the clock of the files begins, not written yet; rate: of the source, if known.
+
+        Raises InputError where the folder holds an earlier result, RunError where it cannot be written.
+        """
+        self.folder = folder
+        self._began, self._start, self._size = perf_counter(), first.time, first.size
+        self._writer = RunWriter(folder, export, context, header)
+        self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
+        self._write_ms: list[float] = []
+        self._open = ExitStack()
+        self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
+        self._worker = self._open.enter_context(Worker("record", self._record, _WAITING))
+
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+        assert picture is not None
+        self._worker.put(RecordedFrame(frame, people, picture))
+
+    def close(self) -> None:
+        """Ends the recording with nothing to say of the stages."""
+        self.finish({}, [], 0)
+
+    def _record(self, frames: Iterator[RecordedFrame]) -> None:
+        for each in frames:
+            before, time = perf_counter(), each.frame.time - self._start
+            people = self._cameras.of_files(each.frame, each.people)
+            self._writer.write(FrameRecord(each.frame.index, time, people))
+            picture = each.picture
+            if each.frame.size != self._size:
+                picture = np.ascontiguousarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA))
+            self._video.write(time, picture)
+            self._write_ms.append(1e3 * (perf_counter() - before))
+
+    def finish(self, stage_ms: Mapping[str, Sequence[float]], warnings: list[str], dropped: int) -> RunResult:
+        """Closes the video and writes every file of the run, also when the recording has failed, which is raised then.
+
+        stage_ms: of the other stages.
+        """
+        stages = {**stage_ms, "write": self._write_ms}
+        try:
+            self._open.close()
+        finally:
+            every = [*warnings, *self._cameras.warnings]
+            result = self._writer.finish(RunSummary(stages, every, perf_counter() - self._began, dropped))
+        return result
