@@ -28,7 +28,7 @@ from tracker.body.kinematics import LandmarkRig
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.volume_fitter import VolumeFitConfig
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.extractor import Extracted, ExtractorConfig
+from tracker.networks.extractor import ExtractorConfig
 from tracker.training.job import TrainingJob
 from tracker.training.people import Batch
 from tracker.training.train_volume import VolumeTrainer
@@ -42,8 +42,8 @@ _SHOWN = ("head", "head + volume", "landmark fit", "landmark fit + volume", "hea
 class WithoutContrast(VolumeLosses):
     """The extractor hears nothing of the contrastive loss; kernels and clutter learn what its features are."""
 
-    def dense(self, batch: Batch, seen: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
-        return super().dense(batch, replace(seen, features=seen.features.detach()), rng)
+    def dense(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+        return super().dense(batch, features.detach(), rng)
 
 
 def variants(base: VolumeTraining) -> dict[str, tuple[VolumeTraining, type[VolumeLosses]]]:

@@ -17,6 +17,7 @@ from tracker.core.errors import InputError, RunError
 from tracker.core.tensor_file import load_tensors
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.guide import BatchGuide
+from tracker.networks.local_extractor import LocalExtractor
 from tracker.training import train_volume
 from tracker.training.job import TrainingJob
 from tracker.training.loop import Learner, load_checkpoint, save_checkpoint
@@ -200,3 +201,27 @@ def test_a_gpu_makes_its_guides_itself_and_they_are_the_same(tmp_path: Path) -> 
         torch.testing.assert_close(by_batch[name], value, rtol=0, atol=0.02 * scale, msg=name)
     other.go_on()
     assert other.step == 1
+
+
+def test_features_alone_are_trained_where_that_is_asked_for(tmp_path: Path) -> None:
+    """From the head and the volume of other weights, which stay as they are."""
+    small = {"width": [8, 8, 8, 8], "stem": 4, "features": 16}
+    first = job(tmp_path / "first", network={"extractor": small, "head": {"channels": 8, "whole": 16}})
+    train_volume.train(first)
+    local = {"context": small, "stem": 8, "width": [8, 8, 8], "out": 8, "features": 16}
+    second = job(
+        tmp_path / "second",
+        network={"extractor": local, "head": {"channels": 8, "whole": 16}},
+        start_from=str(tmp_path / "first" / "volume.safetensors"),
+        features_only=True,
+    )
+    train_volume.train(second)
+    one, other = (
+        BodyNetwork.load(tmp_path / name / "volume.safetensors", load_body(None)) for name in ("first", "second")
+    )
+    assert isinstance(other.extractor, LocalExtractor)
+    for before, after in zip(one.head.parameters(), other.head.parameters(), strict=True):
+        assert torch.equal(before, after)
+    assert not torch.equal(one.bank, other.bank)
+    with pytest.raises(InputError, match="features_only"):
+        train_volume.train(job(tmp_path / "third", features_only=True))

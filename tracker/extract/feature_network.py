@@ -4,6 +4,7 @@ a first pose."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from engines.convert import export_onnx
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
 from tracker.core.errors import InputError
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.extractor import LiveExtractor
+from tracker.networks.extractor import Extracted, LiveExtractor
 from tracker.networks.folded import FoldedExtractor
 from tracker.networks.guide import MAP, SEEN, guide_name, guide_of
 from tracker.networks.head import NUM_PARTS
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.landmark_onnx import OUTPUTS, planes
+from tracker.networks.local_extractor import LocalExtractor
 from tracker.runtime.cache import cache_folder
 
 _CROPS = {"crops": (SIDE, SIDE, 3), "cameras": (4,)}
@@ -53,7 +55,7 @@ class FeatureNetwork(nn.Module):
     def __init__(self, network: BodyNetwork) -> None:
         super().__init__()
         extractor = network.extractor
-        self._extractor = FoldedExtractor(extractor) if isinstance(extractor, LiveExtractor) else extractor
+        self._extractor = _for_running(extractor)
         self._head = network.head
         self._names = [name for name in input_sizes(network) if name not in _CROPS]
 
@@ -65,6 +67,24 @@ class FeatureNetwork(nn.Module):
         first = self._head(extracted.trunk, guide, cameras)
         features, parts = (maps.permute(0, 2, 3, 1) for maps in (extracted.features, first.parts))
         return features, first.rotations, first.betas, first.root, parts
+
+
+class _FoldedLocalExtractor(nn.Module):
+    """`LocalExtractor` in evaluation mode, its context folded."""
+
+    def __init__(self, extractor: LocalExtractor) -> None:
+        super().__init__()
+        self._local, self._context = extractor.local, FoldedExtractor(extractor.context)
+
+    def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
+        return Extracted(self._local(image, guide), self._context(image, guide).trunk)
+
+
+def _for_running(extractor: nn.Module) -> nn.Module:
+    """The same function in cheaper operators, where there are some."""
+    if isinstance(extractor, LocalExtractor):
+        return _FoldedLocalExtractor(extractor)
+    return FoldedExtractor(extractor) if isinstance(extractor, LiveExtractor) else extractor
 
 
 @dataclass(frozen=True)

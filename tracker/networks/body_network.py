@@ -17,14 +17,18 @@ from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.errors import InputError
 from tracker.core.tensor_file import load_tensors, save_tensors
 from tracker.networks.extractor import ExtractorConfig, LiveExtractor
+from tracker.networks.local_extractor import LocalExtractor, LocalExtractorConfig
 from tracker.networks.part_attention import PartAttentionConfig, PartAttentionHead
 from tracker.networks.resnet import ResNetConfig, ResNetExtractor
 
 _PURPOSE = "the tracker's network weights"
 
 
-EXTRACTORS: dict[type, Callable[[Any], LiveExtractor | ResNetExtractor]] = {
+Extractor = LiveExtractor | LocalExtractor | ResNetExtractor
+
+EXTRACTORS: dict[type, Callable[[Any], Extractor]] = {
     ExtractorConfig: LiveExtractor,
+    LocalExtractorConfig: LocalExtractor,
     ResNetConfig: ResNetExtractor,
 }
 """A configuration's class → what makes the extractor of it."""
@@ -37,7 +41,7 @@ its configuration to `NetworkConfig.head` too."""
 class NetworkConfig:
     """Sizes of the trained networks."""
 
-    extractor: ExtractorConfig | ResNetConfig = field(default_factory=ExtractorConfig)
+    extractor: ExtractorConfig | LocalExtractorConfig | ResNetConfig = field(default_factory=ExtractorConfig)
     head: PartAttentionConfig = field(default_factory=PartAttentionConfig)
 
 
@@ -47,11 +51,33 @@ class BodyNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, volume: BodyVolume) -> None:
         super().__init__()
         self.config, self.volume = config, volume
-        self.extractor: LiveExtractor | ResNetExtractor = EXTRACTORS[type(config.extractor)](config.extractor)
+        self.extractor: Extractor = EXTRACTORS[type(config.extractor)](config.extractor)
         self.head = HEADS[type(config.head)](config.extractor.trunk, config.head)
         size = config.extractor.features
         self.bank = nn.Parameter(torch.randn(volume.count, volume.config.orientations, size))
         self.clutter = nn.Parameter(torch.randn(volume.config.clutter, size))
+
+    def start_from(self, other: BodyNetwork) -> None:
+        """Takes what another network of the same volume has learned of it, the head, and the maps that the head reads.
+
+        Raises InputError when heads or volumes differ.
+        """
+        mine, theirs = self.extractor, other.extractor
+        pairs: list[tuple[nn.Module, nn.Module]] = [(self.head, other.head)]
+        if isinstance(mine, LocalExtractor):
+            pairs.append((mine.context, theirs.context if isinstance(theirs, LocalExtractor) else theirs))
+            if isinstance(theirs, LocalExtractor):
+                pairs.append((mine.local, theirs.local))
+        else:
+            pairs.append((mine, theirs))
+        try:
+            for target, source in pairs:
+                target.load_state_dict(source.state_dict())
+            with torch.no_grad():
+                self.bank.copy_(other.bank)
+                self.clutter.copy_(other.clutter)
+        except RuntimeError as error:
+            raise InputError(f"start_from: weights of another kind ({str(error).splitlines()[0]})") from error
 
     def unit_bank(self) -> Tensor:
         """(K, O, D): φ_ko, unit length."""

@@ -36,7 +36,7 @@ def contrast(pixels: FeaturePixels, bank: Tensor, clutter: Tensor, temperature: 
     a pixel are no negatives of each other: they share its probability as they share its weight.
     """
     orientations = bank.shape[1]
-    scores = pixels.features @ torch.cat([bank.flatten(0, 1), clutter]).T / temperature
+    scores = (pixels.features / temperature) @ torch.cat([bank.flatten(0, 1), clutter]).T
     wanted = pixels.kernels[..., None] * orientations + torch.arange(orientations, device=bank.device)
     target = pixels.shares[..., None] * pixels.orientations
     own = scores.gather(1, wanted.flatten(1))
@@ -45,8 +45,9 @@ def contrast(pixels: FeaturePixels, bank: Tensor, clutter: Tensor, temperature: 
 
 def clutter_contrast(features: Tensor, bank: Tensor, clutter: Tensor, temperature: float) -> Tensor:
     """InfoNCE of pixels (N, D) where no body is seen: they must match some clutter feature against every kernel."""
-    body = features @ bank.flatten(0, 1).T / temperature
-    other = torch.logsumexp(features @ clutter.T / temperature, dim=1)
+    scaled = features / temperature
+    body = scaled @ bank.flatten(0, 1).T
+    other = torch.logsumexp(scaled @ clutter.T, dim=1)
     return (torch.logaddexp(torch.logsumexp(body, dim=1), other) - other).mean()
 
 

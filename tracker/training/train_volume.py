@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from tracker.body import BodyModel, load_body
 from tracker.body.volume import BodyVolume
-from tracker.core.errors import RunError
+from tracker.core.errors import InputError, RunError
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.guide import BatchGuide
+from tracker.networks.local_extractor import LocalExtractor
 from tracker.training.job import TrainingJob
 from tracker.training.loop import Curves, Learner, Schedule, keep_freed_memory, load_checkpoint, save_checkpoint
 from tracker.training.material import Material
@@ -63,6 +64,8 @@ class VolumeTrainer:
         check_precision(settings.precision, ranks.device)
         job.out.mkdir(parents=True, exist_ok=True)
         self.network = BodyNetwork(settings.network, BodyVolume.on(body, settings.volume)).to(ranks.device)
+        if settings.start_from is not None:
+            self.network.start_from(BodyNetwork.load(settings.start_from, body))
         self.losses = VolumeLosses(self.network, body, settings)
         self.material = Material(job, settings, body, ranks)
         self._learner = self._made_learner()
@@ -82,11 +85,20 @@ class VolumeTrainer:
     def _made_learner(self) -> Learner:
         network, settings = self.network, self.settings
         groups: list[dict[str, Any]] = [
-            {"params": list(network.extractor.parameters()) + list(network.head.parameters())},
+            {"params": self._learned()},
             {"params": [network.bank, network.clutter], "lr": settings.bank_rate},
         ]
         optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
         return Learner(network, optimizer, gradient_scaler(settings.precision))
+
+    def _learned(self) -> list[nn.Parameter]:
+        """The networks' weights that are trained."""
+        extractor = self.network.extractor
+        if self.settings.features_only:
+            if not isinstance(extractor, LocalExtractor):
+                raise InputError("features_only: the extractor's features are read from the maps that the head reads")
+            return list(extractor.local.parameters())
+        return [*extractor.parameters(), *self.network.head.parameters()]
 
     def go_on(self) -> None:
         """Until the schedule's end. Each step's examples depend on its number, and on the process's, alone."""

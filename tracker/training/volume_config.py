@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tracker.body.volume import VolumeConfig
 from tracker.networks.body_network import NetworkConfig
@@ -17,7 +18,7 @@ class LossWeights:
     """What each loss counts."""
 
     contrast: float = 0.3
-    clutter: float = 0.1
+    clutter: float = 0.2
     rotation: float = 0.5
     joints: float = 4.0
     projection: float = 1.0
@@ -41,6 +42,10 @@ class VolumeTraining:
     """Annotated pictures, beside those of --data."""
     data_share: float = 0.4
     """Of the examples, where there are annotated pictures."""
+    start_from: Path | None = None
+    """Weights to begin with: of the head, the maps that it reads, and the volume."""
+    features_only: bool = False
+    """Train the features and the volume; the head and the maps that it reads stay as they are."""
     steps: int = 20_000
     batch: int = 16
     """Examples of a step, in each process."""
@@ -52,9 +57,10 @@ class VolumeTraining:
     """Examples that are kept to be used again."""
     learning_rate: float = 1e-3
     bank_rate: float = 5e-3
-    body_pixels: int = 192
+    body_pixels: int = 256
     """Pixels of each crop whose features are compared with all kernels."""
-    clutter_pixels: int = 64
+    clutter_pixels: int = 96
+    """Pixels of each crop where no body is seen: half of them, as far as there are, where something hides it."""
     validation: int = 12
     """Held-out people who are looked at whenever the state is saved; as many again from held-out footage."""
     save_seconds: float = 120.0

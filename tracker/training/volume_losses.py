@@ -20,6 +20,7 @@ from tracker.networks.extractor import Extracted
 from tracker.networks.guide import MAP
 from tracker.networks.head import RegressedPose
 from tracker.networks.landmark_network import SIDE
+from tracker.networks.local_extractor import LocalExtractor
 from tracker.training import losses
 from tracker.training.people import Batch
 from tracker.training.precision import autocast
@@ -40,20 +41,26 @@ class VolumeLosses:
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Losses with gradients; rng draws the pixels that are compared."""
+        extractor = self._network.extractor
+        if self._settings.features_only and isinstance(extractor, LocalExtractor):
+            with autocast(self._settings.precision, batch.image.device):
+                features = extractor.local(batch.image, batch.guide)
+            return self.dense(batch, features.float(), rng)
         with autocast(self._settings.precision, batch.image.device):
-            extracted = self._network.extractor(batch.image, batch.guide)
+            extracted = extractor(batch.image, batch.guide)
         extracted = Extracted(extracted.features.float(), extracted.trunk.float())
         first = self._network.head(extracted.trunk, batch.guide, batch.camera)
-        return self.dense(batch, extracted, rng) | self._pose(batch, first)
+        return self.dense(batch, extracted.features, rng) | self._pose(batch, first)
 
-    def dense(self, batch: Batch, extracted: Extracted, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The losses of the feature maps."""
-        network, settings = self._network, self._settings
+    def dense(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The losses of the feature maps (B, D, 64, 64)."""
+        network = self._network
         bank, clutter = network.unit_bank(), functional.normalize(network.clutter, dim=1)
         temperature = network.volume.config.temperature
-        features = extracted.features.permute(0, 2, 3, 1)
-        pixels = self._body_pixels(batch, features, rng)
-        empty = _draw_pixels(batch.parts == 0, settings.clutter_pixels, rng)
+        features = features.permute(0, 2, 3, 1)
+        index, weight, orientations = (value.to(features.device) for value in self._volume_maps(batch))
+        pixels = self._body_pixels(batch, features, (index, weight, orientations), rng)
+        empty = self._empty_pixels(batch.parts == 0, index[..., 0] >= 0, rng)
         return {
             "contrast": losses.contrast(pixels, bank, clutter, temperature),
             "clutter": losses.clutter_contrast(features[empty], bank, clutter, temperature),
@@ -70,8 +77,20 @@ class VolumeLosses:
         drawn = ellipsoids.render(bodies, batch.camera.cpu() * MAP / SIDE, (MAP, MAP), kept=_KEPT)
         return drawn.index, drawn.weight, orientation_shares(posed.limbs, volume.config)
 
-    def _body_pixels(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> losses.FeaturePixels:
-        index, weight, orientations = (value.to(features.device) for value in self._volume_maps(batch))
+    def _empty_pixels(self, empty: Tensor, body: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Image, row, column of pixels where no body is seen; half of them where it would be, were nothing in front."""
+        count = self._settings.clutter_pixels
+        anywhere = _draw_pixels(empty, count // 2, rng)
+        if not bool((empty & body).any()):
+            return anywhere
+        hidden = _draw_pixels(empty & body, count // 2, rng)
+        image, row, column = (torch.cat(pair) for pair in zip(anywhere, hidden, strict=True))
+        return image, row, column
+
+    def _body_pixels(
+        self, batch: Batch, features: Tensor, maps: tuple[Tensor, Tensor, Tensor], rng: np.random.Generator
+    ) -> losses.FeaturePixels:
+        index, weight, orientations = maps
         visible = (batch.parts > 0) & (index[..., 0] >= 0)
         image, row, column = _draw_pixels(visible, self._settings.body_pixels, rng)
         kernels = index[image, row, column].long()
@@ -108,9 +127,10 @@ class VolumeLosses:
 
 
 def orientation_shares(limbs: Tensor, config: VolumeConfig) -> Tensor:
-    """p(o | l) ∝ exp(κ u·l_o) for limb directions (B, L, 3): (B, L, O)."""
+    """p(o | l) ∝ exp(κ u·l_o), u the unit direction in the yz plane, for limb directions (B, L, 3): (B, L, O)."""
     circle = orientation_circle(config.orientations).to(limbs)
-    return torch.softmax(config.kappa * limbs[..., 1:] @ circle.T, dim=-1)
+    plane = functional.normalize(limbs[..., 1:], dim=-1, eps=1e-3)
+    return torch.softmax(config.kappa * plane @ circle.T, dim=-1)
 
 
 def _draw_pixels(where: Tensor, each: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
