@@ -36,7 +36,7 @@ from tracker.detect.follow import NetworkFollower, Region
 from tracker.evaluation.metrics import aligned_errors, keypoint_distances, relative_errors
 from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import painted, polygon_mask
-from tracker.extract.extractor import WEIGHTS, CropFeatures, FeatureExtractor
+from tracker.extract.feature_extractor import WEIGHTS, CropFeatures, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFit, LandmarkFitter
 from tracker.fit.pose_prior import PosePrior

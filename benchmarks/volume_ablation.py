@@ -25,7 +25,7 @@ from benchmarks.volume import PATCHES, Methods, SampleJudge, VolumeScene, held_o
 from tracker.body import BodyModel, load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.volume import BodyVolume, VolumeConfig
-from tracker.extract.extractor import WEIGHTS
+from tracker.extract.feature_extractor import WEIGHTS
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.volume_fitter import VolumeFitConfig
 from tracker.networks.body_network import BodyNetwork

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from benchmarks.volume import PATCHES, Methods, SampleJudge, Start, behind_patch, held_out_people
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig
-from tracker.extract.extractor import WEIGHTS
+from tracker.extract.feature_extractor import WEIGHTS
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
 from tracker.networks.body_network import BodyNetwork

@@ -23,7 +23,7 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person, TrackedFrame
 from tracker.detect import DetectConfig, Detector, LandmarkDetector
-from tracker.extract.extractor import CropFeatures, ExtractConfig, FeatureExtractor
+from tracker.extract.feature_extractor import CropFeatures, ExtractConfig, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, TrackConfig

@@ -27,7 +27,7 @@ from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.person import Pose
 from tracker.detect.follow import NetworkFollower, Region
-from tracker.extract.extractor import WEIGHTS, FeatureExtractor
+from tracker.extract.feature_extractor import WEIGHTS, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel, input_sizes, output_sizes
 from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter
 from tracker.fit.volume_evidence import VolumeEvidence, turned_belief

@@ -21,8 +21,8 @@ from tracker.body import load_body
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError, RunError
 from tracker.detect.follow import OUTPUTS as LANDMARK_OUTPUTS
-from tracker.extract.extractor import OUTPUTS as FEATURE_OUTPUTS
-from tracker.extract.extractor import WEIGHTS
+from tracker.extract.feature_extractor import OUTPUTS as FEATURE_OUTPUTS
+from tracker.extract.feature_extractor import WEIGHTS
 from tracker.extract.feature_network import FeatureModel
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_network import FEATURES, SIDE, landmark_network_file

@@ -9,7 +9,7 @@ import numpy as np
 from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
-from tracker.extract.extractor import CropFeatures
+from tracker.extract.feature_extractor import CropFeatures
 from tracker.fit.landmark_fitter import LandmarkFit
 from tracker.fit.volume_fitter import PoseBelief, VolumeFitter
 

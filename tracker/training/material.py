@@ -13,7 +13,7 @@ import numpy as np
 
 from tracker.body import BodyModel
 from tracker.core.errors import InputError
-from tracker.extract.extractor import ExtractConfig
+from tracker.extract.feature_extractor import ExtractConfig
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.cache import cache_folder
