@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tracker.body import BodyModel
 from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig, Outline, PosedPoints
-from tracker.body.skinner import skinner_of
+from tracker.body.skinner import Skinner, skinner_of
 from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.geometry import place_on_rays
@@ -23,7 +24,6 @@ class PersonBuilder:
 
     def __init__(self, body: BodyModel) -> None:
         self.body, self.rig, self.outline = body, LandmarkRig.from_body(body), Outline.from_body(body)
-        self.skinner = skinner_of(body)
 
     def person(self, person_id: int, pose: Pose, camera: Camera, confidence: Array, nll: float) -> Person:
         """confidence: (24,) of the joints; nll: the fit's cost."""
@@ -34,7 +34,16 @@ class PersonBuilder:
         pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
         bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
         joints2d = camera.project_clamped(joints3d)
-        return Person(person_id, pose, joints3d, joints2d, confidence, bbox, nll, self.skinner.vertices)
+        return Person(person_id, pose, joints3d, joints2d, confidence, bbox, nll, self.vertices)
+
+    @cached_property
+    def skinner(self) -> Skinner:
+        """Made when somebody first asks for a mesh."""
+        return skinner_of(self.body)
+
+    def vertices(self, pose: Pose) -> NDArray[np.float32]:
+        """(V, 3) m: the posed mesh."""
+        return self.skinner.vertices(pose)
 
     def outline_in(self, camera: Camera, posed: PosedPoints, state: BodyState) -> tuple[Array, NDArray[np.integer]]:
         """Points (n, 2) px spread over a posed body's skin and the part of the body (n,) that each belongs to: those in
