@@ -19,6 +19,7 @@ import click
 from tracker import __version__
 from tracker.core.errors import InputError, RunError
 from tracker.runtime.blas import name_the_processor
+from tracker.runtime.helper_process import keep_current_folder_out
 
 log = logging.getLogger("tracker")
 
@@ -602,6 +603,7 @@ def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     name_the_processor()
+    keep_current_folder_out()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -21,6 +21,7 @@ from tracker.core.person import TrackedFrame
 from tracker.overlay import overlay_process
 from tracker.overlay.overlay_process import overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
+from tracker.runtime.helper_process import helper_command
 from tracker.smooth.filters import SavitzkyConfig
 
 BODY = load_body(None)
@@ -116,7 +117,7 @@ def test_a_process_that_is_killed_ends_the_run_with_a_word(tmp_path: Path, monke
 
 def test_a_film_whose_maker_has_lost_its_giver_is_finished(tmp_path: Path) -> None:
     """As when the process that tracks is killed: the stream just ends."""
-    command = [overlay_process.sys.executable, "-m", "tracker.overlay.overlay_process"]
+    command = helper_command("tracker.overlay.overlay_process")
     path = tmp_path / "out.mp4"
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=overlay_process._environment()
@@ -132,6 +133,6 @@ def test_a_film_whose_maker_has_lost_its_giver_is_finished(tmp_path: Path) -> No
 
 
 def test_one_that_is_given_nothing_ends_quietly() -> None:
-    command = [overlay_process.sys.executable, "-m", "tracker.overlay.overlay_process"]
+    command = helper_command("tracker.overlay.overlay_process")
     done = subprocess.run(command, input=b"", capture_output=True, env=overlay_process._environment(), check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -22,6 +22,7 @@ from typing import IO, Any
 from tracker.core.errors import RunError
 from tracker.core.person import TrackedFrame
 from tracker.overlay.overlay_video import OverlayVideoJob, OverlayVideoTimes, make_overlay_video
+from tracker.runtime.helper_process import helper_command
 from tracker.runtime.process import prepare_for_real_time
 from tracker.runtime.worker import Worker
 
@@ -103,7 +104,7 @@ def ready_to_draw() -> Iterator[None]:
 
 def _process() -> subprocess.Popen[bytes]:
     """The other process. Ctrl-C in a terminal is not for it: this one decides what is to be finished."""
-    command = [sys.executable, "-m", "tracker.overlay.overlay_process"]
+    command = helper_command("tracker.overlay.overlay_process")
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, stdin=pipe, stdout=pipe, pipesize=_PIPE_BYTES, start_new_session=True, env=_environment()
@@ -111,9 +112,8 @@ def _process() -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """So that it finds the package where this process has, and starts no threads for matrices: it multiplies none."""
-    places = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    return os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    """It starts no threads for matrices: it multiplies none."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _send(pipe: IO[bytes], value: Any) -> None:
@@ -163,7 +163,3 @@ def main() -> None:
         answer = error
     _send(answers, answer)
     os._exit(0)  # what torch and others would still tidy up, nobody waits for
-
-
-if __name__ == "__main__":
-    main()
