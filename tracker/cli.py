@@ -51,6 +51,11 @@ BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL f
 PEOPLE = options(
     click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
     BODY,
+    click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        help="Extractor, head and volume: what `train` made, or 3DNBF's released .pth, with --body.",
+    ),
 )
 FORMAT = click.option(
     "--format",
@@ -550,7 +555,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
-    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen}
+    extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
+    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen, **extract}
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
 
