@@ -17,17 +17,9 @@ from torch import Tensor
 
 from kernels import raster
 from tracker.body.model import JOINT_NAMES, BodyModel
+from tracker.body.smpl_joints import LSP_JOINTS
 from tracker.core.errors import InputError
 
-
-def _named(*names: str) -> tuple[int, ...]:
-    return tuple(JOINT_NAMES.index(name) for name in names)
-
-
-_LIMB = ("ankle", "knee", "hip", "wrist", "elbow", "shoulder")
-LSP_JOINTS = _named(*(f"{side}_{name}" for side in ("left", "right") for name in _LIMB), "neck", "head")
-"""The fourteen joints to which the surface is given by default: fewer than SMPL's, so that each has much of it."""
-ALL_JOINTS = tuple(range(len(JOINT_NAMES)))
 _OTHER_SIDE = {"left": "right", "right": "left"}
 
 

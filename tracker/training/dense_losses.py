@@ -84,7 +84,9 @@ def sum_of_maps(predicted: UvMaps, truth: UvMaps, atlas: UvAtlas) -> Tensor:
     """m: L1 of the three maps over the body's texels, added up."""
     inside = atlas.inside.to(predicted.joints.device)
     names = ("locations", "joints", "displacements")
-    return torch.stack([(getattr(predicted, n) - getattr(truth, n)).abs().mean(1)[:, inside].mean() for n in names]).sum()
+    return torch.stack(
+        [(getattr(predicted, n) - getattr(truth, n)).abs().mean(1)[:, inside].mean() for n in names]
+    ).sum()
 
 
 def symmetry_loss(predicted: UvMaps, atlas: UvAtlas) -> Tensor:
