@@ -17,6 +17,7 @@ from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.errors import InputError
 from tracker.core.tensor_file import load_tensors, save_tensors
 from tracker.networks.extractor import ExtractorConfig, LiveExtractor
+from tracker.networks.kinematic_chains import KinematicChainsConfig, KinematicChainsHead
 from tracker.networks.local_extractor import LocalExtractor, LocalExtractorConfig
 from tracker.networks.part_attention import PartAttentionConfig, PartAttentionHead
 from tracker.networks.resnet import ResNetConfig, ResNetExtractor
@@ -32,9 +33,15 @@ EXTRACTORS: dict[type, Callable[[Any], Extractor]] = {
     ResNetConfig: ResNetExtractor,
 }
 """A configuration's class → what makes the extractor of it."""
-HEADS: dict[type, Callable[[int, Any], PartAttentionHead]] = {PartAttentionConfig: PartAttentionHead}
+RegressionHead = PartAttentionHead | KinematicChainsHead
+HeadConfig = PartAttentionConfig | KinematicChainsConfig
+
+HEADS: dict[type, Callable[[int, Any], RegressionHead]] = {
+    PartAttentionConfig: PartAttentionHead,
+    KinematicChainsConfig: KinematicChainsHead,
+}
 """A configuration's class → what makes the head of it, from the channels of the extractor's trunk. A further head adds
-its configuration to `NetworkConfig.head` too."""
+its configuration to `HeadConfig` too."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class NetworkConfig:
     """Sizes of the trained networks."""
 
     extractor: ExtractorConfig | LocalExtractorConfig | ResNetConfig = field(default_factory=ExtractorConfig)
-    head: PartAttentionConfig = field(default_factory=PartAttentionConfig)
+    head: HeadConfig = field(default_factory=PartAttentionConfig)
 
 
 class BodyNetwork(nn.Module):
@@ -52,7 +59,7 @@ class BodyNetwork(nn.Module):
         super().__init__()
         self.config, self.volume = config, volume
         self.extractor: Extractor = EXTRACTORS[type(config.extractor)](config.extractor)
-        self.head = HEADS[type(config.head)](config.extractor.trunk, config.head)
+        self.head: RegressionHead = HEADS[type(config.head)](config.extractor.trunk, config.head)
         size = config.extractor.features
         self.bank = nn.Parameter(torch.randn(volume.count, volume.config.orientations, size))
         self.clutter = nn.Parameter(torch.randn(volume.config.clutter, size))
