@@ -18,6 +18,7 @@ import click
 
 from tracker import __version__
 from tracker.core.errors import InputError, RunError
+from tracker.core.shown_text import message_line, printable, shown_address
 from tracker.runtime.blas import name_the_processor
 from tracker.runtime.helper_process import keep_current_folder_out
 
@@ -156,7 +157,7 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, **gi
     for recording in result.recordings:
         click.echo(summary_line(source, recording))
     click.echo(
-        f"{source}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
+        f"{printable(shown_address(source))}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
         f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)"
     )
     interrupt.check()
@@ -319,9 +320,10 @@ def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
     Protocols are those of `dataset`. Writes what `synthetic` writes, and the answer on the clear picture in clear/.
     """
     from tracker.app.evaluate_clip import clear_answer
+    from tracker.export import output_folders
     from tracker.runtime.interrupt import deferred_interrupt
 
-    out = given["out"] or Path("out/evaluation") / video.stem
+    out = given["out"] or output_folders([video], Path("out/evaluation"))[0]
     with deferred_interrupt() as interrupt:
         truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
         settings = recorded_settings("person-npz", truth, protocols, given)
@@ -596,12 +598,22 @@ def summary_line(spec: str, result: Any) -> str:
     """One line on what a run has left."""
     people = "1 person" if result.people == 1 else f"{result.people} people"
     share = f"{result.frames_with_people} of {result.frames} frames"
-    return f"{spec}: {people} in {share} → {result.folder}{'' if result.people else ' (nobody was found)'}"
+    source, hint = printable(shown_address(spec)), "" if result.people else " (nobody was found)"
+    return f"{source}: {people} in {share} → {result.folder}{hint}"
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Escapes what a file's name could tell the terminal to do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).splitlines()))
 
 
 def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_PrintableFormatter("%(message)s"))
     name_the_processor()
     keep_current_folder_out()
     try:
@@ -610,13 +622,13 @@ def main() -> int:
         click.echo(error.ctx.get_help() if error.ctx else str(error))
         return 2
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        click.echo(f"error: {message_line(error.format_message())}", err=True)
         return 2
     except InputError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {message_line(error)}", err=True)
         return 2
     except RunError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {message_line(error)}", err=True)
         return 1
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("interrupted; everything so far is saved", err=True)
@@ -625,6 +637,6 @@ def main() -> int:
         return 1
     except Exception as error:
         log.debug("traceback", exc_info=True)
-        click.echo(f"error: {type(error).__name__}: {error}", err=True)
+        click.echo(f"error: {type(error).__name__}: {message_line(error)}", err=True)
         return 1
     return 0
