@@ -52,6 +52,11 @@ BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL f
 PEOPLE = options(
     click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
     BODY,
+    click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        help="Extractor, head and volume: what `train` made, or 3DNBF's released .pth, with --body.",
+    ),
 )
 FORMAT = click.option(
     "--format",
@@ -128,12 +133,19 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
+@click.option(
+    "--reconnect",
+    type=click.FloatRange(min=0),
+    default=float("inf"),
+    metavar="SECONDS",
+    help="Wait so long for a camera or stream that is lost.  [default: for ever]",
+)
 @FORMAT
 @RENDERER
 @PEOPLE
 @CAMERA
 @COMMON
-def live(source: str, record: Path | None, headless: bool, web: int | None, **given: Any) -> None:
+def live(source: str, record: Path | None, headless: bool, web: int | None, reconnect: float, **given: Any) -> None:
     """Track a webcam live and draw the meshes over its picture.
 
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
@@ -142,14 +154,14 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, **gi
     from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
     from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.source import open_live_source
+    from tracker.source import LiveConfig, open_live_source
 
     export = ExportConfig(parse_formats(given["formats"]))
     job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
     config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
-        open_live_source(source) as opened,
+        open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
         opened_tracker(config) as tracker,
         open_outputs(headless, web) as (outputs, keys),
     ):
@@ -449,6 +461,33 @@ def engine_check(network: str, backends: tuple[str, ...], **given: Any) -> None:
 
 
 @cli.group()
+def models() -> None:
+    """Landmark networks, from the most accurate to the fastest: heavy, full, lite."""
+
+
+@models.command("list")
+def models_list() -> None:
+    """Say which landmark networks are here, and where."""
+    from tracker.app.model_commands import listing
+
+    for line in listing():
+        click.echo(line)
+
+
+@models.command("get")
+@click.argument("name")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def models_get(name: str, file: Path | None) -> None:
+    """Get the landmark network NAME through npm, or from a FILE that you have; its digest is checked.
+
+    With heavy, files are tracked with it, and live where this machine is fast enough.
+    """
+    from tracker.app.model_commands import get
+
+    click.echo(f"{name}: {get(name, file)}")
+
+
+@cli.group()
 def bench() -> None:
     """Measurements of speed, written as JSON under benchmarks/results/. For a checkout of the sources only."""
     from importlib.util import find_spec
@@ -552,7 +591,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
-    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen}
+    extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
+    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen, **extract}
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,13 +53,14 @@ def video_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def decode(container: InputContainer, problems: list[str]) -> Iterator[av.VideoFrame]:
+def decode(container: InputContainer, problems: list[str], patience: float = float("inf")) -> Iterator[av.VideoFrame]:
     """Gives the main video's pictures from where the container stands.
 
     Damaged packets are passed over and noted in `problems`. A failure to read on ends the pictures and is noted too:
-    what has been decoded before counts.
+    what has been decoded before counts. So does `patience` running out: seconds in which packets, but no picture, come.
     """
     packets = container.demux(video_stream(container))
+    last = time.monotonic()
     while True:
         try:
             packet = next(packets, None)
@@ -67,11 +69,15 @@ def decode(container: InputContainer, problems: list[str]) -> Iterator[av.VideoF
             return
         if packet is None:
             return
+        if time.monotonic() - last > patience:
+            problems.append(f"nothing of what came for {patience:.0f} s could be decoded")
+            return
         try:
             pictures = packet.decode()
         except (FFmpegError, OSError) as error:
             problems.append(f"decoding failed ({reason(error)})")
             continue
+        last = time.monotonic() if pictures else last
         problems.extend("picture damaged" for picture in pictures if picture.is_corrupt)
         yield from pictures
 

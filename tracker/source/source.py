@@ -46,7 +46,7 @@ class LiveConfig:
     """How cameras and streams are opened, and how long a lost one is waited for."""
 
     reconnect_seconds: float = 5.0
-    """How long to try for a lost camera or stream to come back; 0 gives up at once."""
+    """How long to try for a lost camera or stream to come back, a few attempts at least; 0 gives up at once."""
     timeout_seconds: float = 5.0
     """A stream that sends nothing for this long counts as lost."""
     camera_size: tuple[int, int] = (1280, 720)
