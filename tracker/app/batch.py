@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from tracker.app.clip_job import ClipJob, ClipReport, Outcome, run_clip
 from tracker.core.errors import InputError
+from tracker.core.shown_text import printable, shown_address
 from tracker.runtime.cores import available_cores
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker_processes import TaskLost, WorkerProcesses
@@ -138,16 +139,20 @@ def report_line(report: ClipReport) -> str:
     """One line on what a run has left."""
     people = "1 person" if report.people == 1 else f"{report.people} people"
     share = f"{report.frames_with_people} of {report.frames} frames"
-    return f"{report.spec}: {people} in {share} → {report.folder}{'' if report.people else ' (nobody was found)'}"
+    return f"{_shown(report)}: {people} in {share} → {printable(str(report.folder))}{'' if report.people else ' (nobody was found)'}"
+
+
+def _shown(report: ClipReport) -> str:
+    return printable(shown_address(report.spec))
 
 
 def table(reports: Sequence[ClipReport]) -> Iterator[str]:
     """The lines of a table of all inputs by name, and one on all of them."""
-    width = max((len(report.spec) for report in reports), default=0)
+    width = max((len(_shown(report)) for report in reports), default=0)
     yield f"{'video':{width}}  {'people':>6}  {'frames':>7}  {'seconds':>8}  {'warnings':>8}"
     for report in sorted(reports, key=lambda each: each.spec):
         figures = f"{report.people:6}  {report.frames:7}  {report.seconds:8.1f}  {report.warnings:8}"
-        yield f"{report.spec:{width}}  " + (figures if report.done else report.outcome)
+        yield f"{_shown(report):{width}}  " + (figures if report.done else report.outcome)
     counts = {name: sum(each.outcome == name for each in reports) for name in get_args(Outcome)}
     frames = sum(report.frames for report in reports if report.outcome == "tracked")
     yield ", ".join(f"{count} {name}" for name, count in counts.items() if count) + f"; {frames} frames tracked"

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from tracker.app.track import TrackJob, track
 from tracker.core.errors import InputError, RunError
+from tracker.core.shown_text import message_line, shown_address
 from tracker.export.earlier_run import EarlierRun
 from tracker.export.run_json import jsonable
 from tracker.pipeline import Tracker, TrackerConfig
@@ -80,8 +81,9 @@ class ClipReport:
         """With the name of the input in its line."""
         known = isinstance(error, InputError | RunError)
         line = str(error) if known else f"{type(error).__name__}: {error}"
-        named = line if Path(job.track.spec).name in line else f"{job.track.spec}: {line}"
-        return cls(job.track.spec, job.track.folder, "failed", " ".join(named.split()))
+        source = shown_address(job.track.spec)
+        named = line if Path(source).name in line else f"{source}: {line}"
+        return cls(job.track.spec, job.track.folder, "failed", message_line(named))
 
 
 def run_clip(job: ClipJob) -> ClipReport:
@@ -107,7 +109,7 @@ def resumed(job: ClipJob) -> tuple[ClipJob, EarlierRun | None]:
         return job, None
     earlier = EarlierRun.of(job.track.folder)
     if earlier is not None and earlier.finished:
-        earlier.require_same(Path(job.track.spec).name, job.settings)
+        earlier.require_same(shown_address(job.track.spec), job.settings)
         return job, earlier
     return replace(job, track=replace(job.track, export=replace(job.track.export, overwrite=True))), None
 

@@ -44,10 +44,10 @@ class EarlierRun:
         return self.document.get("finished") is True
 
     def require_same(self, source: str, settings: Mapping[str, Any]) -> None:
-        """Raises InputError unless the run was of this source (its file's name), with settings (`config` and `job`, as
-        run.json has them) that are the same but for the engine."""
+        """Raises InputError unless the run was of a source that is called like this path or address, with settings
+        (`config` and `job`, as run.json has them) that are the same but for the engine."""
         location = str(self.document.get("source", {}).get("location", ""))
-        if Path(location).name != source:
+        if Path(location).name != Path(source).name:
             raise InputError(f"{source}: its place holds the result of {location}; give another --out")
         earlier = {key: self.document.get(key) for key in settings}
         changed = next(_differences(json.loads(json.dumps(settings)), earlier), None)

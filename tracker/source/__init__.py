@@ -6,12 +6,12 @@ Everything downstream sees only `Frame`: what is peculiar to a container, a driv
 from __future__ import annotations
 
 from tracker.core.errors import InputError
-from tracker.source.container import without_password
+from tracker.core.shown_text import is_address, shown_address
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource
 from tracker.source.inputs import VIDEO_SUFFIXES, Input, existing_path, find_inputs, is_camera
 from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import PacedSource, paced
-from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind, is_address
+from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind
 from tracker.source.video import VideoSource
 from tracker.source.webcam import CameraSource
 
@@ -57,7 +57,7 @@ def _open_address(address: str, clip: Clip, config: LiveConfig) -> Source:
     scheme = address.split("://", 1)[0].lower()
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES)
-        raise InputError(f"{without_password(address)}: {scheme}:// is not supported; expected one of {known}")
+        raise InputError(f"{shown_address(address)}: {scheme}:// is not supported; expected one of {known}")
     if scheme in ("http", "https") and is_recorded(address, config):
         return VideoSource(address, clip, config.timeout_seconds)
     return StreamSource(address, clip, config)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracker.core.errors import InputError
+from tracker.core.shown_text import is_address
 from tracker.source.container import NO_PERMISSION
 from tracker.source.images import IMAGE_SUFFIXES, files_in
-from tracker.source.source import is_address, natural_key
+from tracker.source.source import natural_key
 
 VIDEO_SUFFIXES = frozenset(
     {
