@@ -167,7 +167,7 @@ def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
 
     jobs, count = jobs if shard is None else shard_of(jobs, shard), job_count(at_once)
     with deferred_interrupt() as interrupt, WorkerProcesses(min(count, len(jobs) or 1)) as pool:
-        with TerminalView(len(jobs), interrupt, pool) as view:
+        with TerminalView(len(jobs), interrupt, pool, summary_line) as view:
             try:
                 run_batch(jobs, pool, view)
             finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from itertools import islice
 from typing import TextIO, get_args
@@ -101,10 +101,16 @@ def job_count(wanted: str) -> int:
 class TerminalView(BatchView):
     """A progress bar for all inputs, and a line for each that is through. Use as a context manager."""
 
-    def __init__(self, total: int, interrupt: Interrupt, pool: WorkerProcesses | None = None) -> None:
-        """pool: counts frames, and can be stopped; None where whoever tracks does neither."""
+    def __init__(
+        self,
+        total: int,
+        interrupt: Interrupt,
+        pool: WorkerProcesses,
+        summary: Callable[[str, ClipReport], str],
+    ) -> None:
+        """summary: the line on an input and what its run has left."""
         super().__init__()
-        self._interrupt, self._pool = interrupt, pool
+        self._interrupt, self._pool, self._summary = interrupt, pool, summary
         self._bar = tqdm(total=total, desc="tracking", unit="video", disable=None)
 
     def report(self, report: ClipReport) -> None:
@@ -112,17 +118,15 @@ class TerminalView(BatchView):
         if report.outcome == "failed":
             self._line(f"error: {report.error}", sys.stderr)
         elif report.outcome == "tracked":
-            self._line(report_line(report), sys.stdout)
+            self._line(self._summary(report.spec, report), sys.stdout)
         self._bar.update()
 
     def look(self) -> None:
-        if self._pool is not None:
-            self._bar.set_postfix(frames=self._pool.items)
+        self._bar.set_postfix(frames=self._pool.items)
         self._interrupt.check()
 
     def stop(self) -> None:
-        if self._pool is not None:
-            self._pool.stop()
+        self._pool.stop()
 
     def __enter__(self) -> TerminalView:
         return self
@@ -133,13 +137,6 @@ class TerminalView(BatchView):
     def _line(self, text: str, stream: TextIO) -> None:
         with self._bar.external_write_mode(file=stream):
             click.echo(text, file=stream)
-
-
-def report_line(report: ClipReport) -> str:
-    """One line on what a run has left."""
-    people = "1 person" if report.people == 1 else f"{report.people} people"
-    share = f"{report.frames_with_people} of {report.frames} frames"
-    return f"{_shown(report)}: {people} in {share} → {printable(str(report.folder))}{'' if report.people else ' (nobody was found)'}"
 
 
 def _shown(report: ClipReport) -> str:
