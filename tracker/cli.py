@@ -127,12 +127,21 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
+@click.option(
+    "--send",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Send people elsewhere while they come; any number of times: vmc:// osc:// ws:// udp:// jsonl:- mcap:FILE "
+    "v4l2:DEVICE, as in docs/stream.md.",
+)
 @FORMAT
 @RENDERER
 @PEOPLE
 @CAMERA
 @COMMON
-def live(source: str, record: Path | None, headless: bool, web: int | None, **given: Any) -> None:
+def live(
+    source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], **given: Any
+) -> None:
     """Track a webcam live and draw the meshes over its picture.
 
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
@@ -150,14 +159,16 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, **gi
         deferred_interrupt() as interrupt,
         open_live_source(source) as opened,
         opened_tracker(config) as tracker,
-        open_outputs(headless, web) as (outputs, keys),
+        open_outputs(headless, web, send, config.camera) as (outputs, keys),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
+    lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
     for recording in result.recordings:
-        click.echo(summary_line(source, recording))
+        click.echo(summary_line(source, recording), err=lines_on_stdout)
     click.echo(
         f"{source}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
-        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)"
+        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)",
+        err=lines_on_stdout,
     )
     interrupt.check()
 
