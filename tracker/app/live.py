@@ -25,7 +25,7 @@ from tracker.app.meter import Meter
 from tracker.core.camera import CameraConfig
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.export import ExportConfig, RunContext, RunHeader, RunResult
+from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
 from tracker.outputs.output import Keys, NoKeys, Output, Outputs, Picture, PictureFeed, WithHud
 from tracker.outputs.recorder import Recorder
 from tracker.outputs.send import open_send
@@ -127,11 +127,11 @@ class LiveSession:
             self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
             self._warm_up(source)
             self._frames = stack.enter_context(LatestFrames(source))
-            stack.callback(self._end_recording, source)
+            stack.push(lambda kind, *_: self._end_recording(source, interrupted=kind is not None))
             for tracked in tracked_frames(self._tracker, self._frames, interrupt, stack):
                 if tracked is not None:
                     self._handle(tracked, source)
-                if not self._obey(self._keys.key(), tracked, source) or (interrupt.requested and tracked is not None):
+                if not self._obey(self._keys.key(), tracked, source):
                     break
         meter = self._meter
         dropped = self._frames.dropped
@@ -209,10 +209,11 @@ class LiveSession:
         folder = self._job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}"
         self._recorder = Recorder(folder, self._job.export, context, header, first, info.rate)
 
-    def _end_recording(self, source: Source) -> None:
+    def _end_recording(self, source: Source, interrupted: bool = False) -> None:
         if self._recorder is None:
             return
         recorder, self._recorder = self._recorder, None
         tracked = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         stages = {**tracked, **{name: list(times) for name, times in self._stage_ms.items()}}
-        self._recordings.append(recorder.finish(stages, source.warnings, self._frames.dropped))
+        summary = RunSummary(stages, source.warnings, dropped=self._frames.dropped)
+        self._recordings.append(recorder.finish(summary, interrupted))
