@@ -183,6 +183,13 @@ def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
 @click.option(
+    "--send",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Send people elsewhere while they come; any number of times: vmc:// osc:// ws:// udp:// jsonl:- mcap:FILE "
+    "v4l2:DEVICE, as in docs/stream.md.",
+)
+@click.option(
     "--reconnect",
     type=click.FloatRange(min=0),
     default=float("inf"),
@@ -194,7 +201,10 @@ def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
 @PEOPLE
 @CAMERA
 @COMMON
-def live(source: str, record: Path | None, headless: bool, web: int | None, reconnect: float, **given: Any) -> None:
+def live(
+    source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
+    **given: Any,
+) -> None:  # fmt: skip
     """Track a webcam live and draw the meshes over its picture.
 
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
@@ -212,14 +222,16 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, reco
         deferred_interrupt() as interrupt,
         open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
         opened_tracker(config) as tracker,
-        open_outputs(headless, web) as (outputs, keys),
+        open_outputs(headless, web, send, config.camera) as (outputs, keys),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
+    lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
     for recording in result.recordings:
-        click.echo(summary_line(source, recording))
+        click.echo(summary_line(source, recording), err=lines_on_stdout)
     click.echo(
         f"{printable(shown_address(source))}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
-        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)"
+        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)",
+        err=lines_on_stdout,
     )
     interrupt.check()
 
