@@ -179,20 +179,21 @@ def test_it_trains_goes_on_and_writes_a_network(tmp_path: Path) -> None:
     base.save(tmp_path / "base.safetensors", {})
     values = {
         "head": {"inner": 2, "outer": 2, "channels": 4, "whole": 8, "embedding": 6},
-        "weights": str(tmp_path / "base.safetensors"),
-        "samples": {"outfits": 1, "backgrounds": 1},
-        "examples": 4,
-        "held_out": 2,
-        "steps": 6,
-        "batch": 2,
+        "examples": {
+            "weights": str(tmp_path / "base.safetensors"),
+            "samples": {"outfits": 1, "backgrounds": 1},
+            "count": 4,
+            "held_out": 2,
+        },
+        "course": {"steps": 6, "batch": 2},
         "fits": {"unlabelled": 0.5, "share": 1.0, "steps": 1},
     }
     job = TrainingJob("tiny", "head", values, tmp_path / "out", "cpu", workers=0)
     trainer = HeadTrainer(job, job.settings(HeadTraining), load_body(None))
     for _ in range(3):
-        trainer.advance()
+        trainer.training.advance(trainer.cache, trainer.loss_of, trainer.settings.losses)
     assert len(trainer.fits) >= 1
-    trainer._save()
+    trainer.training.save()
     report = train(job)
     assert report.startswith("trained 6 steps")
     read = BodyNetwork.load(tmp_path / "out" / "head.safetensors", load_body(None))

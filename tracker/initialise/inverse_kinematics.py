@@ -92,21 +92,21 @@ class Votes:
 
     places: Array
     """(..., 14, 3) m from the pelvis, axes of the camera that looks straight at the crop."""
-    seen: Array
+    confidence: Array
     """(..., 14) 0..1; 0 where nobody voted, and the place does not count."""
     T_camera_facing: Array
     """(..., 3, 3): from those axes to the camera's."""
 
     def features(self) -> Array:
         """(..., VOTE_FEATURES) float32."""
-        known = (self.seen > 0)[..., None]
-        columns = np.concatenate([self.places.clip(-_FARTHEST, _FARTHEST) * known, self.seen[..., None]], axis=-1)
-        return columns.reshape(*self.seen.shape[:-1], -1).astype(np.float32)
+        known = (self.confidence > 0)[..., None]
+        columns = np.concatenate([self.places.clip(-_FARTHEST, _FARTHEST) * known, self.confidence[..., None]], axis=-1)
+        return columns.reshape(*self.confidence.shape[:-1], -1).astype(np.float32)
 
     def turned_to(self, T_camera_facing: Array) -> Votes:
         """The same in other axes."""
         turn = np.swapaxes(T_camera_facing, -1, -2) @ self.T_camera_facing
-        return Votes(self.places @ np.swapaxes(turn, -1, -2), self.seen, T_camera_facing)
+        return Votes(self.places @ np.swapaxes(turn, -1, -2), self.confidence, T_camera_facing)
 
 
 def known_of(inputs: Inputs, sight: Sight | None, votes: Votes | None) -> Known:
@@ -115,7 +115,7 @@ def known_of(inputs: Inputs, sight: Sight | None, votes: Votes | None) -> Known:
         raise ValueError(f"inverse kinematics: its networks take {inputs}; they were not given")
     if inputs == "votes":
         assert votes is not None
-        return Known(votes.features(), votes.seen, votes.T_camera_facing)
+        return Known(votes.features(), votes.confidence, votes.T_camera_facing)
     assert sight is not None
     if inputs == "landmarks":
         return Known(sight.features(), sight.confidence, sight.T_camera_facing)
@@ -123,7 +123,7 @@ def known_of(inputs: Inputs, sight: Sight | None, votes: Votes | None) -> Known:
     turned = votes.turned_to(sight.T_camera_facing)
     return Known(
         np.concatenate([sight.features(), turned.features()], axis=-1),
-        np.concatenate([sight.confidence, turned.seen], axis=-1),
+        np.concatenate([sight.confidence, turned.confidence], axis=-1),
         sight.T_camera_facing,
     )
 

@@ -1,4 +1,4 @@
-"""UV inpainting (Best of Both Worlds, §3.3): the whole surface of somebody who is partly seen.
+"""UV inpainting (Best of Both Worlds, §3.3): the whole surface of somebody who is partly visible.
 
 What the dense maps say is carried over to the body's texture, where it covers what is visible; what inverse kinematics
 makes of the votes covers all of it. A light U-Net of the texture, 64² → 128², joins the two. It starts from a guess
@@ -83,32 +83,32 @@ def warp(values: Tensor, maps: DenseMaps, atlas: UvAtlas) -> tuple[Tensor, Tenso
 
 
 def unwarp(values: Tensor, maps: DenseMaps, atlas: UvAtlas) -> Tensor:
-    """(B, C, S, S) of the texture → (B, C, 64, 64): what each pixel shows of it; 0 where nobody is seen."""
+    """(B, C, S, S) of the texture → (B, C, 64, 64): what each pixel shows of it; 0 where nobody is visible."""
     texel = atlas.texels(maps.uv.permute(0, 2, 3, 1)).flatten(1)
     taken = values.flatten(2).gather(2, texel[:, None].expand(-1, values.shape[1], -1))
     return taken.view(len(values), -1, *maps.mask.shape[1:]) * maps.person[:, None]
 
 
-def completed_by_symmetry(seen: UvMaps, posed: UvMaps, world_rotations: Tensor, atlas: UvAtlas) -> UvMaps:
-    """What is seen, and for the rest the posed body with the other side's displacements where those are seen.
+def completed_by_symmetry(visible: UvMaps, posed: UvMaps, world_rotations: Tensor, atlas: UvAtlas) -> UvMaps:
+    """What is seen, and for the rest the posed body with the other side's displacements where those are visible.
 
     posed: of the whole body, from inverse kinematics; world_rotations: (B, 24, 3, 3) of its joints, in the same axes.
     """
     bones = world_rotations[:, list(atlas.joints)]
     turn = bones[:, atlas.joint.flatten()].unflatten(1, (atlas.side, atlas.side))
     other = bones[:, mirrored_joints(atlas.joints)][:, atlas.joint.flatten()].unflatten(1, (atlas.side, atlas.side))
-    theirs = atlas.mirrored(seen.displacements).permute(0, 2, 3, 1)[..., None]
+    theirs = atlas.mirrored(visible.displacements).permute(0, 2, 3, 1)[..., None]
     reflection = torch.tensor([-1.0, 1.0, 1.0]).to(theirs)[:, None]
     displacement = (turn @ (reflection * (other.transpose(-1, -2) @ theirs)))[..., 0].permute(0, 3, 1, 2)
-    mirrored = atlas.mirrored(seen.known[:, None].to(theirs))[:, 0] > 0
+    mirrored = atlas.mirrored(visible.known[:, None].to(theirs))[:, 0] > 0
     inside = atlas.inside.to(theirs.device)
 
     def chosen(own: Tensor, reflected: Tensor, rest: Tensor) -> Tensor:
-        return torch.where(seen.known[:, None], own, torch.where(mirrored[:, None], reflected, rest)) * inside
+        return torch.where(visible.known[:, None], own, torch.where(mirrored[:, None], reflected, rest)) * inside
 
-    joints = torch.where(seen.known[:, None], seen.joints, posed.joints) * inside
-    displacements = chosen(seen.displacements, displacement, posed.displacements)
-    return UvMaps(joints + displacements, joints, displacements, seen.known | (mirrored & inside))
+    joints = torch.where(visible.known[:, None], visible.joints, posed.joints) * inside
+    displacements = chosen(visible.displacements, displacement, posed.displacements)
+    return UvMaps(joints + displacements, joints, displacements, visible.known | (mirrored & inside))
 
 
 class UvInpaintingNetwork(nn.Module):

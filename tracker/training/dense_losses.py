@@ -49,7 +49,7 @@ class UvTarget:
     """(B, 3, 3): from the axes of the maps to the camera's."""
     cameras: Tensor
     """(B, 4) px of the dense maps."""
-    seen: DenseMaps
+    visible: DenseMaps
     """Where the surface is seen in the crop."""
 
 
@@ -69,7 +69,7 @@ def inpainting_losses(predicted: UvMaps, target: UvTarget, atlas: UvAtlas) -> di
     seen."""
     means, _ = atlas.joint_means(predicted.joints, atlas.inside.expand_as(predicted.known))
     placed, true = (_placed(joints, target) for joints in (means, target.joints))
-    side = target.seen.mask.shape[-1] / 2
+    side = target.visible.mask.shape[-1] / 2
     off = (project(placed, target.cameras) - project(true, target.cameras)).abs().sum(2) / side
     return {
         "maps": sum_of_maps(predicted, target.maps, atlas),
@@ -98,15 +98,15 @@ def symmetry_loss(predicted: UvMaps, atlas: UvAtlas) -> Tensor:
 
 def consistency_loss(predicted: UvMaps, target: UvTarget, atlas: UvAtlas) -> Tensor:
     """Half crops: how far from each visible pixel the surface is projected that the pixel says it shows."""
-    seen = target.seen
-    texel = atlas.texels(seen.uv.permute(0, 2, 3, 1)).flatten(1)
+    visible = target.visible
+    texel = atlas.texels(visible.uv.permute(0, 2, 3, 1)).flatten(1)
     shown = predicted.locations.flatten(2).gather(2, texel[:, None].expand(-1, 3, -1)).transpose(1, 2)
     projected = project(_placed(shown, target), target.cameras)
-    side = seen.mask.shape[-1]
+    side = visible.mask.shape[-1]
     row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     pixels = torch.stack([column, row], dim=2).flatten(0, 1).to(projected) + 0.5
     off = (projected - pixels).abs().sum(2) / (side / 2)
-    person = seen.person.flatten(1)
+    person = visible.person.flatten(1)
     return (off.clamp(max=4.0) * person).sum() / person.sum().clamp(min=1)
 
 

@@ -50,15 +50,15 @@ class DenseTruth:
         placed = (locations[person] @ turn.T + truth.root[person]).contiguous()
         k = raster.Intrinsics(*(float(v) for v in camera))
         drawn = raster.rasterize(placed, self._faces, k, (MAP, MAP))
-        seen = drawn.triangle >= 0
+        visible = drawn.triangle >= 0
         if hidden:
-            seen = seen & (truth.parts[person] > 0)
-        face, share = drawn.triangle[seen].long(), drawn.barycentric[seen]
+            visible = visible & (truth.parts[person] > 0)
+        face, share = drawn.triangle[visible].long(), drawn.barycentric[visible]
         uv = (self._uv[face] * share[..., None]).sum(1)
         location = (locations[person][self._body.faces[face]] * share[..., None]).sum(1)
         joint = joints[person][self.atlas.joint.flatten()[self.atlas.texels(uv)]]
-        mask = torch.where(seen, _SURE, -_SURE)
-        return mask, *(_picture(values, seen) for values in (uv, joint, location, location - joint))
+        mask = torch.where(visible, _SURE, -_SURE)
+        return mask, *(_picture(values, visible) for values in (uv, joint, location, location - joint))
 
 
 def _picture(values: Tensor, where: Tensor) -> Tensor:

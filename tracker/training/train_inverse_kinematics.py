@@ -315,11 +315,11 @@ def voted(
 ) -> tuple[Array, Array]:
     """Places (n, 14, 3) and whether somebody voted (n, 14), of joints and landmarks (n, 57, 3); hidden: (n, 33)."""
     places = points[:, list(LSP_JOINTS)] + config.noise * rng.normal(size=(len(points), len(LSP_JOINTS), 3))
-    seen = rng.random(places.shape[:2]) >= config.blank
+    voting = rng.random(places.shape[:2]) >= config.blank
     for k, joint in enumerate(LSP_JOINTS):
         if JOINT_NAMES[joint] in MEDIAPIPE.names:
-            seen[:, k] &= ~hidden[:, MEDIAPIPE.index(JOINT_NAMES[joint])]
-    return places, seen.astype(np.float64)
+            voting[:, k] &= ~hidden[:, MEDIAPIPE.index(JOINT_NAMES[joint])]
+    return places, voting.astype(np.float64)
 
 
 def lessons(
