@@ -98,7 +98,7 @@ def guide(count: int = 1) -> dict[str, Tensor]:
 def test_limbs_follow_the_trunk_and_not_the_other_way() -> None:
     torch.manual_seed(0)
     head = KinematicChainsHead(5, replace(SMALL, outer=1)).eval()
-    (estimate,) = head.estimates(torch.randn(1, 5, 64, 64), guide(), CAMERA)
+    (estimate,) = head.estimates(head.read(torch.randn(1, 5, 64, 64), guide()), CAMERA)
     for joints, number in ((CHAINS[0], 3), (CHAINS[2], 0)):
         head.zero_grad()
         estimate.rotations[:, list(joints)].square().mul(torch.randn(3, 3)).sum().backward(retain_graph=True)
@@ -110,7 +110,7 @@ def test_each_outer_iteration_gives_a_whole_person() -> None:
     torch.manual_seed(0)
     head = KinematicChainsHead(5, SMALL).eval()
     trunk, known = torch.randn(2, 5, 64, 64), guide(2)
-    estimates = head.estimates(trunk, known, CAMERA.expand(2, 4))
+    estimates = head.estimates(head.read(trunk, known), CAMERA.expand(2, 4))
     assert len(estimates) == 3
     for estimate in estimates:
         eye = estimate.rotations @ estimate.rotations.transpose(-1, -2)

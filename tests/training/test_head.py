@@ -29,7 +29,7 @@ from tracker.training.fit_memory import FitMemory
 from tracker.training.head_losses import HeadLosses, TruePeople, projection_distance
 from tracker.training.job import TrainingJob
 from tracker.training.people import Example
-from tracker.training.train_head import HeadTrainer, HeadTraining, train, with_head
+from tracker.training.train_head import HeadTrainer, HeadTraining, Readings, estimates_of, train, with_head
 
 CAMERA = torch.tensor([[300.0, 300.0, 128.0, 128.0]])
 
@@ -170,6 +170,26 @@ def test_a_new_head_leaves_extractor_and_volume_alone() -> None:
     assert isinstance(changed.head, KinematicChainsHead)
     assert {name.split(".")[0] for name, p in changed.named_parameters() if p.requires_grad} == {"head"}
     assert changed.bank is base.bank
+
+
+def test_a_frozen_reader_is_read_once_and_gives_the_same(tmp_path: Path) -> None:
+    """The regressor learns from what the reader made of the examples beforehand as it would from the maps."""
+    base, body = network(), load_body(None)
+    config = KinematicChainsConfig(4, 8, 6, inner=2, outer=2)
+    changed = with_head(base, config, frozen_reader=True).eval()
+    assert torch.equal(changed.head.pose.weight, base.head.pose.weight)
+    learned = {name.split(".")[1] for name, p in changed.named_parameters() if p.requires_grad}
+    assert learned == {"chains", "shape", "place"}
+    cache = FeatureCache(tmp_path, 4, base, "these", body)
+    cache.fill(Drawn(), workers=0)
+    rows = np.array([1, 3])
+    whole, bare = cache.rows(rows), cache.rows(rows, maps=False)
+    known = Readings(changed, "cpu").of(cache, bare)
+    for one, other in zip(estimates_of(changed, whole), estimates_of(changed, bare, known), strict=True):
+        torch.testing.assert_close(one.rotations, other.rotations, atol=1e-5, rtol=1e-5)
+    assert "parts" not in HeadLosses(body, PoseVae.load())(estimates_of(changed, bare, known), bare.truth)
+    with pytest.raises(InputError, match="frozen_reader: the head of the weights has another reader"):
+        with_head(base, KinematicChainsConfig(6, 8, 6), frozen_reader=True)
 
 
 @pytest.mark.slow

@@ -76,8 +76,14 @@ def filled_cache(
 class CachedTraining:
     """One training under way, in job.out. Each step depends on its number alone."""
 
-    def __init__(self, job: TrainingJob, course: CachedCourse, network: nn.Module, device: str) -> None:
-        """Goes on from the checkpoint in job.out. Raises InputError when it is of another configuration."""
+    def __init__(
+        self, job: TrainingJob, course: CachedCourse, network: nn.Module, device: str, maps: bool = True
+    ) -> None:
+        """Goes on from the checkpoint in job.out. maps: whether the losses look at the cached maps.
+
+        Raises InputError when the checkpoint is of another configuration.
+        """
+        self._maps = maps
         self._job, self._course, self._network, self._device = job, course, network, device
         learned = [p for p in network.parameters() if p.requires_grad]
         self._optimizer = torch.optim.Adam(learned, lr=course.learning_rate)
@@ -112,7 +118,7 @@ class CachedTraining:
         torch.manual_seed(int(rng.integers(2**31)))
         rows = np.sort(rng.choice(cache.made, min(course.batch, cache.made), replace=False))
         self._network.train()
-        values = loss_of(cache.rows(rows, self._device), rng)
+        values = loss_of(cache.rows(rows, self._device, self._maps), rng)
         total = torch.stack([getattr(weights, name) * value for name, value in values.items()]).sum()
         if not math.isfinite(float(total.detach())):
             raise RunError(f"training: the loss is {float(total.detach())} at step {self.step}; lower learning_rate")

@@ -6,6 +6,7 @@ What is written is a whole network, with the extractor and the volume that the h
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +15,12 @@ from torch import Tensor
 
 from tracker.body import BodyModel, load_body
 from tracker.body.kinematics import LandmarkRig
+from tracker.core.errors import InputError
 from tracker.fit.volume_fitter import VolumeFitConfig, VolumeFitter
 from tracker.networks.body_network import HEADS, BodyNetwork, HeadConfig, NetworkConfig
-from tracker.networks.head import RegressedPose
+from tracker.networks.head import NUM_PARTS, READER, PersonReader, PersonReading, RegressedPose
 from tracker.networks.kinematic_chains import KinematicChainsHead
-from tracker.networks.part_attention import PartAttentionConfig
+from tracker.networks.part_attention import PartAttentionConfig, PartAttentionHead
 from tracker.networks.pose_vae import PoseVae
 from tracker.training.cached import CachedCourse, CachedExamples, CachedTraining, filled_cache
 from tracker.training.feature_cache import FeatureCache, HeadExamples
@@ -27,6 +29,8 @@ from tracker.training.head_losses import HeadLosses, HeadLossWeights
 from tracker.training.job import TrainingJob
 from tracker.training.loop import keep_freed_memory
 from tracker.training.parallel import chosen_device
+
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class HeadTraining:
     examples: CachedExamples = field(default_factory=CachedExamples)
     course: CachedCourse = field(default_factory=CachedCourse)
     losses: HeadLossWeights = field(default_factory=HeadLossWeights)
+    frozen_reader: bool = False
+    """Take what pools the features (part maps and all before the regressor) from the head of `examples.weights`, and
+    train the regressor alone: minutes, and the fair comparison of regressors. Needs a head of the same sizes."""
     fits: FitsInTheLoop = field(default_factory=FitsInTheLoop)
 
 
@@ -77,16 +84,19 @@ class HeadTrainer:
         torch.manual_seed(settings.course.seed)
         self.settings, self._device = settings, chosen_device(job.device)
         base = BodyNetwork.load(settings.examples.weights, body).requires_grad_(False)
-        self.network = with_head(base, settings.head).to(self._device)
+        self.network = with_head(base, settings.head, settings.frozen_reader).to(self._device)
         self._losses = HeadLosses(body, PoseVae.load().to(self._device))
         self.cache, self._held_out = (filled_cache(job, settings.examples, base, body, held) for held in (False, True))
+        self._readings = Readings(self.network, self._device) if settings.frozen_reader else None
         fitter = VolumeFitter(base, VolumeFitConfig(steps=settings.fits.steps))
         self.fits = FitMemory(fitter, LandmarkRig.from_body(body), settings.fits.trust)
-        self.training = CachedTraining(job, settings.course, self.network.head, self._device)
+        needs_maps = not settings.frozen_reader or settings.fits.share > 0
+        self.training = CachedTraining(job, settings.course, self.network.head, self._device, needs_maps)
 
     def loss_of(self, examples: HeadExamples, rng: np.random.Generator) -> dict[str, Tensor]:
         """The losses of a batch; rng draws whose poses are fitted anew."""
-        estimates = estimates_of(self.network, examples)
+        reading = None if self._readings is None else self._readings.of(self.cache, examples)
+        estimates = estimates_of(self.network, examples, reading)
         fits = self.settings.fits
         if fits.share == 0:
             return self._losses(estimates, examples.truth)
@@ -114,19 +124,61 @@ def in_batches(cache: FeatureCache, size: int, device: str = "cpu") -> list[Head
     return [cache.rows(np.arange(start, min(start + size, cache.made)), device) for start in range(0, cache.made, size)]
 
 
-def with_head(base: BodyNetwork, head: HeadConfig) -> BodyNetwork:
-    """The same extractor and volume with a new head of another kind; only the head learns."""
+def with_head(base: BodyNetwork, head: HeadConfig, frozen_reader: bool = False) -> BodyNetwork:
+    """The same extractor and volume with a new head of another kind; only the head learns, or only its regressor.
+
+    Raises InputError for a reader of other sizes.
+    """
     extractor = base.config.extractor
     network = BodyNetwork(NetworkConfig(extractor, head), base.volume)
     network.extractor, network.bank, network.clutter = base.extractor, base.bank, base.clutter
     network.requires_grad_(False)
     network.head = HEADS[type(head)](extractor.trunk, head)
+    if frozen_reader:
+        for name in READER:
+            try:
+                getattr(network.head, name).load_state_dict(getattr(base.head, name).state_dict())
+            except (RuntimeError, AttributeError) as error:
+                first = str(error).splitlines()[0]
+                raise InputError(f"frozen_reader: the head of the weights has another reader ({first})") from error
+            getattr(network.head, name).requires_grad_(False)
     return network
 
 
-def estimates_of(network: BodyNetwork, examples: HeadExamples) -> list[RegressedPose]:
-    """What each of the head's iterations says; one for a head without."""
-    head, cameras = network.head, examples.truth.cameras
-    if isinstance(head, KinematicChainsHead):
-        return head.estimates(examples.trunk, examples.guide, cameras)
-    return [head(examples.trunk, examples.guide, cameras)]
+class Readings:
+    """What a reader that does not learn makes of cached examples, made once and kept in memory."""
+
+    def __init__(self, network: BodyNetwork, device: str) -> None:
+        assert isinstance(network.head, PersonReader), "only such heads have a reader"
+        self._reader, self._device = deepcopy(network.head).eval(), device
+        self._pooled: Tensor | None = None
+        self._whole = torch.empty(0)
+
+    def of(self, cache: FeatureCache, examples: HeadExamples) -> PersonReading:
+        """Of a batch of that cache. Its part maps are those of the reader, which nobody trains: none are given."""
+        if self._pooled is None:
+            self._make(cache)
+        assert self._pooled is not None
+        rows = torch.from_numpy(examples.rows)
+        pooled, whole = self._pooled[rows].to(self._device), self._whole[rows].to(self._device)
+        return PersonReading(pooled.new_zeros(len(rows), NUM_PARTS, 0, 0), pooled, whole)
+
+    @torch.no_grad()
+    def _make(self, cache: FeatureCache) -> None:
+        pooled, whole = [], []
+        for start in range(0, cache.made, _AT_ONCE):
+            examples = cache.rows(np.arange(start, min(start + _AT_ONCE, cache.made)), self._device)
+            reading = self._reader.read(examples.trunk, examples.guide)
+            pooled.append(reading.pooled.cpu())
+            whole.append(reading.whole.cpu())
+        self._pooled, self._whole = torch.cat(pooled), torch.cat(whole)
+
+
+def estimates_of(
+    network: BodyNetwork, examples: HeadExamples, reading: PersonReading | None = None
+) -> list[RegressedPose]:
+    """What each of the head's iterations says; one for a head without. reading: of the examples, if it is known."""
+    head = network.head
+    assert isinstance(head, PartAttentionHead | KinematicChainsHead), "heads of other kinds are not trained here"
+    reading = reading or head.read(examples.trunk, examples.guide)
+    return head.estimates(reading, examples.truth.cameras)
