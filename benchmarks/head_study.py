@@ -4,8 +4,8 @@
         --head "no hierarchy=FILE" --head "forward only=FILE" --head "2 inner=FILE" --head "1 outer=FILE"
 
 The network's own part-attention head and every head that is given see the same pictures; what its ablations leave out
-is chosen when they are trained (`head: {hierarchy: false}`, `backward`, `inner`, `outer`). Writes OUT/study.html, curves
-of the mean error over the degrees, and OUT/study.json.
+is chosen when they are trained (`head: {hierarchy: false}`, `backward`, `inner`, `outer`). Writes OUT/study.html,
+curves of the mean error over the degrees, and OUT/study.json.
 """
 
 from __future__ import annotations
