@@ -47,6 +47,15 @@ CAMERA = options(
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
 )
+WORLD = options(
+    click.option(
+        "--frame",
+        type=click.Choice(["world", "camera"]),
+        help="Of the files: y up with the floor at 0, or the camera's.  [default: world]",
+    ),
+    click.option("--pitch", type=float, help="Degrees by which the camera looks down. Default: told from the people."),
+    click.option("--camera-height", type=float, help="Metres over the floor. Default: told from the people's feet."),
+)
 BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body.")
 PEOPLE = options(
     click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
@@ -93,6 +102,7 @@ def cli() -> None:
 @OVERWRITE
 @PEOPLE
 @CAMERA
+@WORLD
 @COMMON
 def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> None:
     """Track people in INPUTs: video files, pictures, folders of either, stream addresses.
@@ -131,6 +141,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @RENDERER
 @PEOPLE
 @CAMERA
+@WORLD
 @COMMON
 def live(source: str, record: Path | None, headless: bool, web: int | None, **given: Any) -> None:
     """Track a webcam live and draw the meshes over its picture.
@@ -550,7 +561,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
-    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen}
+    world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
+    options = {**changes, "camera": camera, "world": world, "engine": engine, "detect": detect, **chosen}
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
 
