@@ -1,5 +1,18 @@
-"""What all tests share: one thread for BLAS, as the tracker has it, since its matrices are small."""
+"""What all tests share: one thread for BLAS, as the tracker has it, since its matrices are small; and the landmark
+network of mediapipe's wheel, whatever else this machine has, so that figures are the same everywhere."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
 from threadpoolctl import threadpool_limits
 
+from tracker.networks import landmark_files
+
 threadpool_limits(limits=1, user_api="blas")
+
+
+@pytest.fixture(autouse=True)
+def only_the_wheels_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landmark_files, "models_folder", lambda: Path("no models here"))

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import sys
+import tracemalloc
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -227,6 +228,55 @@ def test_sparse_indices_outside_the_matrix_are_refused(tmp_path: Path, arrays: A
         load_body(write_pickle(tmp_path / "body.pkl", {**arrays, "J_regressor": regressor}))
 
 
+def entries_that_are_texts(matrix: sparse.csc_matrix) -> None:
+    matrix.data = np.array([None] * len(matrix.data), dtype=object)
+
+
+def columns_that_are_texts(matrix: sparse.csc_matrix) -> None:
+    matrix.indptr = np.array([None] * len(matrix.indptr), dtype=object)
+
+
+def a_column_of_a_thousand_million(matrix: sparse.csc_matrix) -> None:
+    matrix.indptr[1:] = 1_000_000_000
+
+
+def columns_that_go_back(matrix: sparse.csc_matrix) -> None:
+    matrix.indptr[3] = -5
+
+
+def too_few_entries(matrix: sparse.csc_matrix) -> None:
+    matrix.data = matrix.data[:-1]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        entries_that_are_texts, columns_that_are_texts, a_column_of_a_thousand_million, columns_that_go_back,
+        too_few_entries,
+    ],
+)  # fmt: skip
+def test_a_sparse_matrix_that_lies_is_refused(
+    tmp_path: Path, arrays: Arrays, spoil: Callable[[sparse.csc_matrix], None]
+) -> None:
+    regressor = arrays["J_regressor"].copy()
+    spoil(regressor)
+    file = write_pickle(tmp_path / "body.pkl", {**arrays, "J_regressor": regressor})
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"J_regressor: .*sparse matrix"):
+        load_body(file)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_lists_of_one_list_are_refused(tmp_path: Path, arrays: Arrays) -> None:
+    """Thirty lists of two entries would be a thousand million numbers."""
+    lists: list[object] = [0.0, 0.0]
+    for _ in range(30):
+        lists = [lists, lists]
+    with pytest.raises(InputError, match=r"v_template: .*too many entries"):
+        load_body(write_pickle(tmp_path / "body.pkl", {**arrays, "v_template": lists}))
+
+
 def test_a_huge_sparse_matrix_is_refused(tmp_path: Path, arrays: Arrays) -> None:
     huge = sparse.csc_matrix(([1.0], ([0], [0])), shape=(10_000_000, V))
     with pytest.raises(InputError, match=r"J_regressor.*larger"):
@@ -238,6 +288,15 @@ def test_an_expression_of_itself_is_refused(tmp_path: Path, arrays: Arrays, chum
     circle.x = circle  # type: ignore[attr-defined]
     with pytest.raises(InputError, match="v_template"):
         load_body(write_pickle(tmp_path / "body.pkl", {**arrays, "v_template": circle}))
+
+
+def test_expressions_of_expressions_end(tmp_path: Path, arrays: Arrays, chumpy_modules: dict[str, type]) -> None:
+    """Forty levels of two would be evaluated 2⁴⁰ times."""
+    below: object = np.zeros(1)
+    for _ in range(40):
+        below = expression(chumpy_modules["Select"], a=below, idxs=below)
+    with pytest.raises(InputError, match=r"v_template: .*expressions of expressions"):
+        load_body(write_pickle(tmp_path / "body.pkl", {**arrays, "v_template": below}))
 
 
 def broken(key: str, change: Callable[[Any], Any]) -> Callable[[Arrays], Arrays]:

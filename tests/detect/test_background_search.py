@@ -41,9 +41,9 @@ class BrokenLandmarker(BarLandmarker):
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
+    monkeypatch.setattr(search, "built_in_bundle", lambda network: b"")
     monkeypatch.setattr(search, "ImageLandmarker", GatedLandmarker)
-    monkeypatch.setattr(landmark_detector, "NetworkFollower", BarFollower)
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
     GatedLandmarker.gate.set()
 
 

@@ -36,9 +36,9 @@ needs_mediapipe = pytest.mark.skipif(
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
+    monkeypatch.setattr(search, "built_in_bundle", lambda network: b"")
     monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
-    monkeypatch.setattr(landmark_detector, "NetworkFollower", BarFollower)
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
 
 
 def whole_looks(found: LandmarkDetector) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -66,6 +67,8 @@ class BarLandmarker:
 class BarFollower:
     """Sees the bar, of any size, that the middle of a region lies on."""
 
+    network = Path("bars.tflite")
+
     def __init__(self, engine: EngineConfig, maps: Sequence[str]) -> None:
         self.asked: list[int] = []
         self._reader = BarLandmarker(b"", None)
@@ -122,9 +125,9 @@ def picture(*bars: Bar) -> np.ndarray:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(search, "built_in_bundle", lambda: b"")
+    monkeypatch.setattr(search, "built_in_bundle", lambda network: b"")
     monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
-    monkeypatch.setattr(landmark_detector, "NetworkFollower", BarFollower)
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
 
 
 def looks_taken(found: LandmarkDetector) -> list[np.ndarray]:

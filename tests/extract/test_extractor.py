@@ -26,6 +26,7 @@ from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.person import Pose
+from tracker.detect.follow import OUTPUTS as LANDMARK_OUTPUTS
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.extract.feature_extractor import WEIGHTS, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel, input_sizes, output_sizes
@@ -216,6 +217,17 @@ class TestShippedWeights:
         assert np.linalg.norm(away - away[0], axis=1).mean() < 0.05
         far = replace(found.state, transl=found.state.transl + np.array([1.0, 0, 0]))
         assert view.cost(far) > view.cost(found.state)
+
+    def test_a_crop_of_another_landmark_network_is_shown_to_the_guide(
+        self, extractor: FeatureExtractor, follower: NetworkFollower, sample: Sample
+    ) -> None:
+        k = sample.camera_matrix
+        camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        crop = follower.follow(sample.image, [Region(np.full(2, SIDE / 2), SIDE, 0.0)])[0].crop
+        others = replace(crop, maps={name: 0 * crop.maps[name] for name in LANDMARK_OUTPUTS})
+        expected, found = (extractor.extract(each, camera) for each in (crop, others))
+        np.testing.assert_allclose(found.features.numpy(), expected.features.numpy(), atol=1e-4)
+        np.testing.assert_allclose(found.regressed.rotations, expected.regressed.rotations, atol=1e-4)
 
     def test_weights_say_where_they_come_from(self) -> None:
         from tracker.core.tensor_file import load_tensors

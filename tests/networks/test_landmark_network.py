@@ -13,10 +13,14 @@ import torch
 from engines import EngineOptions, open_engine
 from engines.engine import Arrays
 from tracker.core.errors import InputError
-from tracker.networks.landmark_network import FEATURES, LandmarkMaps, landmark_network_file, read_landmark_network
-from tracker.networks.landmark_onnx import INPUT, OUTPUTS, landmark_onnx, open_landmark_engine, planes
+from tracker.networks.landmark_files import landmark_network_file, models_folder
+from tracker.networks.landmark_network import FEATURES, LandmarkMaps, _Steps, feature_sizes, read_landmark_network
+from tracker.networks.landmark_onnx import INPUT, OUTPUTS, landmark_onnx, open_landmark_engine, output_sizes, planes
+from tracker.networks.tflite import Graph, Operator
 
 pytestmark = pytest.mark.skipif(find_spec("mediapipe") is None, reason="mediapipe, which carries it, is not installed")
+OTHERS = [models_folder() / f"pose_landmark_{name}.tflite" for name in ("heavy", "lite")]
+"""Where they are, `models get` has put them there; looked up before the cache of this file's tests takes its place."""
 TOLERANCES = {"landmarks": 3e-3, "presence": 1e-5, "mask": 1e-2, "heatmaps": 3e-4, "metric": 5e-5}
 """Of each output in its own unit, mask and heatmaps as probabilities; found: 7e-4, 8e-8, 2e-3, 2e-5, 6e-6.
 
@@ -90,6 +94,54 @@ def test_torch_equals_the_wheels_network(expected: Arrays) -> None:
     assert {name: tuple(each.shape[1:]) for name, each in maps.features.items()} == {
         name: (channels, side, side) for name, (channels, side) in FEATURES.items()
     }
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+def test_the_other_networks_are_read_too(path: Path) -> None:
+    if not path.is_file():
+        pytest.skip(f"{path} is not on this machine; body-tracker models get {path.stem.rpartition('_')[2]}")
+    picture = crops(1)
+    with open_engine(path, "openvino", EngineOptions(threads=2)) as engine:
+        truth = list(engine.run({"input_1": picture * np.float32(1 / 255)}).values())
+    with open_landmark_engine("openvino", EngineOptions(threads=2), source=path) as engine:
+        found = engine.run({INPUT: picture})
+        sizes = {name: spec.shape[1:] for name, spec in engine.outputs.items()}
+    assert sizes == output_sizes(feature_sizes(path)) != OUTPUTS
+    np.testing.assert_allclose(found["landmarks"].ravel(), truth[0].ravel(), atol=2e-2)  # found: 4e-3 px
+    np.testing.assert_allclose(found["metric"].ravel(), truth[4].ravel(), atol=TOLERANCES["metric"])
+    np.testing.assert_allclose(found["heatmaps"], sigmoid(truth[3]), atol=TOLERANCES["heatmaps"])
+
+
+def graph_of(*operators: Operator, pad: list[list[int]]) -> Graph:
+    """Tensors 0, 1, 2 are 4×4 maps of two channels, 9 is what a PAD pads by."""
+    shape = (1, 4, 4, 2)
+    return Graph(operators, (0,), (operators[-1].outputs[0],), (shape, shape, shape), {9: np.array(pad)})
+
+
+def test_a_pad_of_channels_widens_the_map() -> None:
+    pad = Operator("PAD", (0, 9), (1,), {})
+    total = Operator("ADD", (1, 1), (2,), {"activation": 0})
+    steps = _Steps(graph_of(pad, total, pad=[[0, 0], [0, 0], [0, 0], [0, 3]]))
+    assert steps.wiring == [((0,), 1), ((1, 1), 2)]
+    picture = torch.rand(1, 2, 4, 4)
+    widened = steps.modules[0](picture)
+    assert widened.shape == (1, 5, 4, 4)
+    assert torch.equal(widened[:, :2], picture) and not widened[:, 2:].any()
+
+
+@pytest.mark.parametrize("pad", [[[0, 0], [1, 1], [1, 1], [0, 3]], [[0, 0], [1, 1], [1, 1], [0, 0]]])
+def test_a_pad_that_is_not_understood_is_an_error(pad: list[list[int]]) -> None:
+    """A margin and channels at once; a margin before a sum."""
+    operators = Operator("PAD", (0, 9), (1,), {}), Operator("ADD", (1, 1), (2,), {"activation": 0})
+    with pytest.raises(ValueError, match="PAD by"):
+        _Steps(graph_of(*operators, pad=pad))
+
+
+def test_an_unknown_operator_is_an_error() -> None:
+    with pytest.raises(ValueError, match="SOFTMAX"):
+        _Steps(graph_of(Operator("SOFTMAX", (0,), (1,), {}), pad=[]))
+    with pytest.raises(ValueError, match="RESHAPE"):
+        _Steps(graph_of(Operator("RESHAPE", (0,), (1,), {}), pad=[]))
 
 
 def test_heatmaps_are_a_linear_map_of_the_last_decoder_map() -> None:

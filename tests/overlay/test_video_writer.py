@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tests.source_clips import NTSC, ClipSpec, grey_level, level_of, make_clip
 from tracker.core.errors import RunError
 from tracker.core.frame import Frame
-from tracker.overlay.video_writer import VideoWriter
+from tracker.overlay.video_writer import VideoConfig, VideoWriter
 from tracker.source import Clip, open_source
 
 SIZE = (64, 48)
@@ -123,6 +123,24 @@ def test_colours_come_back(tmp_path, size):
             video.write(index / 10, np.full((size[1], size[0], 3), colour, np.uint8))
     for frame, colour in zip(read(path), colours, strict=True):
         assert np.abs(frame.image.mean(axis=(0, 1)) - colour).max() <= 4
+
+
+@pytest.mark.parametrize("height", range(48, 56))
+@pytest.mark.parametrize("width", range(64, 72))
+def test_every_pixel_of_every_size_comes_back_in_its_place(tmp_path, width, height):
+    """Colours that rise along both sides, so that planes of a wrong size, shifted or stretched, show in every row."""
+    x, y = np.linspace(0, 1, width)[None], np.linspace(0, 1, height)[:, None]
+    colour = np.stack([30 + 190 * x + 0 * y, 30 + 190 * y + 0 * x, 220 - 190 * x * y], axis=-1)
+    given = np.rint(colour).astype(np.uint8)
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, (width, height), Fraction(10), config=VideoConfig(crf=1)) as video:
+        video.write(0.0, given)
+    (frame,) = read(path)
+    with av.open(str(path)) as container:
+        (decoded,) = (picture.to_ndarray(format="rgb24") for picture in container.decode(video=0))
+    for seen in (frame.image, decoded):
+        assert seen.shape == given.shape
+        assert np.abs(seen.astype(int) - given).max() <= 10
 
 
 def test_a_picture_of_another_size_is_scaled(tmp_path):

@@ -25,7 +25,8 @@ from tracker.extract.feature_extractor import OUTPUTS as FEATURE_OUTPUTS
 from tracker.extract.feature_extractor import WEIGHTS
 from tracker.extract.feature_network import FeatureModel
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.landmark_network import FEATURES, SIDE, landmark_network_file
+from tracker.networks.landmark_files import LANDMARK_FILES, installed_landmarks, landmark_network_file
+from tracker.networks.landmark_network import FEATURES, SIDE
 from tracker.networks.landmark_onnx import INPUT, landmark_model, landmark_onnx_place, open_landmark_engine
 from tracker.overlay.mesh_overlay import lit_mesh
 from tracker.overlay.renderers import RasterRenderer
@@ -49,6 +50,8 @@ _LANDMARKS = (*LANDMARK_OUTPUTS, *FEATURES)
 NETWORKS: Mapping[str, UsedNetwork] = {
     "landmarks": UsedNetwork(landmark_model, _LANDMARKS),
     "landmarks-batch": UsedNetwork(lambda: landmark_model(dynamic_batch=True), _LANDMARKS),
+    "landmarks-heavy": UsedNetwork(lambda: landmark_model(source=landmark_network_file("heavy")), LANDMARK_OUTPUTS),
+    "landmarks-lite": UsedNetwork(lambda: landmark_model(source=landmark_network_file("lite")), LANDMARK_OUTPUTS),
     "features": UsedNetwork(lambda: _feature_model().described(), FEATURE_OUTPUTS),
     "features-batch": UsedNetwork(lambda: _feature_model().described(dynamic_batch=True), FEATURE_OUTPUTS),
 }
@@ -119,8 +122,8 @@ def listing() -> Iterator[str]:
 
 def _current_files() -> set[str]:
     """Names of the ONNX files that this version reads."""
-    source, model = landmark_network_file(), _feature_model()
-    landmarks = {landmark_onnx_place(dynamic, source).name for dynamic in (False, True)}
+    sources, model = map(landmark_network_file, installed_landmarks()), _feature_model()
+    landmarks = {landmark_onnx_place(dynamic, source).name for source in sources for dynamic in (False, True)}
     return landmarks | {model.onnx_place(dynamic).name for dynamic in (False, True)}
 
 
@@ -245,7 +248,8 @@ def _networks(names: Sequence[str]) -> list[UsedNetwork]:
     for name in names:
         if name not in NETWORKS:
             raise InputError(f"network {name}: expected one of {', '.join(NETWORKS)}")
-    return [NETWORKS[name] for name in names or NETWORKS]
+    missing = {f"landmarks-{each}" for each in LANDMARK_FILES} - {f"landmarks-{each}" for each in installed_landmarks()}
+    return [NETWORKS[name] for name in names or NETWORKS if name in names or name not in missing]
 
 
 def _known(backend: str) -> str:

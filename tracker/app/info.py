@@ -16,6 +16,7 @@ from kernels import build
 from tracker.body import load_body
 from tracker.core.errors import InputError
 from tracker.export.run_json import versions
+from tracker.networks.landmark_files import installed_landmarks
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.cache import cache_folder
 from tracker.weights import weights_file
@@ -54,6 +55,7 @@ def _files(config: TrackerConfig) -> Rows:
     return [
         ("body", body),
         ("weights", str(config.extract.weights) if config.extract.enabled else "none: landmarks alone"),
+        ("landmark networks", ", ".join(installed_landmarks()) or "none"),
         ("shipped weights", str(weights_file("live").parent)),
         ("cache", f"{folder}, {size / 2**20:.0f} MiB"),
     ]

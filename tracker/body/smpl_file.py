@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from tracker.body.landmark_transfer import with_landmarks
 from tracker.body.model import PARENTS, BodyModel
-from tracker.body.smpl_pickle import RefusedGlobal, as_array, read_pickle
+from tracker.body.smpl_pickle import as_array
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.atomic_file import whole_file
 from tracker.core.errors import InputError
+from tracker.core.safe_pickle import RefusedGlobal, read_pickle
 
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
 _WEIGHT_SUM_TOLERANCE = 1e-3
@@ -109,8 +110,7 @@ def _read_npy(file: io.BytesIO) -> Any:
     if not read_header(file)[2].hasobject:
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
-    wrapped = read_pickle(file)
-    return wrapped.item() if isinstance(wrapped, np.ndarray) and wrapped.shape == () else wrapped
+    return read_pickle(file)
 
 
 def _arrays(path: Path, raw: dict[str, Any]) -> dict[str, NDArray]:

@@ -14,8 +14,14 @@ class DetectConfig:
 
     max_people: int = 4
     """People tracked at once at most."""
+    landmarks: str = "auto"
+    """The landmark network: heavy, full, lite, or a .tflite or .task file. auto is the most accurate one here (`models
+    list`); where frames are not waited for, as live, the most accurate one that keeps the pace, which is measured."""
+    pace: float = 30.0
+    """Frames a second that auto's network has to keep up with."""
     task_file: Path | None = None
-    """A MediaPipe pose landmarker bundle; null is the one made from the networks in MediaPipe's wheel."""
+    """A MediaPipe pose landmarker bundle to find people with; null is made of MediaPipe's person detector and the
+    landmark network."""
     min_detection: float = 0.5
     """MediaPipe's confidence below which its person detector has found nobody."""
     min_presence: float = 0.5
@@ -42,6 +48,8 @@ class DetectConfig:
         for name in ("min_detection", "min_presence", "min_tracking"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name}: expected a confidence in 0..1, got {getattr(self, name)}")
+        if not self.pace > 0:
+            raise InputError(f"pace: expected frames a second, more than 0, got {self.pace}")
         if self.second_looks < 0:
             raise InputError(f"second_looks: expected 0 or more, got {self.second_looks}")
         for name in ("look_seconds", "look_delay"):

@@ -1,4 +1,4 @@
-"""Follows people from frame to frame with the landmark network alone, each in the region where they were last.
+"""Follows people from frame to frame with a landmark network alone, each in the region where they were last.
 
 MediaPipe's own tracking does the same inside its graph; here the network runs through an engine, several times faster,
 and the crop is known exactly. Finding people is left to the detector.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -21,6 +22,7 @@ from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import RunError
 from tracker.core.mask import PlacedMask
 from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
+from tracker.networks.landmark_files import landmark_network_file
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
 from tracker.runtime.engine_config import EngineConfig
 
@@ -88,6 +90,9 @@ class Followed:
 class Follower(Protocol):
     """Looks for people in the regions where they were."""
 
+    network: Path
+    """The file of the network that it runs."""
+
     @property
     def engine(self) -> str: ...
 
@@ -100,15 +105,19 @@ class Follower(Protocol):
 
 
 class NetworkFollower:
-    """MediaPipe's landmark network, read from the installed package, in an engine."""
+    """One of MediaPipe's landmark networks in an engine."""
 
-    def __init__(self, engine: EngineConfig, maps: Sequence[str] = ()) -> None:
-        """maps: the network's inner maps that are wanted, names of `landmark_network.FEATURES`.
+    def __init__(self, engine: EngineConfig, maps: Sequence[str] = (), network: Path | None = None) -> None:
+        """maps: the inner maps that are wanted, names of `landmark_network.FEATURES`; network: its file, by default the
+        full one's. Those who read the maps have learned the full network's: of another, they are not given out.
 
         Raises InputError without mediapipe, RunError when no engine runs the network.
         """
+        self.network = network or landmark_network_file()
+        wanted = tuple(maps) if self.network == landmark_network_file() else ()
         try:
-            self._engine = open_landmark_engine(engine.backend, engine.options((*OUTPUTS, *maps)))
+            options = engine.options((*OUTPUTS, *wanted))
+            self._engine = open_landmark_engine(engine.backend, options, source=self.network)
         except (ModelError, BackendError) as error:
             raise RunError(f"the landmark network does not start: {error}") from error
 
@@ -116,7 +125,7 @@ class NetworkFollower:
     def engine(self) -> str:
         """What runs the network, for the record."""
         metadata = self._engine.metadata
-        return f"{metadata['backend']} {metadata['version']}, {metadata['precision']}"
+        return f"{metadata['backend']} {metadata['version']}, {metadata['precision']}, {self.network.stem}"
 
     @property
     def device(self) -> str:

@@ -27,7 +27,8 @@ from tracker.detect.candidate import (
     without_duplicates,
 )
 from tracker.detect.detect_config import DetectConfig
-from tracker.detect.follow import Followed, Follower, NetworkFollower, Region
+from tracker.detect.follow import Followed, Follower, Region
+from tracker.detect.landmark_choice import open_follower
 from tracker.detect.search import Searcher, SearchTask
 from tracker.runtime.engine_config import EngineConfig
 
@@ -49,14 +50,16 @@ class LandmarkDetector:
     def __init__(
         self, config: DetectConfig | None = None, engine: EngineConfig | None = None, maps: Sequence[str] = ()
     ) -> None:
-        """maps: the landmark network's inner maps that later stages want, names of `landmark_network.FEATURES`.
+        """maps: the landmark network's inner maps that later stages want, names of `landmark_network.FEATURES`; only
+        the full network gives them out.
 
-        Raises InputError for an unusable task file, RunError when MediaPipe is missing or does not start.
+        Raises InputError for an unusable task file or landmark network, RunError when MediaPipe is missing or does not
+        start.
         """
         self.config = config or DetectConfig()
-        self._searcher = Searcher(self.config)
+        self._follower: Follower = open_follower(self.config, engine or EngineConfig(), maps)
+        self._searcher = Searcher(self.config, self._follower.network)
         self._scout = BackgroundSearch(self._searcher.search)
-        self._follower: Follower = NetworkFollower(engine or EngineConfig(), maps)
         self.forget()
 
     def forget(self) -> None:

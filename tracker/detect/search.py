@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -91,12 +92,14 @@ class SearchTask:
 class Searcher:
     """MediaPipe's landmarker on the whole frame and on pieces of it. It belongs to one thread at a time."""
 
-    def __init__(self, config: DetectConfig) -> None:
-        """Raises InputError for an unusable task file, RunError when MediaPipe is missing or does not start."""
+    def __init__(self, config: DetectConfig, network: Path) -> None:
+        """network: the landmark network's file.
+
+        Raises InputError for an unusable task file, RunError when MediaPipe is missing or does not start."""
         self.config = config
         with native_chatter_held_back():
             require_mediapipe()
-            self._bundle = built_in_bundle() if config.task_file is None else read_task_file(config.task_file)
+            self._bundle = built_in_bundle(network) if config.task_file is None else read_task_file(config.task_file)
         try:
             self._whole = ImageLandmarker(self._bundle, self._settings(config.min_detection))
         except RunError as error:

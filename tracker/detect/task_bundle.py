@@ -1,9 +1,9 @@
-"""The pose landmarker's model bundle: made from the two networks that MediaPipe's wheel carries, or the user's own.
+"""The pose landmarker's model bundle: made from the networks that are here, or the user's own.
 
 MediaPipe's Tasks API wants a `.task` file, which its makers offer only for download. The wheel has the same two
 networks without the metadata that says how their input is normalised; adding it and zipping them gives the bundle, so
-that nothing has to be fetched. The bundle is handed to MediaPipe as bytes: the file in the cache only saves the half
-second that making it takes.
+that nothing has to be fetched, and any landmark network can stand in it. The bundle is handed to MediaPipe as bytes:
+the file in the cache only saves the half second that making it takes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
+from tracker.networks.landmark_files import landmark_content, landmark_network_file
 from tracker.runtime.cache import cache_folder
 from tracker.runtime.lazy_imports import lazy_imports
 
@@ -25,18 +26,18 @@ _HOW_TO_INSTALL = "install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
 
 @dataclass(frozen=True)
 class _Network:
-    """One of the two networks: where the wheel has it, its name in a bundle, (pixel − mean) / std as it wants it."""
+    """One of the two networks: its name in a bundle, (pixel − mean) / std as it wants it."""
 
-    wheel_path: str
     bundle_name: str
     mean: float
     std: float
 
 
-_NETWORKS = (
-    _Network("modules/pose_detection/pose_detection.tflite", "pose_detector.tflite", 127.5, 127.5),
-    _Network("modules/pose_landmark/pose_landmark_full.tflite", "pose_landmarks_detector.tflite", 0.0, 255.0),
-)
+_DETECTOR = _Network("pose_detector.tflite", 127.5, 127.5)
+_LANDMARKS = _Network("pose_landmarks_detector.tflite", 0.0, 255.0)
+_NETWORKS = (_DETECTOR, _LANDMARKS)
+_DETECTOR_FILE = "modules/pose_detection/pose_detection.tflite"
+"""Where the wheel has it."""
 
 
 def require_mediapipe() -> None:
@@ -66,29 +67,31 @@ def read_task_file(path: Path) -> bytes:
     return content
 
 
-def built_in_bundle() -> bytes:
-    """The bundle made from the wheel's own networks, from the cache when a whole one lies there.
+def built_in_bundle(landmarks: Path | None = None) -> bytes:
+    """The bundle made from the wheel's person detector and a landmark network (.tflite or .task; by default the full
+    one), from the cache when a whole one lies there.
 
     Raises InputError when the installed MediaPipe carries no networks.
     """
     import mediapipe
 
-    networks = _wheel_networks(Path(mediapipe.__file__).parent, mediapipe.__version__)
-    digest = hashlib.sha256(b"".join(networks)).hexdigest()[:16]
+    detector = _wheel_detector(Path(mediapipe.__file__).parent, mediapipe.__version__)
+    networks = {_DETECTOR: detector, _LANDMARKS: landmark_content(landmarks or landmark_network_file())}
+    digest = hashlib.sha256(b"".join(networks.values())).hexdigest()[:16]
     name = f"pose-{mediapipe.__version__}-{digest}.task"
     with suppress(OSError, RuntimeError):
         content = (cache_folder() / name).read_bytes()
         if not _problem_of(content):
             return content
-    content = _zipped({n.bundle_name: _with_metadata(n, raw) for n, raw in zip(_NETWORKS, networks, strict=True)})
+    content = _zipped({network.bundle_name: _with_metadata(network, raw) for network, raw in networks.items()})
     with suppress(OSError, RuntimeError):  # a missing or read-only home only costs the time to make it again
         write_whole(cache_folder() / name, content)
     return content
 
 
-def _wheel_networks(package: Path, version: str) -> list[bytes]:
+def _wheel_detector(package: Path, version: str) -> bytes:
     try:
-        return [(package / network.wheel_path).read_bytes() for network in _NETWORKS]
+        return (package / _DETECTOR_FILE).read_bytes()
     except OSError:
         raise InputError(
             f"mediapipe {version} carries no pose networks; {_HOW_TO_INSTALL}, or give a pose landmarker's .task file"

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from engines import BackendError, ModelError
+from engines import BackendError, Engine, ModelError
 from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.detection import LandmarkCrop
-from tracker.core.errors import RunError
+from tracker.core.errors import InputError, RunError
 from tracker.extract.feature_network import FeatureModel
 from tracker.networks.landmark_network import SIDE
+from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
 from tracker.runtime.engine_config import EngineConfig
 from tracker.weights import weights_file
 
 WEIGHTS = weights_file("live")
 OUTPUTS = ("features", "rotations", "betas", "root")
 """Of the network's outputs, those that the tracker uses."""
+_CROPS = ("crops", "cameras")
+"""Of the network's inputs, those that are no maps of the landmark network."""
 _MAP_SCALE = 0.25
 """Pixels of the feature map in a pixel of the crop."""
 
@@ -35,7 +42,25 @@ class ExtractConfig:
     enabled: bool = True
     """Extract features of everybody who is followed, and fit the volume to them; false fits to landmarks alone."""
     weights: Path = WEIGHTS
-    """Of extractor, head and volume: what `train` has made."""
+    """Of extractor, head and volume: what `train` has made, or 3DNBF's released checkpoint (`.pth`; needs `body`)."""
+    vertices: Path | None = None
+    """Of the released checkpoint: the authors' list of its kernels' vertices. Null looks for `sample_data_8-*.npz`
+    beside the checkpoint, and in `sample_params/uniform/` beside its folder, where the authors' archive has it."""
+
+
+def kernel_vertices_file(config: ExtractConfig) -> Path:
+    """The released checkpoint's list of vertices. Raises InputError that says where it was looked for."""
+    if config.vertices is not None:
+        return config.vertices
+    folder = config.weights.parent
+    places = (folder, folder.parent / "sample_params" / "uniform")
+    for place in places:
+        for file in sorted(place.glob("sample_data_8-*.npz")):
+            return file
+    raise InputError(
+        f"{config.weights}: the list of its kernels' vertices, sample_data_8-….npz, is neither in {places[0]} nor in "
+        f"{places[1]}; give it with --set extract.vertices=FILE"
+    )
 
 
 @dataclass(frozen=True)
@@ -61,18 +86,29 @@ class FeatureExtractor:
             self._engine = model.open(engine.backend, engine.options(OUTPUTS))
         except (ModelError, BackendError) as error:
             raise RunError(f"the extractor does not start: {error}") from error
-        self._rig = rig
+        self._rig, self._config = rig, engine
+        self._maps = tuple(name for name in self._engine.inputs if name not in _CROPS)
 
     def close(self) -> None:
-        """Frees the engine."""
+        """Frees the engines."""
         self._engine.close()
+        if "_guide" in self.__dict__:
+            self._guide.close()
+
+    @cached_property
+    def _guide(self) -> Engine:
+        """The full landmark network, whose maps these networks have learned; opened when another one gave the crops."""
+        try:
+            return open_landmark_engine(self._config.backend, self._config.options(self._maps))
+        except (ModelError, BackendError) as error:
+            raise RunError(f"the full landmark network, the extractor's guide, does not start: {error}") from error
 
     def extract(self, crop: LandmarkCrop, camera: Camera) -> CropFeatures:
         """camera: the frame's. Raises RunError when the engine fails."""
         crop_camera, R_crop_camera = camera.turned_crop(crop.T_frame_crop, SIDE)
         four = np.array([crop_camera.fx, crop_camera.fy, crop_camera.cx, crop_camera.cy])
-        maps = {name: crop.maps[name][None] for name in self._engine.inputs if name in crop.maps}
         try:
+            maps = self._maps_of(crop)
             outputs = self._engine.run({"crops": crop.image[None], "cameras": four[None].astype(np.float32), **maps})
         except BackendError as error:
             raise RunError(f"the extractor failed: {error}") from error
@@ -80,3 +116,9 @@ class FeatureExtractor:
         transl = outputs["root"][0] - self._rig.root_at_rest(betas)
         regressed = BodyState(outputs["rotations"][0].astype(float), betas, transl)
         return CropFeatures(torch.from_numpy(outputs["features"]), regressed, _MAP_SCALE * four, R_crop_camera)
+
+    def _maps_of(self, crop: LandmarkCrop) -> Mapping[str, NDArray[Any]]:
+        """The full landmark network's maps that the networks read, (1, side, side, channels) each."""
+        if all(name in crop.maps for name in self._maps):
+            return {name: crop.maps[name][None] for name in self._maps}
+        return self._guide.run({INPUT: crop.image[None]})

@@ -17,32 +17,51 @@ from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.errors import InputError
 from tracker.core.tensor_file import load_tensors, save_tensors
 from tracker.networks.extractor import ExtractorConfig, LiveExtractor
+from tracker.networks.kinematic_chains import KinematicChainsConfig, KinematicChainsHead
 from tracker.networks.local_extractor import LocalExtractor, LocalExtractorConfig
 from tracker.networks.part_attention import PartAttentionConfig, PartAttentionHead
+from tracker.networks.released import (
+    ReleasedConfig,
+    ReleasedExtractor,
+    ReleasedHead,
+    ReleasedHeadConfig,
+    read_kernel_vertices,
+    read_released,
+    released_volume,
+)
 from tracker.networks.resnet import ResNetConfig, ResNetExtractor
 
 _PURPOSE = "the tracker's network weights"
 
 
-Extractor = LiveExtractor | LocalExtractor | ResNetExtractor
+Extractor = LiveExtractor | LocalExtractor | ResNetExtractor | ReleasedExtractor
+ExtractorConfigs = ExtractorConfig | LocalExtractorConfig | ResNetConfig | ReleasedConfig
 
 EXTRACTORS: dict[type, Callable[[Any], Extractor]] = {
     ExtractorConfig: LiveExtractor,
     LocalExtractorConfig: LocalExtractor,
     ResNetConfig: ResNetExtractor,
+    ReleasedConfig: ReleasedExtractor,
 }
 """A configuration's class → what makes the extractor of it."""
-HEADS: dict[type, Callable[[int, Any], PartAttentionHead]] = {PartAttentionConfig: PartAttentionHead}
+RegressionHead = PartAttentionHead | KinematicChainsHead | ReleasedHead
+HeadConfig = PartAttentionConfig | KinematicChainsConfig | ReleasedHeadConfig
+
+HEADS: dict[type, Callable[[int, Any], RegressionHead]] = {
+    PartAttentionConfig: PartAttentionHead,
+    KinematicChainsConfig: KinematicChainsHead,
+    ReleasedHeadConfig: ReleasedHead,
+}
 """A configuration's class → what makes the head of it, from the channels of the extractor's trunk. A further head adds
-its configuration to `NetworkConfig.head` too."""
+its configuration to `HeadConfig` too."""
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """Sizes of the trained networks."""
 
-    extractor: ExtractorConfig | LocalExtractorConfig | ResNetConfig = field(default_factory=ExtractorConfig)
-    head: PartAttentionConfig = field(default_factory=PartAttentionConfig)
+    extractor: ExtractorConfigs = field(default_factory=ExtractorConfig)
+    head: HeadConfig = field(default_factory=PartAttentionConfig)
 
 
 class BodyNetwork(nn.Module):
@@ -52,7 +71,7 @@ class BodyNetwork(nn.Module):
         super().__init__()
         self.config, self.volume = config, volume
         self.extractor: Extractor = EXTRACTORS[type(config.extractor)](config.extractor)
-        self.head = HEADS[type(config.head)](config.extractor.trunk, config.head)
+        self.head: RegressionHead = HEADS[type(config.head)](config.extractor.trunk, config.head)
         size = config.extractor.features
         self.bank = nn.Parameter(torch.randn(volume.count, volume.config.orientations, size))
         self.clutter = nn.Parameter(torch.randn(volume.config.clutter, size))
@@ -113,4 +132,22 @@ class BodyNetwork(nn.Module):
         except (KeyError, dacite.DaciteError, RuntimeError) as error:
             first = str(error).splitlines()[0]
             raise InputError(f"{path}: does not hold {_PURPOSE} of this version ({first})") from error
+        return network.eval()
+
+    @classmethod
+    def load_released(cls, path: Path, body: BodyModel, vertices: Path) -> BodyNetwork:
+        """3DNBF's released checkpoint on an SMPL body. vertices: the authors' list of where its kernels lie.
+
+        Raises InputError that names the file which is something else.
+        """
+        volume = released_volume(body, read_kernel_vertices(vertices))
+        weights = read_released(path)
+        network = cls(NetworkConfig(ReleasedConfig(), ReleasedHeadConfig()), volume)
+        network.extractor.load_state_dict(weights.extractor, strict=False)
+        assert isinstance(network.head, ReleasedHead)
+        network.head.load_state_dict(weights.head)
+        network.head.stand_on(body)
+        with torch.no_grad():
+            network.bank.copy_(weights.bank)
+            network.clutter.copy_(weights.clutter)
         return network.eval()

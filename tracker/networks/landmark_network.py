@@ -1,4 +1,4 @@
-"""MediaPipe's landmark network in torch and ONNX, read at run time from the installed wheel and never copied.
+"""MediaPipe's landmark networks in torch and ONNX, read at run time from their makers' files and never copied.
 
 It has seen very many real people. Its outputs start the fit, and its inner maps, which are computed anyway, let a small
 network that was trained on synthetic people work on real ones. In torch it can be trained upon and run on a GPU.
@@ -7,14 +7,15 @@ network that was trained on synthetic people work on real ones. In torch it can 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tracker.core.errors import InputError
+from tracker.networks.landmark_files import landmark_content, landmark_network_file
 from tracker.networks.tflite import Graph, Operator, read_tflite
 
 SIDE = 256
@@ -30,7 +31,8 @@ FEATURES = {
     "decoder_8": (48, 8),
     "embedding": (288, 2),
 }
-"""Name → channels and side of the inner maps.
+"""Name → channels and side of the inner maps of the full network, which is the guide of the picture's networks; the
+others have the same maps of other widths.
 
 The network is a U-Net. `encoder_S` are the sums after the last residual block at S×S, before they are narrowed for the
 skip; `decoder_S` the sums of skip and upsampled map that the heatmaps (S = 64) and then the mask are read from;
@@ -56,33 +58,37 @@ class LandmarkMaps:
     metric: Tensor
     """(B, 39, 3): metres, the hips' midpoint at the origin."""
     features: dict[str, Tensor]
-    """The maps of FEATURES, (B, channels, side, side) each."""
-
-
-def landmark_network_file() -> Path:
-    """The network's file in the installed mediapipe. Raises InputError that says what to install without it."""
-    spec = find_spec("mediapipe")
-    wanted = "install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
-    if spec is None or spec.origin is None:
-        raise InputError(f"the landmark network needs mediapipe; {wanted}")
-    path = Path(spec.origin).parent / "modules" / "pose_landmark" / "pose_landmark_full.tflite"
-    if not path.is_file():
-        raise InputError(f"{path}: not in this mediapipe, newer ones carry no networks; {wanted}")
-    return path
+    """The inner maps, by the names of FEATURES, (B, channels, side, side) each."""
 
 
 def read_landmark_network(path: Path | None = None) -> LandmarkNetwork:
-    """The network with its weights, from `path` or from the installed mediapipe; in evaluation mode, frozen.
+    """The network with its weights, from `path` (.tflite or .task) or the full one; in evaluation mode, frozen.
 
     Raises InputError for a file that is damaged or another network.
     """
     source = path or landmark_network_file()
-    graph = read_tflite(source)
-    if tuple(graph.shapes[output] for output in graph.outputs) != _SHAPES:
-        raise InputError(f"{source}: not the pose landmark network; expected pose_landmark_full.tflite")
-    network = LandmarkNetwork(graph)
+    try:
+        network = LandmarkNetwork(_landmark_graph(source))
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{source}: a pose landmark network of another make ({error})") from None
     network.requires_grad_(False)
     return network.eval()
+
+
+def feature_sizes(path: Path) -> dict[str, tuple[int, int]]:
+    """Name → channels and side of the inner maps of a network. Raises InputError as `read_landmark_network`."""
+    graph = _landmark_graph(path)
+    try:
+        return {name: _size(graph.shapes[each]) for name, each in _feature_tensors(graph).items()}
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: a pose landmark network of another make ({error})") from None
+
+
+def _landmark_graph(path: Path) -> Graph:
+    graph = read_tflite(landmark_content(path), path)
+    if tuple(graph.shapes[output] for output in graph.outputs) != _SHAPES:
+        raise InputError(f"{path}: not a pose landmark network; expected pose_landmark_full.tflite or its like")
+    return graph
 
 
 class LandmarkNetwork(nn.Module):
@@ -121,7 +127,8 @@ class LandmarkNetwork(nn.Module):
 class _Steps:
     """A graph's operators as torch modules, and which tensors each one takes and gives.
 
-    A PAD goes into the convolution that follows it.
+    A PAD that sets a margin goes into the convolution that follows it; one that adds channels is a step of its own.
+    Raises ValueError for operators that the networks read here do not have.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -132,12 +139,27 @@ class _Steps:
         for operator in graph.operators:
             source, output = operator.inputs[0], operator.outputs[0]
             if operator.kind == "PAD":
-                pads[output] = (source, int(graph.constants[operator.inputs[1]][1, 0]))
+                margin, channels = self._padding(operator)
+                if channels:
+                    self.modules.append(_Widened(channels))
+                    self.wiring.append(((source,), output))
+                else:
+                    pads[output] = (source, margin)
                 continue
             source, margin = pads.get(source, (source, 0))
             others = operator.inputs[1:] if operator.kind == "ADD" else ()
             self.modules.append(self._module(operator, margin))
             self.wiring.append(((source, *others), output))
+
+    def _padding(self, operator: Operator) -> tuple[int, int]:
+        """The margin on all four sides, and the channels added behind; one of the two is 0."""
+        (batch, top, left, channels) = self._graph.constants[operator.inputs[1]].tolist()
+        margin, added = top[0], channels[1]
+        even = batch == [0, 0] and top == left == [margin, margin] and channels == [0, added]
+        takers = {each.kind for each in self._graph.operators if operator.outputs[0] in each.inputs}
+        if not even or (margin and (added or not takers <= {"CONV_2D", "DEPTHWISE_CONV_2D"})):
+            raise ValueError(f"a PAD by {[batch, top, left, channels]} before {', '.join(sorted(takers))}")
+        return margin, added
 
     def _module(self, operator: Operator, margin: int) -> nn.Module:
         if operator.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
@@ -152,10 +174,14 @@ class _Steps:
             return _Doubled(channels) if few else nn.Upsample(size=(height, height), mode="bilinear")
         if operator.kind == "LOGISTIC":
             return nn.Sigmoid()
-        return nn.Flatten()  # the RESHAPE of a 1×1 map
+        if operator.kind == "RESHAPE" and self._graph.shapes[operator.inputs[0]][1:3] == (1, 1):
+            return nn.Flatten()
+        raise ValueError(f"the operator {operator.kind} of {self._graph.shapes[operator.inputs[0]]}")
 
     def _convolution(self, operator: Operator, margin: int) -> nn.Module:
-        weights, bias = (torch.from_numpy(self._graph.constants[each].copy()) for each in operator.inputs[1:3])
+        weights, bias = (
+            torch.from_numpy(self._graph.constants[each].astype(np.float32)) for each in operator.inputs[1:3]
+        )
         depthwise = operator.kind == "DEPTHWISE_CONV_2D"
         # TFLite: (out, h, w, in), and (1, h, w, channel) for depthwise. torch: (out, in, h, w), (channel, 1, h, w).
         weights = weights.permute(3, 0, 1, 2) if depthwise else weights.permute(0, 3, 1, 2)
@@ -179,6 +205,17 @@ class _Steps:
             convolution.padding = (0, 0)
             steps.insert(0, nn.ZeroPad2d((total // 2, total - total // 2) * 2))
         return nn.Sequential(*steps, *_activation(operator.options["activation"]))
+
+
+class _Widened(nn.Module):
+    """The same map with further channels of zeros."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self._channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pad(x, (0, 0, 0, 0, 0, self._channels))
 
 
 class _Doubled(nn.Module):
@@ -237,3 +274,8 @@ def _feature_tensors(graph: Graph) -> dict[str, int]:
         node = maker[upsampled].inputs[0]
     tensors["decoder_8"] = node
     return {name: tensors[name] for name in FEATURES}
+
+
+def _size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Channels and side of a (1, side, side, channels) map."""
+    return shape[3], shape[1]

@@ -1,4 +1,4 @@
-"""The landmark network as an ONNX file in the user's cache, for every engine; made at first use from the wheel.
+"""A landmark network as an ONNX file in the user's cache, for every engine; made at first use from its makers' file.
 
 It takes pictures as they are, bytes with the channels last, and gives its maps with the channels last too, which is how
 CPUs compute them: nothing has to be turned around before the network, behind it, or before the next one.
@@ -7,6 +7,7 @@ CPUs compute them: nothing has to be turned around before the network, behind it
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ from torch.nn import functional
 from engines import Engine, EngineOptions, Network, TensorSpec, open_engine
 from engines.convert import export_onnx
 from tracker.core.errors import InputError
+from tracker.networks.landmark_files import landmark_network_file
 from tracker.networks.landmark_network import (
     FEATURES,
     LANDMARKS,
     SIDE,
     LandmarkNetwork,
-    landmark_network_file,
+    feature_sizes,
     read_landmark_network,
 )
 from tracker.runtime.cache import cache_folder
@@ -30,16 +32,23 @@ from tracker.runtime.cache import cache_folder
 INPUT = "crops"
 SCALE = 4
 """Crop pixels that one pixel of the heatmaps, and of the small mask, covers along a side."""
-OUTPUTS = {
-    "landmarks": (LANDMARKS, 5),
-    "presence": (1,),
-    "mask": (SIDE, SIDE),
-    "small_mask": (SIDE // SCALE, SIDE // SCALE),
-    "heatmaps": (SIDE // SCALE, SIDE // SCALE, LANDMARKS),
-    "metric": (LANDMARKS, 3),
-    **{name: (side, side, channels) for name, (channels, side) in FEATURES.items()},
-}
-"""Name → size for one crop. As `LandmarkMaps` and FEATURES, but channels last, masks and heatmaps as probabilities."""
+
+
+def output_sizes(features: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, ...]]:
+    """Name → size for one crop. features: name → channels and side of the inner maps."""
+    return {
+        "landmarks": (LANDMARKS, 5),
+        "presence": (1,),
+        "mask": (SIDE, SIDE),
+        "small_mask": (SIDE // SCALE, SIDE // SCALE),
+        "heatmaps": (SIDE // SCALE, SIDE // SCALE, LANDMARKS),
+        "metric": (LANDMARKS, 3),
+        **{name: (side, side, channels) for name, (channels, side) in features.items()},
+    }
+
+
+OUTPUTS = output_sizes(FEATURES)
+"""Of the full network. As `LandmarkMaps` and its features, but channels last, masks and heatmaps as probabilities."""
 _FARTHEST = 3e4
 """Beyond what the inner maps hold (some hundreds), within half precision's range."""
 _FORMAT = 3
@@ -47,30 +56,35 @@ _FORMAT = 3
 
 
 def open_landmark_engine(
-    backend: str = "auto", options: EngineOptions | None = None, dynamic_batch: bool = False
+    backend: str = "auto",
+    options: EngineOptions | None = None,
+    dynamic_batch: bool = False,
+    source: Path | None = None,
 ) -> Engine:
-    """An engine from `crops`, (B, 256, 256, 3) RGB in 0..255, to OUTPUTS.
+    """An engine from `crops`, (B, 256, 256, 3) RGB in 0..255, to the network's outputs.
 
-    B is 1 without `dynamic_batch`, which makes it a sixth slower. `options.outputs` says what is wanted.
+    B is 1 without `dynamic_batch`, which makes it a sixth slower. `options.outputs` says what is wanted; source: the
+    network's file, by default the full one's.
     """
-    return open_engine(landmark_model(dynamic_batch), backend, options)
+    return open_engine(landmark_model(dynamic_batch, source), backend, options)
 
 
-def landmark_model(dynamic_batch: bool = False) -> Network:
-    """The network in the installed mediapipe, for every engine. Raises InputError where there is none."""
-    source, batch = landmark_network_file(), None if dynamic_batch else 1
-    single = np.dtype(np.float32)
+def landmark_model(dynamic_batch: bool = False, source: Path | None = None) -> Network:
+    """The network in `source`, by default the full one, for every engine. Raises InputError where there is none."""
+    path, batch = source or landmark_network_file(), None if dynamic_batch else 1
+    sizes, single = output_sizes(feature_sizes(path)), np.dtype(np.float32)
+    name = "landmarks" if path == landmark_network_file() else f"landmarks-{path.stem.removeprefix('pose_landmark_')}"
     return Network(
-        name="landmarks-batch" if dynamic_batch else "landmarks",
-        module=lambda: FlatLandmarkNetwork(read_landmark_network(source)).eval(),
-        onnx=lambda: landmark_onnx(dynamic_batch, source),
+        name=f"{name}-batch" if dynamic_batch else name,
+        module=lambda: FlatLandmarkNetwork(read_landmark_network(path)).eval(),
+        onnx=lambda: landmark_onnx(dynamic_batch, path),
         inputs=(TensorSpec(INPUT, (batch, SIDE, SIDE, 3), np.dtype(np.uint8)),),
-        outputs=tuple(TensorSpec(name, (batch, *size), single) for name, size in OUTPUTS.items()),
+        outputs=tuple(TensorSpec(each, (batch, *size), single) for each, size in sizes.items()),
     )
 
 
 def landmark_onnx(dynamic_batch: bool = False, source: Path | None = None) -> Path:
-    """The ONNX file of the network in `source`, or in the installed mediapipe; made unless the cache has it.
+    """The ONNX file of the network in `source`, by default the full one; made unless the cache has it.
 
     Raises InputError without a network, or without a place to keep the file.
     """
@@ -91,7 +105,7 @@ def landmark_onnx_place(dynamic_batch: bool, source: Path) -> Path:
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror})") from None
     kind = "batch_n" if dynamic_batch else "batch_1"
-    return cache_folder() / "networks" / f"pose_landmark_full-{digest}-v{_FORMAT}-{kind}.onnx"
+    return cache_folder() / "networks" / f"{source.stem}-{digest}-v{_FORMAT}-{kind}.onnx"
 
 
 def export_landmark_network(network: LandmarkNetwork, target: Path, dynamic_batch: bool) -> None:

@@ -6,13 +6,18 @@ the evidence lower bound, it maps plausible poses near N(0, I); `tracker.fit.pos
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tracker.core.errors import InputError
 from tracker.core.rotation6d import rotations_from_6d, six_from_rotations
+from tracker.core.tensor_file import load_arrays
+from tracker.weights import weights_file
 
 BODY_JOINTS = 21
 POSE_NUMBERS = 6 * BODY_JOINTS
@@ -51,6 +56,18 @@ class PoseVae(nn.Module):
         self.config = config
         self.encoder = _perceptron(POSE_NUMBERS, config.encoder_width, 2 * config.latent)
         self.decoder = _perceptron(config.latent, config.decoder_width, POSE_NUMBERS)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> PoseVae:
+        """The weights that come with the project, or a user's own, frozen. Raises InputError that names the file."""
+        path = weights_file("prior") if path is None else path
+        arrays, metadata = load_arrays(path, "weights of the pose prior (`run.py train prior` makes them)")
+        try:
+            network = cls(PoseVaeConfig(**json.loads(metadata["config"])))
+            network.load_state_dict({name: torch.from_numpy(each).float() for name, each in arrays.items()})
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{path}: expected weights of the pose prior: {str(error).splitlines()[0]}") from error
+        return network.requires_grad_(False).eval()
 
     def encode(self, rotations: Float[Tensor, "B 21 3 3"]) -> Encoded:
         mean, log_variance = self.encoder(six_from_rotations(rotations).flatten(start_dim=1)).chunk(2, dim=1)

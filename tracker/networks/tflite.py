@@ -61,15 +61,12 @@ class Graph:
     outputs: tuple[int, ...]
     shapes: tuple[tuple[int, ...], ...]
     constants: dict[int, NDArray[Any]]
-    """Weights by tensor number."""
+    """Weights by tensor number, in the file's precision."""
 
 
-def read_tflite(path: Path) -> Graph:
-    """Raises InputError for a file that is no TFLite network, is damaged, or holds what is not read here."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a .tflite file") from None
+def read_tflite(content: bytes, path: Path) -> Graph:
+    """path: of the file that the bytes are from, for errors. Raises InputError for what is no TFLite network, is
+    damaged, or holds what is not read here."""
     if content[4:8] != b"TFL3":
         raise InputError(f"{path}: not a TFLite network; expected a .tflite file")
     try:
@@ -141,8 +138,8 @@ def _graph(model: _Table) -> Graph:
     }
     operators = []
     for operator in graph.tables(3, lambda table: _operator(table, kinds)):
-        if operator.kind == "DEQUANTIZE":  # half precision to single
-            constants[operator.outputs[0]] = constants[operator.inputs[0]].astype(np.float32)
+        if operator.kind == "DEQUANTIZE":  # half precision, which stays so until somebody computes with it
+            constants[operator.outputs[0]] = constants[operator.inputs[0]]
         else:
             operators.append(operator)
     return Graph(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -149,9 +150,7 @@ class VideoWriter:
     def _planes(self, image: NDArray[np.uint8]) -> av.VideoFrame:
         """The picture as the encoder takes it: quickly where only the colours are to be converted."""
         if self._stream.pix_fmt == "yuv420p" and image.shape[:2] == (self._height, self._width):
-            picture = av.VideoFrame.from_numpy_buffer(yuv420(image), "yuv420p")
-            picture.colorspace, picture.color_range = Colorspace.ITU709, ColorRange.MPEG
-            return picture
+            return _frame_of(yuv420(image))
         return self._reformatter.reformat(
             av.VideoFrame.from_ndarray(image, "rgb24"),
             width=self._width,
@@ -221,6 +220,22 @@ class VideoWriter:
             return
         with suppress(RunError):  # what stopped the run is what the user must hear of
             self.close()
+
+
+def _frame_of(planes: NDArray[np.uint8]) -> av.VideoFrame:
+    """What `yuv420` gives, as a frame. PyAV's own ways take a wrong height for a quarter of all sizes, or loop over the
+    rows in Python."""
+    rows, width = planes.shape
+    frame = av.VideoFrame(width, rows * 2 // 3, "yuv420p")
+    values = planes.reshape(-1)
+    buffers: Any = frame.planes  # PyAV's stub does not say that planes are buffers
+    for plane in buffers:
+        count = plane.height * plane.width
+        target = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        target[:, : plane.width] = values[:count].reshape(plane.height, plane.width)
+        values = values[count:]
+    frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
+    return frame
 
 
 class _Audio:

@@ -11,6 +11,7 @@ from tracker.training.job import TrainingJob
 __all__ = ["TASKS", "TrainingJob", "run_training"]
 
 TASKS: dict[str, str] = {
+    "head": "tracker.training.train_head",
     "inverse_kinematics": "tracker.training.train_inverse_kinematics",
     "predictor": "tracker.training.train_motion_predictor",
     "prior": "tracker.training.train_pose_prior",

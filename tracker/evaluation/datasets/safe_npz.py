@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tracker.body.smpl_pickle import read_pickle
+from tracker.core.safe_pickle import read_pickle
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -31,7 +31,6 @@ def _entry(archive: zipfile.ZipFile, name: str) -> Any:
             raise ValueError(f"{name}: version {major}.{minor} of numpy's format")
         _, _, dtype = read_header(stream)
         if dtype.hasobject:
-            value = read_pickle(io.BytesIO(stream.read()))
-            return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+            return read_pickle(io.BytesIO(stream.read()))
     with archive.open(name) as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)

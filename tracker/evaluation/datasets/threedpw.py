@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tracker.body.smpl_pickle import as_array, read_pickle
+from tracker.body.smpl_pickle import as_array
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.safe_pickle import read_pickle
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
 
 ORIGIN = Origin("3DPW", "https://virtualhumans.mpi-inf.mpg.de/3DPW")

@@ -1,0 +1,59 @@
+"""Which landmark network is taken: files the best, live the best that is fast enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tracker.detect import DetectConfig, landmark_choice
+from tracker.runtime.engine_config import EngineConfig
+
+HERE = ["heavy", "full", "lite"]
+SECONDS = {"heavy": 0.040, "full": 0.012, "lite": 0.004}
+
+
+class TimedFollower:
+    """A network of its name, which takes as long as SECONDS say."""
+
+    opened: ClassVar[list[str]] = []
+
+    def __init__(self, engine: EngineConfig, maps: Sequence[str], network: Path) -> None:
+        self.network, self.closed = network, False
+        self.opened.append(network.stem)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TimedFollower, "opened", [])
+    monkeypatch.setattr(landmark_choice, "require_mediapipe", lambda: None)
+    monkeypatch.setattr(landmark_choice, "NetworkFollower", TimedFollower)
+    monkeypatch.setattr(landmark_choice, "installed_landmarks", lambda: HERE)
+    monkeypatch.setattr(landmark_choice, "landmark_network_file", lambda name="full": Path(f"{name}.tflite"))
+    monkeypatch.setattr(landmark_choice, "_seconds", lambda follower: SECONDS[follower.network.stem])
+
+
+def chosen(config: DetectConfig) -> str:
+    follower = landmark_choice.open_follower(config, EngineConfig())
+    assert isinstance(follower, TimedFollower) and not follower.closed
+    return follower.network.stem
+
+
+def test_files_take_the_best_without_measuring() -> None:
+    assert chosen(DetectConfig()) == "heavy"
+    assert TimedFollower.opened == ["heavy"]
+
+
+@pytest.mark.parametrize(("pace", "expected"), [(10.0, "heavy"), (30.0, "full"), (60.0, "lite"), (500.0, "lite")])
+def test_live_takes_the_best_that_keeps_the_pace(pace: float, expected: str) -> None:
+    assert chosen(DetectConfig(punctual=False, pace=pace)) == expected
+
+
+def test_what_is_asked_for_is_taken() -> None:
+    assert chosen(DetectConfig(punctual=False, landmarks="heavy")) == "heavy"
+    assert TimedFollower.opened == ["heavy"]

@@ -1,0 +1,127 @@
+"""Which landmark networks there are, and where their files lie.
+
+MediaPipe has three of the same make, lite, full and heavy. Full comes with its wheel. The others are got by
+`body-tracker models get`, or are a file of the user's; nothing of them is part of the project.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+
+from tracker.core.errors import InputError
+from tracker.runtime.cache import cache_folder
+
+FULL = "full"
+LIKELY_BEST = ("heavy", FULL, "lite")
+"""The built-in names, the most accurate first."""
+_IN_A_BUNDLE = "pose_landmarks_detector.tflite"
+_SUFFIXES = (".tflite", ".task")
+
+
+def models_folder() -> Path:
+    """Of the networks that were got. Raises RuntimeError for a user without a home."""
+    return cache_folder() / "models"
+
+
+@dataclass(frozen=True)
+class LandmarkFile:
+    """A landmark network as its makers publish it."""
+
+    name: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        return f"pose_landmark_{self.name}.tflite"
+
+    @property
+    def kept_at(self) -> Path:
+        """Where `models get` puts it. Raises RuntimeError for a user without a home."""
+        return models_folder() / self.file_name
+
+    def is_its(self, content: bytes) -> bool:
+        """Whether these bytes are the published ones."""
+        return hashlib.sha256(content).hexdigest() == self.sha256
+
+
+LANDMARK_FILES = {
+    each.name: each
+    for each in (
+        LandmarkFile("heavy", "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe"),
+        LandmarkFile(FULL, "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f"),
+        LandmarkFile("lite", "f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61"),
+    )
+}
+
+
+def landmark_network_file(name: str = FULL) -> Path:
+    """The file of a network: a name of LANDMARK_FILES, or the path of a .tflite or .task file.
+
+    Raises InputError that says how to get it where it is not here.
+    """
+    known = LANDMARK_FILES.get(name)
+    if known is None:
+        return _users_file(name)
+    with suppress(RuntimeError):
+        if known.kept_at.is_file():
+            return known.kept_at
+    in_wheel = _wheel_folder() / known.file_name
+    if in_wheel.is_file():
+        return in_wheel
+    raise InputError(
+        f"the landmark network '{name}' ({known.file_name}) is not on this machine; get it with: "
+        f"body-tracker models get {name}" + ("" if name != FULL else ", or: pip install 'mediapipe==0.10.21' 'numpy<2'")
+    )
+
+
+def _users_file(name: str) -> Path:
+    path = Path(name)
+    if path.suffix not in _SUFFIXES:
+        raise InputError(
+            f"landmarks: expected auto, {', '.join(LIKELY_BEST)}, or a {' or '.join(_SUFFIXES)} file, got '{name}'"
+        )
+    if not path.is_file():
+        raise InputError(f"landmarks: {path}: {'a folder' if path.is_dir() else 'no such file'}")
+    return path
+
+
+def _wheel_folder() -> Path:
+    """Of the installed mediapipe's landmark networks. Raises InputError that says what to install without it."""
+    spec = find_spec("mediapipe")
+    if spec is None or spec.origin is None:
+        raise InputError(
+            "the landmark network needs mediapipe; install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
+        )
+    return Path(spec.origin).parent / "modules" / "pose_landmark"
+
+
+def installed_landmarks() -> list[str]:
+    """The names of LANDMARK_FILES that can be used here, the most accurate first."""
+    names = []
+    for name in LIKELY_BEST:
+        try:
+            landmark_network_file(name)
+        except InputError:
+            continue
+        names.append(name)
+    return names
+
+
+def landmark_content(path: Path) -> bytes:
+    """The .tflite network in a file, which may be a .task bundle. Raises InputError when it cannot be read."""
+    try:
+        content = path.read_bytes()
+        if path.suffix != ".task":
+            return content
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            return archive.read(_IN_A_BUNDLE)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a .tflite or .task file") from None
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path}: not a MediaPipe pose landmarker bundle (.task): {error}") from None
