@@ -42,6 +42,8 @@ class RunHeader:
     engine: str
     source: Any
     """The source's metadata, a mapping or a dataclass; passwords in URLs are left out of the file."""
+    job: Any = None
+    """What was asked for besides the configuration, a mapping; None where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class RunCounts:
     people: Mapping[int, int]
     """Frames of each identity."""
     interrupted: bool
+    failed: bool
+    """Whether a file could not be written."""
     gaps: Mapping[int, Sequence[tuple[float, float]]] = field(default_factory=dict)
     """(first, last) s from the run's start, of the rows of each identity's files in which they were not tracked."""
     world: WorldFrame | None = None
@@ -79,6 +83,7 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
     document = {
         "versions": versions(),
         "config": header.config,
+        "job": header.job,
         "device": header.device,
         "engine": header.engine,
         "source": header.source,
@@ -91,6 +96,7 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "world": None if counts.world is None else _world(counts.world),
         "wall_seconds": None if seconds is None else round(seconds, 3),
         "frames_per_second": round(counts.frames_read / seconds, 3) if seconds else None,
+        "finished": not (counts.interrupted or counts.failed),
         "interrupted": counts.interrupted,
         "warnings": summary.warnings,
     }

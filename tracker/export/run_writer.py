@@ -143,7 +143,7 @@ class RunWriter:
                 files.append(path)
         warnings = [*summary.warnings, *warnings, *map(str, failures)]
         counts = RunCounts(
-            len(self._recording), self._recording.frames_with_people, lengths, interrupted, absences,
+            len(self._recording), self._recording.frames_with_people, lengths, interrupted, bool(failures), absences,
             None if estimate is None else estimate.world,
         )  # fmt: skip
         self._result = RunResult(
