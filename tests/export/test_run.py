@@ -218,11 +218,11 @@ class TestEarlyEnd:
         assert json.loads((tmp_path / "clip" / "run.json").read_text())["interrupted"] is True
 
     def test_an_interrupt_while_files_are_written_still_saves_all(self, tmp_path, monkeypatch):
-        from tracker.export import run_writer
+        from tracker.export import formats
 
         calls = []
 
-        def interrupted_once(stream, person, body, write=run_writer.PERSON_WRITERS["csv"]):
+        def interrupted_once(stream, person, body, write=formats.PERSON_WRITERS["csv"]):
             calls.append(person.person_id)
             stream.write(b"half a file")
             if len(calls) == 1:
@@ -230,7 +230,7 @@ class TestEarlyEnd:
             stream.seek(0)
             write(stream, person, body)
 
-        monkeypatch.setitem(run_writer.PERSON_WRITERS, "csv", interrupted_once)
+        monkeypatch.setitem(formats.PERSON_WRITERS, "csv", interrupted_once)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "clip", formats=("npz", "csv"))
         everything = ["person_000.csv", "person_000.npz", "person_001.csv", "person_001.npz", "run.json"]

@@ -71,7 +71,7 @@ def track(
         source = stack.enter_context(open_source(job.spec, job.clip))
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
-        context = RunContext(camera, tracker.body, rate, tracker.config.world)
+        context = RunContext(camera, tracker.body, rate, tracker.config.world, tracker.config.files, source.info.path)
         header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer, camera, on_frame)

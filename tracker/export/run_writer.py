@@ -6,7 +6,7 @@ says `interrupted` in run.json.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +17,8 @@ import numpy as np
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
-from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
-from tracker.export.formats import JSONL, PERSON_WRITERS
+from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, prepare_folder
+from tracker.export.formats import JSONL, PERSON_WRITERS, SCENE_FILES, FormatWriters, person_file
 from tracker.export.frame_store import FrameStore
 from tracker.export.grid import gaps, on_grid
 from tracker.export.jsonl import FrameStream, encode_frame
@@ -54,6 +54,8 @@ class RunWriter:
     """
 
     def __init__(self, folder: Path, config: ExportConfig, context: RunContext, header: RunHeader) -> None:
+        self._writers = FormatWriters(context.files, context.video)
+        self._writers.require(config.formats)
         prepare_folder(folder, config.overwrite)
         self._folder, self._config, self._context, self._header = folder, config, context, header
         self._recording = FrameStore(folder)
@@ -132,6 +134,8 @@ class RunWriter:
         failures: list[RunError] = []
         lengths: dict[int, int] = {}
         absences: dict[int, list[tuple[float, float]]] = {}
+        scene_formats = [name for name in self._config.formats if name in SCENE_FILES]
+        everybody: list[PersonSequence] = []
         estimate, warnings = self._world(summary)
         for person in self._people():
             lengths[person.person_id] = len(person.timestamps)
@@ -139,8 +143,10 @@ class RunWriter:
                 person = placed_in(estimate.world, person, self._context.body)
             uniform = on_grid(person, self._recording.times, self._recording.indices)
             absences[person.person_id] = gaps(uniform)
-            for path in self._person_files(uniform, failures):
-                files.append(path)
+            files += self._person_files(uniform, failures)
+            if scene_formats:
+                everybody.append(uniform)
+        files += self._scene_files(scene_formats, everybody, failures)
         warnings = [*summary.warnings, *warnings, *map(str, failures)]
         counts = RunCounts(
             len(self._recording), self._recording.frames_with_people, lengths, interrupted, bool(failures), absences,
@@ -178,10 +184,23 @@ class RunWriter:
         for name in self._config.formats:
             if name not in PERSON_WRITERS:
                 continue
-            path = person_path(self._folder, person.person_id, name)
+            path = person_file(self._folder, person.person_id, name)
             try:
                 with atomic_file(path) as stream:
-                    PERSON_WRITERS[name](stream, person, self._context.body)
+                    self._writers.person(name)(stream, person, self._context.body)
+            except RunError as error:
+                failures.append(error)
+            else:
+                yield path
+
+    def _scene_files(
+        self, formats: Sequence[str], people: Sequence[PersonSequence], failures: list[RunError]
+    ) -> Iterator[Path]:
+        for name in formats if people else ():
+            path = self._folder / SCENE_FILES[name]
+            try:
+                with atomic_file(path) as stream:
+                    self._writers.scene(name)(stream, people, self._context.body)
             except RunError as error:
                 failures.append(error)
             else:
