@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from itertools import islice
-from typing import TextIO, get_args
+from typing import Protocol, TextIO, get_args
 
 import click
 import psutil
@@ -17,7 +17,7 @@ from tracker.core.errors import InputError
 from tracker.core.shown_text import printable, shown_address
 from tracker.runtime.cores import available_cores
 from tracker.runtime.interrupt import Interrupt
-from tracker.runtime.worker_processes import TaskLost, WorkerProcesses
+from tracker.runtime.worker_processes import TaskLost
 
 _AT_ONCE = 1000
 """Tasks that an executor is given before the first has ended: a million would fill its memory."""
@@ -98,6 +98,19 @@ def job_count(wanted: str) -> int:
     return int(wanted)
 
 
+class StoppableExecutor(Protocol):
+    """An executor of ours."""
+
+    @property
+    def items(self) -> int | None:
+        """Frames tracked so far, where that is known."""
+        ...
+
+    def stop(self) -> None:
+        """Ends the tasks under way where that is safe."""
+        ...
+
+
 class TerminalView(BatchView):
     """A progress bar for all inputs, and a line for each that is through. Use as a context manager."""
 
@@ -105,7 +118,7 @@ class TerminalView(BatchView):
         self,
         total: int,
         interrupt: Interrupt,
-        pool: WorkerProcesses,
+        pool: StoppableExecutor,
         summary: Callable[[str, ClipReport], str],
     ) -> None:
         """summary: the line on an input and what its run has left."""
@@ -122,7 +135,8 @@ class TerminalView(BatchView):
         self._bar.update()
 
     def look(self) -> None:
-        self._bar.set_postfix(frames=self._pool.items)
+        if self._pool.items is not None:
+            self._bar.set_postfix(frames=self._pool.items)
         self._interrupt.check()
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
-from tracker.core.shown_text import printable
+from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
@@ -45,6 +45,8 @@ class TrackJob:
     overlay: bool = True
     renderer: str = "raster"
     """Among RENDERERS."""
+    location: str | None = None
+    """What the source is called in run.json, where `spec` is a copy of it."""
 
     @property
     def record(self) -> dict[str, Any]:
@@ -69,7 +71,8 @@ def track(
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         context = RunContext(camera, tracker.body, rate)
-        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info, job.record)
+        info = source.info if job.location is None else replace(source.info, location=shown_address(job.location))
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
@@ -78,7 +81,8 @@ def track(
             if smooth.mode == "offline":
                 records = list(writer.frames())
                 writer.replace_people(smoothed_frames(records, tracker.persons, camera, smooth.offline))
-        summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
+        warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
+        summary = run.summary([*warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
             raise KeyboardInterrupt

@@ -124,6 +124,11 @@ def mirrored_folders(inputs: Sequence[tuple[str, Path]], out: Path) -> list[Path
     return [next(folders[within]) for _, within in inputs]
 
 
+def is_result_name(name: str) -> bool:
+    """Whether a run may have given a file this name."""
+    return _RESULT.fullmatch(name) is not None
+
+
 def holds_result(folder: Path) -> bool:
     """Whether this is the folder of a run, finished or not."""
     return (folder / RUN_NAME).exists() or (folder / FRAMES_NAME).exists()
