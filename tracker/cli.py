@@ -77,6 +77,9 @@ MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
     click.option("--jobs", default="1", show_default=True, help="Videos tracked at once, or auto."),
     click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the inputs, for so many machines."),
+    click.option(
+        "--chunk", type=float, metavar="SECONDS", help="Cut long videos into pieces, tracked beside each other."
+    ),
     click.option("--ray", metavar="ADDRESS", help="Track on this Ray cluster; auto is the one of this machine."),
     click.option("--ray-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Cores of a video."),
     click.option("--ray-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs of a video."),
@@ -137,13 +140,14 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
         given["overwrite"],
         given["resume"],
         shared=given["ray"] is not None,
+        chunk=given["chunk"],
     )
     jobs = clip_jobs(inputs, out, config, options)
     alone = [job.track.spec for job in jobs] == list(inputs[:1]) and not any(map(is_stored, (out, *inputs)))
-    if alone and given["shard"] is None and given["ray"] is None:
+    if alone and given["shard"] is None and given["ray"] is None and given["chunk"] is None:
         track_one(jobs[0])
     else:
-        track_batch(jobs, given)
+        track_batch(jobs, options, given)
 
 
 def track_one(job: Any) -> None:
@@ -166,15 +170,18 @@ def track_one(job: Any) -> None:
     click.echo(summary_line(job.track.spec, result))
 
 
-def track_batch(jobs: Any, given: dict[str, Any]) -> None:
+def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
     """Many inputs. Raises RunError when some have failed."""
-    from tracker.app.batch import TerminalView, job_count, run_batch, shard_of, table
+    from tracker.app.batch import TerminalView, job_count, shard_of, table
+    from tracker.app.track_many import run_jobs
     from tracker.runtime.interrupt import deferred_interrupt
     from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
     from tracker.runtime.worker_processes import WorkerProcesses
 
     jobs = jobs if given["shard"] is None else shard_of(jobs, given["shard"])
-    count = min(job_count(given["jobs"]), len(jobs) or 1)
+    count = job_count(given["jobs"])
+    if options.chunk is None:
+        count = min(count, max(1, len(jobs)))
     needs = TaskNeeds(given["ray_cpus"], given["ray_gpus"], int(1e9 * given["ray_memory"]))
     with (
         deferred_interrupt() as interrupt,
@@ -182,7 +189,7 @@ def track_batch(jobs: Any, given: dict[str, Any]) -> None:
         TerminalView(len(jobs), interrupt, pool, summary_line) as view,
     ):
         try:
-            run_batch(jobs, pool, view)
+            run_jobs(jobs, options, pool, view)
         finally:
             click.echo("\n".join(table(view.reports)))
     failed = sum(report.outcome == "failed" for report in view.reports)

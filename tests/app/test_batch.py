@@ -132,7 +132,9 @@ def test_an_unexpected_fault_costs_one_input_and_the_tracker(
 def test_a_lost_task_is_a_failed_input_and_a_tracker_that_does_not_open_ends_all(clips: Path, tmp_path: Path) -> None:
     class Losing(Inline):
         def submit(self, fn, /, *args, **kwargs):
-            raised = TaskLost("the process died") if args[0].track.folder.name == "clip0" else InputError("no tracker")
+            raised = (
+                TaskLost("the process died") if fn.__self__.track.folder.name == "clip0" else InputError("no tracker")
+            )
             future = Future()
             future.set_exception(raised)
             return future

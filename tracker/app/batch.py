@@ -12,7 +12,7 @@ import click
 import psutil
 from tqdm import tqdm
 
-from tracker.app.clip_job import ClipJob, ClipReport, Outcome, run_clip
+from tracker.app.clip_job import BatchTask, ClipJob, ClipReport, Outcome
 from tracker.core.errors import InputError
 from tracker.core.shown_text import printable, shown_address
 from tracker.runtime.cores import available_cores
@@ -46,17 +46,17 @@ class BatchView:
         """Called before the inputs under way are waited for, after an exception."""
 
 
-def run_batch(jobs: Sequence[ClipJob], executor: Executor, view: BatchView) -> None:
+def run_batch(jobs: Sequence[BatchTask], executor: Executor, view: BatchView) -> None:
     """Has every job run, and gives the view each report as it comes.
 
     Raises what keeps the tracker from being opened at all. After that and after KeyboardInterrupt nothing new is begun;
     what is under way is waited for.
     """
-    upcoming, waiting = iter(jobs), dict[Future[ClipReport], ClipJob]()
+    upcoming, waiting = iter(jobs), dict[Future[ClipReport], BatchTask]()
     try:
         while True:
             for job in islice(upcoming, _AT_ONCE - len(waiting)):
-                waiting[executor.submit(run_clip, job)] = job
+                waiting[executor.submit(job.run)] = job
             if not waiting:
                 return
             _take_reports(waiting, view, _LOOK_SECONDS)
@@ -70,7 +70,7 @@ def run_batch(jobs: Sequence[ClipJob], executor: Executor, view: BatchView) -> N
         raise
 
 
-def _take_reports(waiting: dict[Future[ClipReport], ClipJob], view: BatchView, seconds: float | None) -> None:
+def _take_reports(waiting: dict[Future[ClipReport], BatchTask], view: BatchView, seconds: float | None) -> None:
     done, _ = wait(waiting, seconds, FIRST_COMPLETED)
     for future in done:
         job = waiting.pop(future)

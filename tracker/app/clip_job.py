@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from tracker.app.place import Place
+from tracker.app.place import FolderPlace, Place, SharedPlace, StoredPlace
 from tracker.app.track import TrackJob, track
 from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import message_line, shown_address
@@ -36,14 +36,32 @@ class ClipJob:
     track: TrackJob
     """Its folder counts where `place` is that folder; else the place says where it is tracked into."""
     config: TrackerConfig
-    place: Place
+    place: FolderPlace | SharedPlace | StoredPlace
     resume: bool = False
     """Leave a finished result as it is, and replace one that is not finished."""
+
+    def run(self) -> ClipReport:
+        """See `run_clip`."""
+        return run_clip(self)
 
     @property
     def settings(self) -> dict[str, Any]:
         """As they stand in run.json."""
         return {"config": jsonable(self.config), "job": self.track.record}
+
+
+class BatchTask(Protocol):
+    """What is to be done for one input; picklable."""
+
+    @property
+    def track(self) -> TrackJob: ...
+
+    @property
+    def place(self) -> Place: ...
+
+    def run(self) -> ClipReport:
+        """Does it, in any process. Raises what keeps all tasks from being done."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,7 @@ class ClipReport:
         return self.outcome in ("tracked", "finished before")
 
     @classmethod
-    def on(cls, job: ClipJob, outcome: Outcome, run: Mapping[str, Any]) -> ClipReport:
+    def on(cls, job: BatchTask, outcome: Outcome, run: Mapping[str, Any]) -> ClipReport:
         """run: the document that the run has left."""
         return cls(
             job.track.spec,
@@ -83,7 +101,7 @@ class ClipReport:
         )
 
     @classmethod
-    def failure(cls, job: ClipJob, error: BaseException) -> ClipReport:
+    def failure(cls, job: BatchTask, error: BaseException) -> ClipReport:
         """With the name of the input in its line."""
         known = isinstance(error, InputError | RunError)
         line = str(error) if known else f"{type(error).__name__}: {error}"

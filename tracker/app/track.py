@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from tracker.body import BodyModel
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
@@ -27,11 +28,11 @@ from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
-from tracker.pipeline import DetectedFrame, Tracker
+from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
-from tracker.source import Clip, Source, open_source
+from tracker.source import Clip, Source, SourceInfo, open_source
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,15 @@ class TrackJob:
     """Among RENDERERS."""
     location: str | None = None
     """What the source is called in run.json, where `spec` is a copy of it."""
+    chunk: float | None = None
+    """Seconds of the pieces that the source is tracked in; None: all in one."""
 
     @property
     def record(self) -> dict[str, Any]:
         """What of it the results depend on, for run.json."""
+        formats, chunk = self.export.formats, self.chunk
         return jsonable(
-            {"clip": self.clip, "formats": self.export.formats, "overlay": self.overlay, "renderer": self.renderer}
+            {"clip": self.clip, "formats": formats, "overlay": self.overlay, "renderer": self.renderer, "chunk": chunk}
         )
 
 
@@ -155,19 +159,21 @@ class _Run:
         if not self._job.overlay:
             yield None
             return
-        with overlay_video_of(self._film_job(source), source.expected_frames) as film:
-            yield film
-        self._stage_ms["draw"], self._stage_ms["write"] = film.times.draw_ms, film.times.write_ms
+        film = film_job(self._job, self._tracker.config, self._tracker.body, source.info)
+        with overlay_video_of(film, source.expected_frames) as video:
+            yield video
+        self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
 
-    def _film_job(self, source: Source) -> OverlayVideoJob:
-        info, config = source.info, self._tracker.config
-        return OverlayVideoJob(
-            path=self._job.folder / OVERLAY_NAME,
-            size=(info.width, info.height),
-            rate=info.rate,
-            audio=info.path if info.has_audio else None,
-            renderer=self._job.renderer,
-            body=self._tracker.body,
-            cameras=config.camera,
-            smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
-        )
+
+def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:
+    """The overlay of a job. Whoever is put into it comes as they were observed, to be smoothed as they are drawn."""
+    return OverlayVideoJob(
+        path=job.folder / OVERLAY_NAME,
+        size=(info.width, info.height),
+        rate=info.rate,
+        audio=info.path if info.has_audio else None,
+        renderer=job.renderer,
+        body=body,
+        cameras=config.camera,
+        smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
+    )

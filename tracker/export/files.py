@@ -21,8 +21,9 @@ from tracker.core.shown_text import shown_address
 OVERLAY_NAME = "overlay.mp4"
 FRAMES_NAME = "frames.jsonl"
 RUN_NAME = "run.json"
+OBSERVATIONS_NAME = "observations.npz"
 
-_RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
+_RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|observations\.npz|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
 _PART = re.compile(rf"\.(overlay|frames|run|person_\d{{3,}}){PART}\.\w+")
 _BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

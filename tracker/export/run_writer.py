@@ -17,12 +17,15 @@ import numpy as np
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
-from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
+from tracker.export.files import FRAMES_NAME, OBSERVATIONS_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
 from tracker.export.formats import JSONL, PERSON_WRITERS
 from tracker.export.frame_store import FrameStore
 from tracker.export.jsonl import FrameStream, encode_frame
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
 from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble
+
+OBSERVATIONS = "observations"
+"""Every frame as it was recorded, in one file for this package's own use."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class ExportConfig:
     """Which files a run leaves."""
 
     formats: tuple[str, ...] = ("npz", "jsonl")
-    """Among FORMATS; run.json is always written."""
+    """Among FORMATS and OBSERVATIONS; run.json is always written."""
     overwrite: bool = False
 
 
@@ -129,6 +132,9 @@ class RunWriter:
             for path in self._person_files(person, failures):
                 files.append(path)
         warnings = [*summary.warnings, *map(str, failures)]
+        if OBSERVATIONS in self._config.formats:
+            with atomic_file(self._folder / OBSERVATIONS_NAME) as stream:
+                self._recording.save(stream)
         with_people = self._recording.frames_with_people
         counts = RunCounts(len(self._recording), with_people, lengths, interrupted, bool(failures))
         self._result = RunResult(

@@ -6,6 +6,7 @@ the files under the same paths or addresses.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ Result = TypeVar("Result")
 
 _SETUP = "tracker.runtime.blas.name_the_processor"
 """The first that a worker does: before numpy is imported."""
+
+
+_ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class RayExecutor(Executor):
             raise InputError("--ray: Ray is not installed; pip install 'body-tracker[ray]'") from None
         self._ray, self._needs = ray, needs
         try:
+            _require_answer(address)
             ray.init(address, log_to_driver=False, runtime_env={"worker_process_setup_hook": _SETUP})
         except Exception as error:  # Ray has many, for an address that is none, a cluster that is not there, …
             raise InputError(
@@ -107,6 +112,13 @@ class RayExecutor(Executor):
     ) -> bool | None:
         self.shutdown()
         return None
+
+
+def _require_answer(address: str) -> None:
+    """Raises OSError where nobody answers at host:port, for which Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
 
 
 def _run(cores: int, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
