@@ -13,7 +13,7 @@ from typing import Any
 from tracker.app.clip_job import ClipJob, ClipReport
 from tracker.app.pieces import Piece, SeamMatcher, SharedBetas
 from tracker.app.place import Place
-from tracker.app.track import TrackJob, film_job
+from tracker.app.track import TrackJob, film_job, finished_frames
 from tracker.body import load_body
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
@@ -27,7 +27,6 @@ from tracker.overlay.overlay_process import overlay_video_of
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker_processes import count_item, task_interrupt
-from tracker.smooth.delayed_smoother import smoothed_frames
 from tracker.smooth.filters import CausalFilter
 from tracker.source import Source, open_source
 
@@ -91,12 +90,16 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         camera = config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         header = RunHeader(config, runs[0]["device"], runs[0]["engine"], source.info, job.record)
-        writer = stack.enter_context(RunWriter(job.folder, job.export, RunContext(camera, body, rate), header))
+        writer = stack.enter_context(
+            RunWriter(job.folder, job.export, RunContext(camera, body, rate, config.world), header)
+        )
         for frame in _Joined(pieces, persons, camera).frames(config):
             writer.write(frame)
             interrupt.check()
+        moved = min((run["camera_moved"] for run in runs if run["camera_moved"] is not None), default=None)
         if config.smooth.mode == "offline":
-            writer.replace_people(smoothed_frames(list(writer.frames()), persons, camera, config.smooth.offline))
+            records = list(writer.frames())
+            writer.replace_people(*finished_frames(records, config, persons, camera, moved is not None))
         if job.overlay:
             film = replace(film_job(job, config, body, source.info), smooth=None)
             with overlay_video_of(film, source.expected_frames) as video:
@@ -106,7 +109,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
                     interrupt.check()
         warnings = dict.fromkeys(warning for run in runs for warning in run["warnings"])
         seconds = sum(run["wall_seconds"] for run in runs) + perf_counter() - started
-        writer.finish(RunSummary({}, [*warnings], seconds))
+        writer.finish(RunSummary({}, [*warnings], seconds, camera_moved=moved))
 
 
 def _document(tracked: TrackedPiece) -> dict[str, Any]:

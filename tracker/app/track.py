@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tracker.body import BodyModel
+from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
@@ -33,6 +34,9 @@ from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
 from tracker.source import Clip, Source, SourceInfo, open_source
+from tracker.world.camera_watch import CameraWatch
+from tracker.world.estimate import WorldEstimate
+from tracker.world.grounded import grounded_frames
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def track(
         source = stack.enter_context(open_source(job.spec, job.clip))
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
-        context = RunContext(camera, tracker.body, rate)
+        context = RunContext(camera, tracker.body, rate, tracker.config.world)
         info = source.info if job.location is None else replace(source.info, location=shown_address(job.location))
         header = RunHeader(tracker.config, tracker.device, tracker.engine, info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
@@ -83,8 +87,7 @@ def track(
             run.all_frames(source, interrupt, drawing)
             smooth = tracker.config.smooth
             if smooth.mode == "offline":
-                records = list(writer.frames())
-                writer.replace_people(smoothed_frames(records, tracker.persons, camera, smooth.offline))
+                writer.replace_people(*run.finished(list(writer.frames())))
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
         summary = run.summary([*warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
@@ -107,6 +110,7 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
+        self._camera, self._watch = camera, CameraWatch()
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
@@ -120,13 +124,19 @@ class _Run:
 
     def _write(self, frames: Iterator[TrackedFrame]) -> None:
         for tracked in frames:
+            self._watch.show(tracked.frame, tracked.people)
             people = self.sizes.of_files(tracked.frame, tracked.people)
             self._writer.write(FrameRecord(tracked.frame.index, tracked.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
-        return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
+        return RunSummary(stages | self._stage_ms, warnings, wall_seconds, camera_moved=self._watch.moved_at)
+
+    def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
+        """See `finished_frames`."""
+        tracker = self._tracker
+        return finished_frames(records, tracker.config, tracker.persons, self._camera, self._watch.moved_at is not None)
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
@@ -163,6 +173,16 @@ class _Run:
         with overlay_video_of(film, source.expected_frames) as video:
             yield video
         self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
+
+
+def finished_frames(
+    records: list[FrameRecord], config: TrackerConfig, persons: PersonBuilder, camera: Camera, camera_moves: bool
+) -> tuple[list[FrameRecord], WorldEstimate | None]:
+    """All frames, smoothed both ways in time and, under a camera that stands still, set on the floor."""
+    frames = list(smoothed_frames(records, persons, camera, config.smooth.offline))
+    if camera_moves or not any(frame.people for frame in frames):
+        return frames, None
+    return grounded_frames(frames, persons, camera, config.world)
 
 
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:
