@@ -22,10 +22,11 @@ OVERLAY_NAME = "overlay.mp4"
 FRAMES_NAME = "frames.jsonl"
 RUN_NAME = "run.json"
 REPORT_NAME = "report.html"
+OBSERVATIONS_NAME = "observations.npz"
 
 _RESULT = re.compile(
-    r"overlay\.mp4|frames\.jsonl|run\.json|report\.html|scene\.(glb|usdc|fbx|blend)|amass_\d{3,}\.npz"
-    r"|person_\d{3,}(\.(npz|bvh|glb|csv|trc|c3d|mot)|_angles\.csv)"
+    r"overlay\.mp4|frames\.jsonl|run\.json|report\.html|observations\.npz|scene\.(glb|usdc|fbx|blend)"
+    r"|amass_\d{3,}\.npz|person_\d{3,}(\.(npz|bvh|glb|csv|trc|c3d|mot)|_angles\.csv)"
 )
 _PART = re.compile(rf"\.(overlay|frames|run|report|scene|(person|amass)_\d{{3,}}(_angles)?){PART}\.\w+")
 _BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
@@ -121,6 +122,11 @@ def mirrored_folders(inputs: Sequence[tuple[str, Path]], out: Path) -> list[Path
         places.setdefault(within, []).append(source)
     folders = {within: iter(output_folders(sources, out / within)) for within, sources in places.items()}
     return [next(folders[within]) for _, within in inputs]
+
+
+def is_result_name(name: str) -> bool:
+    """Whether a run may have given a file this name."""
+    return _RESULT.fullmatch(name) is not None
 
 
 def holds_result(folder: Path) -> bool:
