@@ -20,6 +20,7 @@ from tracker import __version__
 from tracker.core.errors import InputError, RunError
 from tracker.runtime.blas import name_the_processor
 from tracker.runtime.helper_process import keep_current_folder_out
+from tracker.runtime.standard_streams import secure_standard_streams, tell
 
 log = logging.getLogger("tracker")
 
@@ -119,7 +120,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
             job = TrackJob(spec, folder, clip, export, not given["no_overlay"], given["renderer"])
             with ready_to_draw() if job.overlay else nullcontext(), opened_tracker(config) as tracker:
                 result = run_track(job, tracker, interrupt)
-            click.echo(summary_line(spec, result))
+            tell(summary_line(spec, result))
 
 
 @cli.command()
@@ -161,11 +162,13 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, reco
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     for recording in result.recordings:
-        click.echo(summary_line(source, recording))
-    click.echo(
+        tell(summary_line(source, recording))
+    tell(
         f"{source}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
         f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)"
     )
+    if result.faults:
+        raise RunError(result.faults[0])
     interrupt.check()
 
 
@@ -184,7 +187,7 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
 
     config = configured(given, {"smooth": {"mode": "offline"}})
     with deferred_interrupt() as interrupt:
-        click.echo(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
+        tell(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
 
 
 @cli.command()
@@ -278,7 +281,7 @@ def synthetic(**given: Any) -> None:
     chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures", "motion")}
     settings = SyntheticSettings(**chosen, size=PictureSize(seconds=given["seconds"]))
     with deferred_interrupt() as interrupt:
-        click.echo(evaluation(given, given["out"]).synthetic(settings, interrupt))
+        tell(evaluation(given, given["out"]).synthetic(settings, interrupt))
 
 
 @evaluate.command()
@@ -309,7 +312,7 @@ def dataset(name: str, path: Path, protocols: tuple[str, ...], **given: Any) -> 
 
     settings = recorded_settings(name, path, protocols, given)
     with deferred_interrupt() as interrupt:
-        click.echo(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
+        tell(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
 
 
 @evaluate.command()
@@ -332,7 +335,7 @@ def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
     with deferred_interrupt() as interrupt:
         truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
         settings = recorded_settings("person-npz", truth, protocols, given)
-        click.echo(evaluation(given, out).recorded(settings, interrupt))
+        tell(evaluation(given, out).recorded(settings, interrupt))
 
 
 def recorded_settings(name: str, path: Path, protocols: tuple[str, ...], given: dict[str, Any]) -> Any:
@@ -635,6 +638,7 @@ def summary_line(spec: str, result: Any) -> str:
 
 def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
+    secure_standard_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     name_the_processor()
     keep_current_folder_out()

@@ -47,8 +47,9 @@ class TrackJob:
 def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
     """Runs a fresh tracker over the job's input and writes the job's folder.
 
-    Raises InputError or RunError as its parts do; whatever was finished by then is kept. Raises KeyboardInterrupt, with
-    everything so far saved, when the user asks to stop.
+    Raises InputError or RunError as its parts do; whatever was finished by then is kept. An overlay that cannot be made
+    is raised when everything else is written. Raises KeyboardInterrupt, with everything so far saved, when the user
+    asks to stop.
     """
     started = perf_counter()
     with ExitStack() as stack:
@@ -65,11 +66,15 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
             if smooth.mode == "offline":
                 records = list(writer.frames())
                 writer.replace_people(smoothed_frames(records, tracker.persons, camera, smooth.offline))
-        summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
+        faults = [str(run.film_fault)] if run.film_fault is not None else []
+        summary = run.summary([*source.warnings, *run.sizes.warnings, *faults], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
             raise KeyboardInterrupt
-        return writer.finish(summary)
+        result = writer.finish(summary)
+        if run.film_fault is not None:
+            raise run.film_fault
+        return result
 
 
 class _Run:
@@ -79,6 +84,8 @@ class _Run:
         """camera: of the files."""
         self._job, self._tracker, self._writer = job, tracker, writer
         self.sizes = OneCamera(tracker.persons, camera)
+        self.film_fault: Exception | None = None
+        """Why there is no overlay, or only its beginning."""
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
@@ -132,6 +139,7 @@ class _Run:
         with overlay_video_of(self._film_job(source), source.expected_frames) as film:
             yield film
         self._stage_ms["draw"], self._stage_ms["write"] = film.times.draw_ms, film.times.write_ms
+        self.film_fault = film.fault
 
     def _film_job(self, source: Source) -> OverlayVideoJob:
         info, config = source.info, self._tracker.config

@@ -1,0 +1,50 @@
+"""Standard streams that cost no run its result: closed ones, a full disk behind them, a terminal that is gone."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+import click
+
+_NAMES = ("stdin", "stdout", "stderr")
+"""In the order of their descriptors."""
+
+
+class _Forgiving(io.FileIO):
+    """Loses what cannot be written."""
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return len(data)
+
+
+def secure_standard_streams() -> None:
+    """Call it first of all.
+
+    In the place of a closed stream comes one that goes nowhere: the next file to be opened would take its number, and
+    libraries would print into it. What cannot be written to standard error is lost: it is progress and messages.
+    """
+    for number, name in enumerate(_NAMES):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+    if sys.stderr is not None and sys.stderr is sys.__stderr__:
+        raw = _Forgiving(2, "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(raw, sys.stderr.encoding, "backslashreplace", None, True, True)  # type: ignore[arg-type]
+
+
+def tell(line: str) -> None:
+    """Prints to standard output how a run went, which has its files whether anybody reads that or not."""
+    try:
+        click.echo(line)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # where what is still in the buffer goes when Python ends
+        os.close(nowhere)
