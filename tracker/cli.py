@@ -18,6 +18,7 @@ import click
 
 from tracker import __version__
 from tracker.core.errors import InputError, RunError
+from tracker.core.shown_text import message_line, printable, shown_address
 from tracker.runtime.blas import name_the_processor
 from tracker.runtime.helper_process import keep_current_folder_out
 from tracker.runtime.standard_streams import secure_standard_streams, tell
@@ -52,6 +53,11 @@ BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL f
 PEOPLE = options(
     click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
     BODY,
+    click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        help="Extractor, head and volume: what `train` made, or 3DNBF's released .pth, with --body.",
+    ),
 )
 FORMAT = click.option(
     "--format",
@@ -129,6 +135,13 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
 @click.option(
+    "--send",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Send people elsewhere while they come; any number of times: vmc:// osc:// ws:// udp:// jsonl:- mcap:FILE "
+    "v4l2:DEVICE, as in docs/stream.md.",
+)
+@click.option(
     "--reconnect",
     type=click.FloatRange(min=0),
     default=float("inf"),
@@ -140,7 +153,10 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @PEOPLE
 @CAMERA
 @COMMON
-def live(source: str, record: Path | None, headless: bool, web: int | None, reconnect: float, **given: Any) -> None:
+def live(
+    source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
+    **given: Any,
+) -> None:  # fmt: skip
     """Track a webcam live and draw the meshes over its picture.
 
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
@@ -158,14 +174,16 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, reco
         deferred_interrupt() as interrupt,
         open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
         opened_tracker(config) as tracker,
-        open_outputs(headless, web) as (outputs, keys),
+        open_outputs(headless, web, send, config.camera) as (outputs, keys),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
+    lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
     for recording in result.recordings:
-        tell(summary_line(source, recording))
+        tell(summary_line(source, recording), err=lines_on_stdout)
     tell(
-        f"{source}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
-        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)"
+        f"{printable(shown_address(source))}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
+        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)",
+        err=lines_on_stdout,
     )
     if result.faults:
         raise RunError(result.faults[0])
@@ -329,9 +347,10 @@ def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
     Protocols are those of `dataset`. Writes what `synthetic` writes, and the answer on the clear picture in clear/.
     """
     from tracker.app.evaluate_clip import clear_answer
+    from tracker.export import output_folders
     from tracker.runtime.interrupt import deferred_interrupt
 
-    out = given["out"] or Path("out/evaluation") / video.stem
+    out = given["out"] or output_folders([video], Path("out/evaluation"))[0]
     with deferred_interrupt() as interrupt:
         truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
         settings = recorded_settings("person-npz", truth, protocols, given)
@@ -587,7 +606,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
-    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen}
+    extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
+    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen, **extract}
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
 
@@ -633,13 +653,23 @@ def summary_line(spec: str, result: Any) -> str:
     """One line on what a run has left."""
     people = "1 person" if result.people == 1 else f"{result.people} people"
     share = f"{result.frames_with_people} of {result.frames} frames"
-    return f"{spec}: {people} in {share} → {result.folder}{'' if result.people else ' (nobody was found)'}"
+    source, hint = printable(shown_address(spec)), "" if result.people else " (nobody was found)"
+    return f"{source}: {people} in {share} → {result.folder}{hint}"
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Escapes what a file's name could tell the terminal to do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).splitlines()))
 
 
 def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
     secure_standard_streams()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_PrintableFormatter("%(message)s"))
     name_the_processor()
     keep_current_folder_out()
     try:
@@ -648,13 +678,13 @@ def main() -> int:
         click.echo(error.ctx.get_help() if error.ctx else str(error))
         return 2
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        click.echo(f"error: {message_line(error.format_message())}", err=True)
         return 2
     except InputError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {message_line(error)}", err=True)
         return 2
     except RunError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {message_line(error)}", err=True)
         return 1
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("interrupted; everything so far is saved", err=True)
@@ -663,6 +693,6 @@ def main() -> int:
         return 1
     except Exception as error:
         log.debug("traceback", exc_info=True)
-        click.echo(f"error: {type(error).__name__}: {error}", err=True)
+        click.echo(f"error: {type(error).__name__}: {message_line(error)}", err=True)
         return 1
     return 0

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
+from tracker.core.shown_text import printable
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
@@ -109,7 +110,7 @@ class _Run:
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
-        label = f"tracking {source.info.name}"
+        label = f"tracking {printable(source.info.name)}"
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
             closing(read_ahead(self._timed(source), name="decode")) as frames,

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from tracker.core.atomic_file import PART, whole_file
 from tracker.core.errors import InputError, RunError
+from tracker.core.shown_text import shown_address
 
 OVERLAY_NAME = "overlay.mp4"
 FRAMES_NAME = "frames.jsonl"
@@ -149,7 +149,7 @@ def _folder_error(folder: Path, error: OSError) -> InputError | RunError:
 
 
 def output_folders(inputs: Sequence[str | Path], out: Path) -> list[Path]:
-    """The folder of each input's result: `out/<stem>`, with -2, -3, … where an earlier input has taken the name."""
+    """The folder of each input's result, directly in `out`: its stem, with -2, -3, … where that is taken already."""
     taken: set[str] = set()
     folders = []
     for source in inputs:
@@ -169,12 +169,17 @@ def _stem(source: str) -> str:
     if "://" in source:
         return _url_stem(source)
     path = Path(source)
-    name = path.resolve().name if path.is_dir() else path.stem
-    return name or "input"
+    return _folder_name(path.resolve().name if path.is_dir() else path.stem) or "input"
 
 
 def _url_stem(url: str) -> str:
     """The last part of the URL's path, else its host; user names, passwords and queries never reach a file name."""
-    parts = urlsplit(url)
-    last = Path(parts.path.rstrip("/")).stem
-    return re.sub(r"[^\w.-]+", "_", last or parts.hostname or "").strip("._") or "stream"
+    host, _, path = shown_address(url).partition("://")[2].partition("/")
+    last = Path(path.rstrip("/")).stem or re.sub(r":\d*$", "", host)
+    return _folder_name(re.sub(r"[^\w.-]+", "_", last).strip("_")) or "stream"
+
+
+def _folder_name(name: str) -> str:
+    """A name that lies in its folder and can be printed: without separators, control characters, and dots before it."""
+    plain = "".join(each if each.isprintable() and each not in "/\\" else "_" for each in name)
+    return plain.lstrip(". ").rstrip(". ")

@@ -40,10 +40,10 @@ def secure_standard_streams() -> None:
         sys.stderr = io.TextIOWrapper(raw, sys.stderr.encoding, "backslashreplace", None, True, True)  # type: ignore[arg-type]
 
 
-def tell(line: str) -> None:
-    """Prints to standard output how a run went, which has its files whether anybody reads that or not."""
+def tell(line: str, err: bool = False) -> None:
+    """Prints how a run went, which has its files whether anybody reads that or not. err: to standard error."""
     try:
-        click.echo(line)
+        click.echo(line, err=err)
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)  # where what is still in the buffer goes when Python ends

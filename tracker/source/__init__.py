@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tracker.core.errors import InputError
-from tracker.source.container import NO_PERMISSION, without_password
+from tracker.core.shown_text import is_address, shown_address
+from tracker.source.container import NO_PERMISSION
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource, files_in
 from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import PacedSource, paced
-from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind, is_address
+from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind
 from tracker.source.video import VideoSource
 from tracker.source.webcam import CameraSource
 
@@ -99,7 +100,7 @@ def _open_address(address: str, clip: Clip, config: LiveConfig) -> Source:
     scheme = address.split("://", 1)[0].lower()
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES)
-        raise InputError(f"{without_password(address)}: {scheme}:// is not supported; expected one of {known}")
+        raise InputError(f"{shown_address(address)}: {scheme}:// is not supported; expected one of {known}")
     if scheme in ("http", "https") and is_recorded(address, config):
         return VideoSource(address, clip, config.timeout_seconds)
     return StreamSource(address, clip, config)

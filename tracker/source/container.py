@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +13,12 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from tracker.core.errors import InputError
-from tracker.source.source import is_address
+from tracker.core.shown_text import is_address, shown_address
 
 NO_PERMISSION = "no permission to read it (chmod +r, or run as its owner)"
 
 GENERATE_PTS = 1
 """AVFMT_FLAG_GENPTS."""
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
-_SECRETS = re.compile(r"\b(pass\w*|pwd|token|key)=[^&#/]*", re.IGNORECASE)
-
-
-def without_password(location: str) -> str:
-    """The address as it may be shown and stored: without user name and password. Paths stay as they are."""
-    return _SECRETS.sub(r"\1=***", _CREDENTIALS.sub("", location)) if is_address(location) else location
 
 
 def open_container(
@@ -38,7 +29,7 @@ def open_container(
     location: a path or an address. timeout: seconds without data after which opening or reading fails.
     Raises InputError with one line when it cannot be opened, or holds no video that can be decoded.
     """
-    shown = without_password(location)
+    shown = shown_address(location)
     target = location if is_address(location) else str(Path(location).absolute())
     try:
         container = av.open(target, timeout=timeout, options=options or {}, metadata_errors="replace")

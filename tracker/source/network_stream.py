@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from av.container import InputContainer
 
 from tracker.core.errors import InputError
-from tracker.source.container import decode, open_container, video_stream, without_password
+from tracker.core.shown_text import shown_address
+from tracker.source.container import decode, open_container, video_stream
 from tracker.source.live_source import ConnectionLost, LiveSource, Picture
 from tracker.source.picture_converter import PictureConverter
 from tracker.source.sender_clock import SenderClock
@@ -39,7 +40,7 @@ class StreamSource(LiveSource):
 
     def __init__(self, address: str, clip: Clip, config: LiveConfig) -> None:
         self._address = address
-        shown = without_password(address)
+        shown = shown_address(address)
         self._container: InputContainer | None = open_container(address, config.timeout_seconds, LOW_DELAY)
         stream = video_stream(self._container)
         problems: list[str] = []
@@ -49,7 +50,7 @@ class StreamSource(LiveSource):
             raise InputError(f"{shown}: sends no picture that can be decoded; check the address and the sender")
         height, width = PictureConverter(stream.sample_aspect_ratio)(first).shape[:2]
         info = SourceInfo(
-            name=re.sub(r"[^A-Za-z0-9.-]+", "_", shown.split("://", 1)[1].split("?")[0]).strip("_."),
+            name=re.sub(r"[^A-Za-z0-9.-]+", "_", shown.split("://", 1)[1]).strip("_."),
             kind="stream",
             width=width,
             height=height,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
+from tracker.core.shown_text import is_address
 
 SourceKind = Literal["file", "image", "folder", "camera", "stream"]
 
@@ -81,7 +82,7 @@ class SourceInfo:
     """Seconds of the whole source; None when live or unknown."""
     has_audio: bool
     location: str
-    """The path, address (without its password) or device."""
+    """The path, address (without password and query) or device."""
     live: bool
     """Whether pictures come at their own pace and are lost if nobody takes them."""
 
@@ -99,11 +100,6 @@ class SourceInfo:
         if self.frame_count is None or self.rate is None or start == 0.0:
             return self.frame_count
         return max(1, self.frame_count - round(start * self.rate))
-
-
-def is_address(location: str) -> bool:
-    """Whether this is scheme://… rather than a path."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", location, re.IGNORECASE) is not None
 
 
 class Source(ABC):

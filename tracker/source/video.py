@@ -19,9 +19,10 @@ from av.video.stream import VideoStream
 
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream, without_password
+from tracker.core.shown_text import shown_address
+from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream
 from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
-from tracker.source.source import Clip, Source, SourceInfo, is_address, no_frame_message
+from tracker.source.source import Clip, Source, SourceInfo, no_frame_message
 
 DEFAULT_RATE = Fraction(30)
 """For pictures that carry no time in a container that names no rate."""
@@ -127,7 +128,7 @@ class VideoSource(Source):
         """Decodes the first picture: only that tells the upright size, where time begins, and that it can be done."""
         stream = video_stream(self._container)
         rate = nominal_rate(stream)
-        shown = without_password(self._location)
+        shown = shown_address(self._location)
         pictures = decode(self._container, self._problems)
         first = next(pictures, None)
         if first is None:
@@ -141,7 +142,7 @@ class VideoSource(Source):
         duration = duration_of(self._container)
         estimate = None if duration is None or rate is None else max(1, round(duration * rate))
         return SourceInfo(
-            name=Path(shown.split("?")[0] if is_address(shown) else shown).stem,
+            name=Path(shown).stem,
             kind="file",
             width=width,
             height=height,
