@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -35,9 +36,9 @@ def secure_standard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))
-    if sys.stderr is not None and sys.stderr is sys.__stderr__:
-        raw = _Forgiving(2, "w", closefd=False)
-        sys.stderr = io.TextIOWrapper(raw, sys.stderr.encoding, "backslashreplace", None, True, True)  # type: ignore[arg-type]
+    if sys.stderr is sys.__stderr__:
+        raw: Any = _Forgiving(2, "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(raw, errors="backslashreplace", line_buffering=True, write_through=True)
 
 
 def tell(line: str, err: bool = False) -> None:
