@@ -32,9 +32,9 @@ class Collecting:
         if len(self.sent) == self._fault:
             raise ConnectionError("the other side is gone")
         self.sent.append((frame.index, len(people), picture))
-        self._camera.taken.set()
 
     def key(self) -> str:
+        self._camera.taken.set()
         return ""
 
     def close(self) -> None:
