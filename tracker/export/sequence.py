@@ -37,7 +37,6 @@ FALLBACK_FRAME_RATE = 30.0
 
 T_YUP_CAMERA = np.diag([1.0, -1.0, -1.0, 1.0])
 """Half a turn about x: from the camera's frame to x right, y up, z towards the viewer, the same origin."""
-R_YUP_CAMERA = T_YUP_CAMERA[:3, :3]
 
 OBSERVATION = np.dtype(
     [
