@@ -56,6 +56,7 @@ FILES = options(
         help="What joints are called in bvh, glb, scene, usd, fbx, blend.  [default: smpl]",
     ),
     click.option("--unit", type=click.Choice(["m", "cm"]), help="Of lengths in bvh.  [default: m]"),
+    click.option("--no-report", "no_report", is_flag=True, help="Leave no report.html."),
     click.option("--blender", type=click.Path(path_type=Path), help="Writes fbx and blend.  [default: found on PATH]"),
 )
 WORLD = options(
@@ -147,6 +148,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
       person_NNN.npz    SMPL parameters of each identity, as AMASS names them
       frames.jsonl      one line a frame, readable while the run goes on
       run.json          versions, settings, timings, warnings
+      report.html       how people moved, at a glance
     """
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
@@ -700,6 +702,7 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
     files = {key: given[key] for key in ("skeleton", "unit", "blender") if given.get(key) is not None}
+    files |= {"report": False} if given.get("no_report") else {}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
     options = {
         **changes, "camera": camera, "world": world, "files": files, "engine": engine, "detect": detect, **chosen,

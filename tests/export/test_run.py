@@ -31,9 +31,10 @@ from tracker.export import (
     prepare_folder,
 )
 from tracker.export.files import atomic_file, fresh_folder
+from tracker.export.files_config import FilesConfig
 
 BODY = small_body()
-CONTEXT = RunContext(CAMERA, BODY, 25.0)
+CONTEXT = RunContext(CAMERA, BODY, 25.0, files=FilesConfig(report=False))
 HEADER = RunHeader(config={}, device="cpu", engine="torch", source={"name": "clip.mp4"})
 FRAMES = frames_of(BODY, [i / 25 for i in range(12)], ids=(0, 1))
 ALL = ("npz", "jsonl", "bvh", "glb", "csv", "trc")

@@ -24,6 +24,7 @@ from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
 from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
+from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
@@ -116,7 +117,7 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._camera, self._watch = camera, CameraWatch()
+        self._camera, self._watch, self._sheet = camera, CameraWatch(), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
@@ -133,13 +134,20 @@ class _Run:
     def _write(self, frames: Iterator[TrackedFrame]) -> None:
         for tracked in frames:
             self._watch.show(tracked.frame, tracked.people)
+            self._sheet.show(tracked.frame, tracked.people)
             people = self.sizes.of_files(tracked.frame, tracked.people)
             self._writer.write(FrameRecord(tracked.frame.index, tracked.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
-        return RunSummary(stages | self._stage_ms, warnings, wall_seconds, camera_moved=self._watch.moved_at)
+        return RunSummary(
+            stages | self._stage_ms,
+            warnings,
+            wall_seconds,
+            pictures=self._sheet.pictures(),
+            camera_moved=self._watch.moved_at,
+        )
 
     def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
         """See `finished_frames`."""

@@ -17,9 +17,11 @@ import numpy as np
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
+from tracker.export.contact_sheet import Snapshot
 from tracker.export.files import (
     FRAMES_NAME,
     OBSERVATIONS_NAME,
+    REPORT_NAME,
     RUN_NAME,
     FolderWatch,
     atomic_file,
@@ -29,6 +31,7 @@ from tracker.export.formats import JSONL, PERSON_WRITERS, SCENE_FILES, FormatWri
 from tracker.export.frame_store import FrameStore
 from tracker.export.grid import gaps, on_grid
 from tracker.export.jsonl import FrameStream, encode_frame
+from tracker.export.report import RunReport, report_page
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
 from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble, body_track, placed_in
 from tracker.world.estimate import WorldEstimate, estimate_world
@@ -156,13 +159,16 @@ class RunWriter:
             uniform = on_grid(person, self._recording.times, self._recording.indices)
             absences[person.person_id] = gaps(uniform)
             files += self._person_files(uniform, failures)
-            if scene_formats:
+            if scene_formats or self._reports:
                 everybody.append(uniform)
         files += self._scene_files(scene_formats, everybody, failures)
+        warnings = [*summary.warnings, *warnings]
+        if self._reports:
+            files += self._report_file(everybody, summary.pictures, warnings, failures)
         if OBSERVATIONS in self._config.formats:
             with atomic_file(self._folder / OBSERVATIONS_NAME) as stream:
                 self._recording.save(stream)
-        warnings = [*summary.warnings, *warnings, *map(str, failures)]
+        warnings += map(str, failures)
         counts = RunCounts(
             len(self._recording), self._recording.frames_with_people, lengths, interrupted, bool(failures), absences,
             None if estimate is None else estimate.world,
@@ -222,6 +228,25 @@ class RunWriter:
                 failures.append(error)
             else:
                 yield path
+
+    @property
+    def _reports(self) -> bool:
+        return self._context.files.report and self._config.formats != (OBSERVATIONS,)
+
+    def _report_file(
+        self, people: Sequence[PersonSequence], pictures: Sequence[Snapshot], notes: Sequence[str],
+        failures: list[RunError],
+    ) -> Iterator[Path]:  # fmt: skip
+        times = self._recording.times
+        seconds = times[-1] - times[0] if len(times) else 0.0
+        path = self._folder / REPORT_NAME
+        try:
+            with atomic_file(path) as stream:
+                stream.write(report_page(RunReport(self._folder.name, seconds, people, pictures, notes)).encode())
+        except RunError as error:
+            failures.append(error)
+        else:
+            yield path
 
     def _end_stream(self) -> None:
         self._open = False
