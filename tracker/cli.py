@@ -21,6 +21,7 @@ from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import message_line, printable, shown_address
 from tracker.runtime.blas import name_the_processor
 from tracker.runtime.helper_process import keep_current_folder_out
+from tracker.runtime.standard_streams import secure_standard_streams, tell
 
 log = logging.getLogger("tracker")
 
@@ -48,6 +49,16 @@ CAMERA = options(
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
 )
+FILES = options(
+    click.option(
+        "--skeleton",
+        type=click.Choice(["smpl", "mixamo", "vrm", "unreal"]),
+        help="What joints are called in bvh, glb, scene, usd, fbx, blend.  [default: smpl]",
+    ),
+    click.option("--unit", type=click.Choice(["m", "cm"]), help="Of lengths in bvh.  [default: m]"),
+    click.option("--no-report", "no_report", is_flag=True, help="Leave no report.html."),
+    click.option("--blender", type=click.Path(path_type=Path), help="Writes fbx and blend.  [default: found on PATH]"),
+)
 WORLD = options(
     click.option(
         "--frame",
@@ -72,7 +83,8 @@ FORMAT = click.option(
     "formats",
     default="npz,jsonl",
     show_default=True,
-    help="What to write, separated by commas: npz, jsonl, bvh, glb, csv, trc.",
+    help="What to write, separated by commas: npz, jsonl; amass, bvh, glb, csv, trc, c3d, angles, mot for each person; "
+    "scene, usd, fbx, blend for everybody with the camera.",
 )
 RENDERER = click.option(
     "--renderer",
@@ -86,6 +98,13 @@ MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
     click.option("--jobs", default="1", show_default=True, help="Videos tracked at once, or auto."),
     click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the inputs, for so many machines."),
+    click.option(
+        "--chunk", type=float, metavar="SECONDS", help="Cut long videos into pieces, tracked beside each other."
+    ),
+    click.option("--ray", metavar="ADDRESS", help="Track on this Ray cluster; auto is the one of this machine."),
+    click.option("--ray-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Cores of a video."),
+    click.option("--ray-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs of a video."),
+    click.option("--ray-memory", type=click.FloatRange(min=0), default=2.0, show_default=True, help="GB of a video."),
 )
 
 
@@ -97,7 +116,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Results go to OUT/<name of the input>/.")
+@click.option("--out", required=True, help="Results go to OUT/<name of the input>/; a folder, or s3://… and the like.")
 @FORMAT
 @click.option("--no-overlay", is_flag=True, help="Do not draw overlay.mp4; about twice as fast.")
 @click.option("--start", type=float, help="Seconds into the input to start at.")
@@ -115,8 +134,9 @@ def cli() -> None:
 @PEOPLE
 @CAMERA
 @WORLD
+@FILES
 @COMMON
-def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> None:
+def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None:
     """Track people in INPUTs: video files, pictures, folders of either at any depth, stream addresses.
 
     Of several INPUTs those that fail are passed over: each has its line, and the exit status is 1. The folders in OUT
@@ -128,9 +148,11 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
       person_NNN.npz    SMPL parameters of each identity, as AMASS names them
       frames.jsonl      one line a frame, readable while the run goes on
       run.json          versions, settings, timings, warnings
+      report.html       how people moved, at a glance
     """
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
+    from tracker.runtime.storage import is_stored
     from tracker.source import Clip
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
@@ -141,12 +163,15 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
         given["renderer"],
         given["overwrite"],
         given["resume"],
+        shared=given["ray"] is not None,
+        chunk=given["chunk"],
     )
     jobs = clip_jobs(inputs, out, config, options)
-    if [job.track.spec for job in jobs] == [*inputs[:1]] and given["shard"] is None:
+    alone = [job.track.spec for job in jobs] == list(inputs[:1]) and not any(map(is_stored, (out, *inputs)))
+    if alone and given["shard"] is None and given["ray"] is None and given["chunk"] is None:
         track_one(jobs[0])
     else:
-        track_batch(jobs, given["shard"], given["jobs"])
+        track_batch(jobs, options, given)
 
 
 def track_one(job: Any) -> None:
@@ -158,7 +183,7 @@ def track_one(job: Any) -> None:
 
     job, finished = resumed(job)
     if finished is not None:
-        click.echo(f"{job.track.spec}: finished before → {job.track.folder}")
+        tell(f"{job.track.spec}: finished before → {job.track.folder}")
         return
     with (
         deferred_interrupt() as interrupt,
@@ -166,22 +191,31 @@ def track_one(job: Any) -> None:
         opened_tracker(job.config) as tracker,
     ):
         result = run_track(job.track, tracker, interrupt)
-    click.echo(summary_line(job.track.spec, result))
+    tell(summary_line(job.track.spec, result))
 
 
-def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
+def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
     """Many inputs. Raises RunError when some have failed."""
-    from tracker.app.batch import TerminalView, job_count, run_batch, shard_of, table
+    from tracker.app.batch import TerminalView, job_count, shard_of, table
+    from tracker.app.track_many import run_jobs
     from tracker.runtime.interrupt import deferred_interrupt
+    from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
     from tracker.runtime.worker_processes import WorkerProcesses
 
-    jobs, count = jobs if shard is None else shard_of(jobs, shard), job_count(at_once)
-    with deferred_interrupt() as interrupt, WorkerProcesses(min(count, len(jobs) or 1)) as pool:
-        with TerminalView(len(jobs), interrupt, pool, summary_line) as view:
-            try:
-                run_batch(jobs, pool, view)
-            finally:
-                click.echo("\n".join(table(view.reports)))
+    jobs = jobs if given["shard"] is None else shard_of(jobs, given["shard"])
+    count = job_count(given["jobs"])
+    if options.chunk is None:
+        count = min(count, max(1, len(jobs)))
+    needs = TaskNeeds(given["ray_cpus"], given["ray_gpus"], int(1e9 * given["ray_memory"]))
+    with (
+        deferred_interrupt() as interrupt,
+        RayExecutor(given["ray"], needs) if given["ray"] else WorkerProcesses(count) as pool,
+        TerminalView(len(jobs), interrupt, pool, summary_line) as view,
+    ):
+        try:
+            run_jobs(jobs, options, pool, view)
+        finally:
+            tell("\n".join(table(view.reports)))
     failed = sum(report.outcome == "failed" for report in view.reports)
     if failed:
         raise RunError(f"{failed} of {len(jobs)} inputs failed")
@@ -211,6 +245,7 @@ def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
 @PEOPLE
 @CAMERA
 @WORLD
+@FILES
 @COMMON
 def live(
     source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
@@ -238,12 +273,14 @@ def live(
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
     for recording in result.recordings:
-        click.echo(summary_line(source, recording), err=lines_on_stdout)
-    click.echo(
+        tell(summary_line(source, recording), err=lines_on_stdout)
+    tell(
         f"{printable(shown_address(source))}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
         f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)",
         err=lines_on_stdout,
     )
+    if result.faults:
+        raise RunError(result.faults[0])
     interrupt.check()
 
 
@@ -262,7 +299,7 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
 
     config = configured(given, {"smooth": {"mode": "offline"}})
     with deferred_interrupt() as interrupt:
-        click.echo(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
+        tell(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
 
 
 @cli.command()
@@ -356,7 +393,7 @@ def synthetic(**given: Any) -> None:
     chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures", "motion")}
     settings = SyntheticSettings(**chosen, size=PictureSize(seconds=given["seconds"]))
     with deferred_interrupt() as interrupt:
-        click.echo(evaluation(given, given["out"]).synthetic(settings, interrupt))
+        tell(evaluation(given, given["out"]).synthetic(settings, interrupt))
 
 
 @evaluate.command()
@@ -387,7 +424,7 @@ def dataset(name: str, path: Path, protocols: tuple[str, ...], **given: Any) -> 
 
     settings = recorded_settings(name, path, protocols, given)
     with deferred_interrupt() as interrupt:
-        click.echo(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
+        tell(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
 
 
 @evaluate.command()
@@ -411,7 +448,7 @@ def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
     with deferred_interrupt() as interrupt:
         truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
         settings = recorded_settings("person-npz", truth, protocols, given)
-        click.echo(evaluation(given, out).recorded(settings, interrupt))
+        tell(evaluation(given, out).recorded(settings, interrupt))
 
 
 def recorded_settings(name: str, path: Path, protocols: tuple[str, ...], given: dict[str, Any]) -> Any:
@@ -609,6 +646,17 @@ def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | N
     click.echo(f"written: {run_benchmark(PipelineJob(clip, seconds, soak, out))}")
 
 
+@bench.command("throughput")
+@click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/throughput.json.")
+def bench_throughput(clip: Path | None, seconds: float, out: Path | None) -> None:
+    """Measure what many videos cost: core hours an hour of video, by size, people, length, and videos at once."""
+    from benchmarks.throughput import write_results
+
+    click.echo(f"written: {write_results(clip, seconds, out)}")
+
+
 @cli.group("config")
 def config_group() -> None:
     """What can be set, and what it is set to."""
@@ -664,9 +712,12 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
+    files = {key: given[key] for key in ("skeleton", "unit", "blender") if given.get(key) is not None}
+    files |= {"report": False} if given.get("no_report") else {}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
     options = {
-        **changes, "camera": camera, "world": world, "engine": engine, "detect": detect, **chosen, **extract,
+        **changes, "camera": camera, "world": world, "files": files, "engine": engine, "detect": detect, **chosen,
+        **extract,
     }  # fmt: skip
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
@@ -726,6 +777,7 @@ class _PrintableFormatter(logging.Formatter):
 
 def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
+    secure_standard_streams()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_PrintableFormatter("%(message)s"))
