@@ -122,7 +122,7 @@ def test_an_unusable_task_file_is_named_in_one_line(tmp_path: Path, content: byt
 
 @needs_mediapipe
 def test_a_folder_is_no_task_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a folder"):
+    with pytest.raises(InputError, match="is a folder"):
         LandmarkDetector(DetectConfig(task_file=tmp_path))
 
 

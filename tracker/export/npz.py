@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from tracker.body.model import BodyModel
 from tracker.core.camera import Camera
-from tracker.core.errors import InputError
+from tracker.core.input_file import read_bytes, reading
+from tracker.core.npz_file import read_npz
 from tracker.export.sequence import PersonSequence, Timeline
 
 COORDINATE_SYSTEM = "camera: x right, y down, z forward (OpenCV); metres"
@@ -28,6 +28,11 @@ _ARRAYS = {
     "bbox": np.float32,
     "nll": np.float32,
 }
+
+
+_FINITE = ("poses", "betas", "trans", "timestamps", "joints3d")
+_SLOWEST, _FASTEST = 1e-3, 1e5
+"""Hz: a picture in a quarter of an hour, and the fastest camera."""
 
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
@@ -51,13 +56,8 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
 def load_person(path: str | Path) -> PersonSequence:
     """Reads person_NNN.npz back; its clock starts at its own first frame. Raises InputError naming what is wrong."""
     path = Path(path)
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return _person(_person_id(path), {name: file[name] for name in file.files})
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; expected a person_NNN.npz that the tracker wrote") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected a person_NNN.npz that the tracker wrote: {error}") from error
+    with reading(path, "expected a person_NNN.npz that the tracker wrote"):
+        return _person(_person_id(path), read_npz(read_bytes(path)))
 
 
 def _person_id(path: Path) -> int:
@@ -66,16 +66,25 @@ def _person_id(path: Path) -> int:
 
 
 def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
+    pickled = [name for name in _ARRAYS if not isinstance(content[name], np.ndarray)]
+    if pickled:
+        raise ValueError(f"{pickled[0]} is a pickle and no array")
     matrix = content["camera_matrix"]
     width, height = (int(v) for v in content["image_size"])
     fx, fy, cx, cy = (float(matrix[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     camera = Camera(fx, fy, cx, cy, width, height)
     arrays = {name: content[name].astype(dtype) for name, dtype in _ARRAYS.items()}
+    rate = float(content["mocap_framerate"])
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise ValueError(f"mocap_framerate is {rate:g}; expected {_SLOWEST} to {_FASTEST}")
+    for name in _FINITE:
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} has numbers that are not finite")
     start = float(arrays["timestamps"][0]) if arrays["timestamps"].size else 0.0
     return PersonSequence(
         person_id=person_id,
         camera=camera,
-        timeline=Timeline(start, float(content["mocap_framerate"])),
+        timeline=Timeline(start, rate),
         body_model=str(content["body_model"]),
         **arrays,
     )
