@@ -81,6 +81,16 @@ RENDERER = click.option(
     show_default=True,
     help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
 )
+TRUST = options(
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=8192 * 8192,
+        metavar="N",
+        help="Refuse larger pictures, before they are decoded.  [default: 8192 × 8192]",
+    ),
+    click.option("--playlists", is_flag=True, help="Follow addresses of playlists, which may name any other host."),
+)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
@@ -111,6 +121,7 @@ def cli() -> None:
 )
 @RENDERER
 @OVERWRITE
+@TRUST
 @MANY
 @PEOPLE
 @CAMERA
@@ -131,7 +142,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
     """
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
-    from tracker.source import Clip
+    from tracker.source import Clip, InputTrust
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
     options = TrackOptions(
@@ -141,6 +152,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
         given["renderer"],
         given["overwrite"],
         given["resume"],
+        InputTrust(given["max_pixels"], given["playlists"]),
     )
     jobs = clip_jobs(inputs, out, config, options)
     if [job.track.spec for job in jobs] == [*inputs[:1]] and given["shard"] is None:
@@ -208,6 +220,7 @@ def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
 )
 @FORMAT
 @RENDERER
+@TRUST
 @PEOPLE
 @CAMERA
 @WORLD
@@ -224,14 +237,15 @@ def live(
     from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
     from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.source import LiveConfig, open_live_source
+    from tracker.source import InputTrust, LiveConfig, open_live_source
 
     export = ExportConfig(parse_formats(given["formats"]))
     job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
+    trust = InputTrust(given["max_pixels"], given["playlists"])
     config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
-        open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
+        open_live_source(source, LiveConfig(reconnect_seconds=reconnect, trust=trust)) as opened,
         opened_tracker(config) as tracker,
         open_outputs(headless, web, send, config.camera) as (outputs, keys),
     ):

@@ -31,10 +31,15 @@ from tracker.pipeline import DetectedFrame, Tracker
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
-from tracker.source import Clip, Source, open_source
+from tracker.source import Clip, InputTrust, LiveConfig, Source, open_source
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.estimate import WorldEstimate
 from tracker.world.grounded import grounded_frames
+
+_AHEAD = 4
+"""Frames that each stage may be ahead of the next one."""
+_AHEAD_BYTES = 1 << 28
+"""Of pictures: four of 4K and more, one of 8192 × 8192."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class TrackJob:
     overlay: bool = True
     renderer: str = "raster"
     """Among RENDERERS."""
+    trust: InputTrust = field(default_factory=InputTrust)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -68,7 +74,7 @@ def track(
     """
     started = perf_counter()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(job.spec, job.clip))
+        source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         context = RunContext(camera, tracker.body, rate, tracker.config.world)
@@ -134,12 +140,13 @@ class _Run:
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
+        ahead = min(_AHEAD, _AHEAD_BYTES // (3 * source.info.width * source.info.height))
         label, hidden = f"tracking {printable(source.info.name)}", None if self._on_frame is None else True
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,
-            closing(read_ahead(self._timed(source), name="decode")) as frames,
-            closing(read_ahead(map(self._tracker.detect, frames), name="detect")) as detected,
-            closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
+            closing(read_ahead(self._timed(source), ahead, "decode")) as frames,
+            closing(read_ahead(map(self._tracker.detect, frames), ahead, "detect")) as detected,
+            closing(read_ahead(map(self._tracker.extract, detected), ahead, "extract")) as extracted,
         ):
             for each in extracted:
                 yield each

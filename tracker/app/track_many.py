@@ -16,7 +16,7 @@ from tracker.export import ExportConfig, mirrored_folders, parse_formats
 from tracker.export.files import holds_result
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.worker_processes import WorkerProcesses
-from tracker.source import Clip, find_inputs
+from tracker.source import Clip, InputTrust, find_inputs
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class TrackOptions:
     """Replace earlier results."""
     resume: bool = False
     """Leave finished results as they are, and replace those that are not finished."""
+    trust: InputTrust = field(default_factory=InputTrust)
 
     def __post_init__(self) -> None:
         parse_formats(",".join(self.formats))
@@ -75,7 +76,7 @@ def clip_jobs(inputs: Sequence[str], out: Path, config: TrackerConfig, options: 
     sources = find_inputs(inputs, holds_result)
     folders = mirrored_folders([(each.spec, each.within) for each in sources], out)
     tracks = (
-        TrackJob(each.spec, folder, options.clip, export, options.overlay, options.renderer)
+        TrackJob(each.spec, folder, options.clip, export, options.overlay, options.renderer, options.trust)
         for each, folder in zip(sources, folders, strict=True)
     )
     return [ClipJob(each, config, options.resume) for each in tracks]

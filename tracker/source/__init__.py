@@ -11,7 +11,7 @@ from tracker.source.images import IMAGE_SUFFIXES, ImageSource
 from tracker.source.inputs import VIDEO_SUFFIXES, Input, existing_path, find_inputs, is_camera
 from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import PacedSource, paced
-from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind
+from tracker.source.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, SourceKind
 from tracker.source.video import VideoSource
 from tracker.source.webcam import CameraSource
 
@@ -19,6 +19,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "Clip",
     "Input",
+    "InputTrust",
     "LiveConfig",
     "PacedSource",
     "Source",
@@ -44,8 +45,8 @@ def open_source(spec: str, clip: Clip = Clip(), config: LiveConfig = LiveConfig(
         return _open_address(spec, clip, config)
     path = existing_path(spec)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImageSource(path, clip)
-    return VideoSource(spec, clip)
+        return ImageSource(path, clip, config.trust.max_pixels)
+    return VideoSource(spec, clip, trust=config.trust)
 
 
 def open_live_source(spec: str, config: LiveConfig = LiveConfig()) -> Source:  # noqa: B008 (frozen)
@@ -59,5 +60,5 @@ def _open_address(address: str, clip: Clip, config: LiveConfig) -> Source:
         known = ", ".join(f"{each}://" for each in SCHEMES)
         raise InputError(f"{shown_address(address)}: {scheme}:// is not supported; expected one of {known}")
     if scheme in ("http", "https") and is_recorded(address, config):
-        return VideoSource(address, clip, config.timeout_seconds)
+        return VideoSource(address, clip, config.timeout_seconds, config.trust)
     return StreamSource(address, clip, config)

@@ -12,10 +12,13 @@ from PIL import Image, ImageOps
 
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.source.container import NO_PERMISSION
-from tracker.source.source import Clip, Source, SourceInfo, natural_key, no_frame_message
+from tracker.core.input_file import fault
+from tracker.source.container import NO_PERMISSION, too_large
+from tracker.source.source import Clip, InputTrust, Source, SourceInfo, natural_key, no_frame_message
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+MAX_PIXELS = InputTrust().max_pixels
 
 FOLDER_RATE = Fraction(30)
 """Images carry no time of their own: a folder plays at this rate."""
@@ -31,13 +34,15 @@ def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     return sorted((path for path in files if path.is_file()), key=natural_key)
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Reads (height, width, 3) RGB, upright by the EXIF tag; transparency is dropped.
 
     Raises InputError, naming the path, when the file cannot be read as an image.
     """
     try:
         with Image.open(path) as stored:
+            if stored.width * stored.height > max_pixels:
+                raise InputError(f"{path}: {too_large(*stored.size, max_pixels)}")
             image = ImageOps.exif_transpose(stored)
             if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
                 grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
@@ -45,8 +50,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             return np.array(image.convert("RGB"))
     except PermissionError:
         raise InputError(f"{path}: {NO_PERMISSION}") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's three dozen formats raise whatever their broken content leads to
+        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else fault(error)
         raise InputError(f"{path}: not a readable image ({reason}); check that it opens in a viewer") from None
 
 
@@ -56,7 +63,8 @@ class ImageSource(Source):
     An unreadable image in a folder is left out with a warning; its place in the count and its time stay empty.
     """
 
-    def __init__(self, path: Path, clip: Clip) -> None:
+    def __init__(self, path: Path, clip: Clip, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         paths = files_in(path, IMAGE_SUFFIXES) if path.is_dir() else [path]
         if not paths:
             raise InputError(f"{path}: no images in this folder (expected {', '.join(sorted(IMAGE_SUFFIXES))})")
@@ -65,7 +73,7 @@ class ImageSource(Source):
         duration = float(len(paths) / FOLDER_RATE)
         if not self._wanted:
             raise InputError(no_frame_message(str(path), clip, duration))
-        height, width = _first_readable(path, [each for _, _, each in self._wanted]).shape[:2]
+        height, width = _first_readable(path, [each for _, _, each in self._wanted], max_pixels).shape[:2]
         info = SourceInfo(
             name=path.resolve().name if path.is_dir() else path.stem,
             kind="folder" if path.is_dir() else "image",
@@ -85,7 +93,7 @@ class ImageSource(Source):
             if self._stopped.is_set():
                 return
             try:
-                image = read_image(path)
+                image = read_image(path, self._max_pixels)
             except InputError as error:
                 self.warnings.append(str(error))
                 continue
@@ -95,11 +103,11 @@ class ImageSource(Source):
         """Nothing is held between images."""
 
 
-def _first_readable(path: Path, candidates: list[Path]) -> NDArray[np.uint8]:
+def _first_readable(path: Path, candidates: list[Path], max_pixels: int) -> NDArray[np.uint8]:
     reasons = []
     for candidate in candidates:
         try:
-            return read_image(candidate)
+            return read_image(candidate, max_pixels)
         except InputError as error:
             reasons.append(str(error))
     if not path.is_dir():
