@@ -42,7 +42,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as stored:
             if stored.width * stored.height > max_pixels:
-                raise InputError(f"{path}: {too_large(*stored.size, max_pixels)}")
+                raise InputError(f"{path}: {too_large(stored.width, stored.height, max_pixels)}")
             image = ImageOps.exif_transpose(stored)
             if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
                 grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
