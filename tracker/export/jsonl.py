@@ -67,7 +67,7 @@ class FrameStream:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._file = path.open("wb", buffering=0)
+            self._file = path.open("xb", buffering=0)
         except OSError as error:
             raise write_error(path, error) from error
 

@@ -7,7 +7,7 @@ says `interrupted` in run.json.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ import numpy as np
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
-from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
+from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, locked_folder, person_path
 from tracker.export.formats import JSONL, PERSON_WRITERS
 from tracker.export.frame_store import FrameStore
 from tracker.export.grid import gaps, on_grid
@@ -54,10 +54,14 @@ class RunWriter:
     """
 
     def __init__(self, folder: Path, config: ExportConfig, context: RunContext, header: RunHeader) -> None:
-        prepare_folder(folder, config.overwrite)
+        self._lock = locked_folder(folder, config.overwrite)
         self._folder, self._config, self._context, self._header = folder, config, context, header
-        self._recording = FrameStore(folder)
-        self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
+        try:
+            self._recording = FrameStore(folder)
+            self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
+        except BaseException:
+            self._lock.release()
+            raise
         self._open = True
         self._estimate: WorldEstimate | None = None
         self._result: RunResult | None = None
@@ -68,11 +72,12 @@ class RunWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.close()
-            return
-        with suppress(RunError):  # a full disk has usually raised the error that is under way already
-            self.close()
+        try:
+            # a full disk has usually raised the error that is under way already
+            with nullcontext() if error is None else suppress(RunError):
+                self.close()
+        finally:
+            self._lock.release()
 
     def write(self, frame: FrameRecord) -> None:
         """Records one frame. When it returns, the frame's line in frames.jsonl survives the process."""
@@ -150,6 +155,7 @@ class RunWriter:
             self._folder, (*files, self._folder / RUN_NAME), counts.frames_read, counts.frames_with_people, len(lengths)
         )
         run_json.write(self._folder / RUN_NAME, self._header, replace(summary, warnings=warnings), counts)
+        self._lock.release()
         if failures:
             raise failures[0]
         return self._result
