@@ -12,15 +12,13 @@ import hashlib
 import io
 import zipfile
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
 from tracker.core.input_file import fault, read_bytes, reading
 from tracker.networks.landmark_files import LARGEST_BUNDLE, landmark_content, landmark_network_file
-from tracker.runtime.cache import cache_folder
+from tracker.runtime.cache import made_file
 from tracker.runtime.lazy_imports import lazy_imports
 
 _HOW_TO_INSTALL = "install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
@@ -77,14 +75,11 @@ def built_in_bundle(landmarks: Path | None = None) -> bytes:
     networks = {_DETECTOR: detector, _LANDMARKS: landmark_content(landmarks or landmark_network_file())}
     digest = hashlib.sha256(b"".join(networks.values())).hexdigest()[:16]
     name = f"pose-{mediapipe.__version__}-{digest}.task"
-    with suppress(OSError, RuntimeError):
-        content = (cache_folder() / name).read_bytes()
-        if not _problem_of(content):
-            return content
-    content = _zipped({network.bundle_name: _with_metadata(network, raw) for network, raw in networks.items()})
-    with suppress(OSError, RuntimeError):  # a missing or read-only home only costs the time to make it again
-        write_whole(cache_folder() / name, content)
-    return content
+    return made_file(name, lambda path: _write_bundle(path, networks)).read_bytes()
+
+
+def _write_bundle(path: Path, networks: dict[_Network, bytes]) -> None:
+    path.write_bytes(_zipped({network.bundle_name: _with_metadata(network, raw) for network, raw in networks.items()}))
 
 
 def _wheel_detector(package: Path, version: str) -> bytes:
