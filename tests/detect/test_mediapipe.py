@@ -121,7 +121,6 @@ def test_a_folder_is_no_task_file(tmp_path: Path) -> None:
 def test_a_users_own_task_file_is_used(cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.task"
     path.write_bytes(task_bundle.built_in_bundle())
-    (cached,) = cache.glob("*.task")
     shutil.rmtree(cache)
     cache.mkdir()
     with LandmarkDetector(DetectConfig(task_file=path)) as found:

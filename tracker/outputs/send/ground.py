@@ -29,9 +29,10 @@ class Ground:
     def __init__(self) -> None:
         self._heights: deque[tuple[float, float]] = deque()
         self._origin: Array | None = None
-        self.T_world_camera = T_YUP_CAMERA.copy()
+        self.T_world_camera = np.eye(4)
         """(4, 4), m: from the camera's frame (x right, y down, z forward) to the world's (x right, y up, z to the
         camera's side)."""
+        self.T_world_camera[:3, :3] = T_YUP_CAMERA[:3, :3]
 
     def watch(self, time: float, people: Sequence[Person]) -> None:
         """Takes the people of a frame into account; frames come in the order of time, s."""
