@@ -747,8 +747,10 @@ def summary_line(spec: str, result: Any) -> str:
     """One line on what a run has left."""
     people = "1 person" if result.people == 1 else f"{result.people} people"
     share = f"{result.frames_with_people} of {result.frames} frames"
-    source, hint = printable(shown_address(spec)), "" if result.people else " (nobody was found)"
-    return f"{source}: {people} in {share} → {result.folder}{hint}"
+    hint = "" if result.people else " (nobody was found)"
+    count = f"{result.warnings} warning{'s' if result.warnings > 1 else ''}"
+    warned = f"; {count}, see run.json there" if result.warnings else ""
+    return f"{printable(shown_address(spec))}: {people} in {share} → {printable(str(result.folder))}{hint}{warned}"
 
 
 class _PrintableFormatter(logging.Formatter):

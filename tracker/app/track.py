@@ -44,6 +44,10 @@ _AHEAD_BYTES = 1 << 28
 """Of pictures: four of 4K and more, one of 8192 × 8192."""
 
 
+def _frames_ahead(info: SourceInfo) -> int:
+    return min(_AHEAD, _AHEAD_BYTES // (3 * info.width * info.height))
+
+
 @dataclass(frozen=True)
 class TrackJob:
     """What is to be tracked, and what is to be left of it."""
@@ -121,7 +125,7 @@ class _Run:
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
-        with Worker("write files", self._write) as writing:
+        with Worker("write files", self._write, max(1, _frames_ahead(source.info))) as writing:
             for detected in self._with_features(source, interrupt):
                 tracked = TrackedFrame(detected.frame, self._tracker.fit(detected))
                 writing.put(tracked)
@@ -146,7 +150,7 @@ class _Run:
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
-        ahead = min(_AHEAD, _AHEAD_BYTES // (3 * source.info.width * source.info.height))
+        ahead = _frames_ahead(source.info)
         label, hidden = f"tracking {printable(source.info.name)}", None if self._on_frame is None else True
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,

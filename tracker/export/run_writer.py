@@ -30,6 +30,10 @@ OBSERVATIONS = "observations"
 """Every frame as it was recorded, in one file for this package's own use."""
 
 
+_MOST_WARNINGS = 100
+"""In run.json: a folder of thousands of broken pictures has one for each."""
+
+
 @dataclass(frozen=True)
 class ExportConfig:
     """Which files a run leaves."""
@@ -48,6 +52,13 @@ class RunResult:
     frames: int
     frames_with_people: int
     people: int
+    warnings: int = 0
+    """That run.json has."""
+
+
+def _bounded(warnings: list[str]) -> list[str]:
+    left_out = len(warnings) - _MOST_WARNINGS
+    return warnings if left_out <= 0 else [*warnings[:_MOST_WARNINGS], f"and {left_out} more warnings"]
 
 
 class RunWriter:
@@ -152,13 +163,18 @@ class RunWriter:
         if OBSERVATIONS in self._config.formats:
             with atomic_file(self._folder / OBSERVATIONS_NAME) as stream:
                 self._recording.save(stream)
-        warnings = [*summary.warnings, *warnings, *map(str, failures)]
+        warnings = _bounded([*summary.warnings, *warnings, *map(str, failures)])
         counts = RunCounts(
             len(self._recording), self._recording.frames_with_people, lengths, interrupted, bool(failures), absences,
             None if estimate is None else estimate.world,
         )  # fmt: skip
         self._result = RunResult(
-            self._folder, (*files, self._folder / RUN_NAME), counts.frames_read, counts.frames_with_people, len(lengths)
+            self._folder,
+            (*files, self._folder / RUN_NAME),
+            counts.frames_read,
+            counts.frames_with_people,
+            len(lengths),
+            len(warnings),
         )
         run_json.write(self._folder / RUN_NAME, self._header, replace(summary, warnings=warnings), counts)
         self._lock.release()
