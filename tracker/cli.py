@@ -21,6 +21,7 @@ from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import message_line, printable, shown_address
 from tracker.runtime.blas import name_the_processor
 from tracker.runtime.helper_process import keep_current_folder_out
+from tracker.runtime.standard_streams import secure_standard_streams, tell
 
 log = logging.getLogger("tracker")
 
@@ -48,6 +49,16 @@ CAMERA = options(
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
 )
+FILES = options(
+    click.option(
+        "--skeleton",
+        type=click.Choice(["smpl", "mixamo", "vrm", "unreal"]),
+        help="What joints are called in bvh, glb, scene, usd, fbx, blend.  [default: smpl]",
+    ),
+    click.option("--unit", type=click.Choice(["m", "cm"]), help="Of lengths in bvh.  [default: m]"),
+    click.option("--no-report", "no_report", is_flag=True, help="Leave no report.html."),
+    click.option("--blender", type=click.Path(path_type=Path), help="Writes fbx and blend.  [default: found on PATH]"),
+)
 WORLD = options(
     click.option(
         "--frame",
@@ -72,7 +83,8 @@ FORMAT = click.option(
     "formats",
     default="npz,jsonl",
     show_default=True,
-    help="What to write, separated by commas: npz, jsonl, bvh, glb, csv, trc.",
+    help="What to write, separated by commas: npz, jsonl; amass, bvh, glb, csv, trc, c3d, angles, mot for each person; "
+    "scene, usd, fbx, blend for everybody with the camera.",
 )
 RENDERER = click.option(
     "--renderer",
@@ -133,6 +145,7 @@ def cli() -> None:
 @PEOPLE
 @CAMERA
 @WORLD
+@FILES
 @COMMON
 def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None:
     """Track people in INPUTs: video files, pictures, folders of either at any depth, stream addresses.
@@ -146,6 +159,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
       person_NNN.npz    SMPL parameters of each identity, as AMASS names them
       frames.jsonl      one line a frame, readable while the run goes on
       run.json          versions, settings, timings, warnings
+      report.html       how people moved, at a glance
     """
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
@@ -181,7 +195,7 @@ def track_one(job: Any) -> None:
 
     job, finished = resumed(job)
     if finished is not None:
-        click.echo(f"{job.track.spec}: finished before → {job.track.folder}")
+        tell(f"{job.track.spec}: finished before → {job.track.folder}")
         return
     with (
         deferred_interrupt() as interrupt,
@@ -189,7 +203,7 @@ def track_one(job: Any) -> None:
         opened_tracker(job.config) as tracker,
     ):
         result = run_track(job.track, tracker, interrupt)
-    click.echo(summary_line(job.track.spec, result))
+    tell(summary_line(job.track.spec, result))
 
 
 def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
@@ -213,7 +227,7 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
         try:
             run_jobs(jobs, options, pool, view)
         finally:
-            click.echo("\n".join(table(view.reports)))
+            tell("\n".join(table(view.reports)))
     failed = sum(report.outcome == "failed" for report in view.reports)
     if failed:
         raise RunError(f"{failed} of {len(jobs)} inputs failed")
@@ -244,6 +258,7 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
 @PEOPLE
 @CAMERA
 @WORLD
+@FILES
 @COMMON
 def live(
     source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
@@ -272,12 +287,14 @@ def live(
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
     for recording in result.recordings:
-        click.echo(summary_line(source, recording), err=lines_on_stdout)
-    click.echo(
+        tell(summary_line(source, recording), err=lines_on_stdout)
+    tell(
         f"{printable(shown_address(source))}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
         f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)",
         err=lines_on_stdout,
     )
+    if result.faults:
+        raise RunError(result.faults[0])
     interrupt.check()
 
 
@@ -296,7 +313,7 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
 
     config = configured(given, {"smooth": {"mode": "offline"}})
     with deferred_interrupt() as interrupt:
-        click.echo(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
+        tell(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
 
 
 @cli.command()
@@ -390,7 +407,7 @@ def synthetic(**given: Any) -> None:
     chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures", "motion")}
     settings = SyntheticSettings(**chosen, size=PictureSize(seconds=given["seconds"]))
     with deferred_interrupt() as interrupt:
-        click.echo(evaluation(given, given["out"]).synthetic(settings, interrupt))
+        tell(evaluation(given, given["out"]).synthetic(settings, interrupt))
 
 
 @evaluate.command()
@@ -421,7 +438,7 @@ def dataset(name: str, path: Path, protocols: tuple[str, ...], **given: Any) -> 
 
     settings = recorded_settings(name, path, protocols, given)
     with deferred_interrupt() as interrupt:
-        click.echo(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
+        tell(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
 
 
 @evaluate.command()
@@ -445,7 +462,7 @@ def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
     with deferred_interrupt() as interrupt:
         truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
         settings = recorded_settings("person-npz", truth, protocols, given)
-        click.echo(evaluation(given, out).recorded(settings, interrupt))
+        tell(evaluation(given, out).recorded(settings, interrupt))
 
 
 def recorded_settings(name: str, path: Path, protocols: tuple[str, ...], given: dict[str, Any]) -> Any:
@@ -643,6 +660,17 @@ def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | N
     click.echo(f"written: {run_benchmark(PipelineJob(clip, seconds, soak, out))}")
 
 
+@bench.command("throughput")
+@click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/throughput.json.")
+def bench_throughput(clip: Path | None, seconds: float, out: Path | None) -> None:
+    """Measure what many videos cost: core hours an hour of video, by size, people, length, and videos at once."""
+    from benchmarks.throughput import write_results
+
+    click.echo(f"written: {write_results(clip, seconds, out)}")
+
+
 @cli.group("config")
 def config_group() -> None:
     """What can be set, and what it is set to."""
@@ -698,9 +726,12 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
+    files = {key: given[key] for key in ("skeleton", "unit", "blender") if given.get(key) is not None}
+    files |= {"report": False} if given.get("no_report") else {}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
     options = {
-        **changes, "camera": camera, "world": world, "engine": engine, "detect": detect, **chosen, **extract,
+        **changes, "camera": camera, "world": world, "files": files, "engine": engine, "detect": detect, **chosen,
+        **extract,
     }  # fmt: skip
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
@@ -762,6 +793,7 @@ class _PrintableFormatter(logging.Formatter):
 
 def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
+    secure_standard_streams()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_PrintableFormatter("%(message)s"))

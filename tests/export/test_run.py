@@ -30,10 +30,11 @@ from tracker.export import (
     output_folders,
     prepare_folder,
 )
-from tracker.export.files import atomic_file
+from tracker.export.files import atomic_file, fresh_folder
+from tracker.export.files_config import FilesConfig
 
 BODY = small_body()
-CONTEXT = RunContext(CAMERA, BODY, 25.0)
+CONTEXT = RunContext(CAMERA, BODY, 25.0, files=FilesConfig(report=False))
 HEADER = RunHeader(config={}, device="cpu", engine="torch", source={"name": "clip.mp4"})
 FRAMES = frames_of(BODY, [i / 25 for i in range(12)], ids=(0, 1))
 ALL = ("npz", "jsonl", "bvh", "glb", "csv", "trc")
@@ -218,11 +219,11 @@ class TestEarlyEnd:
         assert json.loads((tmp_path / "clip" / "run.json").read_text())["interrupted"] is True
 
     def test_an_interrupt_while_files_are_written_still_saves_all(self, tmp_path, monkeypatch):
-        from tracker.export import run_writer
+        from tracker.export import formats
 
         calls = []
 
-        def interrupted_once(stream, person, body, write=run_writer.PERSON_WRITERS["csv"]):
+        def interrupted_once(stream, person, body, write=formats.PERSON_WRITERS["csv"]):
             calls.append(person.person_id)
             stream.write(b"half a file")
             if len(calls) == 1:
@@ -230,7 +231,7 @@ class TestEarlyEnd:
             stream.seek(0)
             write(stream, person, body)
 
-        monkeypatch.setitem(run_writer.PERSON_WRITERS, "csv", interrupted_once)
+        monkeypatch.setitem(formats.PERSON_WRITERS, "csv", interrupted_once)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "clip", formats=("npz", "csv"))
         everything = ["person_000.csv", "person_000.npz", "person_001.csv", "person_001.npz", "run.json"]
@@ -271,6 +272,35 @@ class TestFullDisk:
             stream.write(b"x" * 5000)
         assert path.read_text() == "old"
         assert names(tmp_path) == ["run.json"]
+
+
+class TestFolderThatGoes:
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_is_noticed_while_tracking(self, tmp_path, monkeypatch, replaced):
+        now = [100.0]
+        monkeypatch.setattr("tracker.export.files.time.monotonic", lambda: now[0])
+        folder = tmp_path / "clip"
+        with pytest.raises(RunError, match=r"clip: was deleted or moved while it was written to"):
+            with writer(folder) as out:
+                out.write(FRAMES[0])
+                folder.rename(tmp_path / "elsewhere")
+                if replaced:
+                    folder.mkdir()
+                out.write(FRAMES[1])  # not looked for at every frame
+                now[0] += 2.0
+                out.write(FRAMES[2])
+
+
+class TestFreshFolder:
+    def test_takes_no_name_twice(self, tmp_path):
+        base = tmp_path / "new" / "live-1"
+        assert [fresh_folder(base).name for _ in range(3)] == ["live-1", "live-1-2", "live-1-3"]
+
+    def test_below_a_file_says_so(self, tmp_path):
+        (tmp_path / "file").write_text("in the way")
+        for base in (tmp_path / "file/live-1", tmp_path / "file/deeper/live-1"):
+            with pytest.raises(InputError, match="expected a folder that can be written"):
+                fresh_folder(base)
 
 
 class TestExistingResult:

@@ -24,6 +24,7 @@ from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
 from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
+from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
@@ -80,17 +81,18 @@ def track(
     """Runs a fresh tracker over the job's input and writes the job's folder.
 
     on_frame: called after each frame, in the place of a progress bar. Raises InputError or RunError as its parts do;
-    whatever was finished by then is kept. Raises KeyboardInterrupt, with everything so far saved, when the user asks to
-    stop.
+    whatever was finished by then is kept. An overlay that cannot be made is raised when everything else is written.
+    Raises KeyboardInterrupt, with everything so far saved, when the user asks to stop.
     """
     started = perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
-        context = RunContext(camera, tracker.body, rate, tracker.config.world)
+        config = tracker.config
+        context = RunContext(camera, tracker.body, rate, config.world, config.files, source.info.path)
         info = source.info if job.location is None else replace(source.info, location=shown_address(job.location))
-        header = RunHeader(tracker.config, tracker.device, tracker.engine, info, job.record)
+        header = RunHeader(config, tracker.device, tracker.engine, info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
@@ -99,11 +101,16 @@ def track(
             if smooth.mode == "offline":
                 writer.replace_people(*run.finished(list(writer.frames())))
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
+        if run.film_fault is not None:
+            warnings.append(str(run.film_fault))
         summary = run.summary([*warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
             raise KeyboardInterrupt
-        return writer.finish(summary)
+        result = writer.finish(summary)
+        if run.film_fault is not None:
+            raise run.film_fault
+        return result
 
 
 class _Run:
@@ -120,7 +127,9 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._camera, self._watch = camera, CameraWatch()
+        self._camera, self._watch, self._sheet = camera, CameraWatch(), ContactSheet()
+        self.film_fault: Exception | None = None
+        """Why there is no overlay, or only its beginning."""
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
@@ -135,13 +144,20 @@ class _Run:
     def _write(self, frames: Iterator[TrackedFrame]) -> None:
         for tracked in frames:
             self._watch.show(tracked.frame, tracked.people)
+            self._sheet.show(tracked.frame, tracked.people)
             people = self.sizes.of_files(tracked.frame, tracked.people)
             self._writer.write(FrameRecord(tracked.frame.index, tracked.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
-        return RunSummary(stages | self._stage_ms, warnings, wall_seconds, camera_moved=self._watch.moved_at)
+        return RunSummary(
+            stages | self._stage_ms,
+            warnings,
+            wall_seconds,
+            pictures=self._sheet.pictures(),
+            camera_moved=self._watch.moved_at,
+        )
 
     def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
         """See `finished_frames`."""
@@ -184,6 +200,7 @@ class _Run:
         with overlay_video_of(film, source.expected_frames) as video:
             yield video
         self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
+        self.film_fault = video.fault
 
 
 def finished_frames(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 
 from tracker.body.person_builder import PersonBuilder
+from tracker.core.errors import RunError
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, Person
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
+from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.outputs.output import Picture
@@ -53,10 +55,14 @@ class Recorder:
         self._began, self._start, self._size = perf_counter(), first.time, first.size
         self._writer = RunWriter(folder, export, context, header)
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
-        self._watch = CameraWatch()
+        self._watch, self._sheet = CameraWatch(), ContactSheet()
         self._write_ms: list[float] = []
         self._open = ExitStack()
-        self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
+        try:
+            self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
+        except RunError:
+            self._writer.close()
+            raise
         self._worker = self._open.enter_context(Worker("record", self._record, _WAITING))
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
@@ -71,6 +77,7 @@ class Recorder:
         for each in frames:
             before, time = perf_counter(), each.frame.time - self._start
             self._watch.show(each.frame, each.people)
+            self._sheet.show(replace(each.frame, time=time), each.people)
             people = self._cameras.of_files(each.frame, each.people)
             self._writer.write(FrameRecord(each.frame.index, time, people))
             picture = each.picture
@@ -82,20 +89,23 @@ class Recorder:
     def finish(self, summary: RunSummary, interrupted: bool = False) -> RunResult:
         """Closes the video and writes every file of the run, also when the recording has failed, which is raised then.
 
-        summary: of the other stages. interrupted: the run ended before its time, as it also does when this raises.
+        summary: of the other stages. interrupted: the run ended before its time.
         """
+        failure: Exception | None = None
         try:
             self._open.close()
-        except BaseException:
-            interrupted = True
-            raise
-        finally:
-            whole = replace(
-                summary,
-                stage_ms={**summary.stage_ms, "write": self._write_ms},
-                warnings=[*summary.warnings, *self._cameras.warnings],
-                wall_seconds=perf_counter() - self._began,
-                camera_moved=None if self._watch.moved_at is None else self._watch.moved_at - self._start,
-            )
-            result = self._writer.close(whole) if interrupted else self._writer.finish(whole)
-        return result
+        except Exception as error:  # it is raised when all that can be saved is saved
+            failure = error
+        whole = replace(
+            summary,
+            stage_ms={**summary.stage_ms, "write": self._write_ms},
+            warnings=[*summary.warnings, *self._cameras.warnings, *([] if failure is None else [str(failure)])],
+            wall_seconds=perf_counter() - self._began,
+            pictures=self._sheet.pictures(),
+            camera_moved=None if self._watch.moved_at is None else self._watch.moved_at - self._start,
+        )
+        if failure is not None:
+            with suppress(RunError):  # what ended the recording also keeps its files from being written
+                self._writer.close(whole)
+            raise failure
+        return self._writer.close(whole) if interrupted else self._writer.finish(whole)
