@@ -43,9 +43,10 @@ COMMON = options(
     ),
 )
 CAMERA = options(
-    click.option("--focal", type=float, help="Focal length in pixels. Default: the picture's diagonal."),
+    click.option("--focal", type=float, help="Focal length in pixels. Default: the file's, or the picture's diagonal."),
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
+    click.option("--height", type=float, metavar="METRES", help="How tall the people are: fixes sizes and distances."),
 )
 BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body.")
 PEOPLE = options(
@@ -577,6 +578,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
+    if given.get("height") is not None:
+        chosen["height"] = given["height"]
     options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen}
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 

@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 from tracker.body import FREE_BODY_NAME, BodyModel, load_body
 from tracker.body.joint_limits import JointPrior
 from tracker.body.person_builder import PersonBuilder
+from tracker.body.stature import Stature
 from tracker.core.camera import CameraConfig
 from tracker.core.detection import TrackedDetection
 from tracker.core.errors import InputError
@@ -26,7 +27,7 @@ from tracker.detect import DetectConfig, Detector, LandmarkDetector
 from tracker.extract.feature_extractor import CropFeatures, ExtractConfig, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
-from tracker.fit.person_fitter import PersonFitter, TrackConfig
+from tracker.fit.person_fitter import PersonFitter, ShapeMemory, TrackConfig
 from tracker.fit.pose_prior import PosePrior
 from tracker.fit.tracked_person import FitJudge, PoseFilter, TrackedPerson, unfiltered
 from tracker.fit.trust import TrustConfig
@@ -42,9 +43,13 @@ from tracker.runtime.engine_config import EngineConfig
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
 from tracker.smooth.smooth_config import SmoothConfig
-from tracker.source import open_source
+from tracker.source import SourceInfo, open_source
 
 _log = logging.getLogger("tracker")
+
+
+_HEIGHTS = (0.5, 2.5)
+"""m"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,13 @@ class TrackerConfig:
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None
     """A user's SMPL file; null is the built-in free body."""
+    height: float | None = None
+    """m, of everybody who is tracked, barefoot: sizes and distances are then right where the focal length is; null
+    leaves it to the landmarks, which say little about it."""
+
+    def __post_init__(self) -> None:
+        if self.height is not None and not _HEIGHTS[0] <= self.height <= _HEIGHTS[1]:
+            raise InputError(f"--height {self.height:g}: expected metres between {_HEIGHTS[0]:g} and {_HEIGHTS[1]:g}")
 
 
 STAGES = ("detect", "identify", "extract", "fit", "smooth")
@@ -105,6 +117,8 @@ class Tracker:
             model = FeatureModel(network, config.extract.weights)
             self._extractor = FeatureExtractor(model, self.persons.rig, config.engine)
             self._volume = VolumeFitter(network, config.volume)
+        self.cameras = config.camera
+        """What is known of the camera: what the configuration says, else what the source knows (`look_through`)."""
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.persons.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._judge = FitJudge(config.trust, config.fit.outlier, self.persons)
@@ -117,6 +131,10 @@ class Tracker:
         self._frames = 0
         self.identity = IdentityTracker(self.config.identity, self.config.detect.max_people)
         self._people: dict[int, TrackedPerson] = {}
+
+    def look_through(self, info: SourceInfo) -> None:
+        """Takes the focal length that a source knows of, where the configuration says nothing about the camera."""
+        self.cameras = self.config.camera.or_focal(info.focal)
 
     def restart(self) -> None:
         """Forgets everybody: the next frame is tracked as by a tracker that was just opened, which is much slower."""
@@ -167,10 +185,11 @@ class Tracker:
     def run(self, spec: str) -> Iterator[tuple[Frame, list[Person]]]:
         """Every frame of a source (see `open_source`) with its people, smoothed as the configuration says."""
         with open_source(spec) as source:
+            self.look_through(source.info)
             frames: Iterable[TrackedFrame] = (TrackedFrame(frame, self.step(frame)) for frame in source)
             smooth = self.config.smooth
             if smooth.mode == "offline":
-                frames = smoothed_with_delay(frames, DelayedSmoother(self.persons, self.config.camera, smooth.offline))
+                frames = smoothed_with_delay(frames, DelayedSmoother(self.persons, self.cameras, smooth.offline))
             for tracked in frames:
                 yield tracked.frame, tracked.people
 
@@ -199,7 +218,7 @@ class Tracker:
         picture = image.image if isinstance(image, Frame) else Frame.of(image, 0, 0.0).image
         height, width = picture.shape[:2]
         with MeshOverlay() as overlay:
-            return overlay.draw(picture, self.config.camera.for_size(width, height), list(people), self.body)
+            return overlay.draw(picture, self.cameras.for_size(width, height), list(people), self.body)
 
     def detect(self, frame: Frame) -> DetectedFrame:
         """The first third of a step: who is where in the frame. It depends on no other third, so that a thread may
@@ -214,7 +233,7 @@ class Tracker:
     def extract(self, detected: DetectedFrame) -> DetectedFrame:
         """The second third: the features of each person's crop. In the order of the frames, too."""
         clock = _StageClock(self.stage_seconds)
-        camera = self.config.camera.for_size(*detected.frame.size)
+        camera = self.cameras.for_size(*detected.frame.size)
         features = {}
         if self._extractor is not None:
             crops = {person.person_id: person.detection.crop for person in detected.people}
@@ -226,7 +245,7 @@ class Tracker:
         """The last third: the people's poses, by identity. One call for each `detect`, in the same order."""
         clock = _StageClock(self.stage_seconds)
         frame = detected.frame
-        camera = self.config.camera.for_size(*frame.size)
+        camera = self.cameras.for_size(*frame.size)
         with self._blas.limit(limits=1, user_api="blas"):
             for each in detected.people:
                 person, features = self._person(each.person_id), detected.features.get(each.person_id)
@@ -244,7 +263,10 @@ class Tracker:
 
     def _person(self, person_id: int) -> TrackedPerson:
         if person_id not in self._people:
-            fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics)
+            shape, height = ShapeMemory(), self.config.height
+            if height is not None:
+                shape = ShapeMemory.of_height(Stature.of(self.body), height)
+            fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics, shape)
             self._people[person_id] = TrackedPerson(person_id, fitter, self._judge, self._pose_filter())
         return self._people[person_id]
 

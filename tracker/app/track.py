@@ -53,7 +53,8 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
     started = perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip))
-        camera = tracker.config.camera.for_size(source.info.width, source.info.height)
+        tracker.look_through(source.info)
+        camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         context = RunContext(camera, tracker.body, rate)
         header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
@@ -142,6 +143,6 @@ class _Run:
             audio=info.path if info.has_audio else None,
             renderer=self._job.renderer,
             body=self._tracker.body,
-            cameras=config.camera,
+            cameras=self._tracker.cameras,
             smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
         )

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.source.container import NO_PERMISSION
+from tracker.source.focal_length import focal_of_image
 from tracker.source.source import Clip, Source, SourceInfo, natural_key, no_frame_message
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -77,6 +78,7 @@ class ImageSource(Source):
             has_audio=False,
             location=str(path),
             live=False,
+            focal=focal_of_image(self._wanted[0][2], width, height),
         )
         super().__init__(info, clip)
 

@@ -84,6 +84,8 @@ class SourceInfo:
     """The path, address (without its password) or device."""
     live: bool
     """Whether pictures come at their own pace and are lost if nobody takes them."""
+    focal: float | None = None
+    """px of the upright picture, where the file says it."""
 
     @property
     def path(self) -> Path | None:

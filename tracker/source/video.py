@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream, without_password
+from tracker.source.focal_length import focal_of_video
 from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
 from tracker.source.source import Clip, Source, SourceInfo, is_address, no_frame_message
 
@@ -151,6 +152,7 @@ class VideoSource(Source):
             has_audio=bool(self._container.streams.audio),
             location=shown,
             live=False,
+            focal=focal_of_video({**stream.metadata, **self._container.metadata}, width, height),
         )
 
     def _place(self, pictures: Iterable[av.VideoFrame]) -> Iterator[_Placed | None]:
