@@ -84,6 +84,9 @@ def cli() -> None:
 @click.option("--start", type=float, help="Seconds into the input to start at.")
 @click.option("--end", type=float, help="Seconds into the input to stop at.")
 @click.option(
+    "--fps", type=float, help="Pictures a second, for folders and slow motion. Default: the file's times; 30."
+)
+@click.option(
     "--smooth",
     type=click.Choice(["none", "causal", "offline"]),
     default="offline",
@@ -117,7 +120,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
     specs = expand_inputs(inputs)
     with deferred_interrupt() as interrupt:
         for spec, folder in zip(specs, output_folders(specs, out), strict=True):
-            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], given["renderer"])
+            job = TrackJob(spec, folder, clip, given["fps"], export, not given["no_overlay"], given["renderer"])
             with ready_to_draw() if job.overlay else nullcontext(), opened_tracker(config) as tracker:
                 result = run_track(job, tracker, interrupt)
             click.echo(summary_line(spec, result))

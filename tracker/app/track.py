@@ -20,7 +20,7 @@ from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
-from tracker.export.files import OVERLAY_NAME
+from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
@@ -38,6 +38,8 @@ class TrackJob:
     spec: str
     folder: Path
     clip: Clip = field(default_factory=Clip)
+    fps: float | None = None
+    """Pictures a second, instead of the input's own times."""
     export: ExportConfig = field(default_factory=ExportConfig)
     overlay: bool = True
     renderer: str = "raster"
@@ -52,7 +54,7 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
     """
     started = perf_counter()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(job.spec, job.clip))
+        source = stack.enter_context(open_source(job.spec, job.clip, fps=job.fps))
         tracker.look_through(source.info)
         camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
@@ -137,7 +139,7 @@ class _Run:
     def _film_job(self, source: Source) -> OverlayVideoJob:
         info, config = source.info, self._tracker.config
         return OverlayVideoJob(
-            path=self._job.folder / OVERLAY_NAME,
+            path=self._job.folder / (PICTURE_NAME if info.kind == "image" else OVERLAY_NAME),
             size=(info.width, info.height),
             rate=info.rate,
             audio=info.path if info.has_audio else None,

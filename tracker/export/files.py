@@ -19,10 +19,12 @@ from tracker.core.atomic_file import PART, whole_file
 from tracker.core.errors import InputError, RunError
 
 OVERLAY_NAME = "overlay.mp4"
+PICTURE_NAME = "overlay.png"
+"""In the place of OVERLAY_NAME where the input is a single picture."""
 FRAMES_NAME = "frames.jsonl"
 RUN_NAME = "run.json"
 
-_RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
+_RESULT = re.compile(r"overlay\.(mp4|png)|frames\.jsonl|run\.json|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
 _PART = re.compile(rf"\.(overlay|frames|run|person_\d{{3,}}){PART}\.\w+")
 _BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

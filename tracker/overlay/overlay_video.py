@@ -13,11 +13,14 @@ from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import CameraConfig
 from tracker.core.person import TrackedFrame
 from tracker.overlay.mesh_overlay import MeshOverlay, Picture
+from tracker.overlay.picture_writer import PictureWriter
 from tracker.overlay.renderers import RENDERERS
 from tracker.overlay.video_writer import VideoWriter
 from tracker.runtime.worker import Worker
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
+
+PICTURE_SUFFIX = ".png"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class OverlayVideoJob:
     """What video is to be made."""
 
     path: Path
+    """A .png holds the last picture only."""
     size: tuple[int, int]
     """(width, height) px."""
     rate: Fraction | None
@@ -47,6 +51,12 @@ class OverlayVideoTimes:
     write_ms: list[float] = field(default_factory=list)
 
 
+def _writer(job: OverlayVideoJob) -> VideoWriter | PictureWriter:
+    if job.path.suffix == PICTURE_SUFFIX:
+        return PictureWriter(job.path)
+    return VideoWriter(job.path, job.size, job.rate, audio_from=job.audio)
+
+
 @dataclass(frozen=True)
 class _Drawn:
     """A picture that is ready to be encoded."""
@@ -62,7 +72,7 @@ def make_overlay_video(job: OverlayVideoJob, frames: Iterator[TrackedFrame], tim
     """
 
     def encode(pictures: Iterator[_Drawn]) -> None:
-        with VideoWriter(job.path, job.size, job.rate, audio_from=job.audio) as video:
+        with _writer(job) as video:
             for drawn in pictures:
                 start = perf_counter()
                 video.write(drawn.time, drawn.picture)

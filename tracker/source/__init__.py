@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tracker.core.errors import InputError
+from tracker.source.animation import AnimationSource, picture_count
 from tracker.source.container import NO_PERMISSION, without_password
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource, files_in
 from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import PacedSource, paced
+from tracker.source.retimed import RetimedSource
 from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind, is_address
 from tracker.source.video import VideoSource
 from tracker.source.webcam import CameraSource
@@ -53,18 +55,30 @@ VIDEO_SUFFIXES = frozenset(
 SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtmp", "srt")
 
 
-def open_source(spec: str, clip: Clip = Clip(), config: LiveConfig = LiveConfig()) -> Source:  # noqa: B008 (frozen)
+def open_source(
+    spec: str,
+    clip: Clip = Clip(),  # noqa: B008 (frozen)
+    config: LiveConfig = LiveConfig(),  # noqa: B008 (frozen)
+    fps: float | None = None,
+) -> Source:
     """Opens a webcam ("0", "/dev/video0"), video file, image, folder of images, or address (rtsp://, http://, udp://).
 
-    A file whose name is a number is meant by "./0". Raises InputError, one line, when it cannot give pictures.
+    A file whose name is a number is meant by "./0". fps: pictures a second of a file or folder, instead of its own
+    times. Raises InputError, one line, when it cannot give pictures.
     """
+    return _open(spec, clip, config) if fps is None else RetimedSource(_open(spec, Clip(), config), fps, clip)
+
+
+def _open(spec: str, clip: Clip, config: LiveConfig) -> Source:
     if _is_camera(spec):
         return CameraSource(int(spec) if spec.isdecimal() else spec, clip, config)
     if is_address(spec):
         return _open_address(spec, clip, config)
     path = _existing(spec)
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.is_dir():
         return ImageSource(path, clip)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return AnimationSource(path, clip) if picture_count(path) > 1 else ImageSource(path, clip)
     return VideoSource(spec, clip)
 
 

@@ -39,16 +39,26 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as stored:
-            image = ImageOps.exif_transpose(stored)
-            if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
-                grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
-                return np.repeat(grey[:, :, None], 3, axis=2)
-            return np.array(image.convert("RGB"))
-    except PermissionError:
-        raise InputError(f"{path}: {NO_PERMISSION}") from None
+            return upright(stored)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise InputError(f"{path}: not a readable image ({reason}); check that it opens in a viewer") from None
+        raise InputError(what_is_wrong(path, error)) from None
+
+
+def upright(stored: Image.Image) -> NDArray[np.uint8]:
+    """(height, width, 3) RGB of the picture at which an opened file stands. Raises what Pillow raises."""
+    image = ImageOps.exif_transpose(stored)
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
+        grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.array(image.convert("RGB"))
+
+
+def what_is_wrong(path: Path, error: Exception) -> str:
+    """Why an image cannot be read, in one line."""
+    if isinstance(error, PermissionError):
+        return f"{path}: {NO_PERMISSION}"
+    reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    return f"{path}: not a readable image ({reason}); check that it opens in a viewer"
 
 
 class ImageSource(Source):
