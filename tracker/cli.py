@@ -18,6 +18,7 @@ import click
 
 from tracker import __version__
 from tracker.core.errors import InputError, RunError
+from tracker.core.shown_text import message_line, printable, shown_address
 from tracker.runtime.blas import name_the_processor
 from tracker.runtime.helper_process import keep_current_folder_out
 
@@ -52,6 +53,11 @@ BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL f
 PEOPLE = options(
     click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
     BODY,
+    click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        help="Extractor, head and volume: what `train` made, or 3DNBF's released .pth, with --body.",
+    ),
 )
 FORMAT = click.option(
     "--format",
@@ -68,6 +74,11 @@ RENDERER = click.option(
     help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
 )
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+MANY = options(
+    click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
+    click.option("--jobs", default="1", show_default=True, help="Videos tracked at once, or auto."),
+    click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the inputs, for so many machines."),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -95,35 +106,79 @@ def cli() -> None:
 )
 @RENDERER
 @OVERWRITE
+@MANY
 @PEOPLE
 @CAMERA
 @COMMON
 def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> None:
-    """Track people in INPUTs: video files, pictures, folders of either, stream addresses.
+    """Track people in INPUTs: video files, pictures, folders of either at any depth, stream addresses.
+
+    Of several INPUTs those that fail are passed over: each has its line, and the exit status is 1. The folders in OUT
+    are those of the input.
 
     \b
-    Writes for each INPUT, in OUT/<name>/:
+    Writes for each video, in OUT/<name>/:
       overlay.mp4       the picture with the meshes over it
       person_NNN.npz    SMPL parameters of each identity, as AMASS names them
       frames.jsonl      one line a frame, readable while the run goes on
       run.json          versions, settings, timings, warnings
     """
-    from tracker.app.track import TrackJob
-    from tracker.app.track import track as run_track
-    from tracker.export import ExportConfig, output_folders, parse_formats
-    from tracker.overlay.overlay_process import ready_to_draw
-    from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.source import Clip, expand_inputs
+    from tracker.app.track_many import TrackOptions, clip_jobs
+    from tracker.export import parse_formats
+    from tracker.source import Clip
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
-    clip, export = Clip(given["start"], given["end"]), ExportConfig(parse_formats(formats), given["overwrite"])
-    specs = expand_inputs(inputs)
-    with deferred_interrupt() as interrupt:
-        for spec, folder in zip(specs, output_folders(specs, out), strict=True):
-            job = TrackJob(spec, folder, clip, given["fps"], export, not given["no_overlay"], given["renderer"])
-            with ready_to_draw() if job.overlay else nullcontext(), opened_tracker(config) as tracker:
-                result = run_track(job, tracker, interrupt)
-            click.echo(summary_line(spec, result))
+    options = TrackOptions(
+        Clip(given["start"], given["end"], given["fps"]),
+        parse_formats(formats),
+        not given["no_overlay"],
+        given["renderer"],
+        given["overwrite"],
+        given["resume"],
+    )
+    jobs = clip_jobs(inputs, out, config, options)
+    if [job.track.spec for job in jobs] == [*inputs[:1]] and given["shard"] is None:
+        track_one(jobs[0])
+    else:
+        track_batch(jobs, given["shard"], given["jobs"])
+
+
+def track_one(job: Any) -> None:
+    """The only input there is: its faults are the command's."""
+    from tracker.app.clip_job import resumed
+    from tracker.app.track import track as run_track
+    from tracker.overlay.overlay_process import ready_to_draw
+    from tracker.runtime.interrupt import deferred_interrupt
+
+    job, finished = resumed(job)
+    if finished is not None:
+        click.echo(f"{job.track.spec}: finished before → {job.track.folder}")
+        return
+    with (
+        deferred_interrupt() as interrupt,
+        ready_to_draw() if job.track.overlay else nullcontext(),
+        opened_tracker(job.config) as tracker,
+    ):
+        result = run_track(job.track, tracker, interrupt)
+    click.echo(summary_line(job.track.spec, result))
+
+
+def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
+    """Many inputs. Raises RunError when some have failed."""
+    from tracker.app.batch import TerminalView, job_count, run_batch, shard_of, table
+    from tracker.runtime.interrupt import deferred_interrupt
+    from tracker.runtime.worker_processes import WorkerProcesses
+
+    jobs, count = jobs if shard is None else shard_of(jobs, shard), job_count(at_once)
+    with deferred_interrupt() as interrupt, WorkerProcesses(min(count, len(jobs) or 1)) as pool:
+        with TerminalView(len(jobs), interrupt, pool, summary_line) as view:
+            try:
+                run_batch(jobs, pool, view)
+            finally:
+                click.echo("\n".join(table(view.reports)))
+    failed = sum(report.outcome == "failed" for report in view.reports)
+    if failed:
+        raise RunError(f"{failed} of {len(jobs)} inputs failed")
 
 
 @cli.command()
@@ -131,12 +186,29 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
+@click.option(
+    "--send",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Send people elsewhere while they come; any number of times: vmc:// osc:// ws:// udp:// jsonl:- mcap:FILE "
+    "v4l2:DEVICE, as in docs/stream.md.",
+)
+@click.option(
+    "--reconnect",
+    type=click.FloatRange(min=0),
+    default=float("inf"),
+    metavar="SECONDS",
+    help="Wait so long for a camera or stream that is lost.  [default: for ever]",
+)
 @FORMAT
 @RENDERER
 @PEOPLE
 @CAMERA
 @COMMON
-def live(source: str, record: Path | None, headless: bool, web: int | None, **given: Any) -> None:
+def live(
+    source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
+    **given: Any,
+) -> None:  # fmt: skip
     """Track a webcam live and draw the meshes over its picture.
 
     Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
@@ -145,23 +217,25 @@ def live(source: str, record: Path | None, headless: bool, web: int | None, **gi
     from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
     from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.source import open_live_source
+    from tracker.source import LiveConfig, open_live_source
 
     export = ExportConfig(parse_formats(given["formats"]))
     job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
     config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
-        open_live_source(source) as opened,
+        open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
         opened_tracker(config) as tracker,
-        open_outputs(headless, web) as (outputs, keys),
+        open_outputs(headless, web, send, config.camera) as (outputs, keys),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
+    lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
     for recording in result.recordings:
-        click.echo(summary_line(source, recording))
+        click.echo(summary_line(source, recording), err=lines_on_stdout)
     click.echo(
-        f"{source}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
-        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)"
+        f"{printable(shown_address(source))}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
+        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)",
+        err=lines_on_stdout,
     )
     interrupt.check()
 
@@ -323,9 +397,10 @@ def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
     Protocols are those of `dataset`. Writes what `synthetic` writes, and the answer on the clear picture in clear/.
     """
     from tracker.app.evaluate_clip import clear_answer
+    from tracker.export import output_folders
     from tracker.runtime.interrupt import deferred_interrupt
 
-    out = given["out"] or Path("out/evaluation") / video.stem
+    out = given["out"] or output_folders([video], Path("out/evaluation"))[0]
     with deferred_interrupt() as interrupt:
         truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
         settings = recorded_settings("person-npz", truth, protocols, given)
@@ -583,7 +658,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
     if given.get("height") is not None:
         chosen["height"] = given["height"]
-    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen}
+    extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
+    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen, **extract}
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
 
@@ -629,12 +705,22 @@ def summary_line(spec: str, result: Any) -> str:
     """One line on what a run has left."""
     people = "1 person" if result.people == 1 else f"{result.people} people"
     share = f"{result.frames_with_people} of {result.frames} frames"
-    return f"{spec}: {people} in {share} → {result.folder}{'' if result.people else ' (nobody was found)'}"
+    source, hint = printable(shown_address(spec)), "" if result.people else " (nobody was found)"
+    return f"{source}: {people} in {share} → {result.folder}{hint}"
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Escapes what a file's name could tell the terminal to do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).splitlines()))
 
 
 def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_PrintableFormatter("%(message)s"))
     name_the_processor()
     keep_current_folder_out()
     try:
@@ -643,13 +729,13 @@ def main() -> int:
         click.echo(error.ctx.get_help() if error.ctx else str(error))
         return 2
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        click.echo(f"error: {message_line(error.format_message())}", err=True)
         return 2
     except InputError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {message_line(error)}", err=True)
         return 2
     except RunError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {message_line(error)}", err=True)
         return 1
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("interrupted; everything so far is saved", err=True)
@@ -658,6 +744,6 @@ def main() -> int:
         return 1
     except Exception as error:
         log.debug("traceback", exc_info=True)
-        click.echo(f"error: {type(error).__name__}: {error}", err=True)
+        click.echo(f"error: {type(error).__name__}: {message_line(error)}", err=True)
         return 1
     return 0

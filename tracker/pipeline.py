@@ -24,7 +24,7 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person, TrackedFrame
 from tracker.detect import DetectConfig, Detector, LandmarkDetector
-from tracker.extract.feature_extractor import CropFeatures, ExtractConfig, FeatureExtractor
+from tracker.extract.feature_extractor import CropFeatures, ExtractConfig, FeatureExtractor, kernel_vertices_file
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, ShapeMemory, TrackConfig
@@ -38,6 +38,7 @@ from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_network import FEATURES
+from tracker.networks.released import SUFFIXES
 from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.runtime.engine_config import EngineConfig
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
@@ -140,6 +141,8 @@ class Tracker:
         """Forgets everybody: the next frame is tracked as by a tracker that was just opened, which is much slower."""
         self.detector.forget()
         self._know_nobody()
+        for seconds in self.stage_seconds.values():
+            seconds.clear()
 
     @property
     def engine(self) -> str:
@@ -153,8 +156,8 @@ class Tracker:
 
     @classmethod
     def open(cls, config: TrackerConfig | None = None, detector: Detector | None = None) -> Tracker:
-        """A tracker with the body that the configuration names. Features are extracted with the built-in body only:
-        what the shipped networks have learned belongs to its surface.
+        """A tracker with the body that the configuration names. The shipped networks' features are of the built-in body
+        only: what they have learned belongs to its surface. 3DNBF's released checkpoint is of SMPL's.
 
         detector: finds the people, and is closed with the tracker; None is MediaPipe's networks. Raises InputError when
         a file that the configuration names is unusable or the detector is not installed, RunError when a network does
@@ -284,6 +287,8 @@ def _body_network(config: ExtractConfig, body: BodyModel) -> BodyNetwork | None:
     """None where people are fitted to landmarks alone. Raises InputError for unusable weights."""
     if not config.enabled:
         return None
+    if config.weights.suffix in SUFFIXES:
+        return BodyNetwork.load_released(config.weights, body, kernel_vertices_file(config))
     if body.name != FREE_BODY_NAME:
         _log.info("%s: fitted to landmarks alone; the networks know the built-in body only", body.name)
         return None

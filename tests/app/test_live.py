@@ -122,7 +122,8 @@ def test_a_camera_unplugged_in_the_middle_saves_the_recording_and_says_so(tmp_pa
         live.run(camera, Interrupt())
     (folder,) = tmp_path.iterdir()
     assert len((folder / "frames.jsonl").read_text().splitlines()) == 5
-    assert (folder / "run.json").is_file() and (folder / "overlay.mp4").is_file()
+    assert json.loads((folder / "run.json").read_text())["interrupted"] is True
+    assert (folder / "overlay.mp4").is_file()
 
 
 def test_a_detector_that_raises_ends_all_and_saves(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tracker.export import (
     load_frames,
     load_person,
     output_folders,
+    prepare_folder,
 )
 from tracker.export.files import atomic_file
 
@@ -440,3 +441,27 @@ class TestOutputFolders:
     def test_names_that_a_folder_cannot_have(self):
         folders = output_folders(["https://example.org/%20/..", "http://[::1]/a b:c.mp4", "/"], Path("out"))
         assert all(f.parent == Path("out") and f.name not in ("", ".", "..") for f in folders)
+
+    @pytest.mark.parametrize(
+        ("name", "stem"),
+        [
+            ("..mp4", "input"),
+            ("...mp4", "input"),
+            ("....mp4", "input"),
+            (".hidden.mp4", "hidden"),
+            ("up\\..\\..\\away.mp4", "up_.._.._away"),
+            ("red\x1b[31m.mp4", "red_[31m"),
+            ("caf\udce9.mp4", "caf_"),
+            ("back\u202ewards.mp4", "back_wards"),
+            (". .mp4", "input"),
+        ],
+    )
+    def test_no_name_leads_out_of_the_folder_or_into_the_terminal(self, name, stem):
+        assert output_folders([f"clips/{name}"], Path("out")) == [Path("out") / stem]
+
+    def test_a_result_of_a_name_made_of_dots_touches_nothing_beside_out(self, tmp_path):
+        (tmp_path / "person_000.npz").write_text("mine")
+        folder = output_folders([str(tmp_path / "..mp4")], tmp_path / "out")[0]
+        prepare_folder(folder, overwrite=True)
+        assert (tmp_path / "person_000.npz").read_text() == "mine"
+        assert folder.resolve().parent == (tmp_path / "out").resolve()

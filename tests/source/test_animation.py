@@ -64,7 +64,7 @@ def test_a_cut_off_animation_gives_what_it_has_or_says_why(tmp_path: Path) -> No
 def test_a_folder_at_the_users_rate(tmp_path: Path) -> None:
     for k in range(6):
         Image.new("RGB", SIZE, (10 * k, 0, 0)).save(tmp_path / f"{k}.png")
-    with open_source(str(tmp_path), Clip(start=0.25), fps=8.0) as source:
+    with open_source(str(tmp_path), Clip(start=0.25, fps=8.0)) as source:
         frames = list(source)
     assert [(frame.index, frame.time) for frame in frames] == [(k, k / 8) for k in (2, 3, 4, 5)]
     assert (source.info.rate, source.info.duration) == (8, 6 / 8)
@@ -72,7 +72,7 @@ def test_a_folder_at_the_users_rate(tmp_path: Path) -> None:
 
 def test_slow_motion_in_real_time(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "slow.mp4", ClipSpec(count=10))
-    with open_source(str(path), fps=240.0) as source:
+    with open_source(str(path), Clip(fps=240.0)) as source:
         times = [frame.time for frame in source]
     np.testing.assert_allclose(times, np.arange(10) / 240)
     assert not source.info.has_audio
@@ -82,6 +82,6 @@ def test_rates_that_are_none(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "slow.mp4", ClipSpec(count=10))
     for rate in (0.0, -3.0, float("inf")):
         with pytest.raises(InputError, match="--fps"):
-            open_source(str(path), fps=rate)
+            open_source(str(path), Clip(fps=rate))
     with pytest.raises(InputError, match=r"--start 9: .* has no frame there"):
-        open_source(str(path), Clip(9.0), fps=30.0)
+        open_source(str(path), Clip(9.0, fps=30.0))

@@ -7,10 +7,12 @@ import io
 import socket
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +21,9 @@ from tests.source_clips import ClipSpec, level_of, make_clip
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.source import Clip, LiveConfig, open_source
-from tracker.source.container import without_password
+from tracker.source.container import decode, open_container
+from tracker.source.live_source import FEWEST_ATTEMPTS, MOST_NOTES
+from tracker.source.sender_clock import PARTED_SECONDS, SenderClock
 from tracker.source.webcam import CameraSource
 
 AT_ONCE = LiveConfig(reconnect_seconds=0.0)
@@ -96,11 +100,36 @@ def test_camera_that_comes_back_goes_on(monkeypatch):
     frames = iter(source)
     assert [next(frames).index for _ in range(6)] == [0, 1, 2, 3, 4, 5]
     assert camera.opened == 4
-    assert source.warnings == ["camera 0: the camera stopped giving pictures (unplugged?)"]
+    assert source.warnings == ["camera 0: the camera stopped giving pictures (unplugged?); trying again"]
     assert next(frames).index == 6
     assert len(source.warnings) == 2  # each loss has a patience of its own
     source.close()
     assert list(frames) == []
+
+
+def test_slow_attempts_do_not_use_up_the_patience(monkeypatch):
+    """Each takes longer than the whole patience, and the third one succeeds."""
+    monkeypatch.setattr("tracker.source.live_source.RETRY_SECONDS", 0.0)
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr("tracker.source.live_source.time.monotonic", lambda: float(next(now)))
+    camera = FakeCamera(3, 0, 0, 3)
+    frames = iter(CameraSource(0, Clip(), LiveConfig(reconnect_seconds=5.0), camera.open))
+    assert [next(frames).index for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(RunError, match="it did not come back within"):
+        list(frames)
+    assert camera.opened == 4 + FEWEST_ATTEMPTS
+
+
+def test_a_camera_that_comes_and_goes_all_day_fills_no_memory(monkeypatch):
+    monkeypatch.setattr("tracker.source.live_source.RETRY_SECONDS", 0.0)
+    lives = 3 * MOST_NOTES
+    source = CameraSource(0, Clip(), LiveConfig(reconnect_seconds=0.5), FakeCamera(*[2] * lives).open)
+    frames = 0
+    with pytest.raises(RunError):
+        for _ in source:
+            frames += 1
+    assert frames == 2 * lives - 1
+    assert len(source.warnings) == MOST_NOTES
 
 
 def test_waiting_for_a_camera_can_be_stopped():
@@ -345,6 +374,114 @@ def test_a_stream_that_comes_back_goes_on(server, monkeypatch):
     assert len(source.warnings) == 1
 
 
+class Sender:
+    """Sends one grey over UDP, a picture every 20 ms, whose timestamps say 0.5 s; each starts at time 0."""
+
+    def __init__(self, address: str, level: int) -> None:
+        self._address, self._level, self._stop = address, level, threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+
+    def __enter__(self) -> Sender:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        with av.open(f"{self._address}?pkt_size=1316", "w", "mpegts", {"flush_packets": "1"}) as container:
+            stream = container.add_stream("libx264", rate=2, options={"preset": "ultrafast", "tune": "zerolatency"})
+            stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 1
+            index = 0
+            while not self._stop.wait(0.02):
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), self._level, np.uint8), "rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 2)
+                container.mux(stream.encode(frame))
+                index += 1
+
+
+def test_a_sender_that_is_restarted_is_seen_at_once():
+    """Its timestamps begin anew: the first 30 s of them are earlier than what was sent before."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"udp://127.0.0.1:{free.getsockname()[1]}"
+    frames: list[Frame] = []
+    with Sender(address, 60) as first:
+        source = open_source(address, Clip(), LiveConfig(timeout_seconds=30.0))
+        given = iter(source)
+        while len(frames) < 60:
+            frames.append(next(given))
+    del first
+    with source, Sender(address, 180):
+        while sum(frame.image.mean() > 120 for frame in frames) < 20:
+            frames.append(next(given))
+    assert all(later.time > earlier.time for earlier, later in pairwise(frames))
+    assert [frame.index for frame in frames] == list(range(len(frames))), "none was thrown away"
+    (warning,) = source.warnings
+    assert "the sender's clock jumped" in warning
+
+
+def placed(*pictures: tuple[float | None, float]) -> tuple[list[float], list[str]]:
+    """When pictures, (timestamp, arrival), were taken, and the warnings."""
+    warnings: list[str] = []
+    clock = SenderClock(warnings.append)
+    return [clock.moment(sent, arrival) for sent, arrival in pictures], warnings
+
+
+def test_pictures_are_placed_by_the_sender_and_not_by_a_network_that_delays():
+    times, warnings = placed((10.0, 100.0), (10.1, 100.4), (10.2, 100.41), (10.3, 101.5), (11.5, 101.6))
+    assert times == pytest.approx([100.0, 100.1, 100.2, 100.3, 101.5])
+    assert warnings == []
+
+
+def test_a_burst_at_the_beginning_keeps_its_intervals():
+    times, warnings = placed(*[(float(second), 100.0 + 0.01 * second) for second in range(18)])
+    assert times == pytest.approx([100.0 + second for second in range(18)])
+    assert warnings == []
+
+
+@pytest.mark.parametrize("sent", [0.0, 3.0, 95443.7 + 60.0], ids=["restarted", "set back", "wrapped"])
+def test_a_clock_that_jumps_is_set_anew(sent):
+    times, warnings = placed((60.0, 100.0), (60.1, 100.1), (sent, 100.2), (sent + 0.1, 100.3))
+    assert times == pytest.approx([100.0, 100.1, 100.2, 100.3])
+    assert len(warnings) == 1
+
+
+def test_a_sender_that_pauses_or_is_slow_is_caught_up_with():
+    times, warnings = placed((0.0, 100.0), (0.1, 107.0), (0.2, 107.1))
+    assert times == pytest.approx([100.0, 107.0, 107.1])
+    assert len(warnings) == 1
+    times, _ = placed(*[(0.1 * second, 100.0 + second) for second in range(60)])
+    assert all(abs(time - (100.0 + second)) <= PARTED_SECONDS for second, time in enumerate(times))
+
+
+def test_no_picture_is_thrown_away_for_its_timestamp():
+    times, warnings = placed((5.0, 100.0), (5.0, 100.1), (4.9, 100.2), (None, 100.2), (None, 100.3), (7.0, 100.4))
+    assert times == pytest.approx([100.0, 100.1, 100.2, 100.201, 100.3, 100.4])
+    assert warnings == []
+
+
+def test_a_new_connection_goes_on_after_the_one_before():
+    clock = SenderClock(print)
+    before = [clock.moment(float(second), 100.0) for second in range(20)]
+    clock.reconnect()
+    after = [clock.moment(sent, 103.0 + sent) for sent in (0.0, 0.1)]
+    assert before[-1] < after[0] < before[-1] + 0.1 and after[1] - after[0] == pytest.approx(0.1)
+
+
+def test_a_stream_in_which_nothing_can_be_decoded_is_lost(tmp_path, monkeypatch):
+    """Packets come on, but no picture: after a while that is no longer waited for."""
+    path = make_clip(tmp_path / "clip.ts", ClipSpec(count=50))
+    now = iter(range(1000))
+    monkeypatch.setattr("tracker.source.container.time.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(av.Packet, "decode", lambda self: [], raising=False)
+    problems: list[str] = []
+    with open_container(str(path)) as container:
+        assert list(decode(container, problems, patience=20.0)) == []
+    assert problems == ["nothing of what came for 20 s could be decoded"]
+
+
 def test_a_size_that_changes_midway_is_each_frames_own(server):
     server.pictures = [levels(4), levels(6) + levels(6, (96, 64))]
     frames, _, _ = read_until_lost(server.url("/live"))
@@ -395,9 +532,3 @@ def test_a_password_is_shown_nowhere(server):
     with pytest.raises(InputError) as refused:
         open_source(server.url("/nowhere", user="joe:secret@"))
     assert "secret" not in str(refused.value)
-    assert without_password("rtsp://joe:s@cret@host/live?a=b@c") == "rtsp://host/live?a=b@c"
-    assert (
-        without_password("rtsp://host/user=joe&password=secret&channel=1")
-        == "rtsp://host/user=joe&password=***&channel=1"
-    )
-    assert without_password("films/key=note.mp4") == "films/key=note.mp4"

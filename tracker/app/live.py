@@ -22,11 +22,13 @@ import numpy as np
 
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter
+from tracker.core.camera import CameraConfig
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.export import ExportConfig, RunContext, RunHeader, RunResult
-from tracker.outputs.output import Keys, NoKeys, Output, Outputs, Picture, WithHud
+from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
+from tracker.outputs.output import Keys, NoKeys, Output, Outputs, Picture, PictureFeed, WithHud
 from tracker.outputs.recorder import Recorder
+from tracker.outputs.send import open_send
 from tracker.outputs.web import WebPage
 from tracker.outputs.window import Window
 from tracker.overlay.mesh_overlay import MeshOverlay, draw_skeleton
@@ -71,14 +73,23 @@ class LiveResult:
 
 
 @contextmanager
-def open_outputs(headless: bool, web: int | None) -> Iterator[tuple[list[Output], Keys]]:
-    """A window, which takes the keys, unless `headless`, and a page for browsers on port `web`.
+def open_outputs(
+    headless: bool,
+    web: int | None,
+    send: Sequence[str] = (),
+    camera: CameraConfig = CameraConfig(),  # noqa: B008
+) -> Iterator[tuple[list[Output], Keys]]:
+    """A window, which takes the keys, unless `headless`, a page for browsers on port `web`, and what `send` names.
+
+    send: addresses as in `docs/stream.md`; camera: the one that people are seen with.
 
     Raises InputError where one cannot be had.
     """
     outputs: list[Output] = []
     keys: Keys = NoKeys()
     try:
+        for address in send:
+            outputs.append(open_send(address, camera))
         if web is not None:
             page = WebPage(web)
             outputs.append(page)
@@ -97,7 +108,9 @@ class LiveSession:
     def __init__(self, job: LiveJob, tracker: Tracker, outputs: Sequence[Output], keys: Keys | None = None) -> None:
         """outputs: are closed by whoever opened them. keys: None where nobody presses any."""
         self._job, self._tracker, self._keys = job, tracker, keys or NoKeys()
-        self._outputs = WithHud(Outputs(outputs), self._hud_lines)
+        feeds = [output for output in outputs if isinstance(output, PictureFeed)]
+        screens = [output for output in outputs if not isinstance(output, PictureFeed)]
+        self._outputs = Outputs([*feeds, WithHud(Outputs(screens), self._hud_lines)])
         self._mode: DrawMode = "mesh"
         self._help = True
         self._meter = Meter()
@@ -114,11 +127,11 @@ class LiveSession:
             self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
             self._warm_up(source)
             self._frames = stack.enter_context(LatestFrames(source))
-            stack.callback(self._end_recording, source)
+            stack.push(lambda kind, *_: self._end_recording(source, interrupted=kind is not None))
             for tracked in tracked_frames(self._tracker, self._frames, interrupt, stack):
                 if tracked is not None:
                     self._handle(tracked, source)
-                if not self._obey(self._keys.key(), tracked, source) or (interrupt.requested and tracked is not None):
+                if not self._obey(self._keys.key(), tracked, source):
                     break
         meter = self._meter
         dropped = self._frames.dropped
@@ -196,10 +209,11 @@ class LiveSession:
         folder = self._job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}"
         self._recorder = Recorder(folder, self._job.export, context, header, first, info.rate)
 
-    def _end_recording(self, source: Source) -> None:
+    def _end_recording(self, source: Source, interrupted: bool = False) -> None:
         if self._recorder is None:
             return
         recorder, self._recorder = self._recorder, None
         tracked = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         stages = {**tracked, **{name: list(times) for name, times in self._stage_ms.items()}}
-        self._recordings.append(recorder.finish(stages, source.warnings, self._frames.dropped))
+        summary = RunSummary(stages, source.warnings, dropped=self._frames.dropped)
+        self._recordings.append(recorder.finish(summary, interrupted))

@@ -118,7 +118,11 @@ class BodyVolume:
     @classmethod
     def on(cls, model: BodyModel, config: VolumeConfig) -> BodyVolume:
         """The volume on any body model."""
-        layout = _LAYOUTS[config.layout](model, config)
+        return cls.of_layout(model, config, _LAYOUTS[config.layout](model, config))
+
+    @classmethod
+    def of_layout(cls, model: BodyModel, config: VolumeConfig, layout: Layout) -> BodyVolume:
+        """The volume of kernels that are laid out already."""
         points, dirs, weights = _landmark_points(model)
         joints = (model.joint_regressor @ model.v_template).float()
         joint_dirs = torch.einsum("jv,vcs->jcs", model.joint_regressor, model.shapedirs).float().contiguous()

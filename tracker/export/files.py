@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from tracker.core.atomic_file import PART, whole_file
 from tracker.core.errors import InputError, RunError
+from tracker.core.shown_text import shown_address
 
 OVERLAY_NAME = "overlay.mp4"
 PICTURE_NAME = "overlay.png"
@@ -103,7 +103,7 @@ def _folder_error(folder: Path, error: OSError) -> InputError | RunError:
 
 
 def output_folders(inputs: Sequence[str | Path], out: Path) -> list[Path]:
-    """The folder of each input's result: `out/<stem>`, with -2, -3, … where an earlier input has taken the name."""
+    """The folder of each input's result, directly in `out`: its stem, with -2, -3, … where that is taken already."""
     taken: set[str] = set()
     folders = []
     for source in inputs:
@@ -117,18 +117,37 @@ def output_folders(inputs: Sequence[str | Path], out: Path) -> list[Path]:
     return folders
 
 
+def mirrored_folders(inputs: Sequence[tuple[str, Path]], out: Path) -> list[Path]:
+    """As `output_folders`, of inputs that are each given with the folder below `out` that its result belongs into."""
+    places: dict[Path, list[str]] = {}
+    for source, within in inputs:
+        places.setdefault(within, []).append(source)
+    folders = {within: iter(output_folders(sources, out / within)) for within, sources in places.items()}
+    return [next(folders[within]) for _, within in inputs]
+
+
+def holds_result(folder: Path) -> bool:
+    """Whether this is the folder of a run, finished or not."""
+    return (folder / RUN_NAME).exists() or (folder / FRAMES_NAME).exists()
+
+
 def _stem(source: str) -> str:
     if source.isdecimal():
         return f"camera{source}"
     if "://" in source:
         return _url_stem(source)
     path = Path(source)
-    name = path.resolve().name if path.is_dir() else path.stem
-    return name or "input"
+    return _folder_name(path.resolve().name if path.is_dir() else path.stem) or "input"
 
 
 def _url_stem(url: str) -> str:
     """The last part of the URL's path, else its host; user names, passwords and queries never reach a file name."""
-    parts = urlsplit(url)
-    last = Path(parts.path.rstrip("/")).stem
-    return re.sub(r"[^\w.-]+", "_", last or parts.hostname or "").strip("._") or "stream"
+    host, _, path = shown_address(url).partition("://")[2].partition("/")
+    last = Path(path.rstrip("/")).stem or re.sub(r":\d*$", "", host)
+    return _folder_name(re.sub(r"[^\w.-]+", "_", last).strip("_")) or "stream"
+
+
+def _folder_name(name: str) -> str:
+    """A name that lies in its folder and can be printed: without separators, control characters, and dots before it."""
+    plain = "".join(each if each.isprintable() and each not in "/\\" else "_" for each in name)
+    return plain.lstrip(". ").rstrip(". ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tracker import __version__
+from tracker.core.shown_text import shown_address
 from tracker.export.files import atomic_file
 
 _PACKAGES = (
@@ -28,7 +28,6 @@ _PACKAGES = (
     "onnxruntime",
     "openvino",
 )
-_CREDENTIALS = re.compile(r"(\w+://)[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class RunHeader:
     engine: str
     source: Any
     """The source's metadata, a mapping or a dataclass; passwords in URLs are left out of the file."""
+    job: Any = None
+    """What was asked for besides the configuration, a mapping; None where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class RunCounts:
     people: Mapping[int, int]
     """Frames of each identity."""
     interrupted: bool
+    failed: bool
+    """Whether a file could not be written."""
 
 
 def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts) -> None:
@@ -72,6 +75,7 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
     document = {
         "versions": versions(),
         "config": header.config,
+        "job": header.job,
         "device": header.device,
         "engine": header.engine,
         "source": header.source,
@@ -82,12 +86,13 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "people": counts.people,
         "wall_seconds": None if seconds is None else round(seconds, 3),
         "frames_per_second": round(counts.frames_read / seconds, 3) if seconds else None,
+        "finished": not (counts.interrupted or counts.failed),
         "interrupted": counts.interrupted,
         "warnings": summary.warnings,
     }
     text = json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_file(path) as stream:
-        stream.write(text.encode() + b"\n")
+        stream.write(text.encode("utf-8", "backslashreplace") + b"\n")  # JSON's own escape of a byte that is not UTF-8
 
 
 def versions() -> dict[str, str]:
@@ -122,4 +127,4 @@ def jsonable(value: Any) -> Any:
         return value if np.isfinite(value) else None
     if value is None or isinstance(value, bool | int):
         return value
-    return _CREDENTIALS.sub(r"\1", str(value))
+    return shown_address(str(value))

@@ -19,7 +19,7 @@ from tracker.body.kinematics import LandmarkRig
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.detection import LandmarkCrop
-from tracker.core.errors import RunError
+from tracker.core.errors import InputError, RunError
 from tracker.extract.feature_network import FeatureModel
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
@@ -42,7 +42,25 @@ class ExtractConfig:
     enabled: bool = True
     """Extract features of everybody who is followed, and fit the volume to them; false fits to landmarks alone."""
     weights: Path = WEIGHTS
-    """Of extractor, head and volume: what `train` has made."""
+    """Of extractor, head and volume: what `train` has made, or 3DNBF's released checkpoint (`.pth`; needs `body`)."""
+    vertices: Path | None = None
+    """Of the released checkpoint: the authors' list of its kernels' vertices. Null looks for `sample_data_8-*.npz`
+    beside the checkpoint, and in `sample_params/uniform/` beside its folder, where the authors' archive has it."""
+
+
+def kernel_vertices_file(config: ExtractConfig) -> Path:
+    """The released checkpoint's list of vertices. Raises InputError that says where it was looked for."""
+    if config.vertices is not None:
+        return config.vertices
+    folder = config.weights.parent
+    places = (folder, folder.parent / "sample_params" / "uniform")
+    for place in places:
+        for file in sorted(place.glob("sample_data_8-*.npz")):
+            return file
+    raise InputError(
+        f"{config.weights}: the list of its kernels' vertices, sample_data_8-….npz, is neither in {places[0]} nor in "
+        f"{places[1]}; give it with --set extract.vertices=FILE"
+    )
 
 
 @dataclass(frozen=True)

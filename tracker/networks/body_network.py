@@ -20,25 +20,37 @@ from tracker.networks.extractor import ExtractorConfig, LiveExtractor
 from tracker.networks.kinematic_chains import KinematicChainsConfig, KinematicChainsHead
 from tracker.networks.local_extractor import LocalExtractor, LocalExtractorConfig
 from tracker.networks.part_attention import PartAttentionConfig, PartAttentionHead
+from tracker.networks.released import (
+    ReleasedConfig,
+    ReleasedExtractor,
+    ReleasedHead,
+    ReleasedHeadConfig,
+    read_kernel_vertices,
+    read_released,
+    released_volume,
+)
 from tracker.networks.resnet import ResNetConfig, ResNetExtractor
 
 _PURPOSE = "the tracker's network weights"
 
 
-Extractor = LiveExtractor | LocalExtractor | ResNetExtractor
+Extractor = LiveExtractor | LocalExtractor | ResNetExtractor | ReleasedExtractor
+ExtractorConfigs = ExtractorConfig | LocalExtractorConfig | ResNetConfig | ReleasedConfig
 
 EXTRACTORS: dict[type, Callable[[Any], Extractor]] = {
     ExtractorConfig: LiveExtractor,
     LocalExtractorConfig: LocalExtractor,
     ResNetConfig: ResNetExtractor,
+    ReleasedConfig: ReleasedExtractor,
 }
 """A configuration's class → what makes the extractor of it."""
-RegressionHead = PartAttentionHead | KinematicChainsHead
-HeadConfig = PartAttentionConfig | KinematicChainsConfig
+RegressionHead = PartAttentionHead | KinematicChainsHead | ReleasedHead
+HeadConfig = PartAttentionConfig | KinematicChainsConfig | ReleasedHeadConfig
 
 HEADS: dict[type, Callable[[int, Any], RegressionHead]] = {
     PartAttentionConfig: PartAttentionHead,
     KinematicChainsConfig: KinematicChainsHead,
+    ReleasedHeadConfig: ReleasedHead,
 }
 """A configuration's class → what makes the head of it, from the channels of the extractor's trunk. A further head adds
 its configuration to `HeadConfig` too."""
@@ -48,7 +60,7 @@ its configuration to `HeadConfig` too."""
 class NetworkConfig:
     """Sizes of the trained networks."""
 
-    extractor: ExtractorConfig | LocalExtractorConfig | ResNetConfig = field(default_factory=ExtractorConfig)
+    extractor: ExtractorConfigs = field(default_factory=ExtractorConfig)
     head: HeadConfig = field(default_factory=PartAttentionConfig)
 
 
@@ -120,4 +132,22 @@ class BodyNetwork(nn.Module):
         except (KeyError, dacite.DaciteError, RuntimeError) as error:
             first = str(error).splitlines()[0]
             raise InputError(f"{path}: does not hold {_PURPOSE} of this version ({first})") from error
+        return network.eval()
+
+    @classmethod
+    def load_released(cls, path: Path, body: BodyModel, vertices: Path) -> BodyNetwork:
+        """3DNBF's released checkpoint on an SMPL body. vertices: the authors' list of where its kernels lie.
+
+        Raises InputError that names the file which is something else.
+        """
+        volume = released_volume(body, read_kernel_vertices(vertices))
+        weights = read_released(path)
+        network = cls(NetworkConfig(ReleasedConfig(), ReleasedHeadConfig()), volume)
+        network.extractor.load_state_dict(weights.extractor, strict=False)
+        assert isinstance(network.head, ReleasedHead)
+        network.head.load_state_dict(weights.head)
+        network.head.stand_on(body)
+        with torch.no_grad():
+            network.bank.copy_(weights.bank)
+            network.clutter.copy_(weights.clutter)
         return network.eval()

@@ -38,25 +38,43 @@ class ResNetConfig:
         return self.decoder[-1]
 
 
-class ResNetExtractor(nn.Module):
-    """From crops to features at 1/4 of the resolution."""
+class ResNetBackbone(nn.Module):
+    """A ResNet-50's four stages; at `base` 64, as it is published."""
 
     reads: tuple[str, ...] = ()
     """What it takes of the guide."""
     _mean: Tensor
     _spread: Tensor
 
-    def __init__(self, config: ResNetConfig) -> None:
+    def __init__(self, base: int) -> None:
         super().__init__()
-        self.config = config
         self.register_buffer("_mean", torch.tensor(_MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("_spread", torch.tensor(_SPREAD).reshape(1, 3, 1, 1), persistent=False)
-        self.stem = nn.Sequential(_conv(3, config.base, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1))
-        widths = [config.base * 2**i for i in range(len(_BLOCKS))]
-        channels = [config.base, *(_EXPANSION * width for width in widths)]
+        self.stem = nn.Sequential(_conv(3, base, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1))
+        widths = [base * 2**i for i in range(len(_BLOCKS))]
+        self.channels = [base, *(_EXPANSION * width for width in widths)]
+        """Of the stem and of each stage."""
         self.stages = nn.ModuleList(
-            _stage(channels[i], widths[i], blocks, stride=1 if i == 0 else 2) for i, blocks in enumerate(_BLOCKS)
+            _stage(self.channels[i], widths[i], blocks, stride=1 if i == 0 else 2) for i, blocks in enumerate(_BLOCKS)
         )
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """What each stage makes of crops (B, 3, s, s) RGB in 0..1: at 1/4, 1/8, 1/16 and 1/32 of the resolution."""
+        x = self.stem((image - self._mean) / self._spread)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+class ResNetExtractor(ResNetBackbone):
+    """From crops to features at 1/4 of the resolution."""
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__(config.base)
+        self.config = config
+        channels = self.channels
         deep = [channels[-1], *config.decoder[:-1]]
         self.up = nn.ModuleList(
             nn.Sequential(_conv(before + channels[-2 - i], after, 3), nn.ReLU())
@@ -66,12 +84,8 @@ class ResNetExtractor(nn.Module):
 
     def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
         """image: (B, 3, 256, 256) RGB in 0..1. guide: not looked at."""
-        x = self.stem((image - self._mean) / self._spread)
-        skips = []
-        for stage in self.stages:
-            x = stage(x)
-            skips.append(x)
-        for up, skip in zip(self.up, reversed(skips[:-1]), strict=True):
+        *skips, x = self.maps(image)
+        for up, skip in zip(self.up, reversed(skips), strict=True):
             x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             x = up(torch.cat([x, skip], dim=1))
         return Extracted(functional.normalize(self.head(x), dim=1), x)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
@@ -63,7 +63,7 @@ class Recorder:
 
     def close(self) -> None:
         """Ends the recording with nothing to say of the stages."""
-        self.finish({}, [], 0)
+        self.finish(RunSummary())
 
     def _record(self, frames: Iterator[RecordedFrame]) -> None:
         for each in frames:
@@ -76,15 +76,22 @@ class Recorder:
             self._video.write(time, picture)
             self._write_ms.append(1e3 * (perf_counter() - before))
 
-    def finish(self, stage_ms: Mapping[str, Sequence[float]], warnings: list[str], dropped: int) -> RunResult:
+    def finish(self, summary: RunSummary, interrupted: bool = False) -> RunResult:
         """Closes the video and writes every file of the run, also when the recording has failed, which is raised then.
 
-        stage_ms: of the other stages.
+        summary: of the other stages. interrupted: the run ended before its time, as it also does when this raises.
         """
-        stages = {**stage_ms, "write": self._write_ms}
         try:
             self._open.close()
+        except BaseException:
+            interrupted = True
+            raise
         finally:
-            every = [*warnings, *self._cameras.warnings]
-            result = self._writer.finish(RunSummary(stages, every, perf_counter() - self._began, dropped))
+            whole = replace(
+                summary,
+                stage_ms={**summary.stage_ms, "write": self._write_ms},
+                warnings=[*summary.warnings, *self._cameras.warnings],
+                wall_seconds=perf_counter() - self._began,
+            )
+            result = self._writer.close(whole) if interrupted else self._writer.finish(whole)
         return result

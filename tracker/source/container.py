@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,20 +13,12 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from tracker.core.errors import InputError
-from tracker.source.source import is_address
+from tracker.core.shown_text import is_address, shown_address
 
 NO_PERMISSION = "no permission to read it (chmod +r, or run as its owner)"
 
 GENERATE_PTS = 1
 """AVFMT_FLAG_GENPTS."""
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
-_SECRETS = re.compile(r"\b(pass\w*|pwd|token|key)=[^&#/]*", re.IGNORECASE)
-
-
-def without_password(location: str) -> str:
-    """The address as it may be shown and stored: without user name and password. Paths stay as they are."""
-    return _SECRETS.sub(r"\1=***", _CREDENTIALS.sub("", location)) if is_address(location) else location
 
 
 def open_container(
@@ -37,7 +29,7 @@ def open_container(
     location: a path or an address. timeout: seconds without data after which opening or reading fails.
     Raises InputError with one line when it cannot be opened, or holds no video that can be decoded.
     """
-    shown = without_password(location)
+    shown = shown_address(location)
     target = location if is_address(location) else str(Path(location).absolute())
     try:
         container = av.open(target, timeout=timeout, options=options or {}, metadata_errors="replace")
@@ -61,13 +53,14 @@ def video_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def decode(container: InputContainer, problems: list[str]) -> Iterator[av.VideoFrame]:
+def decode(container: InputContainer, problems: list[str], patience: float = float("inf")) -> Iterator[av.VideoFrame]:
     """Gives the main video's pictures from where the container stands.
 
     Damaged packets are passed over and noted in `problems`. A failure to read on ends the pictures and is noted too:
-    what has been decoded before counts.
+    what has been decoded before counts. So does `patience` running out: seconds in which packets, but no picture, come.
     """
     packets = container.demux(video_stream(container))
+    last = time.monotonic()
     while True:
         try:
             packet = next(packets, None)
@@ -76,11 +69,15 @@ def decode(container: InputContainer, problems: list[str]) -> Iterator[av.VideoF
             return
         if packet is None:
             return
+        if time.monotonic() - last > patience:
+            problems.append(f"nothing of what came for {patience:.0f} s could be decoded")
+            return
         try:
             pictures = packet.decode()
         except (FFmpegError, OSError) as error:
             problems.append(f"decoding failed ({reason(error)})")
             continue
+        last = time.monotonic() if pictures else last
         problems.extend("picture damaged" for picture in pictures if picture.is_corrupt)
         yield from pictures
 

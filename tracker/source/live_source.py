@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from abc import abstractmethod
@@ -14,11 +15,17 @@ from tracker.core.errors import RunError
 from tracker.core.frame import Frame
 from tracker.source.source import Clip, LiveConfig, Source, SourceInfo
 
+log = logging.getLogger("tracker")
+
 Picture = tuple[float, NDArray[np.uint8]]
 """Monotonic seconds, (height, width, 3) RGB."""
 
-RETRY_SECONDS = 0.5
-"""Between two attempts to reach a lost camera or stream."""
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 5.0
+"""Between the first two attempts to reach a lost camera or stream; doubled each time, up to the second."""
+FEWEST_ATTEMPTS = 3
+"""Before a source that is waited for at all is given up, however long an attempt takes."""
+MOST_NOTES = 50
+"""Of a run: a camera that comes and goes all day fills no memory."""
 
 
 class ConnectionLost(Exception):
@@ -26,7 +33,7 @@ class ConnectionLost(Exception):
 
 
 class LiveSource(Source):
-    """Iterates over connection after connection, with a bounded wait between them.
+    """Iterates over connection after connection, with a wait between them.
 
     The clip's times count from the first picture. Frames that nobody takes in time are lost, or kept for a moment by
     the driver: read in a thread of its own and keep only the newest.
@@ -36,6 +43,7 @@ class LiveSource(Source):
         super().__init__(info, clip)
         self._config = config
         self._lost_since: float | None = None
+        self._attempts = 0
         self._reading = threading.Lock()
 
     @abstractmethod
@@ -56,7 +64,7 @@ class LiveSource(Source):
                 self._wait(lost)
                 pictures = self._pictures()
                 continue
-            self._lost_since = None
+            self._found()
             first = moment if first is None else first
             if self.clip.over(moment - first):
                 return
@@ -64,6 +72,12 @@ class LiveSource(Source):
                 yield Frame(index=index, time=moment, image=image)
                 last = moment
             index += 1
+
+    def note(self, text: str) -> None:
+        """Tells the user, and run.json."""
+        if len(self.warnings) < MOST_NOTES:
+            self.warnings.append(f"{self.info.location}: {text}")
+            log.warning("%s: %s", self.info.location, text)
 
     def _read(self, pictures: Iterator[Picture]) -> Picture:
         """The next picture; nothing is released under way."""
@@ -77,16 +91,24 @@ class LiveSource(Source):
         with self._reading:
             self._disconnect()
 
+    def _found(self) -> None:
+        """A picture has come."""
+        if self._lost_since is not None:
+            log.info("%s: is back after %.0f s", self.info.location, time.monotonic() - self._lost_since)
+        self._lost_since, self._attempts = None, 0
+
     def _wait(self, lost: ConnectionLost) -> None:
         """Lets go of the connection and waits for the next attempt. Raises RunError when it is time to give up."""
         self._release()
         if self._stopped.is_set():
             return
-        now = time.monotonic()
+        patience, now = self._config.reconnect_seconds, time.monotonic()
         if self._lost_since is None:
             self._lost_since = now
-            self.warnings.append(f"{self.info.location}: {lost}")
+            self.note(f"{lost}; trying again" if patience else str(lost))
         gone = now - self._lost_since
-        if gone >= self._config.reconnect_seconds:
+        if gone >= patience and (patience == 0 or self._attempts >= FEWEST_ATTEMPTS):
             raise RunError(f"{self.info.location}: {lost}; it did not come back within {gone:.0f} s")
-        self._stopped.wait(min(RETRY_SECONDS, self._config.reconnect_seconds - gone))
+        pause = min(RETRY_SECONDS * 2 ** min(self._attempts, 8), LONGEST_RETRY_SECONDS)
+        self._attempts += 1
+        self._stopped.wait(max(0.0, min(pause, patience - gone)))

@@ -9,13 +9,18 @@ from collections.abc import Iterator
 from av.container import InputContainer
 
 from tracker.core.errors import InputError
-from tracker.source.container import decode, open_container, video_stream, without_password
+from tracker.core.shown_text import shown_address
+from tracker.source.container import decode, open_container, video_stream
 from tracker.source.live_source import ConnectionLost, LiveSource, Picture
 from tracker.source.picture_converter import PictureConverter
+from tracker.source.sender_clock import SenderClock
 from tracker.source.source import Clip, LiveConfig, SourceInfo
 from tracker.source.video import nominal_rate
 
 LOW_DELAY = {"fflags": "nobuffer", "flags": "low_delay", "rtsp_transport": "tcp"}
+
+PICTURE_SECONDS = 30.0
+"""A stream that sends, but nothing that can be decoded, for this long counts as lost. Key frames may be 10 s apart."""
 
 CLOCKLESS_FORMATS = frozenset({"mpjpeg"})
 """Formats whose pictures carry no time: FFmpeg makes one up from a rate of 25."""
@@ -29,23 +34,23 @@ def is_recorded(address: str, config: LiveConfig) -> bool:
 
 
 class StreamSource(LiveSource):
-    """A live stream. `Frame.time` is on the monotonic clock: each connection's first picture is placed at its arrival
-    and the following ones by the sender's timestamps, or at their own arrival where the sender gives none.
+    """A live stream. `Frame.time` is on the monotonic clock: pictures are placed by the sender's timestamps
+    (`SenderClock`), or at their arrival where the sender gives none.
     """
 
     def __init__(self, address: str, clip: Clip, config: LiveConfig) -> None:
         self._address = address
-        shown = without_password(address)
+        shown = shown_address(address)
         self._container: InputContainer | None = open_container(address, config.timeout_seconds, LOW_DELAY)
         stream = video_stream(self._container)
         problems: list[str] = []
-        first = next(decode(self._container, problems), None)
+        first = next(decode(self._container, problems, PICTURE_SECONDS), None)
         if first is None:
             self._disconnect()
             raise InputError(f"{shown}: sends no picture that can be decoded; check the address and the sender")
         height, width = PictureConverter(stream.sample_aspect_ratio)(first).shape[:2]
         info = SourceInfo(
-            name=re.sub(r"[^A-Za-z0-9.-]+", "_", shown.split("://", 1)[1].split("?")[0]).strip("_."),
+            name=re.sub(r"[^A-Za-z0-9.-]+", "_", shown.split("://", 1)[1]).strip("_."),
             kind="stream",
             width=width,
             height=height,
@@ -57,6 +62,7 @@ class StreamSource(LiveSource):
             live=True,
         )
         super().__init__(info, clip, config)
+        self._clock = SenderClock(self.note)
 
     def _pictures(self) -> Iterator[Picture]:
         container = self._container = self._container or self._connect()
@@ -64,14 +70,10 @@ class StreamSource(LiveSource):
         convert = PictureConverter(stream.sample_aspect_ratio)
         clockless = container.format.name in CLOCKLESS_FORMATS
         problems: list[str] = []
-        anchor: float | None = None
-        for picture in decode(container, problems):
-            arrival = time.monotonic()
-            if clockless or picture.time is None:
-                yield arrival, convert(picture)
-                continue
-            anchor = arrival - picture.time if anchor is None else anchor
-            yield anchor + picture.time, convert(picture)
+        self._clock.reconnect()
+        for picture in decode(container, problems, PICTURE_SECONDS):
+            sent = None if clockless else picture.time
+            yield self._clock.moment(sent, time.monotonic()), convert(picture)
         raise ConnectionLost(f"the stream stopped ({problems[-1] if problems else 'the sender closed it'})")
 
     def _connect(self) -> InputContainer:

@@ -17,10 +17,8 @@ class RetimedSource(Source):
     def __init__(self, source: Source, fps: float, clip: Clip) -> None:
         """source: opened without a clip, and closed with this one; clip: in the new times.
 
-        Raises InputError for a live source, a rate that is none, or a clip beyond the end.
+        Raises InputError for a live source, or a clip beyond the end.
         """
-        if not 0 < fps < float("inf"):
-            raise InputError(f"--fps {fps:g}: expected pictures a second, more than 0")
         if source.info.kind not in ("file", "image", "folder"):
             raise InputError(f"--fps {fps:g}: {source.info.location} has times of its own; give a file or a folder")
         self._source, self._fps = source, fps

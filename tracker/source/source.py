@@ -14,6 +14,7 @@ from typing import Literal
 
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
+from tracker.core.shown_text import is_address
 
 SourceKind = Literal["file", "image", "folder", "camera", "stream"]
 
@@ -24,10 +25,14 @@ class Clip:
 
     start: float | None = None
     end: float | None = None
+    fps: float | None = None
+    """Pictures a second, in the place of the source's own times: for pictures that have none, and for slow motion."""
 
     def __post_init__(self) -> None:
         if self.start is not None and not 0 <= self.start < float("inf"):
             raise InputError(f"--start {self.start:g}: expected seconds from the beginning, 0 or more")
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise InputError(f"--fps {self.fps:g}: expected pictures a second, more than 0")
         if self.end is not None and not self.end > (self.start or 0.0):
             raise InputError(f"--end {self.end:g}: expected seconds, later than the start ({self.start or 0:g})")
 
@@ -45,7 +50,7 @@ class LiveConfig:
     """How cameras and streams are opened, and how long a lost one is waited for."""
 
     reconnect_seconds: float = 5.0
-    """How long to try for a lost camera or stream to come back; 0 gives up at once."""
+    """How long to try for a lost camera or stream to come back, a few attempts at least; 0 gives up at once."""
     timeout_seconds: float = 5.0
     """A stream that sends nothing for this long counts as lost."""
     camera_size: tuple[int, int] = (1280, 720)
@@ -81,7 +86,7 @@ class SourceInfo:
     """Seconds of the whole source; None when live or unknown."""
     has_audio: bool
     location: str
-    """The path, address (without its password) or device."""
+    """The path, address (without password and query) or device."""
     live: bool
     """Whether pictures come at their own pace and are lost if nobody takes them."""
     focal: float | None = None
@@ -101,11 +106,6 @@ class SourceInfo:
         if self.frame_count is None or self.rate is None or start == 0.0:
             return self.frame_count
         return max(1, self.frame_count - round(start * self.rate))
-
-
-def is_address(location: str) -> bool:
-    """Whether this is scheme://… rather than a path."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", location, re.IGNORECASE) is not None
 
 
 class Source(ABC):
@@ -157,9 +157,9 @@ class Source(ABC):
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Sorts frame2 before frame10: runs of digits compare as numbers."""
+    """Sorts frame2 before frame10: runs of digits compare as numbers. No two names are equal."""
     runs = re.split(r"(\d+)", path.name.casefold())
-    return [(int(run), "") if run.isdecimal() else (0, run) for run in runs]
+    return [*((int(run), "") if run.isdecimal() else (0, run) for run in runs), (0, path.name)]
 
 
 def no_frame_message(location: str, clip: Clip, duration: float | None) -> str:

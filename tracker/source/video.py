@@ -19,10 +19,12 @@ from av.video.stream import VideoStream
 
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream, without_password
+from tracker.core.shown_text import shown_address
+from tracker.runtime.cores import core_share
+from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream
 from tracker.source.focal_length import focal_of_video
 from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
-from tracker.source.source import Clip, Source, SourceInfo, is_address, no_frame_message
+from tracker.source.source import Clip, Source, SourceInfo, no_frame_message
 
 DEFAULT_RATE = Fraction(30)
 """For pictures that carry no time in a container that names no rate."""
@@ -121,14 +123,16 @@ class VideoSource(Source):
 
     def _open(self) -> InputContainer:
         container = open_container(self._location, self._timeout)
-        video_stream(container).thread_type = "AUTO"
+        stream = video_stream(container)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = core_share() or 0  # 0: as FFmpeg thinks fit
         return container
 
     def _prepare(self) -> SourceInfo:
         """Decodes the first picture: only that tells the upright size, where time begins, and that it can be done."""
         stream = video_stream(self._container)
         rate = nominal_rate(stream)
-        shown = without_password(self._location)
+        shown = shown_address(self._location)
         pictures = decode(self._container, self._problems)
         first = next(pictures, None)
         if first is None:
@@ -142,7 +146,7 @@ class VideoSource(Source):
         duration = duration_of(self._container)
         estimate = None if duration is None or rate is None else max(1, round(duration * rate))
         return SourceInfo(
-            name=Path(shown.split("?")[0] if is_address(shown) else shown).stem,
+            name=Path(shown).stem,
             kind="file",
             width=width,
             height=height,
