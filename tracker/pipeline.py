@@ -33,7 +33,7 @@ from tracker.fit.tracked_person import FitJudge, PoseFilter, TrackedPerson, unfi
 from tracker.fit.trust import TrustConfig
 from tracker.fit.volume_evidence import VolumeEvidence
 from tracker.fit.volume_fitter import VolumeFitConfig, VolumeFitter
-from tracker.identity import IdentityConfig, IdentityTracker
+from tracker.identity import IdentityConfig, IdentityTracker, SceneWatcher
 from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.networks.body_network import BodyNetwork
@@ -93,6 +93,8 @@ class DetectedFrame:
 
     frame: Frame
     people: Sequence[TrackedDetection]
+    scene: int = 0
+    """Another one after each cut."""
     features: Mapping[int, CropFeatures] = field(default_factory=dict)
     """Of each identity whose crop was given to the extractor."""
 
@@ -131,6 +133,8 @@ class Tracker:
     def _know_nobody(self) -> None:
         self._frames = 0
         self.identity = IdentityTracker(self.config.identity, self.config.detect.max_people)
+        self._scenes = SceneWatcher()
+        self._detected_scene = self._fitted_scene = 0
         self._people: dict[int, TrackedPerson] = {}
 
     def look_through(self, info: SourceInfo) -> None:
@@ -227,11 +231,16 @@ class Tracker:
         """The first third of a step: who is where in the frame. It depends on no other third, so that a thread may
         detect people in the next frame while others extract and fit those of this one."""
         clock = _StageClock(self.stage_seconds)
+        scene = self._scenes.scene_of(frame)
+        if scene != self._detected_scene:
+            self._detected_scene = scene
+            self.detector.forget()
+            self.identity.enter(scene)
         detections = self.detector.detect(frame, self.identity.predicted_boxes(frame.time))
         clock.lap("detect")
         tracked = self.identity.assign(frame, detections)
         clock.lap("identify")
-        return DetectedFrame(frame, tracked)
+        return DetectedFrame(frame, tracked, scene)
 
     def extract(self, detected: DetectedFrame) -> DetectedFrame:
         """The second third: the features of each person's crop. In the order of the frames, too."""
@@ -249,6 +258,10 @@ class Tracker:
         clock = _StageClock(self.stage_seconds)
         frame = detected.frame
         camera = self.cameras.for_size(*frame.size)
+        if detected.scene != self._fitted_scene:
+            self._fitted_scene = detected.scene
+            for known in self._people.values():
+                known.forget_pose()
         with self._blas.limit(limits=1, user_api="blas"):
             for each in detected.people:
                 person, features = self._person(each.person_id), detected.features.get(each.person_id)

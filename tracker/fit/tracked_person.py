@@ -84,6 +84,10 @@ class TrackedPerson:
         confidence = share * self._judge.confidence(fit, detection)
         self._estimate = FitEstimate(time, fit.state, confidence, fit.cost / len(detection.visibility))
 
+    def forget_pose(self) -> None:
+        """They are not carried on from where they were: what comes next is another scene."""
+        self._fitter.forget_pose()
+
     def at(self, time: float, coast_seconds: float) -> FitEstimate | None:
         """The fit of this moment; or, for so long after the last one, where the motion was leading, less and less
         sure; None beyond that."""

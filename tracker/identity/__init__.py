@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tracker.identity.assignment import IdentityConfig, IdentityTracker
+from tracker.identity.scenes import SceneWatcher
 
-__all__ = ["IdentityConfig", "IdentityTracker"]
+__all__ = ["IdentityConfig", "IdentityTracker", "SceneWatcher"]

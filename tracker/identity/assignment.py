@@ -100,6 +100,16 @@ class IdentityTracker:
         self._time = -math.inf
         self._size = (0, 0)
         self._next_id = 0
+        self._scene = 0
+        self._elsewhere: dict[int, list[Identity]] = {}
+
+    def enter(self, scene: int) -> None:
+        """The frames to come are of this scene: whoever was in another one is nobody here. Who is in a scene that comes
+        back before they are forgotten is known again."""
+        if scene != self._scene:
+            self._elsewhere[self._scene] = self._tracks
+            self._tracks = self._elsewhere.pop(scene, [])
+            self._scene = scene
 
     def predicted_boxes(self, time: float) -> list[Array]:
         """xyxy px boxes where people seen lately should be at `time`, as far as that is in the picture.
@@ -147,8 +157,13 @@ class IdentityTracker:
             ]
         step = max(0.0, frame.time - self._time) if self._tracks else 0.0
         self._time, self._size = frame.time, frame.size
-        self._tracks = [t for t in self._tracks if t.absence(frame.time) <= self._patience(t)]
+        self._tracks = self._remembered(self._tracks)
+        others = {scene: self._remembered(tracks) for scene, tracks in self._elsewhere.items()}
+        self._elsewhere = {scene: tracks for scene, tracks in others.items() if tracks}
         return step
+
+    def _remembered(self, tracks: Sequence[Identity]) -> list[Identity]:
+        return [track for track in tracks if track.absence(self._time) <= self._patience(track)]
 
     def _patience(self, track: Identity) -> float:
         if track.person_id is None:
