@@ -19,7 +19,6 @@ from tracker.body.joint_limits import JointPrior
 from tracker.body.person_builder import PersonBuilder
 from tracker.body.stature import Stature
 from tracker.core.camera import CameraConfig
-from tracker.core.detection import TrackedDetection
 from tracker.core.errors import InputError
 from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person, TrackedFrame
@@ -33,7 +32,15 @@ from tracker.fit.tracked_person import FitJudge, PoseFilter, TrackedPerson, unfi
 from tracker.fit.trust import TrustConfig
 from tracker.fit.volume_evidence import VolumeEvidence
 from tracker.fit.volume_fitter import VolumeFitConfig, VolumeFitter
-from tracker.identity import IdentityConfig, IdentityTracker, SceneWatcher
+from tracker.identity import (
+    BackwardDetector,
+    IdentityConfig,
+    IdentityTracker,
+    LookBack,
+    LookBackLimits,
+    SceneWatcher,
+    SeenFrame,
+)
 from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.networks.body_network import BodyNetwork
@@ -88,13 +95,9 @@ _FORGET_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class DetectedFrame:
-    """A frame and who was detected where in it."""
+class DetectedFrame(SeenFrame):
+    """A frame, who was detected where in it, and the features of their crops."""
 
-    frame: Frame
-    people: Sequence[TrackedDetection]
-    scene: int = 0
-    """Another one after each cut."""
     features: Mapping[int, CropFeatures] = field(default_factory=dict)
     """Of each identity whose crop was given to the extractor."""
 
@@ -193,8 +196,11 @@ class Tracker:
         """Every frame of a source (see `open_source`) with its people, smoothed as the configuration says."""
         with open_source(spec) as source:
             self.look_through(source.info)
-            frames: Iterable[TrackedFrame] = (TrackedFrame(frame, self.step(frame)) for frame in source)
             smooth = self.config.smooth
+            detected: Iterable[DetectedFrame] = map(self.detect, source)
+            if smooth.mode == "offline":
+                detected = self.look_back(detected)
+            frames: Iterable[TrackedFrame] = (TrackedFrame(d.frame, self.fit(self.extract(d))) for d in detected)
             if smooth.mode == "offline":
                 frames = smoothed_with_delay(frames, DelayedSmoother(self.persons, self.cameras, smooth.offline))
             for tracked in frames:
@@ -242,6 +248,16 @@ class Tracker:
         clock.lap("identify")
         return DetectedFrame(frame, tracked, scene)
 
+    def look_back(self, detected: Iterable[DetectedFrame]) -> Iterator[DetectedFrame]:
+        """The frames of a recording, a few seconds later, with everybody in them who is found by then; each must come
+        right after `detect` has given it. Detectors that cannot follow anybody backwards leave them as they are."""
+        seconds = self.config.identity.look_back
+        if not isinstance(self.detector, BackwardDetector) or seconds == 0:
+            return iter(detected)
+        limits = LookBackLimits(seconds, self.config.detect.max_people, self.config.coast_seconds)
+        looking: LookBack[DetectedFrame] = LookBack(self.detector, self.identity, limits)
+        return looking.through(detected)
+
     def extract(self, detected: DetectedFrame) -> DetectedFrame:
         """The second third: the features of each person's crop. In the order of the frames, too."""
         clock = _StageClock(self.stage_seconds)
@@ -267,7 +283,8 @@ class Tracker:
                 person, features = self._person(each.person_id), detected.features.get(each.person_id)
                 person.fit(frame.time, camera, each.detection, self._evidence(features))
         clock.lap("fit")
-        estimates = {key: person.at(frame.time, self.config.coast_seconds) for key, person in self._people.items()}
+        about = {key: person for key, person in self._people.items() if key not in detected.absent}
+        estimates = {key: person.at(frame.time, self.config.coast_seconds) for key, person in about.items()}
         people = [
             self.persons.person(key, self._people[key].filtered(estimate), camera, estimate.confidence, estimate.nll)
             for key, estimate in sorted(estimates.items())

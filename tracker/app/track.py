@@ -8,7 +8,7 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +127,7 @@ class _Run:
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,
             closing(read_ahead(self._timed(source), name="decode")) as frames,
-            closing(read_ahead(map(self._tracker.detect, frames), name="detect")) as detected,
+            closing(read_ahead(self._detected(frames, source.info.live), name="detect")) as detected,
             closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
         ):
             for each in extracted:
@@ -137,6 +137,10 @@ class _Run:
                     self._on_frame()
                 if interrupt.requested:
                     return
+
+    def _detected(self, frames: Iterable[Frame], live: bool) -> Iterator[DetectedFrame]:
+        detected = map(self._tracker.detect, frames)
+        return detected if live else self._tracker.look_back(detected)
 
     def _timed(self, source: Source) -> Iterator[Frame]:
         before = perf_counter()
