@@ -49,6 +49,15 @@ CAMERA = options(
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
     click.option("--height", type=float, metavar="METRES", help="How tall the people are: fixes sizes and distances."),
 )
+WORLD = options(
+    click.option(
+        "--frame",
+        type=click.Choice(["world", "camera"]),
+        help="Of the files: y up with the floor at 0, or the camera's.  [default: world]",
+    ),
+    click.option("--pitch", type=float, help="Degrees by which the camera looks down. Default: told from the people."),
+    click.option("--camera-height", type=float, help="Metres over the floor. Default: told from the people's feet."),
+)
 BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body.")
 PEOPLE = options(
     click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
@@ -109,6 +118,7 @@ def cli() -> None:
 @MANY
 @PEOPLE
 @CAMERA
+@WORLD
 @COMMON
 def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> None:
     """Track people in INPUTs: video files, pictures, folders of either at any depth, stream addresses.
@@ -204,6 +214,7 @@ def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
 @RENDERER
 @PEOPLE
 @CAMERA
+@WORLD
 @COMMON
 def live(
     source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
@@ -658,8 +669,11 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
     if given.get("height") is not None:
         chosen["height"] = given["height"]
+    world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
-    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen, **extract}
+    options = {
+        **changes, "camera": camera, "world": world, "engine": engine, "detect": detect, **chosen, **extract,
+    }  # fmt: skip
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
 

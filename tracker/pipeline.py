@@ -52,6 +52,7 @@ from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
 from tracker.smooth.smooth_config import SmoothConfig
 from tracker.source import SourceInfo, open_source
+from tracker.world.world_config import WorldConfig
 
 _log = logging.getLogger("tracker")
 
@@ -74,6 +75,7 @@ class TrackerConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
+    world: WorldConfig = field(default_factory=WorldConfig)
     coast_seconds: float = 0.4
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None

@@ -32,6 +32,9 @@ from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
 from tracker.source import Clip, Source, open_source
+from tracker.world.camera_watch import CameraWatch
+from tracker.world.estimate import WorldEstimate
+from tracker.world.grounded import grounded_frames
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def track(
         tracker.look_through(source.info)
         camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
-        context = RunContext(camera, tracker.body, rate)
+        context = RunContext(camera, tracker.body, rate, tracker.config.world)
         header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer, camera, on_frame)
@@ -77,8 +80,7 @@ def track(
             run.all_frames(source, interrupt, drawing)
             smooth = tracker.config.smooth
             if smooth.mode == "offline":
-                records = list(writer.frames())
-                writer.replace_people(smoothed_frames(records, tracker.persons, camera, smooth.offline))
+                writer.replace_people(*run.finished(list(writer.frames())))
         summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
@@ -100,6 +102,7 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
+        self._camera, self._watch = camera, CameraWatch()
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
@@ -113,13 +116,22 @@ class _Run:
 
     def _write(self, frames: Iterator[TrackedFrame]) -> None:
         for tracked in frames:
+            self._watch.show(tracked.frame, tracked.people)
             people = self.sizes.of_files(tracked.frame, tracked.people)
             self._writer.write(FrameRecord(tracked.frame.index, tracked.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
-        return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
+        return RunSummary(stages | self._stage_ms, warnings, wall_seconds, camera_moved=self._watch.moved_at)
+
+    def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
+        """All frames, smoothed both ways in time and, under a camera that stands still, set on the floor."""
+        config, persons = self._tracker.config, self._tracker.persons
+        frames = list(smoothed_frames(records, persons, self._camera, config.smooth.offline))
+        if self._watch.moved_at is not None or not any(frame.people for frame in frames):
+            return frames, None
+        return grounded_frames(frames, persons, self._camera, config.world)
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
