@@ -82,6 +82,13 @@ RENDERER = click.option(
     show_default=True,
     help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
 )
+STYLE = click.option(
+    "--style",
+    type=click.Choice(["mesh", "skeleton", "confidence"]),
+    default="mesh",
+    show_default=True,
+    help="What is drawn; confidence is the mesh, green where it is seen and red where it is guessed.",
+)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
@@ -114,6 +121,8 @@ def cli() -> None:
     help="offline looks both ways in time, causal only back, as live does.",
 )
 @RENDERER
+@STYLE
+@click.option("--side-by-side", is_flag=True, help="Put the picture as it came to the left of the overlay.")
 @OVERWRITE
 @MANY
 @PEOPLE
@@ -145,6 +154,8 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
         given["renderer"],
         given["overwrite"],
         given["resume"],
+        given["style"],
+        given["side_by_side"],
     )
     jobs = clip_jobs(inputs, out, config, options)
     if [job.track.spec for job in jobs] == [*inputs[:1]] and given["shard"] is None:
@@ -212,6 +223,7 @@ def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
 )
 @FORMAT
 @RENDERER
+@STYLE
 @PEOPLE
 @CAMERA
 @WORLD
@@ -222,7 +234,7 @@ def live(
 ) -> None:  # fmt: skip
     """Track a webcam live and draw the meshes over its picture.
 
-    Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
+    Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/confidence/off, h hide the help.
     A recording holds the same files as `track` writes.
     """
     from tracker.app.live import LiveJob, LiveSession, open_outputs
@@ -231,7 +243,7 @@ def live(
     from tracker.source import LiveConfig, open_live_source
 
     export = ExportConfig(parse_formats(given["formats"]))
-    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
+    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"], given["style"])
     config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,

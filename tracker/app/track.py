@@ -25,6 +25,7 @@ from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSu
 from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
+from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.pipeline import DetectedFrame, Tracker
@@ -48,13 +49,15 @@ class TrackJob:
     overlay: bool = True
     renderer: str = "raster"
     """Among RENDERERS."""
+    style: OverlayStyle = "mesh"
+    side_by_side: bool = False
+    """Whether the overlay has the picture as it came beside it."""
 
     @property
     def record(self) -> dict[str, Any]:
         """What of it the results depend on, for run.json."""
-        return jsonable(
-            {"clip": self.clip, "formats": self.export.formats, "overlay": self.overlay, "renderer": self.renderer}
-        )
+        drawn = {"overlay": self.overlay, "renderer": self.renderer, "style": self.style}
+        return jsonable({"clip": self.clip, "formats": self.export.formats, **drawn, "side_by_side": self.side_by_side})
 
 
 def track(
@@ -180,6 +183,8 @@ class _Run:
             rate=info.rate,
             audio=info.path if info.has_audio else None,
             renderer=self._job.renderer,
+            style=self._job.style,
+            side_by_side=self._job.side_by_side,
             body=self._tracker.body,
             cameras=self._tracker.cameras,
             smooth=config.smooth.offline if config.smooth.mode == "offline" else None,

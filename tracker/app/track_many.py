@@ -14,6 +14,7 @@ from tracker.config import load_config
 from tracker.core.errors import InputError
 from tracker.export import ExportConfig, mirrored_folders, parse_formats
 from tracker.export.files import holds_result
+from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.worker_processes import WorkerProcesses
 from tracker.source import Clip, find_inputs
@@ -34,6 +35,10 @@ class TrackOptions:
     """Replace earlier results."""
     resume: bool = False
     """Leave finished results as they are, and replace those that are not finished."""
+    style: OverlayStyle = "mesh"
+    """mesh, skeleton or confidence."""
+    side_by_side: bool = False
+    """Whether overlay.mp4 has the picture as it came beside it."""
 
     def __post_init__(self) -> None:
         parse_formats(",".join(self.formats))
@@ -75,7 +80,16 @@ def clip_jobs(inputs: Sequence[str], out: Path, config: TrackerConfig, options: 
     sources = find_inputs(inputs, holds_result)
     folders = mirrored_folders([(each.spec, each.within) for each in sources], out)
     tracks = (
-        TrackJob(each.spec, folder, options.clip, export, options.overlay, options.renderer)
+        TrackJob(
+            each.spec,
+            folder,
+            options.clip,
+            export,
+            options.overlay,
+            options.renderer,
+            options.style,
+            options.side_by_side,
+        )
         for each, folder in zip(sources, folders, strict=True)
     )
     return [ClipJob(each, config, options.resume) for each in tracks]
