@@ -93,21 +93,21 @@ class LookBack(Generic[Seen]):
 
     def through(self, frames: Iterable[Seen]) -> Iterator[Seen]:
         """The same frames, later, and with more in them."""
-        for seen in frames:
-            self._add(seen)
-            while self._waited_enough(seen.frame.time):
+        for entry in frames:
+            self._add(entry)
+            while self._waited_enough(entry.frame.time):
                 yield self._next()
         while self._waiting:
             yield self._next()
 
-    def _add(self, seen: Seen) -> None:
+    def _add(self, entry: Seen) -> None:
         before = self._waiting[-1].ids if self._waiting else set()
-        self._waiting.append(seen)
-        self._bytes += seen.nbytes
-        self._scene_frames[seen.scene] = self._scene_frames.get(seen.scene, 0) + 1
-        newcomers = [(person, person.person_id in self._sightings) for person in seen.people]
-        for person in seen.people:
-            self._saw(person.person_id, seen.frame.time)
+        self._waiting.append(entry)
+        self._bytes += entry.nbytes
+        self._scene_frames[entry.scene] = self._scene_frames.get(entry.scene, 0) + 1
+        newcomers = [(person, person.person_id in self._sightings) for person in entry.people]
+        for person in entry.people:
+            self._saw(person.person_id, entry.frame.time)
         for person, known in newcomers:
             if person.person_id in before:
                 continue
@@ -125,15 +125,15 @@ class LookBack(Generic[Seen]):
         key, first, detection = person.person_id, len(self._waiting) - 1, person.detection
         scene = self._waiting[first].scene
         while first > 0:
-            seen = self._waiting[first - 1]
-            if seen.scene != scene or key in seen.ids or len(seen.people) >= self._limits.max_people:
+            entry = self._waiting[first - 1]
+            if entry.scene != scene or key in entry.ids or len(entry.people) >= self._limits.max_people:
                 break
-            found = self._detector.detect_near(seen.frame, detection, [each.detection for each in seen.people])
-            if found is None:
+            earlier = self._detector.detect_near(entry.frame, detection, [each.detection for each in entry.people])
+            if earlier is None:
                 break
-            first, detection = first - 1, found
-            self._put(first, [*seen.people, TrackedDetection(key, found)])
-            self._saw(key, seen.frame.time)
+            first, detection = first - 1, earlier
+            self._put(first, [*entry.people, TrackedDetection(key, earlier)])
+            self._saw(key, entry.frame.time)
         return first, detection
 
     def _rejoin(self, key: int, first: int, detection: Detection) -> None:
@@ -161,18 +161,18 @@ class LookBack(Generic[Seen]):
         return now - self._waiting[0].frame.time >= self._limits.seconds or self._bytes > _BYTES
 
     def _next(self) -> Seen:
-        seen = self._waiting.popleft()
-        self._bytes -= seen.nbytes
+        entry = self._waiting.popleft()
+        self._bytes -= entry.nbytes
         latest = self._waiting[-1].frame.time if self._waiting else float("inf")
-        people = [each for each in seen.people if not self._is_flash(each.person_id, seen.scene, latest)]
-        return replace(seen, people=sorted(people, key=lambda each: each.person_id), absent=self._absent(seen))
+        people = [each for each in entry.people if not self._is_flash(each.person_id, entry.scene, latest)]
+        return replace(entry, people=sorted(people, key=lambda each: each.person_id), absent=self._absent(entry))
 
     def _is_flash(self, key: int, scene: int, latest: float) -> bool:
         few = self._sightings[key] <= _FLASH < self._scene_frames[scene] // 4
         return few and latest - self._last_seen[key] > _FLASH_SECONDS
 
-    def _absent(self, seen: SeenFrame) -> frozenset[int]:
+    def _absent(self, entry: SeenFrame) -> frozenset[int]:
         """Those who do not come back within the time for which they would be carried on."""
-        soon = seen.frame.time + self._limits.coast_seconds
-        later = (each.ids for each in self._waiting if each.frame.time <= soon and each.scene == seen.scene)
-        return frozenset(self._last_seen) - seen.ids - set().union(*later)
+        soon = entry.frame.time + self._limits.coast_seconds
+        later = (each.ids for each in self._waiting if each.frame.time <= soon and each.scene == entry.scene)
+        return frozenset(self._last_seen) - entry.ids - set().union(*later)

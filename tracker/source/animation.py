@@ -62,8 +62,8 @@ class AnimationSource(Source):
                 for index in range(stored.n_frames):  # type: ignore[attr-defined]
                     stored.seek(index)
                     stored.load()  # WebP tells a picture's time only then
-                    said = stored.info.get("duration")
-                    shown = float(1 / FOLDER_RATE) if said is None else float(said) / 1000
+                    milliseconds = stored.info.get("duration")
+                    shown = float(1 / FOLDER_RATE) if milliseconds is None else float(milliseconds) / 1000
                     seconds.append(shown if shown >= _SHORTEST else _INSTEAD)
                     if index == 0:
                         height, width = upright(stored).shape[:2]

@@ -37,10 +37,10 @@ def focal_of_image(path: Path, width: int, height: int) -> float | None:
 
 def focal_of_video(metadata: Mapping[str, str], width: int, height: int) -> float | None:
     """px of the upright picture of this size, from a container's metadata; None where it does not say."""
-    said = re.match(r"\s*(\d+(\.\d+)?)", metadata.get(_QUICKTIME, ""))
-    if said is None or not _is_plausible(float(said.group(1))):
+    length = re.match(r"\s*(\d+(\.\d+)?)", metadata.get(_QUICKTIME, ""))
+    if length is None or not _is_plausible(float(length.group(1))):
         return None
-    return _in_pixels(float(said.group(1)), width, height)
+    return _in_pixels(float(length.group(1)), width, height)
 
 
 def _from_sensor(tags: Mapping[int, Any], width: int, height: int) -> float | None:
