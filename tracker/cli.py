@@ -648,6 +648,17 @@ def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | N
     click.echo(f"written: {run_benchmark(PipelineJob(clip, seconds, soak, out))}")
 
 
+@bench.command("throughput")
+@click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/throughput.json.")
+def bench_throughput(clip: Path | None, seconds: float, out: Path | None) -> None:
+    """Measure what many videos cost: core hours an hour of video, by size, people, length, and videos at once."""
+    from benchmarks.throughput import write_results
+
+    click.echo(f"written: {write_results(clip, seconds, out)}")
+
+
 @cli.group("config")
 def config_group() -> None:
     """What can be set, and what it is set to."""
