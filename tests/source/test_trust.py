@@ -38,6 +38,14 @@ def test_a_large_picture_is_refused_before_it_is_decoded(tmp_path: Path, suffix:
         open_source(str(path), Clip(), SMALL)
 
 
+def test_a_large_moving_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "large.webp"
+    pictures = [Image.new("RGB", (100, 50), colour) for colour in ("red", "green", "blue")]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    with pytest.raises(InputError, match=r"large\.webp: .*--max-pixels"):
+        open_source(str(path), Clip(), SMALL)
+
+
 def test_a_few_kilobytes_do_not_become_gigabytes(tmp_path: Path) -> None:
     path = tmp_path / "bomb.gif"
     Image.new("P", (9000, 9000)).save(path)

@@ -14,6 +14,7 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.input_file import fault
 from tracker.source.container import NO_PERMISSION, too_large
+from tracker.source.focal_length import focal_of_image
 from tracker.source.source import Clip, InputTrust, Source, SourceInfo, natural_key, no_frame_message
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -41,20 +42,36 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as stored:
-            if stored.width * stored.height > max_pixels:
-                raise InputError(f"{path}: {too_large(stored.width, stored.height, max_pixels)}")
-            image = ImageOps.exif_transpose(stored)
-            if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
-                grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
-                return np.repeat(grey[:, :, None], 3, axis=2)
-            return np.array(image.convert("RGB"))
-    except PermissionError:
-        raise InputError(f"{path}: {NO_PERMISSION}") from None
-    except InputError:
-        raise
+            return upright(stored, max_pixels)
     except Exception as error:  # Pillow's three dozen formats raise whatever their broken content leads to
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else fault(error)
-        raise InputError(f"{path}: not a readable image ({reason}); check that it opens in a viewer") from None
+        raise InputError(what_is_wrong(path, error)) from None
+
+
+def upright(stored: Image.Image, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """(height, width, 3) RGB of the picture at which an opened file stands. Raises as `check_size`, and what Pillow
+    raises."""
+    check_size(stored, max_pixels)
+    image = ImageOps.exif_transpose(stored)
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
+        grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.array(image.convert("RGB"))
+
+
+def check_size(stored: Image.Image, max_pixels: int) -> None:
+    """Raises ValueError for an opened file with too large a picture, before that is decoded."""
+    if stored.width * stored.height > max_pixels:
+        raise ValueError(too_large(stored.width, stored.height, max_pixels))
+
+
+def what_is_wrong(path: Path, error: Exception) -> str:
+    """Why an image cannot be read, in one line."""
+    if isinstance(error, PermissionError):
+        return f"{path}: {NO_PERMISSION}"
+    if "--max-pixels" in str(error):
+        return f"{path}: {error}"
+    reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else fault(error)
+    return f"{path}: not a readable image ({reason}); check that it opens in a viewer"
 
 
 class ImageSource(Source):
@@ -85,6 +102,7 @@ class ImageSource(Source):
             has_audio=False,
             location=str(path),
             live=False,
+            focal=focal_of_image(self._wanted[0][2], width, height),
         )
         super().__init__(info, clip)
 
