@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -15,6 +16,7 @@ from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter
+from tracker.initialise.depth_flip import SEGMENTS, Segment, local_rotations, towards_camera, turned_over
 from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.landmark_start import guessed_state, initial_state, mirrored, sight
 from tracker.initialise.motion_predictor import Course, MotionPredictor, Past, carried
@@ -23,6 +25,8 @@ _UP = np.array([0.0, -1.0, 0.0])
 """Away from the ground in a camera that is held level."""
 _PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
 """Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
+_FLIPS = 3
+"""Limbs at most that are turned over at a track's start."""
 _PLACE_SECONDS = 0.25
 """How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
 
@@ -34,8 +38,8 @@ class ImageEvidence(Protocol):
         """A pose to start from."""
         ...
 
-    def cost(self, state: BodyState) -> float:
-        """To be added to a landmark fit's cost."""
+    def costs(self, states: Sequence[BodyState]) -> Array:
+        """(n,) To be added to landmark fits' costs."""
         ...
 
     def refine(self, fit: LandmarkFit) -> LandmarkFit:
@@ -47,6 +51,10 @@ class ImageEvidence(Protocol):
 class TrackConfig:
     """When a track is given up, and when a fit is not believed."""
 
+    flip_slope: float = 0.3
+    """Limbs that point less towards the camera or away from it than this cosine are not worth turning over."""
+    flip_margin: float = 2.0
+    """Nats by which landmarks and picture together must prefer a limb the other way round."""
     forget_seconds: float = 1.5
     """After so long an absence the pose starts anew; the shape is kept."""
     surprise: float = 1.5
@@ -67,6 +75,12 @@ class TrackConfig:
     """Where no joint is hidden more than this, the landmarks need no guess."""
     shape_seconds: float = 1.0
     """Frames closer in time than this tell the same about the shape, so they count as one."""
+
+
+def _best(fits: Sequence[LandmarkFit], evidence: ImageEvidence) -> LandmarkFit:
+    """The one that landmarks and picture together agree with best."""
+    costs = evidence.costs([each.state for each in fits]) + np.array([each.cost for each in fits])
+    return fits[int(np.argmin(costs))]
 
 
 @dataclass(frozen=True)
@@ -146,6 +160,7 @@ class PersonFitter:
         self._costs: deque[float] = deque(maxlen=60)
         self._swapped_since: float | None = None
         self._retry_at = -math.inf
+        self._next_segments = deque(SEGMENTS)
 
     def update(
         self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None = None
@@ -156,6 +171,8 @@ class PersonFitter:
             result = self._fit_anew(observation, self._guessing(observation, belief), evidence)
         else:
             result = self._fit_on(time, observation, belief, belief.state, evidence)
+            if evidence is not None:
+                result = self._reconsidered(observation, belief, result, evidence)
         fitted = result if evidence is None else evidence.refine(result)
         # β's information is that of the landmarks, so it is their β that is learned
         self._learn_shape(time, result)
@@ -240,7 +257,52 @@ class PersonFitter:
         proposal = evidence.proposal()
         regressed = replace(belief, regressed=proposal.rotations)
         other = fitter.fit(observation, regressed, proposal, config.first_iterations)
-        return min(result, other, key=lambda each: each.cost + evidence.cost(each.state))
+        first = _best([result, other], evidence)
+        chosen = belief if first is result else regressed
+        for _ in range(_FLIPS):
+            flipped = self._flipped(observation, chosen, first, SEGMENTS, evidence)
+            if flipped is first:
+                break
+            first = flipped
+        return first
+
+    def _reconsidered(
+        self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence
+    ) -> LandmarkFit:
+        """The warm fit, or the same with the limb whose turn it is turned over; all have theirs within half a second.
+
+        Both are judged without regard to the motion, which would rather stay as wrong as it was.
+        """
+        segment = self._next_segments[0]
+        self._next_segments.rotate(-1)
+        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
+        return self._flipped(observation, free, result, [segment], evidence)
+
+    def _flipped(
+        self,
+        observation: LandmarkObservation,
+        belief: Belief,
+        result: LandmarkFit,
+        segments: Sequence[Segment],
+        evidence: ImageEvidence,
+    ) -> LandmarkFit:
+        """The fit with one of these limbs turned over in depth, where landmarks and picture plainly prefer it."""
+        fitter, state = self.fitter, result.state
+        posed = fitter.rig.pose(state.rotations, state.betas)
+        joints = posed.joints + state.transl
+        others = []
+        for segment in segments:
+            if abs(towards_camera(joints, segment)) > self.config.flip_slope:
+                rotations = local_rotations(turned_over(posed.world_rotations, joints, segment))
+                start = BodyState(rotations, state.betas, state.transl)
+                others.append(fitter.fit(observation, belief, start, fitter.config.iterations))
+        if not others:
+            return result
+        present, *costs = evidence.costs([state, *(each.state for each in others)])
+        present += fitter.score(observation, belief, state) - self.config.flip_margin
+        totals = [each.cost + cost for each, cost in zip(others, costs, strict=True)]
+        best = int(np.argmin(totals))
+        return others[best] if totals[best] < present else result
 
     def _recover(
         self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None
