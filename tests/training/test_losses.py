@@ -104,7 +104,7 @@ def test_pose_costs_are_those_of_the_fit() -> None:
         torch.full((1, 2, 1, 1), 0.5),
     )
     clutter, tau = E[3:4], 0.5
-    # of unit features, log N_fg − log N_bg = cos/τ − log mean exp(clutter/τ); the clutter is at right angles to the pixel
+    # log N_fg − log N_bg = cos/τ − log mean exp(clutter/τ); the clutter is at right angles to the pixel
     right, wrong = (math.log(2) - math.log1p(math.exp(delta)) for delta in (1 / tau, 0.0))
     found = losses.pose_costs(pixels, clutter, tau)
     torch.testing.assert_close(found, 0.5 * torch.tensor([[right, wrong]]))

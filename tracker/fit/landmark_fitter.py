@@ -31,6 +31,7 @@ from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.pose_prior import PosePrior
+from tracker.fit.reliability import Spreads
 from tracker.initialise.inverse_kinematics import PoseGuess
 
 _ROTATION = slice(0, 3 * NUM_JOINTS)
@@ -97,6 +98,8 @@ class Belief:
     """What the trained inverse kinematics makes of the landmarks."""
     regressed: Array | None = None
     """(24, 3, 3) rotations that the networks regress from the picture; None when it was not asked."""
+    spreads: Spreads | None = None
+    """How far off landmarks and regressed rotations are in this frame; None where nobody knows."""
 
     @classmethod
     def stranger(cls) -> Belief:
@@ -180,8 +183,7 @@ class LandmarkFitter:
         if belief.guess is not None:
             pulls = (*pulls, self._guess_pull(observation, belief, belief.guess.rotations, belief.guess.spread))
         if belief.regressed is not None:
-            spread = np.full(NUM_JOINTS, self.config.regressed_spread)
-            pulls = (*pulls, self._guess_pull(observation, belief, belief.regressed, spread))
+            pulls = (*pulls, self._regressed_pull(observation, belief, belief.regressed))
         place = Gaussian(np.zeros(3), np.zeros((3, 3)))
         if belief.state is not None:
             spread = np.sqrt(max(belief.seconds, 1e-3))
@@ -189,7 +191,16 @@ class LandmarkFitter:
             rate = spread * np.array(self.config.move_rate)
             pulls, place = (*pulls, motion), Gaussian(belief.state.transl.copy(), np.diag(1 / rate**2))
         betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
-        return PoseProblem(self.rig.carried, self._view(observation), pulls, self._habit(start.rotations), betas, place)
+        view = self._view(observation, belief.spreads)
+        return PoseProblem(self.rig.carried, view, pulls, self._habit(start.rotations), betas, place)
+
+    def _regressed_pull(self, observation: LandmarkObservation, belief: Belief, rotations: Array) -> RotationPull:
+        """As far as these rotations are believed; where nobody knows how far, as a guess is."""
+        floor = np.full(NUM_JOINTS, self.config.regressed_spread)
+        if belief.spreads is None:
+            return self._guess_pull(observation, belief, rotations, floor)
+        weight = 1.0 if belief.state is None else min(belief.seconds / self.config.guess_seconds, 1.0)
+        return _drawn_to(rotations, np.sqrt(weight) / np.maximum(floor, belief.spreads.rotation))
 
     def _guess_pull(
         self, observation: LandmarkObservation, belief: Belief, rotations: Array, spread: Array
@@ -201,16 +212,19 @@ class LandmarkFitter:
             weight *= min(belief.seconds / config.guess_seconds, 1.0)
         return _drawn_to(rotations, np.sqrt(weight) / spread)
 
-    def _view(self, observation: LandmarkObservation) -> LandmarkView:
-        """The observation with its standard deviations."""
+    def _view(self, observation: LandmarkObservation, spreads: Spreads | None) -> LandmarkView:
+        """The observation with its standard deviations: at least the configured ones."""
         floor, camera = self.config.hidden_weight, observation.camera
+        pixel, metric = np.full(len(observation.pixels), self.config.pixel_spread), self._metric_spread
+        if spreads is not None:
+            pixel, metric = np.maximum(pixel, spreads.pixel), np.maximum(metric, spreads.metric[:, None])
         return LandmarkView(
             (camera.fx, camera.fy, camera.cx, camera.cy),
             np.ascontiguousarray(observation.pixels, np.float64),
             np.ascontiguousarray(observation.metric, np.float64),
-            observation.visibility / (self.config.pixel_spread * observation.size),
+            observation.visibility / (pixel * observation.size),
             np.where(observation.visibility > 0, floor + (1 - floor) * observation.visibility, 0.0),
-            self._metric_spread,
+            np.ascontiguousarray(metric),
             self.config.outlier,
             NEAREST_Z,
         )
