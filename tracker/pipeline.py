@@ -123,6 +123,8 @@ class Tracker:
         """Forgets everybody: the next frame is tracked as by a tracker that was just opened, which is much slower."""
         self.detector.forget()
         self._know_nobody()
+        for seconds in self.stage_seconds.values():
+            seconds.clear()
 
     @property
     def engine(self) -> str:

@@ -22,11 +22,13 @@ import numpy as np
 
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter
+from tracker.core.camera import CameraConfig
 from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
-from tracker.outputs.output import Keys, NoKeys, Output, Outputs, Picture, WithHud
+from tracker.outputs.output import Keys, NoKeys, Output, Outputs, Picture, PictureFeed, WithHud
 from tracker.outputs.recorder import Recorder
+from tracker.outputs.send import open_send
 from tracker.outputs.web import WebPage
 from tracker.outputs.window import Window
 from tracker.overlay.mesh_overlay import MeshOverlay, draw_skeleton
@@ -71,14 +73,23 @@ class LiveResult:
 
 
 @contextmanager
-def open_outputs(headless: bool, web: int | None) -> Iterator[tuple[list[Output], Keys]]:
-    """A window, which takes the keys, unless `headless`, and a page for browsers on port `web`.
+def open_outputs(
+    headless: bool,
+    web: int | None,
+    send: Sequence[str] = (),
+    camera: CameraConfig = CameraConfig(),  # noqa: B008
+) -> Iterator[tuple[list[Output], Keys]]:
+    """A window, which takes the keys, unless `headless`, a page for browsers on port `web`, and what `send` names.
+
+    send: addresses as in `docs/stream.md`; camera: the one that people are seen with.
 
     Raises InputError where one cannot be had.
     """
     outputs: list[Output] = []
     keys: Keys = NoKeys()
     try:
+        for address in send:
+            outputs.append(open_send(address, camera))
         if web is not None:
             page = WebPage(web)
             outputs.append(page)
@@ -97,7 +108,9 @@ class LiveSession:
     def __init__(self, job: LiveJob, tracker: Tracker, outputs: Sequence[Output], keys: Keys | None = None) -> None:
         """outputs: are closed by whoever opened them. keys: None where nobody presses any."""
         self._job, self._tracker, self._keys = job, tracker, keys or NoKeys()
-        self._outputs = WithHud(Outputs(outputs), self._hud_lines)
+        feeds = [output for output in outputs if isinstance(output, PictureFeed)]
+        screens = [output for output in outputs if not isinstance(output, PictureFeed)]
+        self._outputs = Outputs([*feeds, WithHud(Outputs(screens), self._hud_lines)])
         self._mode: DrawMode = "mesh"
         self._help = True
         self._meter = Meter()

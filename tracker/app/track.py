@@ -8,11 +8,12 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from tqdm import tqdm
 
@@ -23,6 +24,7 @@ from tracker.core.shown_text import printable
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
+from tracker.export.run_json import jsonable
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.pipeline import DetectedFrame, Tracker
@@ -44,12 +46,22 @@ class TrackJob:
     renderer: str = "raster"
     """Among RENDERERS."""
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What of it the results depend on, for run.json."""
+        return jsonable(
+            {"clip": self.clip, "formats": self.export.formats, "overlay": self.overlay, "renderer": self.renderer}
+        )
 
-def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
+
+def track(
+    job: TrackJob, tracker: Tracker, interrupt: Interrupt, on_frame: Callable[[], None] | None = None
+) -> RunResult:
     """Runs a fresh tracker over the job's input and writes the job's folder.
 
-    Raises InputError or RunError as its parts do; whatever was finished by then is kept. Raises KeyboardInterrupt, with
-    everything so far saved, when the user asks to stop.
+    on_frame: called after each frame, in the place of a progress bar. Raises InputError or RunError as its parts do;
+    whatever was finished by then is kept. Raises KeyboardInterrupt, with everything so far saved, when the user asks to
+    stop.
     """
     started = perf_counter()
     with ExitStack() as stack:
@@ -57,9 +69,9 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         context = RunContext(camera, tracker.body, rate)
-        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
-        run = _Run(job, tracker, writer, camera)
+        run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
             run.all_frames(source, interrupt, drawing)
             smooth = tracker.config.smooth
@@ -76,9 +88,16 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
 class _Run:
     """One job under way."""
 
-    def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter, camera: Camera) -> None:
-        """camera: of the files."""
-        self._job, self._tracker, self._writer = job, tracker, writer
+    def __init__(
+        self,
+        job: TrackJob,
+        tracker: Tracker,
+        writer: RunWriter,
+        camera: Camera,
+        on_frame: Callable[[], None] | None,
+    ) -> None:
+        """camera: of the files. on_frame: None shows a progress bar."""
+        self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
@@ -103,9 +122,9 @@ class _Run:
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
-        label = f"tracking {printable(source.info.name)}"
+        label, hidden = f"tracking {printable(source.info.name)}", None if self._on_frame is None else True
         with (
-            tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
+            tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,
             closing(read_ahead(self._timed(source), name="decode")) as frames,
             closing(read_ahead(map(self._tracker.detect, frames), name="detect")) as detected,
             closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
@@ -113,6 +132,8 @@ class _Run:
             for each in extracted:
                 yield each
                 bar.update()
+                if self._on_frame is not None:
+                    self._on_frame()
                 if interrupt.requested:
                     return
 

@@ -40,6 +40,8 @@ class RunHeader:
     engine: str
     source: Any
     """The source's metadata, a mapping or a dataclass; passwords in URLs are left out of the file."""
+    job: Any = None
+    """What was asked for besides the configuration, a mapping; None where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class RunCounts:
     people: Mapping[int, int]
     """Frames of each identity."""
     interrupted: bool
+    failed: bool
+    """Whether a file could not be written."""
 
 
 def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts) -> None:
@@ -71,6 +75,7 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
     document = {
         "versions": versions(),
         "config": header.config,
+        "job": header.job,
         "device": header.device,
         "engine": header.engine,
         "source": header.source,
@@ -81,6 +86,7 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "people": counts.people,
         "wall_seconds": None if seconds is None else round(seconds, 3),
         "frames_per_second": round(counts.frames_read / seconds, 3) if seconds else None,
+        "finished": not (counts.interrupted or counts.failed),
         "interrupted": counts.interrupted,
         "warnings": summary.warnings,
     }

@@ -129,7 +129,8 @@ class RunWriter:
             for path in self._person_files(person, failures):
                 files.append(path)
         warnings = [*summary.warnings, *map(str, failures)]
-        counts = RunCounts(len(self._recording), self._recording.frames_with_people, lengths, interrupted)
+        with_people = self._recording.frames_with_people
+        counts = RunCounts(len(self._recording), with_people, lengths, interrupted, bool(failures))
         self._result = RunResult(
             self._folder, (*files, self._folder / RUN_NAME), counts.frames_read, counts.frames_with_people, len(lengths)
         )

@@ -25,8 +25,11 @@ class Output(Protocol):
 
     name: str
     """For messages."""
-    wants_picture: bool
-    """Whether `send` is to be given the drawn picture; nothing is drawn that nobody wants."""
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether `send` is to be given the drawn picture; nothing is drawn that nobody wants."""
+        ...
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         """picture: the frame with the people drawn over it; None where `wants_picture` is false."""
@@ -35,6 +38,10 @@ class Output(Protocol):
     def close(self) -> None:
         """Nothing more comes."""
         ...
+
+
+class PictureFeed:
+    """Base of outputs whose picture goes on to other programs: the live run's text is not drawn over it."""
 
 
 class Keys(Protocol):

@@ -52,6 +52,16 @@ class Worker(Generic[Item]):
         if self._error is not None:
             raise self._error
 
+    def put_if_room(self, item: Item) -> bool:
+        """As `put`, but False, without the item, where the queue is full."""
+        if self._error is not None:
+            raise self._error
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            return False
+        return True
+
     def _offer(self, item: Item | _End) -> None:
         while self._thread.is_alive():
             try:
