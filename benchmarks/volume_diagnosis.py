@@ -42,10 +42,10 @@ from tracker.core.person import Pose
 from tracker.extract.feature_extractor import WEIGHTS
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
-from tracker.initialise.depth_flip import SEGMENTS, local_rotations, towards_camera, turned_over
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.guide import MAP, LandmarkGuide
 from tracker.synth.samples import Sample
+from tracker.training.depth_flip import SEGMENTS, local_rotations, towards_camera, turned_over
 
 RESULTS = Path(__file__).parent / "results" / "volume_diagnosis.json"
 _MAP_PIXELS = slice(2, None, 4)

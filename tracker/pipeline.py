@@ -28,6 +28,7 @@ from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, TrackConfig
 from tracker.fit.pose_prior import PosePrior
+from tracker.fit.reliability import Reliability
 from tracker.fit.tracked_person import FitJudge, PoseFilter, TrackedPerson, unfiltered
 from tracker.fit.trust import TrustConfig
 from tracker.fit.volume_evidence import VolumeEvidence
@@ -110,6 +111,7 @@ class Tracker:
         self._fitter = LandmarkFitter(self.persons.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._judge = FitJudge(config.trust, config.fit.outlier, self.persons)
         self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
+        self._reliability = Reliability.load()
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController()
         self._know_nobody()
@@ -247,7 +249,7 @@ class Tracker:
 
     def _person(self, person_id: int) -> TrackedPerson:
         if person_id not in self._people:
-            fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics)
+            fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics, self._reliability)
             self._people[person_id] = TrackedPerson(person_id, fitter, self._judge, self._pose_filter())
         return self._people[person_id]
 

@@ -8,7 +8,7 @@ import pytest
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig, PosedPoints
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.initialise.depth_flip import SEGMENTS, local_rotations, towards_camera, turned_over
+from tracker.training.depth_flip import SEGMENTS, local_rotations, towards_camera, turned_over
 from tracker.training.rival_poses import depth_flipped, rival
 
 PLACE = np.array([0.3, 0.1, 300.0])

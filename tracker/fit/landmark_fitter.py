@@ -116,7 +116,7 @@ class LandmarkFit:
     """The cost that the fit started from."""
     posed: PosedPoints
     residual: Array
-    """(33,) distance of each landmark in the picture, in standard deviations."""
+    """(33,) distance of each landmark in the picture, in standard deviations of a landmark that is fully believed."""
     betas_information: Array
     """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
     precision: Array
@@ -215,9 +215,9 @@ class LandmarkFitter:
     def _view(self, observation: LandmarkObservation, spreads: Spreads | None) -> LandmarkView:
         """The observation with its standard deviations: at least the configured ones."""
         floor, camera = self.config.hidden_weight, observation.camera
-        pixel, metric = np.full(len(observation.pixels), self.config.pixel_spread), self._metric_spread
+        pixel, metric = self._pixel_spread(spreads), self._metric_spread
         if spreads is not None:
-            pixel, metric = np.maximum(pixel, spreads.pixel), np.maximum(metric, spreads.metric[:, None])
+            metric = np.maximum(metric, spreads.metric[:, None])
         return LandmarkView(
             (camera.fx, camera.fy, camera.cx, camera.cy),
             np.ascontiguousarray(observation.pixels, np.float64),
@@ -229,6 +229,11 @@ class LandmarkFitter:
             NEAREST_Z,
         )
 
+    def _pixel_spread(self, spreads: Spreads | None) -> Array:
+        """(33,) as parts of the person's size."""
+        least = np.full(len(MEDIAPIPE.names), self.config.pixel_spread)
+        return least if spreads is None else np.maximum(least, spreads.pixel)
+
     def _result(self, result: PoseFit, belief: Belief, cost_at_start: float) -> LandmarkFit:
         others, system, place = np.r_[_ROTATION, _TRANSL], result.system, result.place
         matrix = system.matrix + 1e-9 * np.eye(_SIZE)
@@ -236,7 +241,8 @@ class LandmarkFitter:
         schur = matrix[_BETAS, _BETAS] - cross.T @ np.linalg.solve(matrix[np.ix_(others, others)], cross)
         information = schur - belief.betas_precision
         posed = PosedPoints(system.points, system.joints, system.rest_joints, system.world_rotations)
-        residual = np.linalg.norm(system.pixel_residual, axis=1)
+        believed = self.config.pixel_spread / self._pixel_spread(belief.spreads)
+        residual = np.linalg.norm(system.pixel_residual, axis=1) / believed
         state = BodyState(place.rotations, place.betas, place.transl)
         return LandmarkFit(state, system.cost, cost_at_start, posed, residual, information, matrix)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -16,7 +15,7 @@ from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter
-from tracker.initialise.depth_flip import SEGMENTS, Segment, local_rotations, towards_camera, turned_over
+from tracker.fit.reliability import Reliability
 from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.landmark_start import guessed_state, initial_state, mirrored, sight
 from tracker.initialise.motion_predictor import Course, MotionPredictor, Past, carried
@@ -25,8 +24,6 @@ _UP = np.array([0.0, -1.0, 0.0])
 """Away from the ground in a camera that is held level."""
 _PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
 """Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
-_FLIPS = 3
-"""Limbs at most that are turned over at a track's start."""
 _PLACE_SECONDS = 0.25
 """How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
 
@@ -38,8 +35,8 @@ class ImageEvidence(Protocol):
         """A pose to start from."""
         ...
 
-    def costs(self, states: Sequence[BodyState]) -> Array:
-        """(n,) To be added to landmark fits' costs."""
+    def cost(self, state: BodyState) -> float:
+        """To be added to a landmark fit's cost."""
         ...
 
     def refine(self, fit: LandmarkFit) -> LandmarkFit:
@@ -51,10 +48,6 @@ class ImageEvidence(Protocol):
 class TrackConfig:
     """When a track is given up, and when a fit is not believed."""
 
-    flip_slope: float = 0.3
-    """Limbs that point less towards the camera or away from it than this cosine are not worth turning over."""
-    flip_margin: float = 2.0
-    """Nats by which landmarks and picture together must prefer a limb the other way round."""
     forget_seconds: float = 1.5
     """After so long an absence the pose starts anew; the shape is kept."""
     surprise: float = 1.5
@@ -75,12 +68,6 @@ class TrackConfig:
     """Where no joint is hidden more than this, the landmarks need no guess."""
     shape_seconds: float = 1.0
     """Frames closer in time than this tell the same about the shape, so they count as one."""
-
-
-def _best(fits: Sequence[LandmarkFit], evidence: ImageEvidence) -> LandmarkFit:
-    """The one that landmarks and picture together agree with best."""
-    costs = evidence.costs([each.state for each in fits]) + np.array([each.cost for each in fits])
-    return fits[int(np.argmin(costs))]
 
 
 @dataclass(frozen=True)
@@ -145,7 +132,8 @@ class ShapeMemory:
 
 
 class PersonFitter:
-    """Fits one person frame after frame. kinematics: guesses at what is not seen; without it only time bridges it."""
+    """Fits one person frame after frame. kinematics: guesses at what is not seen; without it only time bridges it.
+    reliability: how far landmarks are believed where the picture is asked, too; without it all are alike."""
 
     def __init__(
         self,
@@ -153,31 +141,38 @@ class PersonFitter:
         config: TrackConfig,
         predictor: MotionPredictor,
         kinematics: InverseKinematics | None = None,
+        reliability: Reliability | None = None,
     ) -> None:
         self.fitter, self.config, self._predictor, self._kinematics = fitter, config, predictor, kinematics
+        self._reliability = reliability
         self.motion: PoseMotion | None = None
         self._shape = ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
         self._swapped_since: float | None = None
         self._retry_at = -math.inf
-        self._next_segments = deque(SEGMENTS)
 
     def update(
         self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None = None
     ) -> LandmarkFit:
         """time: s, later than the call before. evidence: asks the picture, too."""
-        belief = self._belief(time)
+        belief = self._informed(observation, self._belief(time), evidence)
         if belief.state is None:
             result = self._fit_anew(observation, self._guessing(observation, belief), evidence)
         else:
             result = self._fit_on(time, observation, belief, belief.state, evidence)
-            if evidence is not None:
-                result = self._reconsidered(observation, belief, result, evidence)
         fitted = result if evidence is None else evidence.refine(result)
         # β's information is that of the landmarks, so it is their β that is learned
         self._learn_shape(time, result)
         self._remember(time, fitted)
         return fitted
+
+    def _informed(self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence | None) -> Belief:
+        """The belief with the pose that the networks regress, and how far that and the landmarks can be trusted."""
+        if evidence is None or self._reliability is None:
+            return belief
+        regressed = evidence.proposal()
+        spreads = self._reliability(self.fitter.rig, observation, regressed)
+        return replace(belief, regressed=regressed.rotations, spreads=spreads)
 
     def _guessing(self, observation: LandmarkObservation, belief: Belief) -> Belief:
         """The belief with what the trained inverse kinematics makes of the landmarks."""
@@ -257,58 +252,13 @@ class PersonFitter:
         proposal = evidence.proposal()
         regressed = replace(belief, regressed=proposal.rotations)
         other = fitter.fit(observation, regressed, proposal, config.first_iterations)
-        first = _best([result, other], evidence)
-        chosen = belief if first is result else regressed
-        for _ in range(_FLIPS):
-            flipped = self._flipped(observation, chosen, first, SEGMENTS, evidence)
-            if flipped is first:
-                break
-            first = flipped
-        return first
-
-    def _reconsidered(
-        self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence
-    ) -> LandmarkFit:
-        """The warm fit, or the same with the limb whose turn it is turned over; all have theirs within half a second.
-
-        Both are judged without regard to the motion, which would rather stay as wrong as it was.
-        """
-        segment = self._next_segments[0]
-        self._next_segments.rotate(-1)
-        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
-        return self._flipped(observation, free, result, [segment], evidence)
-
-    def _flipped(
-        self,
-        observation: LandmarkObservation,
-        belief: Belief,
-        result: LandmarkFit,
-        segments: Sequence[Segment],
-        evidence: ImageEvidence,
-    ) -> LandmarkFit:
-        """The fit with one of these limbs turned over in depth, where landmarks and picture plainly prefer it."""
-        fitter, state = self.fitter, result.state
-        posed = fitter.rig.pose(state.rotations, state.betas)
-        joints = posed.joints + state.transl
-        others = []
-        for segment in segments:
-            if abs(towards_camera(joints, segment)) > self.config.flip_slope:
-                rotations = local_rotations(turned_over(posed.world_rotations, joints, segment))
-                start = BodyState(rotations, state.betas, state.transl)
-                others.append(fitter.fit(observation, belief, start, fitter.config.iterations))
-        if not others:
-            return result
-        present, *costs = evidence.costs([state, *(each.state for each in others)])
-        present += fitter.score(observation, belief, state) - self.config.flip_margin
-        totals = [each.cost + cost for each, cost in zip(others, costs, strict=True)]
-        best = int(np.argmin(totals))
-        return others[best] if totals[best] < present else result
+        return min(result, other, key=lambda each: each.cost + evidence.cost(each.state))
 
     def _recover(
         self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None
     ) -> LandmarkFit:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
-        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
+        free = replace(belief, state=None, seconds=0.0)
         fresh = self._fit_anew(observation, free, evidence)
         warm = self.fitter.score(observation, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result

@@ -11,7 +11,7 @@ import numpy as np
 from tracker.body.smpl_joints import SMPL_PARENTS, smpl_index
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.geometry import matrix_from_axis_angle
-from tracker.initialise.depth_flip import SEGMENTS, direction, local_rotations, segment_turned, turned_over
+from tracker.training.depth_flip import SEGMENTS, direction, local_rotations, segment_turned, turned_over
 
 _FLIPPED = 0.35
 """How often each of SEGMENTS is."""

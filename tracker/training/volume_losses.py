@@ -16,13 +16,13 @@ from tracker.body.volume import VolumeConfig
 from tracker.core.camera import thinned_intrinsics
 from tracker.core.errors import RunError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.initialise.depth_flip import local_rotations
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.extractor import Extracted, SeparateFeatures
 from tracker.networks.guide import MAP
 from tracker.networks.head import RegressedPose
 from tracker.networks.landmark_network import SIDE
 from tracker.training import losses
+from tracker.training.depth_flip import local_rotations
 from tracker.training.people import Batch
 from tracker.training.precision import autocast
 from tracker.training.rival_poses import rival
