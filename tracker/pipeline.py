@@ -28,7 +28,6 @@ from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, TrackConfig
 from tracker.fit.pose_prior import PosePrior
-from tracker.fit.reliability import Reliability
 from tracker.fit.tracked_person import FitJudge, PoseFilter, TrackedPerson, unfiltered
 from tracker.fit.trust import TrustConfig
 from tracker.fit.volume_evidence import VolumeEvidence
@@ -45,6 +44,7 @@ from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
 from tracker.smooth.smooth_config import SmoothConfig
 from tracker.source import open_source
+from tracker.world.world_config import WorldConfig
 
 _log = logging.getLogger("tracker")
 
@@ -63,6 +63,7 @@ class TrackerConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
+    world: WorldConfig = field(default_factory=WorldConfig)
     coast_seconds: float = 0.4
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None
@@ -111,7 +112,6 @@ class Tracker:
         self._fitter = LandmarkFitter(self.persons.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._judge = FitJudge(config.trust, config.fit.outlier, self.persons)
         self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
-        self._reliability = Reliability.load()
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController()
         self._know_nobody()
@@ -249,7 +249,7 @@ class Tracker:
 
     def _person(self, person_id: int) -> TrackedPerson:
         if person_id not in self._people:
-            fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics, self._reliability)
+            fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics)
             self._people[person_id] = TrackedPerson(person_id, fitter, self._judge, self._pose_filter())
         return self._people[person_id]
 

@@ -31,7 +31,6 @@ from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.pose_prior import PosePrior
-from tracker.fit.reliability import Spreads
 from tracker.initialise.inverse_kinematics import PoseGuess
 
 _ROTATION = slice(0, 3 * NUM_JOINTS)
@@ -98,8 +97,6 @@ class Belief:
     """What the trained inverse kinematics makes of the landmarks."""
     regressed: Array | None = None
     """(24, 3, 3) rotations that the networks regress from the picture; None when it was not asked."""
-    spreads: Spreads | None = None
-    """How far off landmarks and regressed rotations are in this frame; None where nobody knows."""
 
     @classmethod
     def stranger(cls) -> Belief:
@@ -116,7 +113,7 @@ class LandmarkFit:
     """The cost that the fit started from."""
     posed: PosedPoints
     residual: Array
-    """(33,) distance of each landmark in the picture, in standard deviations of a landmark that is fully believed."""
+    """(33,) distance of each landmark in the picture, in standard deviations."""
     betas_information: Array
     """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
     precision: Array
@@ -183,7 +180,8 @@ class LandmarkFitter:
         if belief.guess is not None:
             pulls = (*pulls, self._guess_pull(observation, belief, belief.guess.rotations, belief.guess.spread))
         if belief.regressed is not None:
-            pulls = (*pulls, self._regressed_pull(observation, belief, belief.regressed))
+            spread = np.full(NUM_JOINTS, self.config.regressed_spread)
+            pulls = (*pulls, self._guess_pull(observation, belief, belief.regressed, spread))
         place = Gaussian(np.zeros(3), np.zeros((3, 3)))
         if belief.state is not None:
             spread = np.sqrt(max(belief.seconds, 1e-3))
@@ -191,16 +189,7 @@ class LandmarkFitter:
             rate = spread * np.array(self.config.move_rate)
             pulls, place = (*pulls, motion), Gaussian(belief.state.transl.copy(), np.diag(1 / rate**2))
         betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
-        view = self._view(observation, belief.spreads)
-        return PoseProblem(self.rig.carried, view, pulls, self._habit(start.rotations), betas, place)
-
-    def _regressed_pull(self, observation: LandmarkObservation, belief: Belief, rotations: Array) -> RotationPull:
-        """As far as these rotations are believed; where nobody knows how far, as a guess is."""
-        floor = np.full(NUM_JOINTS, self.config.regressed_spread)
-        if belief.spreads is None:
-            return self._guess_pull(observation, belief, rotations, floor)
-        weight = 1.0 if belief.state is None else min(belief.seconds / self.config.guess_seconds, 1.0)
-        return _drawn_to(rotations, np.sqrt(weight) / np.maximum(floor, belief.spreads.rotation))
+        return PoseProblem(self.rig.carried, self._view(observation), pulls, self._habit(start.rotations), betas, place)
 
     def _guess_pull(
         self, observation: LandmarkObservation, belief: Belief, rotations: Array, spread: Array
@@ -212,27 +201,19 @@ class LandmarkFitter:
             weight *= min(belief.seconds / config.guess_seconds, 1.0)
         return _drawn_to(rotations, np.sqrt(weight) / spread)
 
-    def _view(self, observation: LandmarkObservation, spreads: Spreads | None) -> LandmarkView:
-        """The observation with its standard deviations: at least the configured ones."""
+    def _view(self, observation: LandmarkObservation) -> LandmarkView:
+        """The observation with its standard deviations."""
         floor, camera = self.config.hidden_weight, observation.camera
-        pixel, metric = self._pixel_spread(spreads), self._metric_spread
-        if spreads is not None:
-            metric = np.maximum(metric, spreads.metric[:, None])
         return LandmarkView(
             (camera.fx, camera.fy, camera.cx, camera.cy),
             np.ascontiguousarray(observation.pixels, np.float64),
             np.ascontiguousarray(observation.metric, np.float64),
-            observation.visibility / (pixel * observation.size),
+            observation.visibility / (self.config.pixel_spread * observation.size),
             np.where(observation.visibility > 0, floor + (1 - floor) * observation.visibility, 0.0),
-            np.ascontiguousarray(metric),
+            self._metric_spread,
             self.config.outlier,
             NEAREST_Z,
         )
-
-    def _pixel_spread(self, spreads: Spreads | None) -> Array:
-        """(33,) as parts of the person's size."""
-        least = np.full(len(MEDIAPIPE.names), self.config.pixel_spread)
-        return least if spreads is None else np.maximum(least, spreads.pixel)
 
     def _result(self, result: PoseFit, belief: Belief, cost_at_start: float) -> LandmarkFit:
         others, system, place = np.r_[_ROTATION, _TRANSL], result.system, result.place
@@ -241,8 +222,7 @@ class LandmarkFitter:
         schur = matrix[_BETAS, _BETAS] - cross.T @ np.linalg.solve(matrix[np.ix_(others, others)], cross)
         information = schur - belief.betas_precision
         posed = PosedPoints(system.points, system.joints, system.rest_joints, system.world_rotations)
-        believed = self.config.pixel_spread / self._pixel_spread(belief.spreads)
-        residual = np.linalg.norm(system.pixel_residual, axis=1) / believed
+        residual = np.linalg.norm(system.pixel_residual, axis=1)
         state = BodyState(place.rotations, place.betas, place.transl)
         return LandmarkFit(state, system.cost, cost_at_start, posed, residual, information, matrix)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -15,7 +16,6 @@ from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter
-from tracker.fit.reliability import Reliability
 from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.landmark_start import guessed_state, initial_state, mirrored, sight
 from tracker.initialise.motion_predictor import Course, MotionPredictor, Past, carried
@@ -35,8 +35,8 @@ class ImageEvidence(Protocol):
         """A pose to start from."""
         ...
 
-    def cost(self, state: BodyState) -> float:
-        """To be added to a landmark fit's cost."""
+    def nll(self, states: Sequence[BodyState]) -> Array:
+        """(n,) negative log-likelihood of the picture in each pose."""
         ...
 
     def refine(self, fit: LandmarkFit) -> LandmarkFit:
@@ -132,8 +132,7 @@ class ShapeMemory:
 
 
 class PersonFitter:
-    """Fits one person frame after frame. kinematics: guesses at what is not seen; without it only time bridges it.
-    reliability: how far landmarks are believed where the picture is asked, too; without it all are alike."""
+    """Fits one person frame after frame. kinematics: guesses at what is not seen; without it only time bridges it."""
 
     def __init__(
         self,
@@ -141,10 +140,8 @@ class PersonFitter:
         config: TrackConfig,
         predictor: MotionPredictor,
         kinematics: InverseKinematics | None = None,
-        reliability: Reliability | None = None,
     ) -> None:
         self.fitter, self.config, self._predictor, self._kinematics = fitter, config, predictor, kinematics
-        self._reliability = reliability
         self.motion: PoseMotion | None = None
         self._shape = ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
@@ -155,7 +152,7 @@ class PersonFitter:
         self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None = None
     ) -> LandmarkFit:
         """time: s, later than the call before. evidence: asks the picture, too."""
-        belief = self._informed(observation, self._belief(time), evidence)
+        belief = self._belief(time)
         if belief.state is None:
             result = self._fit_anew(observation, self._guessing(observation, belief), evidence)
         else:
@@ -165,14 +162,6 @@ class PersonFitter:
         self._learn_shape(time, result)
         self._remember(time, fitted)
         return fitted
-
-    def _informed(self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence | None) -> Belief:
-        """The belief with the pose that the networks regress, and how far that and the landmarks can be trusted."""
-        if evidence is None or self._reliability is None:
-            return belief
-        regressed = evidence.proposal()
-        spreads = self._reliability(self.fitter.rig, observation, regressed)
-        return replace(belief, regressed=regressed.rotations, spreads=spreads)
 
     def _guessing(self, observation: LandmarkObservation, belief: Belief) -> Belief:
         """The belief with what the trained inverse kinematics makes of the landmarks."""
@@ -237,7 +226,13 @@ class PersonFitter:
     def _fit_anew(
         self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence | None
     ) -> LandmarkFit:
-        """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
+        """From the landmarks; or, where the picture can be asked, what the networks regress, as it is or drawn to the
+        landmarks, whichever the picture shows.
+
+        It alone decides: landmarks that are guessed behind something agree with each other as well as any.
+        """
+        if evidence is not None:
+            return self._pictured(observation, belief, evidence)
         fitter, config = self.fitter, self.fitter.config
         if belief.guess is None:
             start, iterations = initial_state(fitter.rig, observation, belief.betas), config.first_iterations
@@ -246,19 +241,20 @@ class PersonFitter:
                 guessed_state(fitter.rig, observation, belief.betas, belief.guess),
                 config.guessed_iterations,
             )
-        result = fitter.fit(observation, belief, start, iterations)
-        if evidence is None:
-            return result
+        return fitter.fit(observation, belief, start, iterations)
+
+    def _pictured(self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence) -> LandmarkFit:
         proposal = evidence.proposal()
         regressed = replace(belief, regressed=proposal.rotations)
-        other = fitter.fit(observation, regressed, proposal, config.first_iterations)
-        return min(result, other, key=lambda each: each.cost + evidence.cost(each.state))
+        counts = (self.fitter.config.first_iterations, 0)
+        fits = [self.fitter.fit(observation, regressed, proposal, iterations) for iterations in counts]
+        return fits[int(np.argmin(evidence.nll([each.state for each in fits])))]
 
     def _recover(
         self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None
     ) -> LandmarkFit:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
-        free = replace(belief, state=None, seconds=0.0)
+        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
         fresh = self._fit_anew(observation, free, evidence)
         warm = self.fitter.score(observation, free, result.state)
         return fresh if fresh.cost < self.config.better * warm else result

@@ -15,7 +15,6 @@ TASKS: dict[str, str] = {
     "inverse_kinematics": "tracker.training.train_inverse_kinematics",
     "predictor": "tracker.training.train_motion_predictor",
     "prior": "tracker.training.train_pose_prior",
-    "reliability": "tracker.training.train_reliability",
     "volume": "tracker.training.train_volume",
 }
 """What a configuration's `task` may be, and the module whose `train(job)` does it and returns a line of report."""
