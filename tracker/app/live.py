@@ -204,7 +204,8 @@ class LiveSession:
     def _begin_recording(self, first: Frame, source: Source) -> None:
         tracker, info = self._tracker, source.info
         rate = float(info.rate) if info.rate else None
-        context = RunContext(tracker.config.camera.for_size(*first.size), tracker.body, rate)
+        camera = tracker.config.camera.for_size(*first.size)
+        context = RunContext(camera, tracker.body, rate, tracker.config.world)
         header = RunHeader(tracker.config, tracker.device, tracker.engine, info)
         folder = self._job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}"
         self._recorder = Recorder(folder, self._job.export, context, header, first, info.rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 from tracker import __version__
 from tracker.core.shown_text import shown_address
 from tracker.export.files import atomic_file
+from tracker.world.world_frame import WorldFrame
 
 _PACKAGES = (
     "numpy",
@@ -54,6 +56,8 @@ class RunSummary:
     wall_seconds: float | None = None
     dropped: int = 0
     """Frames of a camera that were never looked at."""
+    camera_moved: float | None = None
+    """s at which the camera was found to move; None while it stands still."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,10 @@ class RunCounts:
     interrupted: bool
     failed: bool
     """Whether a file could not be written."""
+    gaps: Mapping[int, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    """(first, last) s from the run's start, of the rows of each identity's files in which they were not tracked."""
+    world: WorldFrame | None = None
+    """None where the camera moves."""
 
 
 def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts) -> None:
@@ -84,6 +92,9 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "frames_dropped": summary.dropped,
         "frames_with_people": counts.frames_with_people,
         "people": counts.people,
+        "gaps": counts.gaps,
+        "world": None if counts.world is None else _world(counts.world),
+        "camera_moved": summary.camera_moved,
         "wall_seconds": None if seconds is None else round(seconds, 3),
         "frames_per_second": round(counts.frames_read / seconds, 3) if seconds else None,
         "finished": not (counts.interrupted or counts.failed),
@@ -93,6 +104,14 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
     text = json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_file(path) as stream:
         stream.write(text.encode("utf-8", "backslashreplace") + b"\n")  # JSON's own escape of a byte that is not UTF-8
+
+
+def _world(world: WorldFrame) -> dict[str, Any]:
+    return {
+        "T_world_camera": world.T_world_camera,
+        "camera_height": round(world.camera_height, 4),
+        "pitch_degrees": round(math.degrees(world.pitch), 2),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
 from tracker.core.person import Person
-from tracker.export.sequence import R_YUP_CAMERA
+from tracker.export.sequence import T_YUP_CAMERA
 
 _FEET = [smpl_index("left_foot"), smpl_index("right_foot")]
 _SOLE = 0.027
@@ -32,12 +32,12 @@ class Ground:
         self.T_world_camera = np.eye(4)
         """(4, 4), m: from the camera's frame (x right, y down, z forward) to the world's (x right, y up, z to the
         camera's side)."""
-        self.T_world_camera[:3, :3] = R_YUP_CAMERA
+        self.T_world_camera[:3, :3] = T_YUP_CAMERA[:3, :3]
 
     def watch(self, time: float, people: Sequence[Person]) -> None:
         """Takes the people of a frame into account; frames come in the order of time, s."""
         for person in people:
-            joints = person.joints3d @ R_YUP_CAMERA.T
+            joints = person.joints3d @ T_YUP_CAMERA[:3, :3].T
             self._heights.append((time, float(joints[_FEET, 1].min()) - _SOLE))
             if self._origin is None:
                 self._origin = joints[0]
