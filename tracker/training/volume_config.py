@@ -60,7 +60,7 @@ class VolumeTraining:
     bank_rate: float = 5e-3
     body_pixels: int = 256
     """Pixels of each crop whose features are compared with all kernels."""
-    rivals: int = 3
+    rivals: int = 0
     """Wrong poses that each example's likelihood must tell from the true one; 0 leaves that out."""
     rival_weight: float = 0.1
     """What a nat of the pixels that rivals are told by counts; a quarter of all are looked at."""
