@@ -4,10 +4,10 @@
 
 Every method sees the same crops: the mean pose; the regression head; the head refined by the volume; the landmark
 fit; the landmark fit refined by the volume; the landmark fit that believes the head's rotations, too, without and with
-the volume; and of this and the head's pose whichever the picture shows, which is how the tracker starts. Patches of 40 and 80 px of a 224 px crop lie
-anywhere on the person, or, for a few people, where a window that slides over the crop finds each method's own worst
-place. Shapes, looks, clothes, light and motion clips are those that training never sees. Writes
-benchmarks/results/volume.json.
+the volume; and of this and the head's pose whichever the picture shows, which is how the tracker starts. Patches of 40
+and 80 px of a 224 px crop lie anywhere on the person, or, for a few people, where a window that slides over the crop
+finds each method's own worst place. Shapes, looks, clothes, light and motion clips are those that training never sees.
+Writes benchmarks/results/volume.json.
 """
 
 from __future__ import annotations

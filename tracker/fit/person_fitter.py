@@ -229,10 +229,27 @@ class PersonFitter:
         """From the landmarks; or, where the picture can be asked, what the networks regress, as it is or drawn to the
         landmarks, whichever the picture shows.
 
-        It alone decides: landmarks that are guessed behind something agree with each other as well as any.
+        It alone decides: landmarks that are guessed behind something agree with each other as well as any. The shape
+        is that of the landmarks: regressed rotations foreshorten limbs that are not.
         """
-        if evidence is not None:
-            return self._pictured(observation, belief, evidence)
+        landmarks = self._fit_to_landmarks(observation, belief)
+        if evidence is None:
+            return landmarks
+        betas, proposal = landmarks.state.betas, evidence.proposal()
+        start = proposal.with_betas(betas, self.fitter.rig.root_slope)
+        regressed = replace(
+            belief,
+            betas=betas,
+            betas_precision=belief.betas_precision + landmarks.betas_information,
+            regressed=proposal.rotations,
+        )
+        counts = (self.fitter.config.first_iterations, 0)
+        fits = [self.fitter.fit(observation, regressed, start, iterations) for iterations in counts]
+        shown = fits[int(np.argmin(evidence.nll([each.state for each in fits])))]
+        state = shown.state.with_betas(betas, self.fitter.rig.root_slope)
+        return replace(shown, state=state, betas_information=landmarks.betas_information)
+
+    def _fit_to_landmarks(self, observation: LandmarkObservation, belief: Belief) -> LandmarkFit:
         fitter, config = self.fitter, self.fitter.config
         if belief.guess is None:
             start, iterations = initial_state(fitter.rig, observation, belief.betas), config.first_iterations
@@ -242,13 +259,6 @@ class PersonFitter:
                 config.guessed_iterations,
             )
         return fitter.fit(observation, belief, start, iterations)
-
-    def _pictured(self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence) -> LandmarkFit:
-        proposal = evidence.proposal()
-        regressed = replace(belief, regressed=proposal.rotations)
-        counts = (self.fitter.config.first_iterations, 0)
-        fits = [self.fitter.fit(observation, regressed, proposal, iterations) for iterations in counts]
-        return fits[int(np.argmin(evidence.nll([each.state for each in fits])))]
 
     def _recover(
         self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None
