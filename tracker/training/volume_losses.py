@@ -84,8 +84,8 @@ class VolumeLosses:
         posed = body_step.pose(volume.body, parameters)
         blank = torch.zeros(len(parameters), volume.count, 8)
         bodies = Ellipsoids(posed.points[:, : volume.count].contiguous(), posed.precisions, blank)
-        cameras = thinned_intrinsics(batch.camera.cpu().double().numpy() * MAP / SIDE, step)
-        cameras = torch.from_numpy(cameras).float().repeat_interleave(poses, dim=0).contiguous()
+        thinned = thinned_intrinsics(batch.camera.cpu().double().numpy() * MAP / SIDE, step)
+        cameras = torch.from_numpy(thinned).float().repeat_interleave(poses, dim=0).contiguous()
         drawn = ellipsoids.render(bodies, cameras, (side, side), kept=_KEPT)
         shares = orientation_shares(posed.limbs, volume.config).to(bank)[:, volume.limb.long()]
         mixed = torch.einsum("bko,kod->bkd", shares, bank)
