@@ -14,6 +14,7 @@ from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.smpl_joints import smpl_index
+from tracker.body.stature import Stature
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFit, LandmarkFitter
@@ -195,3 +196,14 @@ def test_a_track_starts_where_the_picture_says(fitter: LandmarkFitter) -> None:
         result = PersonFitter(fitter, TrackConfig(), PREDICTOR).update(0.0, person.seen, Picture(shown, regressed))
         turn = axis_angle_from_matrix(np.swapaxes(regressed.rotations, 1, 2) @ result.state.rotations)
         assert (np.abs(turn[arms]).max() < 1e-6) == kept
+
+
+@pytest.mark.parametrize("height", [1.2, 1.78])
+def test_a_height_that_is_given_stays(fitter: LandmarkFitter, height: float) -> None:
+    """However many frames say that somebody is larger."""
+    stature = Stature.of(load_body(None))
+    memory = ShapeMemory.of_height(stature, height)
+    assert stature.of_shape(memory.betas) == pytest.approx(height, abs=2e-3)
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR, shape=memory)
+    run(track, fitter, np.arange(0, 2, 1 / 15))
+    assert stature.of_shape(track.betas) == pytest.approx(height, abs=5e-3)
