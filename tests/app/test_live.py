@@ -67,13 +67,17 @@ class FakeScreen:
     def __init__(self, camera: Camera, keys: str = "") -> None:
         self.camera, self.keys = camera, list(keys)
         self.pictures: list[np.ndarray] = []
+        self._answered = 0
 
     def send(self, frame: Frame, people: object, picture: np.ndarray) -> None:
         self.pictures.append(picture)
         self.camera.taken.set()
 
     def key(self) -> str:
-        return self.keys.pop(0) if self.keys and self.pictures else ""
+        if not self.keys or self._answered == len(self.pictures):
+            return ""
+        self._answered = len(self.pictures)
+        return self.keys.pop(0)
 
     def close(self) -> None:
         self.camera.taken.set()
