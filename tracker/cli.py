@@ -261,7 +261,10 @@ def live(
         deferred_interrupt() as interrupt,
         open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
         opened_tracker(config) as tracker,
-        open_outputs(headless, None if web is None else (web, host), send, config.camera) as (outputs, keys),
+        open_outputs(headless, None if web is None else (web, host, job.folder), send, config.camera) as (
+            outputs,
+            keys,
+        ),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)

@@ -285,6 +285,62 @@ def test_a_page_that_is_closed_ends_its_clients() -> None:
     live(page, work)
 
 
+# ---------------------------------------------------------------- recordings
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[WebPage]:
+    """A page of a folder with a finished recording, one that is under way, a snapshot and foreign files."""
+    for name in (
+        "live-1/run.json",
+        "live-1/overlay.mp4",
+        "live-1/.hidden",
+        "live-2/overlay.mp4.part",
+        "other/run.json",
+    ):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text(f"content of {name}")
+    for name in ("out/snapshot-1.png", "out/secret.txt", "secret.txt"):
+        (tmp_path / name).write_text(f"content of {name}")
+    page = WebPage(0, folder=tmp_path / "out")
+    yield page
+    page.close()
+
+
+def test_finished_recordings_and_snapshots_can_be_fetched(recorded: WebPage) -> None:
+    status, text = asked(recorded, "/files?{token}")
+    assert status == 200
+    assert json.loads(text) == {"live-1": ["overlay.mp4", "run.json"], "snapshots": ["snapshot-1.png"]}
+    assert asked(recorded, "/files/live-1/overlay.mp4?{token}") == (200, b"content of live-1/overlay.mp4")
+    assert asked(recorded, "/files/snapshots/snapshot-1.png?{token}") == (200, b"content of out/snapshot-1.png")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "live-1/.hidden",
+        "live-2/overlay.mp4.part",
+        "other/run.json",
+        "snapshots/secret.txt",
+        "live-1/..%2F..%2Fsecret.txt",
+        "..%2F/secret.txt",
+        "live-1/%2E%2E/secret.txt",
+        "live-1/%00",
+    ],
+)
+def test_nothing_else_can(recorded: WebPage, path: str) -> None:
+    assert asked(recorded, f"/files/{path}?{{token}}")[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/files", "/files/live-1/overlay.mp4", "/files/snapshots/snapshot-1.png?token=wrong"])
+def test_nothing_without_the_token(recorded: WebPage, path: str) -> None:
+    assert asked(recorded, path)[0] == 403
+
+
+def test_a_page_without_recordings_says_so(page: WebPage) -> None:
+    assert asked(page, "/files?{token}") == (200, b"{}") and asked(page, "/files/live-1/run.json?{token}")[0] == 404
+
+
 # ---------------------------------------------------------------- in a browser
 
 
@@ -313,7 +369,7 @@ def test_a_browser_shows_the_picture_and_its_buttons_work(tmp_path: Path) -> Non
         view.on("pageerror", lambda error: problems.append(str(error)))
         view.on("dialog", lambda dialog: dialog.accept())
         with (
-            open_outputs(headless=True, web=(0, "127.0.0.1")) as (outputs, keys),
+            open_outputs(headless=True, web=(0, "127.0.0.1", tmp_path)) as (outputs, keys),
             _running(LiveSession(LiveJob(tmp_path), tracker, outputs, keys), camera) as until_the_end,
         ):
             (shown,) = outputs
@@ -325,7 +381,7 @@ def test_a_browser_shows_the_picture_and_its_buttons_work(tmp_path: Path) -> Non
                 assert view.evaluate("document.documentElement.scrollWidth") <= width
                 box = view.locator("canvas").bounding_box()
                 assert box is not None and min(box["width"], box["height"]) >= 0.4 * width
-            view.get_by_role("button", name="Record").click()
+            view.get_by_role("button", name="Record", exact=True).click()
             view.get_by_text("● recording").wait_for()
             view.get_by_role("button", name="Snapshot").click()
             view.get_by_text("snapshot: ").wait_for()
@@ -336,6 +392,12 @@ def test_a_browser_shows_the_picture_and_its_buttons_work(tmp_path: Path) -> Non
             view.get_by_role("button", name=f"Smoothing {'off' if smoothing else 'on'}").wait_for()
             view.get_by_role("button", name="Stop recording").click()
             view.get_by_text("recorded: ").wait_for()
+            view.get_by_role("button", name="Recordings").click()
+            with view.expect_download(timeout=0) as download:
+                view.get_by_role("link", name="overlay.mp4").click()
+            (film,) = tmp_path.glob("live-*/overlay.mp4")
+            assert download.value.path().read_bytes() == film.read_bytes()
+            view.get_by_role("button", name="Close").click()
             view.get_by_role("button", name="Quit").click()
             until_the_end()
         view.get_by_text("ended").wait_for()

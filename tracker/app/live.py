@@ -92,14 +92,14 @@ class LiveResult:
 @contextmanager
 def open_outputs(
     headless: bool,
-    web: tuple[int, str] | None,
+    web: tuple[int, str, Path] | None,
     send: Sequence[str] = (),
     camera: CameraConfig = CameraConfig(),  # noqa: B008
 ) -> Iterator[tuple[list[Output], Keys]]:
     """A window unless `headless`, a page for browsers as `web` says, and what `send` names. Window and page take keys.
 
-    web: the port, and the address to listen on. send: addresses as in `docs/stream.md`. camera: the one that people
-    are seen with. Raises InputError where one cannot be had.
+    web: the port, the address to listen on, and the folder of the recordings. send: addresses as in `docs/stream.md`.
+    camera: the one that people are seen with. Raises InputError where one cannot be had.
     """
     outputs: list[Output] = []
     keys: list[Keys] = []

@@ -30,6 +30,9 @@ PAGE = Path(__file__).with_name("web_page.html")
 KEYS = {"record": "r", "snapshot": "s", "draw": "m", "smooth": "f", "quit": "q"}
 """What the page's buttons say, and the key that does the same."""
 
+SNAPSHOTS = "snapshots"
+"""What the page calls the snapshots' place, which has no folder of its own."""
+
 _BOUNDARY = "frame"
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 80]
 _STALLED_SECONDS = 20.0
@@ -51,14 +54,24 @@ class WebPage(PictureFeed, StatusFeed):
 
     name = "web page"
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        """port: 0 takes any free one. host: the address that is listened on. Raises InputError where it cannot be."""
+    def __init__(self, port: int, host: str = "127.0.0.1", folder: Path | None = None) -> None:
+        """port: 0 takes any free one. host: the address that is listened on. Raises InputError where it cannot be.
+
+        folder: of the recordings and snapshots that can be fetched.
+        """
+        self._folder = folder
         self._host, self._token = host, secrets.token_urlsafe(16)
         self._gate = Gate(self._token, is_loopback(host))
         self._pressed: queue.Queue[str] = queue.Queue(_MOST_PRESSED)
         self._pictures, self._jpegs, self._statuses = Newest[Picture](), Newest[bytes](), Newest[str]()
         self._encoder = ThreadPoolExecutor(1, "encode page")
-        routes = [web.get("/", self._page), web.get("/live", self._live), web.get("/stream.mjpg", self._stream)]
+        routes = [
+            web.get("/", self._page),
+            web.get("/live", self._live),
+            web.get("/stream.mjpg", self._stream),
+            web.get("/files", self._list),
+            web.get("/files/{folder}/{name}", self._file),
+        ]
         try:
             self._server = HttpServer(host, port, routes, self._end)
         except OSError as error:
@@ -106,6 +119,18 @@ class WebPage(PictureFeed, StatusFeed):
     async def _page(self, request: web.Request) -> web.Response:
         self._gate.check(request)
         return web.Response(body=PAGE.read_bytes(), content_type="text/html", charset="utf-8", headers=_SAFE)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self._gate.check(request)
+        return web.json_response(recorded_files(self._folder), headers=_SAFE)
+
+    async def _file(self, request: web.Request) -> web.FileResponse:
+        self._gate.check(request)
+        folder, name = request.match_info["folder"], request.match_info["name"]
+        if self._folder is None or name not in recorded_files(self._folder).get(folder, []):
+            raise web.HTTPNotFound(text="there is no such file\n", headers=_SAFE)
+        path = self._folder / name if folder == SNAPSHOTS else self._folder / folder / name
+        return web.FileResponse(path, headers={**_SAFE, "Content-Disposition": f'attachment; filename="{name}"'})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Motion JPEG, for OBS, players and simple pages."""
@@ -157,6 +182,16 @@ class WebPage(PictureFeed, StatusFeed):
     async def _feed_status(self, page: web.WebSocketResponse) -> None:
         async for status in self._statuses.items():
             await page.send_str(status)
+
+
+def recorded_files(folder: Path | None) -> dict[str, list[str]]:
+    """The names of the files of each finished recording below the folder, the newest first, and of snapshots."""
+    if folder is None or not folder.is_dir():
+        return {}
+    finished = sorted((path.parent for path in folder.glob("live-*/run.json")), reverse=True)
+    files = {each.name: sorted(path.name for path in each.glob("[!.]*") if path.is_file()) for each in finished}
+    snapshots = sorted((path.name for path in folder.glob("snapshot-*.png")), reverse=True)
+    return files | ({SNAPSHOTS: snapshots} if snapshots else {})
 
 
 def _encoded(picture: Picture) -> bytes:
