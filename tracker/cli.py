@@ -45,9 +45,20 @@ COMMON = options(
     ),
 )
 CAMERA = options(
-    click.option("--focal", type=float, help="Focal length in pixels. Default: the picture's diagonal."),
+    click.option("--focal", type=float, help="Focal length in pixels. Default: the file's, or the picture's diagonal."),
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
+    click.option("--height", type=float, metavar="METRES", help="How tall the people are: fixes sizes and distances."),
+)
+FILES = options(
+    click.option(
+        "--skeleton",
+        type=click.Choice(["smpl", "mixamo", "vrm", "unreal"]),
+        help="What joints are called in bvh, glb, scene, usd, fbx, blend.  [default: smpl]",
+    ),
+    click.option("--unit", type=click.Choice(["m", "cm"]), help="Of lengths in bvh.  [default: m]"),
+    click.option("--no-report", "no_report", is_flag=True, help="Leave no report.html."),
+    click.option("--blender", type=click.Path(path_type=Path), help="Writes fbx and blend.  [default: found on PATH]"),
 )
 WORLD = options(
     click.option(
@@ -73,7 +84,8 @@ FORMAT = click.option(
     "formats",
     default="npz,jsonl",
     show_default=True,
-    help="What to write, separated by commas: npz, jsonl, bvh, glb, csv, trc.",
+    help="What to write, separated by commas: npz, jsonl; amass, bvh, glb, csv, trc, c3d, angles, mot for each person; "
+    "scene, usd, fbx, blend for everybody with the camera.",
 )
 RENDERER = click.option(
     "--renderer",
@@ -81,6 +93,13 @@ RENDERER = click.option(
     default="raster",
     show_default=True,
     help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
+)
+STYLE = click.option(
+    "--style",
+    type=click.Choice(["mesh", "skeleton", "confidence"]),
+    default="mesh",
+    show_default=True,
+    help="What is drawn; confidence is the mesh, green where it is seen and red where it is guessed.",
 )
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 MANY = options(
@@ -111,6 +130,9 @@ def cli() -> None:
 @click.option("--start", type=float, help="Seconds into the input to start at.")
 @click.option("--end", type=float, help="Seconds into the input to stop at.")
 @click.option(
+    "--fps", type=float, help="Pictures a second, for folders and slow motion. Default: the file's times; 30."
+)
+@click.option(
     "--smooth",
     type=click.Choice(["none", "causal", "offline"]),
     default="offline",
@@ -118,11 +140,14 @@ def cli() -> None:
     help="offline looks both ways in time, causal only back, as live does.",
 )
 @RENDERER
+@STYLE
+@click.option("--side-by-side", is_flag=True, help="Put the picture as it came to the left of the overlay.")
 @OVERWRITE
 @MANY
 @PEOPLE
 @CAMERA
 @WORLD
+@FILES
 @COMMON
 def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None:
     """Track people in INPUTs: video files, pictures, folders of either at any depth, stream addresses.
@@ -136,6 +161,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
       person_NNN.npz    SMPL parameters of each identity, as AMASS names them
       frames.jsonl      one line a frame, readable while the run goes on
       run.json          versions, settings, timings, warnings
+      report.html       how people moved, at a glance
     """
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
@@ -144,12 +170,14 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
     options = TrackOptions(
-        Clip(given["start"], given["end"]),
+        Clip(given["start"], given["end"], given["fps"]),
         parse_formats(formats),
         not given["no_overlay"],
         given["renderer"],
         given["overwrite"],
         given["resume"],
+        style=given["style"],
+        side_by_side=given["side_by_side"],
         shared=given["ray"] is not None,
         chunk=given["chunk"],
     )
@@ -236,9 +264,11 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
 )
 @FORMAT
 @RENDERER
+@STYLE
 @PEOPLE
 @CAMERA
 @WORLD
+@FILES
 @COMMON
 def live(
     source: str, record: Path | None, headless: bool, web: int | None, host: str, send: tuple[str, ...],
@@ -246,8 +276,9 @@ def live(
 ) -> None:  # fmt: skip
     """Track a webcam live and draw the meshes over its picture.
 
-    Keys in the window, buttons on the page: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off,
-    f smoothing on/off, h hide the help. A recording holds the same files as `track` writes.
+    Keys in the window, buttons on the page: q quit, r start or end a recording, s snapshot,
+    m mesh/skeleton/confidence/off, f smoothing on/off, h hide the help. A recording holds the same files as `track`
+    writes.
     """
     from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
@@ -255,7 +286,7 @@ def live(
     from tracker.source import LiveConfig, open_live_source
 
     export = ExportConfig(parse_formats(given["formats"]))
-    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
+    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"], given["style"])
     config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
@@ -642,6 +673,17 @@ def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | N
     click.echo(f"written: {run_benchmark(PipelineJob(clip, seconds, soak, out))}")
 
 
+@bench.command("throughput")
+@click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/throughput.json.")
+def bench_throughput(clip: Path | None, seconds: float, out: Path | None) -> None:
+    """Measure what many videos cost: core hours an hour of video, by size, people, length, and videos at once."""
+    from benchmarks.throughput import write_results
+
+    click.echo(f"written: {write_results(clip, seconds, out)}")
+
+
 @cli.group("config")
 def config_group() -> None:
     """What can be set, and what it is set to."""
@@ -696,10 +738,15 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
+    if given.get("height") is not None:
+        chosen["height"] = given["height"]
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
+    files = {key: given[key] for key in ("skeleton", "unit", "blender") if given.get(key) is not None}
+    files |= {"report": False} if given.get("no_report") else {}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
     options = {
-        **changes, "camera": camera, "world": world, "engine": engine, "detect": detect, **chosen, **extract,
+        **changes, "camera": camera, "world": world, "files": files, "engine": engine, "detect": detect, **chosen,
+        **extract,
     }  # fmt: skip
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 

@@ -8,7 +8,7 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,9 +24,11 @@ from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
 from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
-from tracker.export.files import OVERLAY_NAME
+from tracker.export.contact_sheet import ContactSheet
+from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
+from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
@@ -50,6 +52,9 @@ class TrackJob:
     overlay: bool = True
     renderer: str = "raster"
     """Among RENDERERS."""
+    style: OverlayStyle = "mesh"
+    side_by_side: bool = False
+    """Whether the overlay has the picture as it came beside it."""
     location: str | None = None
     """What the source is called in run.json, where `spec` is a copy of it."""
     chunk: float | None = None
@@ -58,9 +63,15 @@ class TrackJob:
     @property
     def record(self) -> dict[str, Any]:
         """What of it the results depend on, for run.json."""
-        formats, chunk = self.export.formats, self.chunk
+        drawn = {"overlay": self.overlay, "renderer": self.renderer, "style": self.style}
         return jsonable(
-            {"clip": self.clip, "formats": formats, "overlay": self.overlay, "renderer": self.renderer, "chunk": chunk}
+            {
+                "clip": self.clip,
+                "formats": self.export.formats,
+                **drawn,
+                "side_by_side": self.side_by_side,
+                "chunk": self.chunk,
+            }
         )
 
 
@@ -76,11 +87,13 @@ def track(
     started = perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip))
-        camera = tracker.config.camera.for_size(source.info.width, source.info.height)
+        tracker.look_through(source.info)
+        camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
-        context = RunContext(camera, tracker.body, rate, tracker.config.world)
+        config = tracker.config
+        context = RunContext(camera, tracker.body, rate, config.world, config.files, source.info.path)
         info = source.info if job.location is None else replace(source.info, location=shown_address(job.location))
-        header = RunHeader(tracker.config, tracker.device, tracker.engine, info, job.record)
+        header = RunHeader(config, tracker.device, tracker.engine, info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
@@ -115,7 +128,7 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._camera, self._watch = camera, CameraWatch()
+        self._camera, self._watch, self._sheet = camera, CameraWatch(), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
@@ -132,13 +145,20 @@ class _Run:
     def _write(self, frames: Iterator[TrackedFrame]) -> None:
         for tracked in frames:
             self._watch.show(tracked.frame, tracked.people)
+            self._sheet.show(tracked.frame, tracked.people)
             people = self.sizes.of_files(tracked.frame, tracked.people)
             self._writer.write(FrameRecord(tracked.frame.index, tracked.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
-        return RunSummary(stages | self._stage_ms, warnings, wall_seconds, camera_moved=self._watch.moved_at)
+        return RunSummary(
+            stages | self._stage_ms,
+            warnings,
+            wall_seconds,
+            pictures=self._sheet.pictures(),
+            camera_moved=self._watch.moved_at,
+        )
 
     def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
         """See `finished_frames`."""
@@ -151,7 +171,7 @@ class _Run:
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,
             closing(read_ahead(self._timed(source), name="decode")) as frames,
-            closing(read_ahead(map(self._tracker.detect, frames), name="detect")) as detected,
+            closing(read_ahead(self._detected(frames, source.info.live), name="detect")) as detected,
             closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
         ):
             for each in extracted:
@@ -161,6 +181,10 @@ class _Run:
                     self._on_frame()
                 if interrupt.requested:
                     return
+
+    def _detected(self, frames: Iterable[Frame], live: bool) -> Iterator[DetectedFrame]:
+        detected = map(self._tracker.detect, frames)
+        return detected if live else self._tracker.look_back(detected)
 
     def _timed(self, source: Source) -> Iterator[Frame]:
         before = perf_counter()
@@ -196,12 +220,14 @@ def finished_frames(
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:
     """The overlay of a job. Whoever is put into it comes as they were observed, to be smoothed as they are drawn."""
     return OverlayVideoJob(
-        path=job.folder / OVERLAY_NAME,
+        path=job.folder / (PICTURE_NAME if info.kind == "image" else OVERLAY_NAME),
         size=(info.width, info.height),
         rate=info.rate,
         audio=info.path if info.has_audio else None,
         renderer=job.renderer,
+        style=job.style,
+        side_by_side=job.side_by_side,
         body=body,
-        cameras=config.camera,
+        cameras=config.camera.or_focal(info.focal),
         smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
     )

@@ -59,7 +59,7 @@ class LiveStatus:
     people: int = 0
     recording: bool = False
     draw: str = "mesh"
-    """mesh, skeleton or off."""
+    """What is drawn over the picture: mesh, skeleton, confidence or off."""
     smoothing: bool = True
     notice: str = ""
     """What has just happened; empty when that is some time ago."""
