@@ -8,7 +8,7 @@ import ipaddress
 import logging
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -38,7 +38,9 @@ _log.addFilter(_is_ours)
 class HttpServer:
     """Serves until it is closed."""
 
-    def __init__(self, host: str, port: int, routes: Sequence[web.RouteDef], closing: Callable[[], None]) -> None:
+    def __init__(
+        self, host: str, port: int, routes: Sequence[web.RouteDef], closing: Callable[[], Awaitable[None]]
+    ) -> None:
         """port: 0 takes any free one. routes: their handlers run in the server's thread, as does `closing`, which has
         those that are under way return. Raises OSError where the port cannot be had.
         """
@@ -86,7 +88,7 @@ class HttpServer:
 
     async def _end(self) -> None:
         self._server.close()
-        self._closing()
+        await self._closing()
         await self._runner.cleanup()
 
     def _connection(self) -> asyncio.BaseProtocol:

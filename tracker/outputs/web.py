@@ -105,9 +105,11 @@ class WebPage(PictureFeed, StatusFeed):
         self._server.close()
         self._encoder.shutdown()
 
-    def _end(self) -> None:
-        for each in (self._pictures, self._jpegs, self._statuses):
-            each.set(None)
+    async def _end(self) -> None:
+        self._encoding.cancel()
+        await asyncio.gather(self._encoding, return_exceptions=True)
+        self._jpegs.set(None)
+        self._statuses.set(None)
 
     def _begin_encoding(self) -> None:
         self._encoding = asyncio.ensure_future(self._encode())

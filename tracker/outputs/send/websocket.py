@@ -41,7 +41,7 @@ class WebSocketOutput:
         self._token = address.options.get("token") or ("" if is_loopback(self._host) else secrets.token_urlsafe(12))
         self._newest = Newest[bytes]()
         try:
-            self._server = HttpServer(self._host, port, [web.get("/", self._serve)], lambda: self._newest.set(None))
+            self._server = HttpServer(self._host, port, [web.get("/", self._serve)], self._end)
         except OSError as error:
             address.refuse(f"this address cannot be listened on ({error.strerror}); give another port")
         log.info("poses are at %s", self.url)
@@ -64,6 +64,9 @@ class WebSocketOutput:
 
     def close(self) -> None:
         self._server.close()
+
+    async def _end(self) -> None:
+        self._newest.set(None)
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         self._check(request)
