@@ -8,7 +8,7 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,19 +25,29 @@ from tracker.core.person import FrameRecord, TrackedFrame
 from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.contact_sheet import ContactSheet
-from tracker.export.files import OVERLAY_NAME
+from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
+from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
-from tracker.source import Clip, Source, SourceInfo, open_source
+from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, open_source
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.estimate import WorldEstimate
 from tracker.world.grounded import grounded_frames
+
+_AHEAD = 4
+"""Frames that each stage may be ahead of the next one."""
+_AHEAD_BYTES = 1 << 28
+"""Of pictures: four of 4K and more, one of 8192 × 8192."""
+
+
+def _frames_ahead(info: SourceInfo) -> int:
+    return min(_AHEAD, _AHEAD_BYTES // (3 * info.width * info.height))
 
 
 @dataclass(frozen=True)
@@ -51,17 +61,27 @@ class TrackJob:
     overlay: bool = True
     renderer: str = "raster"
     """Among RENDERERS."""
+    style: OverlayStyle = "mesh"
+    side_by_side: bool = False
+    """Whether the overlay has the picture as it came beside it."""
     location: str | None = None
     """What the source is called in run.json, where `spec` is a copy of it."""
     chunk: float | None = None
     """Seconds of the pieces that the source is tracked in; None: all in one."""
+    trust: InputTrust = field(default_factory=InputTrust)
 
     @property
     def record(self) -> dict[str, Any]:
         """What of it the results depend on, for run.json."""
-        formats, chunk = self.export.formats, self.chunk
+        drawn = {"overlay": self.overlay, "renderer": self.renderer, "style": self.style}
         return jsonable(
-            {"clip": self.clip, "formats": formats, "overlay": self.overlay, "renderer": self.renderer, "chunk": chunk}
+            {
+                "clip": self.clip,
+                "formats": self.export.formats,
+                **drawn,
+                "side_by_side": self.side_by_side,
+                "chunk": self.chunk,
+            }
         )
 
 
@@ -76,8 +96,9 @@ def track(
     """
     started = perf_counter()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(job.spec, job.clip))
-        camera = tracker.config.camera.for_size(source.info.width, source.info.height)
+        source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
+        tracker.look_through(source.info)
+        camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         config = tracker.config
         context = RunContext(camera, tracker.body, rate, config.world, config.files, source.info.path)
@@ -124,7 +145,7 @@ class _Run:
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
-        with Worker("write files", self._write) as writing:
+        with Worker("write files", self._write, max(1, _frames_ahead(source.info))) as writing:
             for detected in self._with_features(source, interrupt):
                 tracked = TrackedFrame(detected.frame, self._tracker.fit(detected))
                 writing.put(tracked)
@@ -156,12 +177,13 @@ class _Run:
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
+        ahead = _frames_ahead(source.info)
         label, hidden = f"tracking {printable(source.info.name)}", None if self._on_frame is None else True
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,
-            closing(read_ahead(self._timed(source), name="decode")) as frames,
-            closing(read_ahead(map(self._tracker.detect, frames), name="detect")) as detected,
-            closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
+            closing(read_ahead(self._timed(source), ahead, "decode")) as frames,
+            closing(read_ahead(self._detected(frames, source.info.live), ahead, "detect")) as detected,
+            closing(read_ahead(map(self._tracker.extract, detected), ahead, "extract")) as extracted,
         ):
             for each in extracted:
                 yield each
@@ -170,6 +192,10 @@ class _Run:
                     self._on_frame()
                 if interrupt.requested:
                     return
+
+    def _detected(self, frames: Iterable[Frame], live: bool) -> Iterator[DetectedFrame]:
+        detected = map(self._tracker.detect, frames)
+        return detected if live else self._tracker.look_back(detected)
 
     def _timed(self, source: Source) -> Iterator[Frame]:
         before = perf_counter()
@@ -205,12 +231,14 @@ def finished_frames(
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:
     """The overlay of a job. Whoever is put into it comes as they were observed, to be smoothed as they are drawn."""
     return OverlayVideoJob(
-        path=job.folder / OVERLAY_NAME,
+        path=job.folder / (PICTURE_NAME if info.kind == "image" else OVERLAY_NAME),
         size=(info.width, info.height),
         rate=info.rate,
         audio=info.path if info.has_audio else None,
         renderer=job.renderer,
+        style=job.style,
+        side_by_side=job.side_by_side,
         body=body,
-        cameras=config.camera,
+        cameras=config.camera.or_focal(info.focal),
         smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -11,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from tracker.body.body_state import BodyState
+from tracker.body.stature import Stature
 from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
@@ -23,6 +25,8 @@ _UP = np.array([0.0, -1.0, 0.0])
 """Away from the ground in a camera that is held level."""
 _PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
 """Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
+_HEIGHT_SPREAD = 1e-3
+"""m: what a height that is given leaves open; less than all frames together would change it by."""
 _PLACE_SECONDS = 0.25
 """How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
 
@@ -34,8 +38,8 @@ class ImageEvidence(Protocol):
         """A pose to start from."""
         ...
 
-    def cost(self, state: BodyState) -> float:
-        """To be added to a landmark fit's cost."""
+    def nll(self, states: Sequence[BodyState]) -> Array:
+        """(n,) negative log-likelihood of the picture in each pose."""
         ...
 
     def refine(self, fit: LandmarkFit) -> LandmarkFit:
@@ -113,6 +117,14 @@ class ShapeMemory:
     precision: Array = field(default_factory=lambda: np.eye(NUM_BETAS))
     weighted: Array = field(default_factory=lambda: np.zeros(NUM_BETAS))
 
+    @classmethod
+    def of_height(cls, stature: Stature, height: float) -> ShapeMemory:
+        """Of somebody who is this tall, m, for certain."""
+        memory = cls()
+        memory.precision += np.outer(stature.slope, stature.slope) / _HEIGHT_SPREAD**2
+        memory.weighted += stature.slope * (height - stature.mean) / _HEIGHT_SPREAD**2
+        return memory
+
     @property
     def betas(self) -> Array:
         return np.linalg.solve(self.precision, self.weighted)
@@ -139,10 +151,12 @@ class PersonFitter:
         config: TrackConfig,
         predictor: MotionPredictor,
         kinematics: InverseKinematics | None = None,
+        shape: ShapeMemory | None = None,
     ) -> None:
+        """shape: what is known of it beforehand; None for nothing."""
         self.fitter, self.config, self._predictor, self._kinematics = fitter, config, predictor, kinematics
         self.motion: PoseMotion | None = None
-        self._shape = ShapeMemory()
+        self._shape = shape or ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
         self._swapped_since: float | None = None
         self._retry_at = -math.inf
@@ -200,6 +214,11 @@ class PersonFitter:
         return bool(self._costs) and cost > times * float(np.median(self._costs))
 
     @property
+    def betas(self) -> Array:
+        """(10,): the shape that all frames so far agree on; each frame's own is noisier."""
+        return self._shape.betas
+
+    @property
     def has_pose(self) -> bool:
         """Whether there is a pose to start from."""
         return self.motion is not None
@@ -225,7 +244,30 @@ class PersonFitter:
     def _fit_anew(
         self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence | None
     ) -> LandmarkFit:
-        """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
+        """From the landmarks; or, where the picture can be asked, what the networks regress, as it is or drawn to the
+        landmarks, whichever the picture shows.
+
+        It alone decides: landmarks that are guessed behind something agree with each other as well as any. The shape
+        is that of the landmarks: regressed rotations foreshorten limbs that are not.
+        """
+        landmarks = self._fit_to_landmarks(observation, belief)
+        if evidence is None:
+            return landmarks
+        betas, proposal = landmarks.state.betas, evidence.proposal()
+        start = proposal.with_betas(betas, self.fitter.rig.root_slope)
+        regressed = replace(
+            belief,
+            betas=betas,
+            betas_precision=belief.betas_precision + landmarks.betas_information,
+            regressed=proposal.rotations,
+        )
+        counts = (self.fitter.config.first_iterations, 0)
+        fits = [self.fitter.fit(observation, regressed, start, iterations) for iterations in counts]
+        shown = fits[int(np.argmin(evidence.nll([each.state for each in fits])))]
+        state = shown.state.with_betas(betas, self.fitter.rig.root_slope)
+        return replace(shown, state=state, betas_information=landmarks.betas_information)
+
+    def _fit_to_landmarks(self, observation: LandmarkObservation, belief: Belief) -> LandmarkFit:
         fitter, config = self.fitter, self.fitter.config
         if belief.guess is None:
             start, iterations = initial_state(fitter.rig, observation, belief.betas), config.first_iterations
@@ -234,13 +276,7 @@ class PersonFitter:
                 guessed_state(fitter.rig, observation, belief.betas, belief.guess),
                 config.guessed_iterations,
             )
-        result = fitter.fit(observation, belief, start, iterations)
-        if evidence is None:
-            return result
-        proposal = evidence.proposal()
-        regressed = replace(belief, regressed=proposal.rotations)
-        other = fitter.fit(observation, regressed, proposal, config.first_iterations)
-        return min(result, other, key=lambda each: each.cost + evidence.cost(each.state))
+        return fitter.fit(observation, belief, start, iterations)
 
     def _recover(
         self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from tracker.core.errors import InputError
 from tracker.core.shown_text import is_address, shown_address
+from tracker.source.animation import AnimationSource, picture_count
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource
 from tracker.source.inputs import VIDEO_SUFFIXES, Input, existing_path, find_inputs, is_camera
 from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import PacedSource, paced
-from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind
+from tracker.source.retimed import RetimedSource
+from tracker.source.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, SourceKind
 from tracker.source.video import VideoSource
 from tracker.source.webcam import CameraSource
 
@@ -19,6 +21,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "Clip",
     "Input",
+    "InputTrust",
     "LiveConfig",
     "PacedSource",
     "Source",
@@ -38,14 +41,19 @@ def open_source(spec: str, clip: Clip = Clip(), config: LiveConfig = LiveConfig(
 
     A file whose name is a number is meant by "./0". Raises InputError, one line, when it cannot give pictures.
     """
+    if clip.fps is not None:
+        return RetimedSource(open_source(spec, Clip(), config), clip.fps, clip)
     if is_camera(spec):
         return CameraSource(int(spec) if spec.isdecimal() else spec, clip, config)
     if is_address(spec):
         return _open_address(spec, clip, config)
     path = existing_path(spec)
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImageSource(path, clip)
-    return VideoSource(spec, clip)
+    limit = config.trust.max_pixels
+    if path.is_dir():
+        return ImageSource(path, clip, limit)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return AnimationSource(path, clip, limit) if picture_count(path) > 1 else ImageSource(path, clip, limit)
+    return VideoSource(spec, clip, trust=config.trust)
 
 
 def open_live_source(spec: str, config: LiveConfig = LiveConfig()) -> Source:  # noqa: B008 (frozen)
@@ -59,5 +67,5 @@ def _open_address(address: str, clip: Clip, config: LiveConfig) -> Source:
         known = ", ".join(f"{each}://" for each in SCHEMES)
         raise InputError(f"{shown_address(address)}: {scheme}:// is not supported; expected one of {known}")
     if scheme in ("http", "https") and is_recorded(address, config):
-        return VideoSource(address, clip, config.timeout_seconds)
+        return VideoSource(address, clip, config.timeout_seconds, config.trust)
     return StreamSource(address, clip, config)

@@ -25,10 +25,14 @@ class Clip:
 
     start: float | None = None
     end: float | None = None
+    fps: float | None = None
+    """Pictures a second, in the place of the source's own times: for pictures that have none, and for slow motion."""
 
     def __post_init__(self) -> None:
         if self.start is not None and not 0 <= self.start < float("inf"):
             raise InputError(f"--start {self.start:g}: expected seconds from the beginning, 0 or more")
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise InputError(f"--fps {self.fps:g}: expected pictures a second, more than 0")
         if self.end is not None and not self.end > (self.start or 0.0):
             raise InputError(f"--end {self.end:g}: expected seconds, later than the start ({self.start or 0:g})")
 
@@ -42,8 +46,22 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class InputTrust:
+    """What an input may ask of this machine."""
+
+    max_pixels: int = 8192 * 8192
+    """Larger pictures are refused before they are decoded: a file of four kilobytes can stand for gigabytes."""
+    playlists: bool = False
+    """Whether addresses may be playlists (.m3u8, .mpd), which can name any host for this machine to ask."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels < 1:
+            raise InputError(f"--max-pixels {self.max_pixels}: expected 1 or more, such as {8192 * 8192}")
+
+
+@dataclass(frozen=True)
 class LiveConfig:
-    """How cameras and streams are opened, and how long a lost one is waited for."""
+    """How sources are opened, and how long a lost camera or stream is waited for."""
 
     reconnect_seconds: float = 5.0
     """How long to try for a lost camera or stream to come back, a few attempts at least; 0 gives up at once."""
@@ -53,6 +71,7 @@ class LiveConfig:
     """(width, height) px asked of a webcam, which answers with the nearest size that it has."""
     camera_rate: float = 30.0
     """Frames per second asked of a webcam."""
+    trust: InputTrust = InputTrust()
 
     def __post_init__(self) -> None:
         if not self.reconnect_seconds >= 0:
@@ -85,6 +104,8 @@ class SourceInfo:
     """The path, address (without password and query) or device."""
     live: bool
     """Whether pictures come at their own pace and are lost if nobody takes them."""
+    focal: float | None = None
+    """px of the upright picture, where the file says it."""
 
     @property
     def path(self) -> Path | None:
