@@ -33,9 +33,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_build_makes_each_networks_file(cache: Path) -> None:
+    """Of those that are here: heavy and lite are not, in a new cache."""
+    here = [name for name in NETWORKS if name not in ("landmarks-heavy", "landmarks-lite")]
     lines = list(build([], "openvino", ONE_THREAD))
-    assert [line.split(":")[0] for line in lines] == list(NETWORKS)
-    assert len(list(cache.glob("*.onnx"))) == len(NETWORKS)
+    assert [line.split(":")[0] for line in lines] == here
+    assert len(list(cache.glob("*.onnx"))) == len(here)
     assert all(str(cache) in line for line in lines)
 
 
@@ -114,7 +116,7 @@ def test_example_pictures_are_of_a_person() -> None:
 
 
 def test_errors_name_what_was_given(cache: Path) -> None:
-    with pytest.raises(InputError, match="network hands: expected one of landmarks, landmarks-batch, features"):
+    with pytest.raises(InputError, match="network hands: expected one of landmarks, landmarks-batch, .*features"):
         list(check("hands", [], ONE_THREAD))
     with pytest.raises(InputError, match="backend caffe: expected one of auto, tensorrt"):
         list(build(["landmarks"], "caffe", ONE_THREAD))
