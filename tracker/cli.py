@@ -188,6 +188,30 @@ def live(
 
 
 @cli.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT...")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of the page, or the next free one."
+)
+@click.option("--no-browser", is_flag=True, help="Open none; say the address.")
+@click.option("--rerun", type=click.Path(path_type=Path), metavar="FILE.rrd", help="Write this for Rerun instead.")
+@BODY
+def view(results: tuple[Path, ...], port: int, no_browser: bool, rerun: Path | None, body: Path | None) -> None:
+    """Play RESULTs in a browser of this machine, turn them around, compare them.
+
+    A RESULT is a folder that `track` or `live` has left, or an .npz with SMPL parameters, such as the demo's truth or
+    AMASS' files. Several stand side by side.
+    """
+    from tracker.app.view.view import ViewJob
+    from tracker.app.view.view import view as run_view
+    from tracker.runtime.interrupt import deferred_interrupt
+
+    with deferred_interrupt() as interrupt:
+        run_view(ViewJob(results, port, not no_browser, body, rerun), interrupt)
+    if rerun is not None:
+        click.echo(f"written: {rerun}; open it with: rerun {rerun}")
+
+
+@cli.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=4.0), default=12.0, show_default=True, help="Length of the clip.")
 @OVERWRITE
