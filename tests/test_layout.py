@@ -24,6 +24,7 @@ ORDER = (
     "initialise",
     "fit",
     "smooth",
+    "world",
     "overlay",
     "export",
     "outputs",

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tracker.app.clip_job import ClipReport
+    from tracker.app.track_many import TrackOptions, track_many
     from tracker.async_tracker import AsyncTracker
     from tracker.body.landmark_set import COCO, MEDIAPIPE, LandmarkSet
     from tracker.config import load_config
@@ -30,6 +32,7 @@ _HOMES = {
     "AsyncTracker": "async_tracker",
     "COCO": "body.landmark_set",
     "Camera": "core.camera",
+    "ClipReport": "app.clip_job",
     "Detection": "core.detection",
     "Detector": "detect.detector",
     "Frame": "core.frame",
@@ -42,10 +45,12 @@ _HOMES = {
     "Person": "core.person",
     "Pose": "core.person",
     "RunError": "core.errors",
+    "TrackOptions": "app.track_many",
     "Tracker": "pipeline",
     "TrackerConfig": "pipeline",
     "load_config": "config",
     "open_source": "source",
+    "track_many": "app.track_many",
 }
 """Public name → the module that holds it."""
 
@@ -54,6 +59,7 @@ __all__ = [
     "MEDIAPIPE",
     "AsyncTracker",
     "Camera",
+    "ClipReport",
     "Detection",
     "Detector",
     "Frame",
@@ -63,6 +69,7 @@ __all__ = [
     "Person",
     "Pose",
     "RunError",
+    "TrackOptions",
     "TrackResult",
     "Tracker",
     "TrackerConfig",
@@ -70,6 +77,7 @@ __all__ = [
     "load_config",
     "load_result",
     "open_source",
+    "track_many",
 ]
 
 

@@ -48,6 +48,15 @@ CAMERA = options(
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
 )
+WORLD = options(
+    click.option(
+        "--frame",
+        type=click.Choice(["world", "camera"]),
+        help="Of the files: y up with the floor at 0, or the camera's.  [default: world]",
+    ),
+    click.option("--pitch", type=float, help="Degrees by which the camera looks down. Default: told from the people."),
+    click.option("--camera-height", type=float, help="Metres over the floor. Default: told from the people's feet."),
+)
 BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body.")
 PEOPLE = options(
     click.option("--max-people", type=click.IntRange(min=1), help="People tracked at once at most.  [default: 4]"),
@@ -73,6 +82,11 @@ RENDERER = click.option(
     help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
 )
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+MANY = options(
+    click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
+    click.option("--jobs", default="1", show_default=True, help="Videos tracked at once, or auto."),
+    click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the inputs, for so many machines."),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,35 +111,80 @@ def cli() -> None:
 )
 @RENDERER
 @OVERWRITE
+@MANY
 @PEOPLE
 @CAMERA
+@WORLD
 @COMMON
 def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> None:
-    """Track people in INPUTs: video files, pictures, folders of either, stream addresses.
+    """Track people in INPUTs: video files, pictures, folders of either at any depth, stream addresses.
+
+    Of several INPUTs those that fail are passed over: each has its line, and the exit status is 1. The folders in OUT
+    are those of the input.
 
     \b
-    Writes for each INPUT, in OUT/<name>/:
+    Writes for each video, in OUT/<name>/:
       overlay.mp4       the picture with the meshes over it
       person_NNN.npz    SMPL parameters of each identity, as AMASS names them
       frames.jsonl      one line a frame, readable while the run goes on
       run.json          versions, settings, timings, warnings
     """
-    from tracker.app.track import TrackJob
-    from tracker.app.track import track as run_track
-    from tracker.export import ExportConfig, output_folders, parse_formats
-    from tracker.overlay.overlay_process import ready_to_draw
-    from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.source import Clip, expand_inputs
+    from tracker.app.track_many import TrackOptions, clip_jobs
+    from tracker.export import parse_formats
+    from tracker.source import Clip
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
-    clip, export = Clip(given["start"], given["end"]), ExportConfig(parse_formats(formats), given["overwrite"])
-    specs = expand_inputs(inputs)
-    with deferred_interrupt() as interrupt:
-        for spec, folder in zip(specs, output_folders(specs, out), strict=True):
-            job = TrackJob(spec, folder, clip, export, not given["no_overlay"], given["renderer"])
-            with ready_to_draw() if job.overlay else nullcontext(), opened_tracker(config) as tracker:
-                result = run_track(job, tracker, interrupt)
-            click.echo(summary_line(spec, result))
+    options = TrackOptions(
+        Clip(given["start"], given["end"]),
+        parse_formats(formats),
+        not given["no_overlay"],
+        given["renderer"],
+        given["overwrite"],
+        given["resume"],
+    )
+    jobs = clip_jobs(inputs, out, config, options)
+    if [job.track.spec for job in jobs] == [*inputs[:1]] and given["shard"] is None:
+        track_one(jobs[0])
+    else:
+        track_batch(jobs, given["shard"], given["jobs"])
+
+
+def track_one(job: Any) -> None:
+    """The only input there is: its faults are the command's."""
+    from tracker.app.clip_job import resumed
+    from tracker.app.track import track as run_track
+    from tracker.overlay.overlay_process import ready_to_draw
+    from tracker.runtime.interrupt import deferred_interrupt
+
+    job, finished = resumed(job)
+    if finished is not None:
+        click.echo(f"{job.track.spec}: finished before → {job.track.folder}")
+        return
+    with (
+        deferred_interrupt() as interrupt,
+        ready_to_draw() if job.track.overlay else nullcontext(),
+        opened_tracker(job.config) as tracker,
+    ):
+        result = run_track(job.track, tracker, interrupt)
+    click.echo(summary_line(job.track.spec, result))
+
+
+def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
+    """Many inputs. Raises RunError when some have failed."""
+    from tracker.app.batch import TerminalView, job_count, run_batch, shard_of, table
+    from tracker.runtime.interrupt import deferred_interrupt
+    from tracker.runtime.worker_processes import WorkerProcesses
+
+    jobs, count = jobs if shard is None else shard_of(jobs, shard), job_count(at_once)
+    with deferred_interrupt() as interrupt, WorkerProcesses(min(count, len(jobs) or 1)) as pool:
+        with TerminalView(len(jobs), interrupt, pool, summary_line) as view:
+            try:
+                run_batch(jobs, pool, view)
+            finally:
+                click.echo("\n".join(table(view.reports)))
+    failed = sum(report.outcome == "failed" for report in view.reports)
+    if failed:
+        raise RunError(f"{failed} of {len(jobs)} inputs failed")
 
 
 @cli.command()
@@ -151,6 +210,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
 @RENDERER
 @PEOPLE
 @CAMERA
+@WORLD
 @COMMON
 def live(
     source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
@@ -173,7 +233,7 @@ def live(
         deferred_interrupt() as interrupt,
         open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
         opened_tracker(config) as tracker,
-        open_outputs(headless, web, send, config.camera) as (outputs, keys),
+        open_outputs(headless, web, send, config) as (outputs, keys),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
@@ -627,8 +687,11 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
+    world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
-    options = {**changes, "camera": camera, "engine": engine, "detect": detect, **chosen, **extract}
+    options = {
+        **changes, "camera": camera, "world": world, "engine": engine, "detect": detect, **chosen, **extract,
+    }  # fmt: skip
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 
 

@@ -44,6 +44,7 @@ from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
 from tracker.smooth.smooth_config import SmoothConfig
 from tracker.source import open_source
+from tracker.world.world_config import WorldConfig
 
 _log = logging.getLogger("tracker")
 
@@ -62,6 +63,7 @@ class TrackerConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
+    world: WorldConfig = field(default_factory=WorldConfig)
     coast_seconds: float = 0.4
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None
@@ -123,6 +125,8 @@ class Tracker:
         """Forgets everybody: the next frame is tracked as by a tracker that was just opened, which is much slower."""
         self.detector.forget()
         self._know_nobody()
+        for seconds in self.stage_seconds.values():
+            seconds.clear()
 
     @property
     def engine(self) -> str:

@@ -141,6 +141,9 @@ def test_every_layer_shows_the_present_time(viewer: Any, run: ViewedRun) -> None
     assert figure._skeleton.visible and figure._mesh.opacity < 1
     times, left, _ = viewer._plot.data
     assert np.interp(0.0, times, left) == pytest.approx(bends(person.joints, "knee", "left")[row], abs=0.5)
+    figure.person.contacts[row, 4] = True
+    viewer._set_layer("contacts", True)
+    assert np.allclose(figure._contacts.points.astype(float), person.joints[row][[22]], atol=1e-3), "the left hand"
     viewer._set_layer("mesh", False)
     assert not figure._mesh.visible
     viewer.advance(1e-9 + viewer.duration)

@@ -61,8 +61,9 @@ def test_load_and_plot(demo: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_several_videos(clip: Path, tmp_path: Path) -> None:
-    text = run("03_several_videos.py", clip, tmp_path / "none.mp4")
-    assert "8 frames, 0 people" in text and "none.mp4: left out" in text
+    (tmp_path / "none.mp4").write_text("no video")
+    text = run("03_several_videos.py", clip, tmp_path / "none.mp4", "--out", tmp_path / "out")
+    assert "8 frames, 0 people" in text and "left out: " in text and "none.mp4: not a video" in text
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from tracker.core.errors import InputError
 from tracker.core.geometry import place_on_rays
 from tracker.export import FORMATS, PERSON_WRITERS, RunContext, load_person, parse_formats
 from tracker.export.bvh import continuous_euler
+from tracker.export.grid import on_grid
 from tracker.export.sequence import Timeline, assemble, observe
 
 BODY = small_body()
@@ -34,8 +35,9 @@ def sequence(times, person_id=0, betas=None, rate=RATE, body=BODY):
 
 
 def written(name, person, body=BODY):
+    """The file as a run writes it, with rows on the uniform grid."""
     stream = io.BytesIO()
-    PERSON_WRITERS[name](stream, person, body)
+    PERSON_WRITERS[name](stream, on_grid(person, person.timestamps, person.frame_index), body)
     return stream.getvalue()
 
 
@@ -111,6 +113,8 @@ NPZ_ARRAYS = {
     "joint_confidence": (np.float32, (40, 24)),
     "bbox": (np.float32, (40, 4)),
     "nll": (np.float32, (40,)),
+    "contacts": (np.bool_, (40, 9)),
+    "contact_names": (np.dtype("<U10"), (9,)),
     "camera_matrix": (np.float64, (3, 3)),
     "image_size": (np.int64, (2,)),
 }
@@ -143,7 +147,7 @@ class TestNpz:
             person.timeline,
             "small-body",
         )
-        for name in NPZ_ARRAYS.keys() - {"camera_matrix", "image_size", "mocap_framerate"}:
+        for name in NPZ_ARRAYS.keys() - {"camera_matrix", "image_size", "mocap_framerate", "contact_names"}:
             np.testing.assert_array_equal(getattr(again, name), getattr(person, name))
 
     def broken(self, tmp_path: Path, **changes) -> Path:
@@ -379,12 +383,13 @@ class TestGlb:
         mesh = glb.json["meshes"][0]
         assert len(mesh["primitives"][0]["targets"]) == len(mesh["weights"]) == 4 * (3 + 2 * 6)
         assert mesh["extras"]["targetNames"][:4] == ["left_knee_00-", "left_knee_01+", "left_knee_01-", "left_knee_02+"]
-        weights = glb.accessor(glb.json["animations"][0]["samplers"][-1]["output"])
+        (channel,) = (c for c in glb.json["animations"][0]["channels"] if c["target"]["path"] == "weights")
+        weights = glb.accessor(glb.json["animations"][0]["samplers"][channel["sampler"]]["output"])
         assert 0 <= weights.min() < weights.max() <= 1, "Blender cuts off what is outside"
         plain = replace(BODY, posedirs=None)
         glb = Glb(written("glb", sequence(TIMES, body=plain), plain))
         assert "targets" not in glb.json["meshes"][0]["primitives"][0]
-        assert len(glb.json["animations"][0]["channels"]) == 25
+        assert {c["target"]["path"] for c in glb.json["animations"][0]["channels"]} == {"translation", "rotation"}
 
     def test_the_built_in_body(self):
         body = load_body(None)
@@ -400,13 +405,18 @@ class TestGlb:
         np.testing.assert_allclose(first.sum(axis=1) + second.sum(axis=1), 1, atol=1e-6)
         assert (first.min(axis=1) >= second.max(axis=1)).all()
 
-    def test_key_frames_carry_the_real_times_of_the_run(self):
-        person = sequence(GAP_TIMES + 5.0)
-        person = replace(person, timeline=Timeline(4.5, RATE))
+    def test_key_frames_count_from_the_runs_start_and_gaps_shrink_the_body(self):
+        person = replace(sequence(GAP_TIMES + 15 / RATE), timeline=Timeline(0.0, RATE))
         glb = Glb(written("glb", person))
-        clock = glb.accessor(glb.json["animations"][0]["samplers"][0]["input"])
-        np.testing.assert_allclose(clock, GAP_TIMES + 0.5, atol=1e-6)
-        assert len(clock) == len(GAP_TIMES)
+        animation = glb.json["animations"][0]
+        clock = glb.accessor(animation["samplers"][0]["input"])
+        np.testing.assert_allclose(clock, TIMES + 15 / RATE, atol=1e-6)
+        (shown,) = (c for c in animation["channels"] if c["target"]["path"] == "scale")
+        sampler = animation["samplers"][shown["sampler"]]
+        assert sampler["interpolation"] == "STEP"
+        frames = glb.accessor(sampler["input"]) * RATE
+        np.testing.assert_allclose(frames, [0, 15, 27, 40], atol=1e-4)
+        np.testing.assert_array_equal(glb.accessor(sampler["output"])[:, 0], [0, 1, 0, 1])
 
     def test_repeated_timestamps_leave_strictly_increasing_keys(self):
         times = np.sort(np.concatenate([TIMES, TIMES[5:8]]))
@@ -416,14 +426,16 @@ class TestGlb:
         assert len(clock) == len(TIMES)
 
     def test_quaternions_never_change_sign_between_keys(self):
-        person = sequence(np.arange(400) / 10)
+        person = sequence(np.arange(400) / 10, rate=10.0)
         poses = person.poses.copy()
         poses[:, :3] = Rotation.from_rotvec(
             np.outer(np.linspace(0, 30, 400), [0, 1, 0])
         ).as_rotvec()  # wraps at half a turn, often
         glb = Glb(written("glb", replace(person, poses=poses)))
-        for sampler in glb.json["animations"][0]["samplers"][1:25]:
-            q = glb.accessor(sampler["output"])
+        for channel in glb.json["animations"][0]["channels"]:
+            if channel["target"]["path"] != "rotation":
+                continue
+            q = glb.accessor(glb.json["animations"][0]["samplers"][channel["sampler"]]["output"])
             assert q.shape == (400, 4)
             assert (np.sum(q[1:] * q[:-1], axis=1) > 0).all()
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.source_clips import ClipSpec, make_clip
 from tracker.core.errors import InputError
-from tracker.source import Clip, expand_inputs, open_live_source, open_source, paced
+from tracker.source import Clip, Input, find_inputs, open_live_source, open_source, paced
 
 
 def save(path: Path, level: int, size: tuple[int, int] = (20, 12)) -> Path:
@@ -62,7 +62,7 @@ def test_folder_without_images(tmp_path):
     with pytest.raises(InputError, match=r"no images in this folder \(expected \.bmp, "):
         open_source(str(tmp_path))
     with pytest.raises(InputError, match="holds neither videos nor images"):
-        expand_inputs([str(tmp_path)])
+        find_inputs([str(tmp_path)])
 
 
 def test_folder_of_broken_images(tmp_path):
@@ -134,24 +134,43 @@ def test_grey_of_16_bits_palette_and_transparency(tmp_path):
     assert palette[0, 0].tolist() == transparent[0, 0].tolist() == [10, 200, 30]
 
 
-def test_inputs_are_expanded(tmp_path, folder):
+def test_folders_stand_for_the_videos_in_them(tmp_path, folder):
     videos = tmp_path / "videos"
-    videos.mkdir()
-    for name in ("take10.mp4", "take9.MOV", "take9.jpg", "readme.md"):
+    for name in (
+        "take10.mp4",
+        "take9.MOV",
+        "take9.jpg",
+        "readme.md",
+        "day 2/a/cut.mp4",
+        ".trash/old.mp4",
+        "done/x.mp4",
+    ):
+        (videos / name).parent.mkdir(parents=True, exist_ok=True)
         (videos / name).write_bytes(b"")
     specs = ["0", "/dev/video3", "rtsp://camera/live", str(videos), str(folder)]
-    assert expand_inputs(specs) == [
-        *specs[:3],
-        str(videos / "take9.MOV"),
-        str(videos / "take10.mp4"),
-        str(folder),
+    assert find_inputs(specs, lambda each: each.name == "done") == [
+        *map(Input, specs[:3]),
+        Input(str(videos / "take9.MOV")),
+        Input(str(videos / "take10.mp4")),
+        Input(str(videos / "day 2/a/cut.mp4"), Path("day 2/a")),
+        Input(str(folder)),
+    ]
+
+
+def test_a_tree_of_pictures_is_one_input_a_folder(tmp_path):
+    for name in ("walk/1.png", "walk/2.png", "more/run/1.png", "notes/text.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert find_inputs([str(tmp_path)]) == [
+        Input(str(tmp_path / "more/run"), Path("more")),
+        Input(str(tmp_path / "walk")),
     ]
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "nowhere/film.mp4", "photo.png", "a" * 5000])
 def test_what_does_not_exist_is_named(tmp_path, missing):
     spec = str(tmp_path / missing)
-    for act in (open_source, lambda each: expand_inputs([each])):
+    for act in (open_source, lambda each: find_inputs([each])):
         with pytest.raises(InputError, match=r"no such file or folder; check the path$"):
             act(spec)
 

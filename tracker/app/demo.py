@@ -18,12 +18,13 @@ from tracker.core.errors import InputError, RunError
 from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joint_errors, mean
 from tracker.export import ExportConfig
 from tracker.export.files import atomic_file, prepare_folder
-from tracker.export.npz import COORDINATE_SYSTEM, load_person
+from tracker.export.npz import load_person
 from tracker.export.sequence import PersonSequence
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.synth.demo_clip import ClipConfig, ClipTruth, DemoClip
+from tracker.world.world_frame import CAMERA_SYSTEM
 
 CLIP_NAME, TRUTH_NAME = "demo_clip.mp4", "truth.npz"
 HIDDEN_JOINTS = 6
@@ -114,7 +115,7 @@ def _write_truth(path: Path, truth: ClipTruth, rate: float) -> None:
             camera_matrix=truth.camera.matrix,
             image_size=np.array([truth.camera.width, truth.camera.height], np.int64),
             body_model=np.array(truth.body_model),
-            coordinate_system=np.array(COORDINATE_SYSTEM),
+            coordinate_system=np.array(CAMERA_SYSTEM),
         )
 
 

@@ -22,7 +22,6 @@ import numpy as np
 
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter
-from tracker.core.camera import CameraConfig
 from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
@@ -33,7 +32,7 @@ from tracker.outputs.web import WebPage
 from tracker.outputs.window import Window
 from tracker.overlay.mesh_overlay import MeshOverlay, draw_skeleton
 from tracker.overlay.renderers import RENDERERS
-from tracker.pipeline import Tracker
+from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.source import Source
 from tracker.source.latest_frames import LatestFrames
@@ -77,11 +76,11 @@ def open_outputs(
     headless: bool,
     web: int | None,
     send: Sequence[str] = (),
-    camera: CameraConfig = CameraConfig(),  # noqa: B008
+    config: TrackerConfig = TrackerConfig(),  # noqa: B008
 ) -> Iterator[tuple[list[Output], Keys]]:
     """A window, which takes the keys, unless `headless`, a page for browsers on port `web`, and what `send` names.
 
-    send: addresses as in `docs/stream.md`; camera: the one that people are seen with.
+    send: addresses as in `docs/stream.md`; config: with the camera and the world that people are seen with and in.
 
     Raises InputError where one cannot be had.
     """
@@ -89,7 +88,7 @@ def open_outputs(
     keys: Keys = NoKeys()
     try:
         for address in send:
-            outputs.append(open_send(address, camera))
+            outputs.append(open_send(address, config.camera, config.world))
         if web is not None:
             page = WebPage(web)
             outputs.append(page)
@@ -204,7 +203,8 @@ class LiveSession:
     def _begin_recording(self, first: Frame, source: Source) -> None:
         tracker, info = self._tracker, source.info
         rate = float(info.rate) if info.rate else None
-        context = RunContext(tracker.config.camera.for_size(*first.size), tracker.body, rate)
+        camera = tracker.config.camera.for_size(*first.size)
+        context = RunContext(camera, tracker.body, rate, tracker.config.world)
         header = RunHeader(tracker.config, tracker.device, tracker.engine, info)
         folder = self._job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}"
         self._recorder = Recorder(folder, self._job.export, context, header, first, info.rate)

@@ -8,11 +8,12 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from tqdm import tqdm
 
@@ -23,6 +24,7 @@ from tracker.core.shown_text import printable
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
+from tracker.export.run_json import jsonable
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.pipeline import DetectedFrame, Tracker
@@ -30,6 +32,9 @@ from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
 from tracker.source import Clip, Source, open_source
+from tracker.world.camera_watch import CameraWatch
+from tracker.world.estimate import WorldEstimate
+from tracker.world.grounded import grounded_frames
 
 
 @dataclass(frozen=True)
@@ -44,28 +49,37 @@ class TrackJob:
     renderer: str = "raster"
     """Among RENDERERS."""
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What of it the results depend on, for run.json."""
+        return jsonable(
+            {"clip": self.clip, "formats": self.export.formats, "overlay": self.overlay, "renderer": self.renderer}
+        )
 
-def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
+
+def track(
+    job: TrackJob, tracker: Tracker, interrupt: Interrupt, on_frame: Callable[[], None] | None = None
+) -> RunResult:
     """Runs a fresh tracker over the job's input and writes the job's folder.
 
-    Raises InputError or RunError as its parts do; whatever was finished by then is kept. Raises KeyboardInterrupt, with
-    everything so far saved, when the user asks to stop.
+    on_frame: called after each frame, in the place of a progress bar. Raises InputError or RunError as its parts do;
+    whatever was finished by then is kept. Raises KeyboardInterrupt, with everything so far saved, when the user asks to
+    stop.
     """
     started = perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip))
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
-        context = RunContext(camera, tracker.body, rate)
-        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info)
+        context = RunContext(camera, tracker.body, rate, tracker.config.world)
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
-        run = _Run(job, tracker, writer, camera)
+        run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
             run.all_frames(source, interrupt, drawing)
             smooth = tracker.config.smooth
             if smooth.mode == "offline":
-                records = list(writer.frames())
-                writer.replace_people(smoothed_frames(records, tracker.persons, camera, smooth.offline))
+                writer.replace_people(*run.finished(list(writer.frames())))
         summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
@@ -76,10 +90,18 @@ def track(job: TrackJob, tracker: Tracker, interrupt: Interrupt) -> RunResult:
 class _Run:
     """One job under way."""
 
-    def __init__(self, job: TrackJob, tracker: Tracker, writer: RunWriter, camera: Camera) -> None:
-        """camera: of the files."""
-        self._job, self._tracker, self._writer = job, tracker, writer
+    def __init__(
+        self,
+        job: TrackJob,
+        tracker: Tracker,
+        writer: RunWriter,
+        camera: Camera,
+        on_frame: Callable[[], None] | None,
+    ) -> None:
+        """camera: of the files. on_frame: None shows a progress bar."""
+        self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
+        self._camera, self._watch = camera, CameraWatch()
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
@@ -93,19 +115,28 @@ class _Run:
 
     def _write(self, frames: Iterator[TrackedFrame]) -> None:
         for tracked in frames:
+            self._watch.show(tracked.frame, tracked.people)
             people = self.sizes.of_files(tracked.frame, tracked.people)
             self._writer.write(FrameRecord(tracked.frame.index, tracked.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
-        return RunSummary(stages | self._stage_ms, warnings, wall_seconds)
+        return RunSummary(stages | self._stage_ms, warnings, wall_seconds, camera_moved=self._watch.moved_at)
+
+    def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
+        """All frames, smoothed both ways in time and, under a camera that stands still, set on the floor."""
+        config, persons = self._tracker.config, self._tracker.persons
+        frames = list(smoothed_frames(records, persons, self._camera, config.smooth.offline))
+        if self._watch.moved_at is not None or not any(frame.people for frame in frames):
+            return frames, None
+        return grounded_frames(frames, persons, self._camera, config.world)
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
-        label = f"tracking {printable(source.info.name)}"
+        label, hidden = f"tracking {printable(source.info.name)}", None if self._on_frame is None else True
         with (
-            tqdm(total=source.expected_frames, desc=label, unit="frame", disable=None) as bar,
+            tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,
             closing(read_ahead(self._timed(source), name="decode")) as frames,
             closing(read_ahead(map(self._tracker.detect, frames), name="detect")) as detected,
             closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
@@ -113,6 +144,8 @@ class _Run:
             for each in extracted:
                 yield each
                 bar.update()
+                if self._on_frame is not None:
+                    self._on_frame()
                 if interrupt.requested:
                     return
 

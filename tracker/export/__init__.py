@@ -1,7 +1,7 @@
 """Everything that a run leaves on disk besides its video: one small writer a format, and the folder that holds them."""
 
 from tracker.core.person import FrameRecord
-from tracker.export.files import output_folders, prepare_folder
+from tracker.export.files import mirrored_folders, output_folders, prepare_folder
 from tracker.export.formats import FORMATS, PERSON_WRITERS, parse_formats
 from tracker.export.jsonl import load_frames
 from tracker.export.npz import load_person
@@ -22,6 +22,7 @@ __all__ = [
     "RunWriter",
     "load_frames",
     "load_person",
+    "mirrored_folders",
     "output_folders",
     "parse_formats",
     "prepare_folder",

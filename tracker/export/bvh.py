@@ -1,33 +1,56 @@
-"""person_NNN.bvh: SMPL's skeleton in motion, metres, y up, for Blender and other animation tools.
+"""person_NNN.bvh: SMPL's skeleton in motion, y up, for Blender and other animation tools.
 
-The rest pose is SMPL's T-pose of the track's own shape. A BVH has one frame time and no way to leave a frame out: the
-motion is resampled to the nominal rate from the person's first frame to the last, and moments without the person are
-interpolated.
+The rest pose is SMPL's T-pose of the track's own shape. A BVH has one frame time, no start time and no way to leave a
+frame out: its first frame is the run's first, so that the files of several people and the video play together, and rows
+without the person hold or bridge the pose; run.json lists them as `gaps`.
 """
 
 from __future__ import annotations
 
 import io
-from typing import BinaryIO
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tracker.body.model import BodyModel
-from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import Array
 from tracker.export.sequence import PersonSequence, SkeletonMotion, shape_body, to_numpy
+from tracker.export.skeletons import SkeletonNames, joint_names
 
 _EULER = "ZXY"
 _CHANNELS = " ".join(f"{axis}rotation" for axis in _EULER)
 
 
-def write(stream: BinaryIO, person: PersonSequence, body: BodyModel) -> None:
-    """HIERARCHY with offsets in metres; MOTION with the pelvis' place, then intrinsic Z-X-Y degrees of every joint."""
-    motion = SkeletonMotion.of(person).at_rate(person.timeline.frame_rate)
-    skeleton = _Skeleton.of(body, person.betas)
+Unit = Literal["m", "cm"]
+
+
+@dataclass(frozen=True)
+class BvhStyle:
+    """What the tools that a file is for expect."""
+
+    skeleton: SkeletonNames = "smpl"
+    unit: Unit = "m"
+
+    @property
+    def scale(self) -> float:
+        """Units to a metre."""
+        return 100.0 if self.unit == "cm" else 1.0
+
+
+_PLAIN = BvhStyle()
+
+
+def write(stream: BinaryIO, person: PersonSequence, body: BodyModel, style: BvhStyle = _PLAIN) -> None:
+    """HIERARCHY with offsets; MOTION with the pelvis' place, then intrinsic Z-X-Y degrees of every joint."""
+    motion = SkeletonMotion.of(person)
+    skeleton = _Skeleton.of(body, person.betas, style)
     degrees = continuous_euler(motion.quaternions[:, skeleton.order])
-    rows = np.concatenate([motion.pelvis, degrees.reshape(len(degrees), -1)], axis=1)
+    rows = np.concatenate([style.scale * motion.pelvis, degrees.reshape(len(degrees), -1)], axis=1)
+    late = round((person.timestamps[0] - person.timeline.start) * person.timeline.frame_rate)
+    rows = np.concatenate([np.repeat(rows[:1], late, axis=0), rows])
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\n")
     text.write("HIERARCHY\n" + "\n".join(skeleton.lines) + "\n")
     text.write(f"MOTION\nFrames: {len(rows)}\nFrame Time: {1 / person.timeline.frame_rate:.8f}\n")
@@ -56,26 +79,27 @@ def continuous_euler(quaternions: Array) -> Array:
 class _Skeleton:
     """The HIERARCHY section and the order in which it visits the joints (depth first, as the MOTION section must)."""
 
-    def __init__(self, parents: Array, offsets: Array, tips: Array) -> None:
-        self._parents, self._offsets, self._tips = parents, offsets, tips
+    def __init__(self, parents: Array, offsets: Array, tips: Array, names: Sequence[str]) -> None:
+        self._parents, self._offsets, self._tips, self._names = parents, offsets, tips, names
         self.order: list[int] = []
         self.lines: list[str] = []
         self._add(0, "")
 
     @classmethod
-    def of(cls, body: BodyModel, betas: Array) -> _Skeleton:
+    def of(cls, body: BodyModel, betas: Array, style: BvhStyle) -> _Skeleton:
         shaped = shape_body(body, betas)
         joints, vertices = to_numpy(shaped.rest_joints), to_numpy(shaped.rest_vertices)
         parents = np.asarray(body.parents)
         offsets = joints - joints[np.maximum(parents, 0)]
-        return cls(parents, offsets, _tips(joints, vertices, to_numpy(body.weights)))
+        tips = _tips(joints, vertices, to_numpy(body.weights))
+        return cls(parents, style.scale * offsets, style.scale * tips, joint_names(style.skeleton))
 
     def _add(self, joint: int, indent: str) -> None:
         self.order.append(joint)
         children = [child for child, parent in enumerate(self._parents) if parent == joint]
         channels = f"3 {_CHANNELS}" if indent else f"6 Xposition Yposition Zposition {_CHANNELS}"
         kind = "JOINT" if indent else "ROOT"
-        self.lines += [f"{indent}{kind} {SMPL_JOINTS[joint]}", f"{indent}{{"]
+        self.lines += [f"{indent}{kind} {self._names[joint]}", f"{indent}{{"]
         self.lines += [f"{indent}\t{_offset(self._offsets[joint])}", f"{indent}\tCHANNELS {channels}"]
         for child in children:
             self._add(child, indent + "\t")

@@ -1,7 +1,8 @@
 """person_NNN.csv: a row per frame and joint, units in the header, for spreadsheets and data frames.
 
-Positions are in the camera's frame (x right, y down, z forward); the rotation is each joint's axis-angle relative to
-its parent, the pelvis relative to the camera, as in SMPL.
+Positions are in the world's frame (y up, floor at 0) or, with `--frame camera`, in the camera's (x right, y down, z
+forward); the rotation is each joint's axis-angle relative to its parent, the pelvis' to that frame, as in SMPL. Frames
+without the person have no rows.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import numpy as np
+
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import SMPL_JOINTS
-from tracker.export.sequence import PersonSequence
+from tracker.core.arrays import NUM_JOINTS
+from tracker.export.sequence import PersonSequence, moved_by
 
 COLUMNS = (
     "frame",
@@ -42,9 +46,11 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
 
 
 def _rows(person: PersonSequence) -> Iterator[list[object]]:
-    for t, (index, time) in enumerate(zip(person.frame_index, person.timestamps, strict=True)):
-        start: list[object] = [int(index), f"{time:.6f}"]
+    theta = person.in_frame(person.T_file_camera)[0].reshape(-1, NUM_JOINTS, 3)
+    joints = moved_by(person.T_file_camera, person.joints3d)
+    for t in np.flatnonzero(person.tracked):
+        start: list[object] = [int(person.frame_index[t]), f"{person.timestamps[t]:.6f}"]
         for j, name in enumerate(SMPL_JOINTS):
-            position, pixel, rotation = person.joints3d[t, j], person.joints2d[t, j], person.theta[t, j]
+            position, pixel, rotation = joints[t, j], person.joints2d[t, j], theta[t, j]
             numbers = [f"{v:.5f}" for v in position] + [f"{v:.2f}" for v in pixel]
             yield [*start, name, *numbers, f"{person.joint_confidence[t, j]:.3f}", *(f"{v:.6f}" for v in rotation)]

@@ -115,6 +115,20 @@ def output_folders(inputs: Sequence[str | Path], out: Path) -> list[Path]:
     return folders
 
 
+def mirrored_folders(inputs: Sequence[tuple[str, Path]], out: Path) -> list[Path]:
+    """As `output_folders`, of inputs that are each given with the folder below `out` that its result belongs into."""
+    places: dict[Path, list[str]] = {}
+    for source, within in inputs:
+        places.setdefault(within, []).append(source)
+    folders = {within: iter(output_folders(sources, out / within)) for within, sources in places.items()}
+    return [next(folders[within]) for _, within in inputs]
+
+
+def holds_result(folder: Path) -> bool:
+    """Whether this is the folder of a run, finished or not."""
+    return (folder / RUN_NAME).exists() or (folder / FRAMES_NAME).exists()
+
+
 def _stem(source: str) -> str:
     if source.isdecimal():
         return f"camera{source}"

@@ -40,6 +40,11 @@ class FrameStore:
         return self._times
 
     @property
+    def indices(self) -> Sequence[int]:
+        """Of every frame, in the source."""
+        return self._indices
+
+    @property
     def frames_with_people(self) -> int:
         return sum(count > 0 for count in self._counts)
 

@@ -1,7 +1,8 @@
-"""person_NNN.glb: the body as a skinned, animated glTF 2.0 mesh, for Blender, three.js and game engines.
+"""person_NNN.glb: the body as a skinned, animated glTF 2.0 mesh, for Blender, three.js and game engines; scene.glb:
+everybody and the camera in one.
 
-glTF is y-up, in metres and seconds. Key frames carry the source's real times, counted from the run's first frame, so
-that the files of several people play together; viewers blend linearly between key frames, across absences too. Skinning
+glTF is y-up, in metres and seconds. Key frames count from the run's first frame, so that the files of several people
+play together; a body is shrunk to nothing while its person is not tracked. Skinning
 in glTF is linear blend skinning; the body's pose correctives (SMPL's posedirs) become morph targets, which glTF applies
 before skinning as SMPL does, with the entries of the joints' rotation matrices as their animated weights.
 
@@ -12,6 +13,7 @@ diagonal, R − 1 in −2..0, is one target with the offsets times −2; any oth
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +26,9 @@ from scipy.spatial.transform import Rotation
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.export.sequence import PersonSequence, SkeletonMotion, shape_body, to_numpy
+from tracker.core.camera import Camera
+from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, SkeletonMotion, shape_body, to_numpy
+from tracker.export.skeletons import SkeletonNames, joint_names
 
 _FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
 _COMPONENTS = {np.dtype(np.float32): _FLOAT, np.dtype(np.uint8): _UINT8, np.dtype(np.uint32): _UINT32}
@@ -82,40 +86,140 @@ def _bounds(values: NDArray[np.float32]) -> dict[str, list[float]]:
     return {"min": low.tolist(), "max": high.tolist()}
 
 
-def write(stream: BinaryIO, person: PersonSequence, body: BodyModel) -> None:
-    """One binary glTF with the mesh in its T-pose, 24 joints named as SMPL's, and one animation."""
-    shaped = shape_body(body, person.betas)
-    joints = to_numpy(shaped.rest_joints)
-    binary, name = _Binary(), f"person_{person.person_id:03d}"
-    document = {
-        "asset": {"version": "2.0", "generator": "body-tracker"},
-        "scene": 0,
-        "scenes": [{"nodes": [0, _MESH_NODE]}],
-        "nodes": [*_joint_nodes(joints, body.parents), {"name": name, "mesh": 0, "skin": 0}],
-        "materials": [{"name": "body", "pbrMetallicRoughness": _MATERIAL}],
-        "meshes": [{"name": name, **_mesh(binary, shaped)}],
-        "skins": [{"skeleton": 0, "joints": list(range(NUM_JOINTS)), "inverseBindMatrices": _bind(binary, joints)}],
-        "animations": [{"name": name, **_animation(binary, person, _correctives(body))}],
-    }
-    document |= {
-        "buffers": [{"byteLength": len(binary.data)}],
-        "bufferViews": binary.views,
-        "accessors": binary.accessors,
-    }
-    _write_container(stream, document, bytes(binary.data))
+def write(stream: BinaryIO, person: PersonSequence, body: BodyModel, skeleton: SkeletonNames = "smpl") -> None:
+    """One binary glTF with the mesh in its T-pose, 24 joints, and one animation."""
+    scene = _Scene(skeleton, [person])
+    scene.add_person(person, body)
+    scene.write(stream)
 
 
-_MESH_NODE = NUM_JOINTS
-"""The joints come first."""
+def write_scene(
+    stream: BinaryIO, people: Sequence[PersonSequence], body: BodyModel, skeleton: SkeletonNames = "smpl"
+) -> None:
+    """As `write` for everybody of a run, with its camera, in one animation."""
+    scene = _Scene(skeleton, people)
+    scene.add_camera(people[0].camera, people[0].T_yup_camera)
+    for person in people:
+        scene.add_person(person, body)
+    scene.write(stream)
+
+
 _MATERIAL = {"baseColorFactor": _COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.8}
+_NEAR, _FAR = 0.05, 100.0
+"""m that a viewer shows from the camera."""
 
 
-def _joint_nodes(joints: Array, parents: Sequence[int]) -> list[dict[str, Any]]:
+class _Scene:
+    """A glTF document as it grows."""
+
+    def __init__(self, skeleton: SkeletonNames, people: Sequence[PersonSequence]) -> None:
+        """people: all that will be in it."""
+        self._names, self._binary = joint_names(skeleton), _Binary()
+        self._nodes: list[dict[str, Any]] = []
+        self._top: list[int] = []
+        self._meshes: list[dict[str, Any]] = []
+        self._skins: list[dict[str, Any]] = []
+        self._cameras: list[dict[str, Any]] = []
+        self._samplers: list[dict[str, Any]] = []
+        self._channels: list[dict[str, Any]] = []
+        self._frame_rate = people[0].timeline.frame_rate
+        self._until = max(float(person.timestamps[-1] - person.timeline.start) for person in people)
+
+    def add_camera(self, camera: Camera, T_scene_camera: Array) -> None:
+        """The camera of the video, which looks along its own −z in glTF."""
+        view = 2 * math.atan(camera.height / (2 * camera.fy))
+        lens = {"yfov": view, "aspectRatio": camera.width / camera.height, "znear": _NEAR, "zfar": _FAR}
+        self._cameras.append({"name": "camera", "type": "perspective", "perspective": lens})
+        matrix = T_scene_camera @ T_YUP_CAMERA
+        turn = Rotation.from_matrix(matrix[:3, :3]).as_quat()
+        place = {"translation": matrix[:3, 3].tolist(), "rotation": turn.tolist()}
+        self._top.append(self._node({"name": "camera", "camera": 0, **place}))
+
+    def add_person(self, person: PersonSequence, body: BodyModel) -> None:
+        """A root that shows and hides the person, the joints, the skinned mesh, and their animation."""
+        shaped = shape_body(body, person.betas)
+        joints, name = to_numpy(shaped.rest_joints), f"person_{person.person_id:03d}"
+        root = self._node({"name": name, "children": [len(self._nodes) + 1]})
+        first = len(self._nodes)
+        for node in _joint_nodes(joints, body.parents, self._names, first):
+            self._node(node)
+        mesh = self._node({"name": f"{name}_mesh", "mesh": len(self._meshes), "skin": len(self._skins)})
+        self._top += [root, mesh]
+        self._meshes.append({"name": name, **_mesh(self._binary, shaped)})
+        bind = _bind(self._binary, joints)
+        skin = {"skeleton": first, "joints": list(range(first, first + NUM_JOINTS)), "inverseBindMatrices": bind}
+        self._skins.append(skin)
+        self._animate(person, _correctives(body), (root, first, mesh))
+
+    def _animate(self, person: PersonSequence, correctives: list[_Corrective], nodes: tuple[int, int, int]) -> None:
+        root, first, mesh = nodes
+        motion = SkeletonMotion.of(person)
+        clock = self._binary.add((motion.times - person.timeline.start).astype(np.float32))
+        self._channel(first, "translation", clock, motion.pelvis)
+        for joint in range(NUM_JOINTS):
+            self._channel(first + joint, "rotation", clock, motion.quaternions[:, joint])
+        if correctives:
+            weights = _corrective_weights(motion.quaternions[:, 1:], correctives)
+            self._channel(mesh, "weights", clock, weights.reshape(-1))
+        times, shown = _appearances(person, self._until)
+        if not shown.all():
+            scales = np.repeat(shown[:, None], 3, axis=1)
+            self._channel(root, "scale", self._binary.add(times.astype(np.float32)), scales, "STEP")
+
+    def _channel(self, node: int, path: str, clock: int, values: Array, interpolation: str = "LINEAR") -> None:
+        output = self._binary.add(values.astype(np.float32))
+        self._channels.append({"sampler": len(self._samplers), "target": {"node": node, "path": path}})
+        self._samplers.append({"input": clock, "output": output, "interpolation": interpolation})
+
+    def _node(self, node: dict[str, Any]) -> int:
+        self._nodes.append(node)
+        return len(self._nodes) - 1
+
+    def write(self, stream: BinaryIO) -> None:
+        """The container."""
+        document = {
+            "asset": {"version": "2.0", "generator": "body-tracker", "extras": {"frame_rate": self._frame_rate}},
+            "scene": 0,
+            "scenes": [{"nodes": self._top}],
+            "nodes": self._nodes,
+            "materials": [{"name": "body", "pbrMetallicRoughness": _MATERIAL}],
+            "meshes": self._meshes,
+            "skins": self._skins,
+            "animations": [{"name": "tracked", "samplers": self._samplers, "channels": self._channels}],
+            "buffers": [{"byteLength": len(self._binary.data)}],
+            "bufferViews": self._binary.views,
+            "accessors": self._binary.accessors,
+        }
+        if self._cameras:
+            document["cameras"] = self._cameras
+        _write_container(stream, document, bytes(self._binary.data))
+
+
+def _appearances(person: PersonSequence, until: float) -> tuple[Array, Array]:
+    """Seconds from the run's start at which a person comes (1) or goes (0), the first at 0.
+
+    until: s, the last moment of the scene; who is there then never goes.
+    """
+    step = 1 / person.timeline.frame_rate
+    times = person.timestamps - person.timeline.start
+    whole = np.concatenate([[False], person.tracked, [False]])
+    changes = np.flatnonzero(whole[1:] != whole[:-1])
+    moments = np.concatenate([times, times[-1:] + step])[changes]
+    shown = whole[1:][changes].astype(float)
+    if moments[-1] > until:
+        moments, shown = moments[:-1], shown[:-1]
+    if moments[0] > step / 2:
+        return np.concatenate([[0.0], moments]), np.concatenate([[0.0], shown])
+    return np.maximum(moments, 0.0), shown
+
+
+def _joint_nodes(joints: Array, parents: Sequence[int], names: Sequence[str], first: int) -> list[dict[str, Any]]:
+    """first: index that the root joint's node will have."""
     nodes: list[dict[str, Any]] = []
     for joint, parent in enumerate(parents):
         offset = joints[joint] - (joints[parent] if parent >= 0 else 0)
-        node: dict[str, Any] = {"name": SMPL_JOINTS[joint], "translation": [float(v) for v in offset]}
-        children = [child for child, its_parent in enumerate(parents) if its_parent == joint]
+        node: dict[str, Any] = {"name": names[joint], "translation": [float(v) for v in offset]}
+        children = [first + child for child, its_parent in enumerate(parents) if its_parent == joint]
         nodes.append(node | ({"children": children} if children else {}))
     return nodes
 
@@ -190,24 +294,6 @@ def _bind(binary: _Binary, joints: Array) -> int:
     matrices = np.tile(np.eye(4, dtype=np.float32), (NUM_JOINTS, 1, 1))
     matrices[:, 3, :3] = -joints
     return binary.add(matrices)
-
-
-def _animation(binary: _Binary, person: PersonSequence, correctives: list[_Corrective]) -> dict[str, Any]:
-    motion = SkeletonMotion.of(person)
-    times = (motion.times - person.timeline.start).astype(np.float32)
-    keep = np.concatenate([[True], np.diff(times) > 0])  # neighbours may be the same to a float32
-    clock = binary.add(times[keep])
-    outputs = [(0, "translation", motion.pelvis[keep])]
-    outputs += [(joint, "rotation", motion.quaternions[keep, joint]) for joint in range(NUM_JOINTS)]
-    if correctives:
-        weights = _corrective_weights(motion.quaternions[keep, 1:], correctives)
-        outputs.append((_MESH_NODE, "weights", weights.reshape(-1)))
-    samplers, channels = [], []
-    for number, (node, path, values) in enumerate(outputs):
-        output = binary.add(values.astype(np.float32))
-        samplers.append({"input": clock, "output": output, "interpolation": "LINEAR"})
-        channels.append({"sampler": number, "target": {"node": node, "path": path}})
-    return {"samplers": samplers, "channels": channels}
 
 
 def _corrective_weights(quaternions: Array, correctives: list[_Corrective]) -> Array:

@@ -1,7 +1,8 @@
 """frames.jsonl: a line a frame, written as the run goes, so that a killed run leaves every finished line.
 
-The values are the tracker's own of that moment, before β has settled for the whole track (see `sequence.py`), rounded
-to what a camera can tell: hundredths of a pixel, hundredths of a millimetre, microradians.
+Everything is in the camera's frame. The values are the tracker's own of that moment, before β has settled for the whole
+track (see `sequence.py`), rounded to what a camera can tell: hundredths of a pixel, hundredths of a millimetre,
+microradians.
 """
 
 from __future__ import annotations
@@ -17,13 +18,22 @@ from tracker.core.arrays import Array
 from tracker.core.errors import InputError
 from tracker.core.person import Person
 from tracker.export.files import append_whole, write_error
+from tracker.world.world_frame import WorldFrame
 
 _METRES, _RADIANS, _PIXELS, _SHAPE, _CONFIDENCE, _SECONDS = 5, 6, 2, 5, 3, 6
 
 
-def encode_frame(index: int, time: float, people: Sequence[Person]) -> bytes:
-    """One line of strict JSON with its newline; a value that is not finite becomes null."""
-    line = {"frame": int(index), "time": round(float(time), _SECONDS), "people": [_encode_person(p) for p in people]}
+def encode_frame(index: int, time: float, people: Sequence[Person], world: WorldFrame | None = None) -> bytes:
+    """One line of strict JSON with its newline; a value that is not finite becomes null.
+
+    world: as it is believed at that moment.
+    """
+    line = {
+        "frame": int(index),
+        "time": round(float(time), _SECONDS),
+        "T_world_camera": None if world is None else _numbers(world.T_world_camera, _RADIANS),
+        "people": [_encode_person(p) for p in people],
+    }
     return json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 

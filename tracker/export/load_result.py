@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tracker.body import BodyModel, load_body
 from tracker.body.skinner import Skinner, skinner_of
+from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
 from tracker.core.person import FrameRecord, Person, Pose
@@ -39,6 +40,17 @@ class TrackResult:
         for person in self.people.values():
             return person.camera
         raise InputError(f"{self.folder}: nobody was found in this run, so that its files hold no camera")
+
+    @property
+    def T_world_camera(self) -> Array:
+        """(4, 4): to the world's frame (y up, floor at y = 0). Raises InputError where the camera moves, or in a run
+        without people: then there is none."""
+        for person in self.people.values():
+            if person.world is not None:
+                return person.world.T_world_camera
+        raise InputError(
+            f"{self.folder}: this run knows no still world around its camera; see its warnings in run.json"
+        )
 
     @property
     def faces(self) -> NDArray[np.int32]:

@@ -1,25 +1,30 @@
-"""person_NNN.npz: one identity with AMASS's keys plus ours, readable without pickle."""
+"""person_NNN.npz: one identity with AMASS's keys plus ours, readable without pickle.
+
+`poses` and `trans` are in the frame that `coordinate_system` names, `joints3d` and `joints2d` always in the camera's.
+"""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from tracker.body.model import BodyModel
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
 from tracker.export.sequence import PersonSequence, Timeline
+from tracker.world.body_track import CONTACT_PARTS
+from tracker.world.world_frame import WorldFrame
 
-COORDINATE_SYSTEM = "camera: x right, y down, z forward (OpenCV); metres"
-
+_PLACED = ("poses", "trans")
+"""In the frame of the file, float32."""
 _ARRAYS = {
-    "poses": np.float32,
     "betas": np.float32,
-    "trans": np.float32,
     "timestamps": np.float64,
     "frame_index": np.int64,
     "joints3d": np.float32,
@@ -27,12 +32,17 @@ _ARRAYS = {
     "joint_confidence": np.float32,
     "bbox": np.float32,
     "nll": np.float32,
+    "contacts": np.bool_,
 }
 
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """The keys are the file's contract: `poses betas trans mocap_framerate gender` as AMASS, then ours."""
     arrays = {name: np.asarray(getattr(person, name), dtype) for name, dtype in _ARRAYS.items()}
+    poses, trans = person.in_frame(person.T_file_camera)
+    arrays |= {"poses": poses.astype(np.float32), "trans": trans.astype(np.float32)}
+    if person.world is not None:
+        arrays["T_world_camera"] = person.world.T_world_camera
     camera = person.camera
     whole = io.BytesIO()  # numpy leaves a zip file behind that complains, out of reach, when the disk is full
     np.savez(
@@ -43,13 +53,15 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
         camera_matrix=camera.matrix,
         image_size=np.array([camera.width, camera.height], np.int64),
         body_model=np.array(person.body_model),
-        coordinate_system=np.array(COORDINATE_SYSTEM),
+        coordinate_system=np.array(person.coordinate_system),
+        contact_names=np.array(CONTACT_PARTS),
     )
     stream.write(whole.getbuffer())
 
 
 def load_person(path: str | Path) -> PersonSequence:
-    """Reads person_NNN.npz back; its clock starts at its own first frame. Raises InputError naming what is wrong."""
+    """The rows of a person_NNN.npz in which the person was tracked, in the camera's frame whatever the file's is; its
+    clock starts at its own first frame. Raises InputError naming what is wrong."""
     path = Path(path)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -70,12 +82,30 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
     width, height = (int(v) for v in content["image_size"])
     fx, fy, cx, cy = (float(matrix[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     camera = Camera(fx, fy, cx, cy, width, height)
+    tracked = content["joint_confidence"].any(axis=1)
+    content.setdefault("contacts", np.zeros((len(tracked), len(CONTACT_PARTS)), bool))  # older files have none
     arrays = {name: content[name].astype(dtype) for name, dtype in _ARRAYS.items()}
+    arrays |= {name: content[name].astype(np.float32) for name in _PLACED}
+    in_world = str(content["coordinate_system"]).startswith("world")
     start = float(arrays["timestamps"][0]) if arrays["timestamps"].size else 0.0
-    return PersonSequence(
+    person = PersonSequence(
         person_id=person_id,
         camera=camera,
         timeline=Timeline(start, float(content["mocap_framerate"])),
         body_model=str(content["body_model"]),
+        tracked=tracked,
+        world=WorldFrame(content["T_world_camera"].astype(float)) if in_world or "T_world_camera" in content else None,
+        frame="world" if in_world else "camera",
         **arrays,
     )
+    return (_from_world(person) if in_world else person).rows(tracked)
+
+
+def _from_world(person: PersonSequence) -> PersonSequence:
+    """poses and trans as a file in the world's frame has them → in the camera's; the joints are there already."""
+    assert person.world is not None
+    rotation, poses = person.world.T_world_camera[:3, :3], person.poses.astype(float)
+    poses[:, :3] = (Rotation.from_matrix(rotation.T) * Rotation.from_rotvec(poses[:, :3])).as_rotvec()
+    pelvis = person.joints3d[:, 0].astype(float)
+    rest = (person.world.to_world(pelvis) - person.trans).mean(axis=0)
+    return replace(person, poses=poses.astype(np.float32), trans=(pelvis - rest).astype(np.float32))

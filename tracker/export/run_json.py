@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 from tracker import __version__
 from tracker.core.shown_text import shown_address
 from tracker.export.files import atomic_file
+from tracker.world.world_frame import WorldFrame
 
 _PACKAGES = (
     "numpy",
@@ -40,6 +42,8 @@ class RunHeader:
     engine: str
     source: Any
     """The source's metadata, a mapping or a dataclass; passwords in URLs are left out of the file."""
+    job: Any = None
+    """What was asked for besides the configuration, a mapping; None where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class RunSummary:
     wall_seconds: float | None = None
     dropped: int = 0
     """Frames of a camera that were never looked at."""
+    camera_moved: float | None = None
+    """s at which the camera was found to move; None while it stands still."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,12 @@ class RunCounts:
     people: Mapping[int, int]
     """Frames of each identity."""
     interrupted: bool
+    failed: bool
+    """Whether a file could not be written."""
+    gaps: Mapping[int, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    """(first, last) s from the run's start, of the rows of each identity's files in which they were not tracked."""
+    world: WorldFrame | None = None
+    """None where the camera moves."""
 
 
 def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts) -> None:
@@ -71,6 +83,7 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
     document = {
         "versions": versions(),
         "config": header.config,
+        "job": header.job,
         "device": header.device,
         "engine": header.engine,
         "source": header.source,
@@ -79,14 +92,25 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "frames_dropped": summary.dropped,
         "frames_with_people": counts.frames_with_people,
         "people": counts.people,
+        "gaps": counts.gaps,
+        "world": None if counts.world is None else _world(counts.world),
         "wall_seconds": None if seconds is None else round(seconds, 3),
         "frames_per_second": round(counts.frames_read / seconds, 3) if seconds else None,
+        "finished": not (counts.interrupted or counts.failed),
         "interrupted": counts.interrupted,
         "warnings": summary.warnings,
     }
     text = json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_file(path) as stream:
         stream.write(text.encode("utf-8", "backslashreplace") + b"\n")  # JSON's own escape of a byte that is not UTF-8
+
+
+def _world(world: WorldFrame) -> dict[str, Any]:
+    return {
+        "T_world_camera": world.T_world_camera,
+        "camera_height": round(world.camera_height, 4),
+        "pitch_degrees": round(math.degrees(world.pitch), 2),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -20,9 +20,11 @@ from tracker.export import run_json
 from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
 from tracker.export.formats import JSONL, PERSON_WRITERS
 from tracker.export.frame_store import FrameStore
+from tracker.export.grid import gaps, on_grid
 from tracker.export.jsonl import FrameStream, encode_frame
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
-from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble
+from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble, body_track, placed_in
+from tracker.world.estimate import WorldEstimate, estimate_world
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class RunWriter:
         self._recording = FrameStore(folder)
         self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
         self._open = True
+        self._estimate: WorldEstimate | None = None
         self._result: RunResult | None = None
 
     def __enter__(self) -> RunWriter:
@@ -83,12 +86,15 @@ class RunWriter:
         """The frames written so far, for filters that look both ways in time."""
         return self._recording.frames()
 
-    def replace_people(self, frames: Iterable[FrameRecord]) -> None:
+    def replace_people(self, frames: Iterable[FrameRecord], estimate: WorldEstimate | None = None) -> None:
         """Puts these frames in the place of all written so far (`frames()` may be their source) and ends the writing.
+
+        estimate: of the world that the frames are in, where it is known already.
 
         frames.jsonl changes in one step, when the last frame has come; until then the old one stays.
         """
         self._end_stream()
+        self._estimate = estimate
         recording = FrameStore(self._folder)
         try:
             self._record_anew(frames, recording)
@@ -103,9 +109,10 @@ class RunWriter:
             for frame in frames:
                 recording.append(frame)
             return
+        world = None if self._estimate is None else self._estimate.world
         with atomic_file(self._folder / FRAMES_NAME) as stream:
             for frame in frames:
-                stream.write(encode_frame(frame.index, frame.time, frame.people))
+                stream.write(encode_frame(frame.index, frame.time, frame.people, world))
                 recording.append(frame)
 
     def finish(self, summary: RunSummary) -> RunResult:
@@ -124,12 +131,21 @@ class RunWriter:
         files = [self._folder / FRAMES_NAME] if JSONL in self._config.formats else []
         failures: list[RunError] = []
         lengths: dict[int, int] = {}
+        absences: dict[int, list[tuple[float, float]]] = {}
+        estimate, warnings = self._world(summary)
         for person in self._people():
             lengths[person.person_id] = len(person.timestamps)
-            for path in self._person_files(person, failures):
+            if estimate is not None:
+                person = placed_in(estimate.world, person, self._context.body)
+            uniform = on_grid(person, self._recording.times, self._recording.indices)
+            absences[person.person_id] = gaps(uniform)
+            for path in self._person_files(uniform, failures):
                 files.append(path)
-        warnings = [*summary.warnings, *map(str, failures)]
-        counts = RunCounts(len(self._recording), self._recording.frames_with_people, lengths, interrupted)
+        warnings = [*summary.warnings, *warnings, *map(str, failures)]
+        counts = RunCounts(
+            len(self._recording), self._recording.frames_with_people, lengths, interrupted, bool(failures), absences,
+            None if estimate is None else estimate.world,
+        )  # fmt: skip
         self._result = RunResult(
             self._folder, (*files, self._folder / RUN_NAME), counts.frames_read, counts.frames_with_people, len(lengths)
         )
@@ -137,6 +153,20 @@ class RunWriter:
         if failures:
             raise failures[0]
         return self._result
+
+    def _world(self, summary: RunSummary) -> tuple[WorldEstimate | None, list[str]]:
+        """What is known of the world around the camera, and what the user should know of it."""
+        if summary.camera_moved is not None:
+            wanted = self._context.world.frame == "world"
+            return None, [
+                f"the camera moves from {summary.camera_moved:.2f} s on"
+                + (", so that there is no still world to be in: the files are in the camera's frame" if wanted else "")
+            ]
+        estimate = self._estimate
+        if estimate is None:
+            tracks = [body_track(person, self._context.body) for person in self._people()]
+            estimate = estimate_world(tracks, self._context.world) if tracks else None
+        return estimate, [] if estimate is None else estimate.warnings
 
     def _people(self) -> Iterator[PersonSequence]:
         timeline = Timeline.of(self._recording.times, self._context.frame_rate)

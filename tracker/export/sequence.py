@@ -11,24 +11,29 @@ file says: SMPL(poses, betas) + trans, and its projection.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from tracker.body.model import BodyModel, ShapedBody
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array, require_shape
 from tracker.core.camera import Camera
 from tracker.core.geometry import place_on_rays
 from tracker.core.person import Person, Pose
+from tracker.world.body_track import CONTACT_PARTS, BodyTrack, contact_body
+from tracker.world.contacts import contact_mask, contacts_of
+from tracker.world.gravity import Plane
+from tracker.world.world_config import FileFrame, WorldConfig
+from tracker.world.world_frame import CAMERA_SYSTEM, WORLD_SYSTEM, WorldFrame
 
 FALLBACK_FRAME_RATE = 30.0
 """Hz, for a run of a single picture, which has no rate of its own."""
 
 
-R_YUP_CAMERA = np.diag([1.0, -1.0, -1.0])
+T_YUP_CAMERA = np.diag([1.0, -1.0, -1.0, 1.0])
 """Half a turn about x: from the camera's frame to x right, y up, z towards the viewer, the same origin."""
 
 OBSERVATION = np.dtype(
@@ -57,6 +62,7 @@ class RunContext:
     body: BodyModel
     frame_rate: float | None
     """Hz: the source's nominal rate; None where it is unknown or varies, then the median interval counts."""
+    world: WorldConfig = field(default_factory=WorldConfig)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,10 @@ class Timeline:
 
 @dataclass(frozen=True)
 class PersonSequence:
-    """One identity over the T frames in which it was tracked; vertices = SMPL(poses, betas) + trans."""
+    """One identity over T rows; vertices = SMPL(poses, betas) + trans.
+
+    In memory everything is in the camera's frame; `world` says how that lies to the world's.
+    """
 
     person_id: int
     poses: Array
@@ -93,7 +102,7 @@ class PersonSequence:
     timestamps: Array
     """(T,) float64 s."""
     frame_index: NDArray[np.int64]
-    """(T,)"""
+    """(T,): of the source's frames; −1 in rows that have none."""
     joints3d: Array
     """(T, 24, 3) float32 m, camera frame."""
     joints2d: Array
@@ -107,6 +116,14 @@ class PersonSequence:
     camera: Camera
     timeline: Timeline
     body_model: str
+    tracked: NDArray[np.bool_]
+    """(T,): False in rows that fill a gap."""
+    contacts: NDArray[np.bool_]
+    """(T, 9): which of CONTACT_PARTS touch the floor."""
+    world: WorldFrame | None = None
+    """None where the camera moves, so that there is no world around it."""
+    frame: FileFrame = "camera"
+    """Of what is written to files."""
 
     def __post_init__(self) -> None:
         shapes: dict[str, tuple[int, ...]] = {
@@ -119,6 +136,8 @@ class PersonSequence:
             "joint_confidence": (NUM_JOINTS,),
             "bbox": (4,),
             "nll": (),
+            "tracked": (),
+            "contacts": (len(CONTACT_PARTS),),
         }
         require_shape("PersonSequence.betas", self.betas, (NUM_BETAS,))
         for name, shape in shapes.items():
@@ -131,10 +150,53 @@ class PersonSequence:
         """(T, 24, 3) rad, axis-angle."""
         return self.poses.reshape(-1, NUM_JOINTS, 3)
 
+    def rows(self, chosen: NDArray[np.bool_]) -> PersonSequence:
+        """Those rows (T,) only."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in _ROWS})
+
+    @property
+    def in_world(self) -> bool:
+        """Whether files are written in the world's frame; else in the camera's."""
+        return self.frame == "world" and self.world is not None
+
+    @property
+    def coordinate_system(self) -> str:
+        """Of files that say in words what they are in."""
+        return WORLD_SYSTEM if self.in_world else CAMERA_SYSTEM
+
+    @property
+    def T_file_camera(self) -> Array:
+        """(4, 4): to the frame of files that may be in the camera's own."""
+        return self.world.T_world_camera if self.in_world and self.world is not None else np.eye(4)
+
+    @property
+    def T_yup_camera(self) -> Array:
+        """(4, 4): to the frame of files that are y up always."""
+        return self.world.T_world_camera if self.in_world and self.world is not None else T_YUP_CAMERA
+
     @property
     def joints_y_up(self) -> Array:
         """(T, 24, 3) m in the y-up frame."""
-        return self.joints3d @ R_YUP_CAMERA.T
+        return moved_by(self.T_yup_camera, self.joints3d)
+
+    def in_frame(self, T_dst_camera: Array) -> tuple[Array, Array]:
+        """poses (T, 72) and trans (T, 3) such that SMPL(poses, betas) + trans lies in another frame."""
+        poses = self.poses.astype(float)
+        turned = Rotation.from_matrix(T_dst_camera[:3, :3]) * Rotation.from_rotvec(poses[:, :3])
+        poses[:, :3] = turned.as_rotvec()
+        pelvis = self.joints3d[:, 0].astype(float)
+        return poses, moved_by(T_dst_camera, pelvis) - (pelvis - self.trans)
+
+
+_ROWS = (
+    "poses", "trans", "timestamps", "frame_index", "joints3d", "joints2d", "joint_confidence", "bbox", "nll", "tracked",
+    "contacts",
+)  # fmt: skip
+
+
+def moved_by(T_dst_src: Array, points: Array) -> Array:
+    """(..., 3) m → (..., 3) m."""
+    return points @ T_dst_src[:3, :3].T + T_dst_src[:3, 3]
 
 
 def shape_body(body: BodyModel, betas: Array) -> ShapedBody:
@@ -195,7 +257,23 @@ def assemble(observations: NDArray[np.void], context: RunContext, timeline: Time
         camera=context.camera,
         timeline=timeline,
         body_model=context.body.name,
+        tracked=np.ones(len(observations), bool),
+        contacts=np.zeros((len(observations), len(CONTACT_PARTS)), bool),
+        frame=context.world.frame,
     )
+
+
+def body_track(person: PersonSequence, body: BodyModel) -> BodyTrack:
+    """The person as gravity, floor and contacts are told from."""
+    return contact_body(body).track(
+        person.timestamps, person.theta, person.betas, person.trans, person.joint_confidence
+    )
+
+
+def placed_in(world: WorldFrame, person: PersonSequence, body: BodyModel) -> PersonSequence:
+    """The person with the world around them and what of them touches its floor."""
+    contacts = contacts_of(body_track(person, body), Plane(world.up, world.camera_height))
+    return replace(person, world=world, contacts=contact_mask(contacts, len(person.timestamps)))
 
 
 def increasing(times: Array) -> NDArray[np.bool_]:
@@ -204,18 +282,12 @@ def increasing(times: Array) -> NDArray[np.bool_]:
     return np.concatenate([[True], times[1:] > latest[:-1]])
 
 
-def uniform_times(times: Array, frame_rate: float) -> Array:
-    """A grid of constant rate (Hz) from the first of the increasing times to the nearest grid point to the last."""
-    count = round((times[-1] - times[0]) * frame_rate) + 1
-    return times[0] + np.arange(count) / frame_rate
-
-
 @dataclass(frozen=True)
 class SkeletonMotion:
     """A skeleton in motion in the y-up frame, as animation formats want it."""
 
     times: Array
-    """(T,) s, strictly increasing."""
+    """(T,) s"""
     quaternions: Array
     """(T, 24, 4) xyzw: each joint relative to its parent, the pelvis to the y-up frame; the sign never flips."""
     pelvis: Array
@@ -223,22 +295,11 @@ class SkeletonMotion:
 
     @classmethod
     def of(cls, person: PersonSequence) -> SkeletonMotion:
-        keep = increasing(person.timestamps)
-        theta = person.theta[keep].astype(np.float64)
+        theta = person.theta.astype(np.float64)
         quaternions = Rotation.from_rotvec(theta.reshape(-1, 3)).as_quat().reshape(-1, NUM_JOINTS, 4)
-        root = Rotation.from_matrix(R_YUP_CAMERA) * Rotation.from_rotvec(theta[:, 0])
+        root = Rotation.from_matrix(person.T_yup_camera[:3, :3]) * Rotation.from_rotvec(theta[:, 0])
         quaternions[:, 0] = root.as_quat()
-        return cls(person.timestamps[keep], _same_sign(quaternions), person.joints_y_up[keep, 0].astype(np.float64))
-
-    def at_rate(self, frame_rate: float) -> SkeletonMotion:
-        """Resampled to a constant rate: rotations spherically, positions linearly, across gaps too."""
-        if len(self.times) == 1:
-            return self
-        grid = uniform_times(self.times, frame_rate)
-        inside = np.clip(grid, self.times[0], self.times[-1])
-        joints = [Slerp(self.times, Rotation.from_quat(q))(inside).as_quat() for q in self.quaternions.swapaxes(0, 1)]
-        pelvis = np.stack([np.interp(inside, self.times, column) for column in self.pelvis.T], axis=-1)
-        return SkeletonMotion(grid, _same_sign(np.stack(joints, axis=1)), pelvis)
+        return cls(person.timestamps, _same_sign(quaternions), person.joints_y_up[:, 0].astype(np.float64))
 
 
 def _same_sign(quaternions: Array) -> Array:

@@ -20,7 +20,7 @@ _FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
 
 
 def read_smpl_npz(name: str, stream: BinaryIO) -> MotionClip:
-    """AMASS (z up) or, with the key `coordinate_system`, the tracker's own (camera frame, taken as level).
+    """AMASS (z up) or, with the key `coordinate_system`, the tracker's own (world, or camera, taken as level).
 
     Raises InputError that names the file and what is missing.
     """
@@ -28,7 +28,7 @@ def read_smpl_npz(name: str, stream: BinaryIO) -> MotionClip:
         with np.load(stream, allow_pickle=False) as file:
             theta, transl = _poses(file), np.asarray(file["trans"], np.float64)
             rate = _rate(file)
-            to_world = _FROM_CAMERA if "coordinate_system" in file.files else _FROM_Z_UP
+            to_world = _to_y_up(file)
         if transl.shape != (len(theta), 3):
             raise ValueError(f"trans has the shape {transl.shape}; expected ({len(theta)}, 3)")
         if not (np.isfinite(theta).all() and np.isfinite(transl).all()):
@@ -41,6 +41,12 @@ def read_smpl_npz(name: str, stream: BinaryIO) -> MotionClip:
     pelvis = rest_joints()[0]
     transl = (transl + pelvis) @ to_world.T - pelvis
     return MotionClip(name, theta.astype(np.float32), transl.astype(np.float32), rate)
+
+
+def _to_y_up(file: np.lib.npyio.NpzFile) -> Array:
+    if "coordinate_system" not in file.files:
+        return _FROM_Z_UP
+    return np.eye(3) if str(file["coordinate_system"]).startswith("world") else _FROM_CAMERA
 
 
 def _poses(file: np.lib.npyio.NpzFile) -> Array:

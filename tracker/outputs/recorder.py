@@ -21,6 +21,7 @@ from tracker.export.one_camera import OneCamera
 from tracker.outputs.output import Picture
 from tracker.overlay.video_writer import VideoWriter
 from tracker.runtime.worker import Worker
+from tracker.world.camera_watch import CameraWatch
 
 _WAITING = 8
 """Pictures that may wait to be encoded before the loop waits for them."""
@@ -52,6 +53,7 @@ class Recorder:
         self._began, self._start, self._size = perf_counter(), first.time, first.size
         self._writer = RunWriter(folder, export, context, header)
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
+        self._watch = CameraWatch()
         self._write_ms: list[float] = []
         self._open = ExitStack()
         self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
@@ -68,6 +70,7 @@ class Recorder:
     def _record(self, frames: Iterator[RecordedFrame]) -> None:
         for each in frames:
             before, time = perf_counter(), each.frame.time - self._start
+            self._watch.show(each.frame, each.people)
             people = self._cameras.of_files(each.frame, each.people)
             self._writer.write(FrameRecord(each.frame.index, time, people))
             picture = each.picture
@@ -92,6 +95,7 @@ class Recorder:
                 stage_ms={**summary.stage_ms, "write": self._write_ms},
                 warnings=[*summary.warnings, *self._cameras.warnings],
                 wall_seconds=perf_counter() - self._began,
+                camera_moved=None if self._watch.moved_at is None else self._watch.moved_at - self._start,
             )
             result = self._writer.close(whole) if interrupted else self._writer.finish(whole)
         return result

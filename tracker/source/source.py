@@ -151,9 +151,9 @@ class Source(ABC):
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Sorts frame2 before frame10: runs of digits compare as numbers."""
+    """Sorts frame2 before frame10: runs of digits compare as numbers. No two names are equal."""
     runs = re.split(r"(\d+)", path.name.casefold())
-    return [(int(run), "") if run.isdecimal() else (0, run) for run in runs]
+    return [*((int(run), "") if run.isdecimal() else (0, run) for run in runs), (0, path.name)]
 
 
 def no_frame_message(location: str, clip: Clip, duration: float | None) -> str:

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.shown_text import shown_address
+from tracker.runtime.cores import core_share
 from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream
 from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
 from tracker.source.source import Clip, Source, SourceInfo, no_frame_message
@@ -121,7 +122,9 @@ class VideoSource(Source):
 
     def _open(self) -> InputContainer:
         container = open_container(self._location, self._timeout)
-        video_stream(container).thread_type = "AUTO"
+        stream = video_stream(container)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = core_share() or 0  # 0: as FFmpeg thinks fit
         return container
 
     def _prepare(self) -> SourceInfo:

@@ -16,6 +16,7 @@ from tracker.body.smpl_joints import SKELETON_EDGES
 from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.arrays import Array
 from tracker.export.sequence import shape_body, to_numpy
+from tracker.world.body_track import PART_JOINTS
 
 _INFLUENCES = 4
 """Joints that move a vertex at most in viser."""
@@ -23,6 +24,8 @@ _LOW, _HIGH = np.array([230.0, 60.0, 50.0]), np.array([60.0, 200.0, 90.0])
 """RGB of confidence 0 and 1."""
 _SEE_THROUGH = 0.35
 """Opacity of a mesh in which something else is shown."""
+_TOUCHING = (250, 160, 30)
+"""RGB of what touches the floor."""
 _PATH_POINTS = 1500
 _EDGES = np.array(SKELETON_EDGES)
 
@@ -33,6 +36,7 @@ class Layers:
 
     mesh: bool = True
     skeleton: bool = False
+    contacts: bool = False
     kernels: bool = False
     paths: bool = True
 
@@ -56,6 +60,9 @@ class PersonFigure:
         joints, colours = self._lines(0)
         self._skeleton = self._scene.add_line_segments(f"{root}/skeleton", joints, colours, thickness=0.015)
         self._path = self._scene.add_line_segments(f"{root}/path", self._floor_path(), colour, thickness=0.008)
+        self._contacts = self._scene.add_point_cloud(
+            f"{root}/contacts", np.zeros((1, 3), np.float32), _TOUCHING, point_size=0.06, point_shape="circle"
+        )
         self._points: Any = None
         self._drawn: tuple[int, Layers] | None = None
         self.present: bool | None = None
@@ -66,8 +73,10 @@ class PersonFigure:
         self.present = row is not None
         self._mesh.visible = layers.mesh and self.present
         self._skeleton.visible = layers.skeleton and self.present
-        self._mesh.opacity = _SEE_THROUGH if layers.skeleton or layers.kernels else None
+        self._mesh.opacity = _SEE_THROUGH if layers.skeleton or layers.kernels or layers.contacts else None
         self._path.visible = layers.paths
+        touching = self._touching(row)
+        self._contacts.visible = layers.contacts and len(touching) > 0
         if self._points is not None:
             self._points.visible = layers.kernels and self.present
         if row is None or self._drawn == (row, layers):
@@ -77,6 +86,8 @@ class PersonFigure:
             self._pose_mesh(row)
         if layers.skeleton:
             self._skeleton.points, self._skeleton.colors = self._lines(row)
+        if self._contacts.visible:
+            self._contacts.points = touching
         if layers.kernels:
             self._show_kernels(row)
 
@@ -90,6 +101,11 @@ class PersonFigure:
         share = np.clip(self.person.confidence[row], 0.0, 1.0)[:, None]
         colours = (_LOW + share * (_HIGH - _LOW)).astype(np.uint8)
         return self.person.joints[row][_EDGES].astype(np.float32), colours[_EDGES]
+
+    def _touching(self, row: int | None) -> NDArray[np.float32]:
+        """(n, 3) m: the joints whose parts touch the floor."""
+        joints = PART_JOINTS[self.person.contacts[row]] if row is not None else PART_JOINTS[:0]
+        return self.person.joints[row or 0, joints].astype(np.float32)
 
     def _show_kernels(self, row: int) -> None:
         points = self._kernels.at(self.person, row).astype(np.float32)

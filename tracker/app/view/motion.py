@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import smpl_index
@@ -20,11 +21,11 @@ from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.export.files import OVERLAY_NAME, RUN_NAME
-from tracker.export.sequence import R_YUP_CAMERA, shape_body, to_numpy
+from tracker.export.sequence import T_YUP_CAMERA, shape_body, to_numpy
+from tracker.outputs.send.ground import SOLE
+from tracker.world.body_track import CONTACT_PARTS
 
 _FEET = [smpl_index("left_foot"), smpl_index("right_foot")]
-_SOLE = 0.027
-"""m from the foot's joint down to the sole of the built-in body at rest."""
 _R_YUP_ZUP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 _DEFAULT_RATE = 30.0
 _LONGEST_BRIDGE = 2.5
@@ -57,13 +58,16 @@ class MovingPerson:
     joints: Array
     """(T, 24, 3) m, in the scene."""
     confidence: Array
-    """(T, 24) 0..1; 1 where a file says nothing."""
+    """(T, 24) 0..1; 1 where a file says nothing, 0 throughout in rows of a gap."""
+    contacts: NDArray[np.bool_]
+    """(T, 9): which of CONTACT_PARTS touch the floor."""
 
     def row(self, time: float) -> int | None:
         """The row nearest to a time, s; None where the person is absent."""
         i = int(np.clip(np.searchsorted(self.times, time), 1, max(len(self.times) - 1, 1)))
         nearest = min((i - 1, min(i, len(self.times) - 1)), key=lambda row: abs(self.times[row] - time))
-        return nearest if abs(self.times[nearest] - time) <= self._bridge else None
+        present = abs(self.times[nearest] - time) <= self._bridge and bool(self.confidence[nearest].any())
+        return nearest if present else None
 
     @property
     def _bridge(self) -> float:
@@ -140,9 +144,12 @@ def _person(name: str, content: Mapping[str, Any], body: BodyModel) -> MovingPer
     rate = float(content.get("mocap_framerate", content.get("mocap_frame_rate", _DEFAULT_RATE)))
     times = np.asarray(content.get("timestamps", np.arange(len(theta)) / rate), float)
     confidence = np.asarray(content.get("joint_confidence", np.ones(joints.shape[:2])), float)
+    contacts = np.asarray(content.get("contacts", np.zeros((len(theta), len(CONTACT_PARTS)))), bool)
     order = np.argsort(times, kind="stable")
     joints = joints + content["trans"][:, None]
-    return MovingPerson(name, times[order], betas, rest, rotations[order], joints[order], confidence[order])
+    return MovingPerson(
+        name, times[order], betas, rest, rotations[order], joints[order], confidence[order], contacts[order]
+    )
 
 
 def _posed(theta: Array, rest: Array, parents: Sequence[int]) -> tuple[Array, Array]:
@@ -162,7 +169,7 @@ def _world(content: Mapping[str, Any], people: Sequence[MovingPerson]) -> tuple[
         known = np.asarray(content["T_world_camera"], float)
         return known, np.eye(4) if system.startswith("world") else known
     if system.startswith("camera"):
-        level = _on_the_floor(R_YUP_CAMERA, people)
+        level = _on_the_floor(T_YUP_CAMERA[:3, :3], people)
         return level, level
     return None, _on_the_floor(_R_YUP_ZUP, people)
 
@@ -173,7 +180,7 @@ def _on_the_floor(R: Array, people: Sequence[MovingPerson]) -> Array:
     transform[:3, :3] = R
     feet = np.concatenate([(person.joints[:, _FEET] @ R.T)[..., 1].min(axis=1) for person in people])
     first = R @ people[0].joints[0, 0]
-    transform[:3, 3] = -first[0], _SOLE - float(np.median(feet)), -first[2]
+    transform[:3, 3] = -first[0], SOLE - float(np.median(feet)), -first[2]
     return transform
 
 

@@ -1,0 +1,159 @@
+"""A batch that is killed and interrupted again and again, and ends like one that was left alone.
+
+`python -m tests.app.batch_endurance CLIP COUNT JOBS` does it with COUNT clips made from CLIP; the tests do it with few.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+
+from tests import ROOT
+from tests.source_clips import tone_packets
+from tracker.export.earlier_run import EarlierRun
+from tracker.overlay.video_writer import VideoWriter
+
+
+def make_clips(folder: Path, original: Path, count: int, frames: int = 8) -> None:
+    """Short clips in two folders, each of frames of the original from another moment on and of another brightness."""
+    with av.open(str(original)) as video:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    for number in range(count):
+        path = folder / ("odd" if number % 2 else "even") / f"clip{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        first = number % max(1, len(pictures) - frames)
+        with VideoWriter(path, (pictures[0].shape[1], pictures[0].shape[0]), Fraction(25)) as video:
+            for index, picture in enumerate(pictures[first : first + frames]):
+                video.write(index / 25, np.maximum(picture, number % 40))
+
+
+def damage(folder: Path, count: int) -> None:
+    """Files that are called videos, each wrong in another way."""
+    whole = sorted(folder.rglob("*.mp4"))[0].read_bytes()
+    contents: list[Callable[[], bytes]] = [
+        lambda: b"no video\n" * 100,
+        lambda: b"",
+        lambda: whole[:100],
+        lambda: whole[: len(whole) // 2].replace(b"moov", b"voom"),
+        lambda: bytes(5000),
+        lambda: random.Random(1).randbytes(5000),
+        lambda: whole[200:],
+        lambda: whole.replace(b"avc1", b"xxxx"),
+        _sound_only,
+        lambda: b"#EXTM3U\n#EXTINF:1,\nnowhere.ts\n",
+    ]
+    for number, content in enumerate(contents[:count]):
+        (folder / f"damaged{number}.mp4").write_bytes(content())
+
+
+def _sound_only() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("aac", rate=48000)
+            stream.layout = "mono"
+            container.mux(tone_packets(stream, 0.5))
+        return path.read_bytes()
+
+
+@dataclass(frozen=True)
+class Endurance:
+    """A folder of clips, and how they are tracked."""
+
+    clips: Path
+    arguments: tuple[str, ...]
+
+    def command(self, out: Path, *more: str) -> list[str]:
+        return [
+            sys.executable,
+            str(ROOT / "run.py"),
+            "track",
+            str(self.clips),
+            "--out",
+            str(out),
+            *self.arguments,
+            *more,
+        ]
+
+    def undisturbed(self, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(out, *more), capture_output=True, text=True, check=False)
+
+    def disturbed(self, out: Path, more: int, *steps: Callable[[psutil.Process], None]) -> int:
+        """Begins or resumes; takes each of the steps when so many more results are finished. The exit status."""
+        log = out.with_suffix(".log").open("a")
+        with log, subprocess.Popen(self.command(out, "--resume"), stdout=log, stderr=log) as process:
+            for step in steps:
+                wanted = count_finished(out) + more
+                while process.poll() is None and count_finished(out) < wanted:
+                    time.sleep(0.05)
+                if process.poll() is None:
+                    step(psutil.Process(process.pid))
+            return process.wait()
+
+
+def kill(process: psutil.Process) -> None:
+    """SIGKILL for the command."""
+    process.kill()
+
+
+def kill_worker(process: psutil.Process) -> None:
+    """SIGKILL for one of the processes that track."""
+    workers = [each for each in process.children() if any("spawn_main" in word for word in each.cmdline())]
+    workers[0].kill()
+
+
+def interrupt(process: psutil.Process) -> None:
+    """Ctrl-C."""
+    process.send_signal(signal.SIGINT)
+
+
+def count_finished(out: Path) -> int:
+    runs = map(EarlierRun.of, (path.parent for path in out.rglob("run.json")))
+    return sum(run is not None and run.finished for run in runs)
+
+
+def digests(out: Path) -> dict[str, str]:
+    """Of every file but run.json, which holds times."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name != "run.json"
+    }
+
+
+def main() -> None:
+    original, count, jobs = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    with tempfile.TemporaryDirectory() as folder:
+        clips, calm, out = Path(folder) / "clips", Path(folder) / "calm", Path(folder) / "out"
+        make_clips(clips, original, count - 10)
+        damage(clips, 10)
+        batch = Endurance(clips, ("--jobs", jobs))
+        first = batch.undisturbed(calm)
+        steps = [kill, kill_worker, interrupt]
+        statuses = [batch.disturbed(out, count // 5, step) for step in steps]
+        last = batch.undisturbed(out, "--resume")
+        print("\n".join(last.stdout.splitlines()[-3:]))
+        print(f"exit statuses: undisturbed {first.returncode}, disturbed {statuses}, last {last.returncode}")
+        print(f"lines of failure: {sum(line.startswith('error: ') for line in last.stderr.splitlines()) - 1}")
+        expected, got = digests(calm), digests(out)
+        print(f"{len(expected)} files; equal: {expected == got}")
+        for name in sorted(expected.keys() | got.keys()):
+            if expected.get(name) != got.get(name):
+                print("differs:", name)
+
+
+if __name__ == "__main__":
+    main()

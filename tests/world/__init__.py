@@ -1,0 +1,1 @@
+"""Tests of gravity, floor, contacts and the world frame."""

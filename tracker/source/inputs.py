@@ -1,0 +1,108 @@
+"""What a command is given to work on: files, addresses, and everything that lies in folders, at any depth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracker.core.errors import InputError
+from tracker.core.shown_text import is_address
+from tracker.source.container import NO_PERMISSION
+from tracker.source.images import IMAGE_SUFFIXES, files_in
+from tracker.source.source import natural_key
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4",
+        ".mov",
+        ".m4v",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".gif",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One source to be opened."""
+
+    spec: str
+    """As `open_source` takes it."""
+    within: Path = Path()
+    """Where it lies in the folder that was asked for: empty for one that lies directly in it or was named itself."""
+
+
+def find_inputs(specs: Sequence[str], is_result: Callable[[Path], bool] = lambda folder: False) -> list[Input]:
+    """Replaces each folder by the videos in it and in its subfolders, in natural order; all else stays as it is.
+
+    A folder without any video stands for itself, if it holds images, and for the subfolders that do. (Beside videos
+    images are taken for their thumbnails.) Hidden folders and those that `is_result` knows are left out. Raises
+    InputError for paths that do not exist and folders with neither.
+    """
+    inputs: list[Input] = []
+    for spec in specs:
+        if is_camera(spec) or is_address(spec) or not existing_path(spec).is_dir():
+            inputs.append(Input(spec))
+            continue
+        inside = _in_tree(Path(spec), is_result)
+        if not inside:
+            raise InputError(f"{spec}: this folder holds neither videos nor images; give a folder that does, or a file")
+        inputs.extend(inside)
+    return inputs
+
+
+def _in_tree(top: Path, is_result: Callable[[Path], bool]) -> list[Input]:
+    folders = list(_folders(top, is_result))
+    readable = [folder for folder in folders if _is_readable(folder)]
+    videos = [
+        Input(str(path), folder.relative_to(top)) for folder in readable for path in files_in(folder, VIDEO_SUFFIXES)
+    ]
+    pictures = [folder for folder in readable if not videos and files_in(folder, IMAGE_SUFFIXES)]
+    # one that cannot be read says so when it is opened
+    whole = [*pictures, *(folder for folder in folders if folder not in readable)]
+    return videos + [Input(str(each), (each if each == top else each.parent).relative_to(top)) for each in whole]
+
+
+def _is_readable(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
+
+
+def _folders(top: Path, is_result: Callable[[Path], bool]) -> Iterator[Path]:
+    """The folder and those below it, each before its own, in natural order; links to folders are not followed."""
+    yield top
+    if not _is_readable(top):
+        return
+    with os.scandir(top) as entries:
+        below = [Path(each.path) for each in entries if each.is_dir(follow_symlinks=False) and each.name[0] != "."]
+    for folder in sorted(below, key=natural_key):
+        if not is_result(folder):
+            yield from _folders(folder, is_result)
+
+
+def is_camera(spec: str) -> bool:
+    """Whether this is a webcam's number or device."""
+    return spec.isdecimal() or spec.startswith("/dev/video")
+
+
+def existing_path(spec: str) -> Path:
+    """Raises InputError where nothing is there."""
+    path = Path(spec)
+    try:
+        path.stat()
+    except PermissionError:
+        raise InputError(f"{spec}: {NO_PERMISSION}") from None
+    except (OSError, ValueError):
+        raise InputError(f"{spec}: no such file or folder; check the path") from None
+    return path

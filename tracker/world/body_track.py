@@ -1,0 +1,141 @@
+"""One person over time as the world sees them: joints, and the places of the body that touch floors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tracker.body.model import BodyModel
+from tracker.body.smpl_joints import smpl_index
+from tracker.core.arrays import NUM_JOINTS, Array, require_shape
+
+CONTACT_PARTS = (
+    "left_heel", "right_heel", "left_toe", "right_toe", "left_hand", "right_hand", "left_knee", "right_knee", "seat",
+)  # fmt: skip
+"""Places of the body that touch floors. A toe's place is the ball of the foot."""
+FOOT_PARTS = 4
+"""The first four are the feet's."""
+_JOINTS = ("left_ankle", "right_ankle", "left_foot", "right_foot", "left_hand", "right_hand", "left_knee", "right_knee",
+           "pelvis")  # fmt: skip
+PART_JOINTS = np.array([smpl_index(name) for name in _JOINTS])
+"""(9,): the joint whose confidence says how well a part is seen."""
+PART_RADII = np.array([0.0, 0.0, 0.0, 0.0, 0.03, 0.03, 0.06, 0.06, 0.13])
+"""(9,) m from the part's place, which lies inside of the body but for the feet, to the skin."""
+_SOLE = 0.012
+"""m over the lowest vertex of a foot at rest that still belong to its sole."""
+_HEEL, _BALL = (0.0, 0.2), (0.6, 0.85)
+"""Shares of the sole's length, from behind."""
+_LONGEST_STEP = 0.2
+"""s"""
+_TOGETHER = 512
+"""Frames posed at a time."""
+
+
+@dataclass(frozen=True)
+class BodyTrack:
+    """One person over T frames, in the camera's frame."""
+
+    times: Array
+    """(T,) s, ascending."""
+    theta: Array
+    """(T, 24, 3) rad, axis-angle."""
+    betas: Array
+    """(10,)"""
+    transl: Array
+    """(T, 3) m."""
+    joints: Array
+    """(T, 24, 3) m."""
+    points: Array
+    """(T, 9, 3) m: places of CONTACT_PARTS."""
+    confidence: Array
+    """(T, 24) 0..1: how far the picture supports each joint."""
+
+    def __post_init__(self) -> None:
+        shapes = {"theta": (NUM_JOINTS, 3), "transl": (3,), "joints": (NUM_JOINTS, 3), "confidence": (NUM_JOINTS,)}
+        for name, shape in (shapes | {"points": (len(CONTACT_PARTS), 3)}).items():
+            require_shape(f"BodyTrack.{name}", getattr(self, name), (len(self.times), *shape))
+
+    @property
+    def part_confidence(self) -> Array:
+        """(T, 9)"""
+        return self.confidence[:, PART_JOINTS]
+
+    @property
+    def longest_step(self) -> float:
+        """s between frames beyond which nothing is known of what happened between them."""
+        return _LONGEST_STEP if len(self.times) < 2 else max(_LONGEST_STEP, 2.5 * float(np.median(np.diff(self.times))))
+
+    def rows(self, chosen: slice) -> BodyTrack:
+        """These frames only."""
+        names = ("times", "theta", "transl", "joints", "points", "confidence")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+
+    def moved(self, offset: Array) -> BodyTrack:
+        """The whole body moved by (T, 3) m."""
+        step = offset[:, None]
+        return replace(self, transl=self.transl + offset, joints=self.joints + step, points=self.points + step)
+
+
+class ContactBody:
+    """Makes tracks of one body model."""
+
+    def __init__(self, body: BodyModel) -> None:
+        self._body = body
+        patches = [_sole_patch(body, side, share) for share in (_HEEL, _BALL) for side in ("left", "right")]
+        self._starts = np.cumsum([0, *map(len, patches)])
+        self._vertices = torch.as_tensor(np.concatenate(patches), device=body.v_template.device)
+
+    def track(self, times: Array, theta: Array, betas: Array, transl: Array, confidence: Array) -> BodyTrack:
+        """theta: (T, 24, 3); betas: (10,), the same for all frames; transl: (T, 3); confidence: (T, 24)."""
+        joints, soles = self._posed(theta, betas)
+        joints += transl[:, None]
+        points = np.concatenate([soles + transl[:, None], joints[:, PART_JOINTS[FOOT_PARTS:]]], axis=1)
+        return BodyTrack(
+            np.asarray(times, float), np.asarray(theta, float), np.asarray(betas, float), np.asarray(transl, float),
+            joints, points, np.asarray(confidence, float),
+        )  # fmt: skip
+
+    def rest_joints(self, betas: Array) -> Array:
+        """(24, 3) m."""
+        template = self._body.v_template
+        return self._body.with_shape(template.new_tensor(betas)).rest_joints.cpu().double().numpy()
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        return self._body.parents
+
+    def _posed(self, theta: Array, betas: Array) -> tuple[Array, Array]:
+        """(T, 24, 3), (T, 4, 3) m before transl is added."""
+        template = self._body.v_template
+        shaped = self._body.with_shape(template.new_tensor(betas))
+        joints, soles = np.zeros((len(theta), NUM_JOINTS, 3)), np.zeros((len(theta), FOOT_PARTS, 3))
+        for start in range(0, len(theta), _TOGETHER):
+            rows = slice(start, start + _TOGETHER)
+            posed = shaped.with_pose(template.new_tensor(theta[rows]))
+            skin = posed.skin(self._vertices).cpu().double().numpy()
+            joints[rows] = posed.joints.cpu().double().numpy()
+            for part in range(FOOT_PARTS):
+                soles[rows, part] = skin[:, self._starts[part] : self._starts[part + 1]].mean(axis=1)
+        return joints, soles
+
+
+@lru_cache(maxsize=4)
+def contact_body(body: BodyModel) -> ContactBody:
+    """The same one for the same body."""
+    return ContactBody(body)
+
+
+def _sole_patch(body: BodyModel, side: str, share: tuple[float, float]) -> NDArray[np.intp]:
+    """Vertices of a foot's sole between two shares of its length."""
+    bones = [smpl_index(f"{side}_{name}") for name in ("ankle", "foot")]
+    vertices = body.v_template.cpu().double().numpy()
+    foot = np.flatnonzero(np.isin(body.weights.argmax(dim=1).cpu().numpy(), bones))
+    sole = foot[vertices[foot, 1] <= vertices[foot, 1].min() + _SOLE]
+    back, length = vertices[sole, 2].min(), np.ptp(vertices[sole, 2])
+    place = (vertices[sole, 2] - back) / max(float(length), 1e-9)
+    chosen = sole[(place >= share[0]) & (place <= share[1])]
+    return chosen if len(chosen) else sole
