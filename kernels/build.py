@@ -53,7 +53,7 @@ def _places(level: str) -> Iterator[Path]:
             yield prebuilt
     cached = cache_dir() / library_name(level)
     if not cached.exists():
-        _log.info("compiling the C++ kernels (%s), once", level)
+        _log.info("compiling for this processor, once: half a minute or so")
         compile_level(cached, level, platform_here(), find_compiler())
     yield cached
 
@@ -70,7 +70,7 @@ def load_library() -> ctypes.CDLL | None:
                 error = refused
     except BuildError as failed:
         error = failed
-    _log.warning("C++ kernels unavailable, the slow torch reference runs instead: %s", error)
+    _log.warning("everything is slow here: the compiled code is missing and cannot be made: %s", error)
     return None
 
 
