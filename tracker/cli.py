@@ -86,6 +86,13 @@ MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
     click.option("--jobs", default="1", show_default=True, help="Videos tracked at once, or auto."),
     click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the inputs, for so many machines."),
+    click.option(
+        "--chunk", type=float, metavar="SECONDS", help="Cut long videos into pieces, tracked beside each other."
+    ),
+    click.option("--ray", metavar="ADDRESS", help="Track on this Ray cluster; auto is the one of this machine."),
+    click.option("--ray-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Cores of a video."),
+    click.option("--ray-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs of a video."),
+    click.option("--ray-memory", type=click.FloatRange(min=0), default=2.0, show_default=True, help="GB of a video."),
 )
 
 
@@ -97,7 +104,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Results go to OUT/<name of the input>/.")
+@click.option("--out", required=True, help="Results go to OUT/<name of the input>/; a folder, or s3://… and the like.")
 @FORMAT
 @click.option("--no-overlay", is_flag=True, help="Do not draw overlay.mp4; about twice as fast.")
 @click.option("--start", type=float, help="Seconds into the input to start at.")
@@ -116,7 +123,7 @@ def cli() -> None:
 @CAMERA
 @WORLD
 @COMMON
-def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> None:
+def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None:
     """Track people in INPUTs: video files, pictures, folders of either at any depth, stream addresses.
 
     Of several INPUTs those that fail are passed over: each has its line, and the exit status is 1. The folders in OUT
@@ -131,6 +138,7 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
     """
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
+    from tracker.runtime.storage import is_stored
     from tracker.source import Clip
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
@@ -141,12 +149,15 @@ def track(inputs: tuple[str, ...], out: Path, formats: str, **given: Any) -> Non
         given["renderer"],
         given["overwrite"],
         given["resume"],
+        shared=given["ray"] is not None,
+        chunk=given["chunk"],
     )
     jobs = clip_jobs(inputs, out, config, options)
-    if [job.track.spec for job in jobs] == [*inputs[:1]] and given["shard"] is None:
+    alone = [job.track.spec for job in jobs] == list(inputs[:1]) and not any(map(is_stored, (out, *inputs)))
+    if alone and given["shard"] is None and given["ray"] is None and given["chunk"] is None:
         track_one(jobs[0])
     else:
-        track_batch(jobs, given["shard"], given["jobs"])
+        track_batch(jobs, options, given)
 
 
 def track_one(job: Any) -> None:
@@ -169,19 +180,28 @@ def track_one(job: Any) -> None:
     click.echo(summary_line(job.track.spec, result))
 
 
-def track_batch(jobs: Any, shard: str | None, at_once: str) -> None:
+def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
     """Many inputs. Raises RunError when some have failed."""
-    from tracker.app.batch import TerminalView, job_count, run_batch, shard_of, table
+    from tracker.app.batch import TerminalView, job_count, shard_of, table
+    from tracker.app.track_many import run_jobs
     from tracker.runtime.interrupt import deferred_interrupt
+    from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
     from tracker.runtime.worker_processes import WorkerProcesses
 
-    jobs, count = jobs if shard is None else shard_of(jobs, shard), job_count(at_once)
-    with deferred_interrupt() as interrupt, WorkerProcesses(min(count, len(jobs) or 1)) as pool:
-        with TerminalView(len(jobs), interrupt, pool, summary_line) as view:
-            try:
-                run_batch(jobs, pool, view)
-            finally:
-                click.echo("\n".join(table(view.reports)))
+    jobs = jobs if given["shard"] is None else shard_of(jobs, given["shard"])
+    count = job_count(given["jobs"])
+    if options.chunk is None:
+        count = min(count, max(1, len(jobs)))
+    needs = TaskNeeds(given["ray_cpus"], given["ray_gpus"], int(1e9 * given["ray_memory"]))
+    with (
+        deferred_interrupt() as interrupt,
+        RayExecutor(given["ray"], needs) if given["ray"] else WorkerProcesses(count) as pool,
+        TerminalView(len(jobs), interrupt, pool, summary_line) as view,
+    ):
+        try:
+            run_jobs(jobs, options, pool, view)
+        finally:
+            click.echo("\n".join(table(view.reports)))
     failed = sum(report.outcome == "failed" for report in view.reports)
     if failed:
         raise RunError(f"{failed} of {len(jobs)} inputs failed")

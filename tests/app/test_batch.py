@@ -58,7 +58,7 @@ def tracked(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 def test_bad_inputs_are_passed_over_and_the_tree_is_the_inputs(tracked: tuple[Path, list[ClipReport]]) -> None:
     out, reports = tracked
-    outcomes = {str(report.folder.relative_to(out)): report.outcome for report in reports}
+    outcomes = {str(Path(report.folder).relative_to(out)): report.outcome for report in reports}
     assert outcomes == {
         "damaged0": "failed", "damaged1": "failed", "damaged2": "failed",
         "grey": "tracked", "even/clip0": "tracked", "even/clip2": "tracked", "odd/clip1": "tracked",
@@ -82,7 +82,7 @@ def test_finished_ones_are_kept_and_interrupted_ones_done_anew(
     (out / "odd/clip1/run.json").unlink()
     kept = (out / "grey/run.json").read_bytes()
     reports = track_many([clips], out, Inline(), options=replace(BARE, resume=True))
-    outcomes = {report.folder.name: report.outcome for report in reports if report.outcome != "failed"}
+    outcomes = {Path(report.folder).name: report.outcome for report in reports if report.outcome != "failed"}
     assert outcomes == {
         "grey": "finished before", "clip0": "tracked", "clip1": "tracked", "clip2": "finished before",
     }  # fmt: skip
@@ -132,19 +132,21 @@ def test_an_unexpected_fault_costs_one_input_and_the_tracker(
 def test_a_lost_task_is_a_failed_input_and_a_tracker_that_does_not_open_ends_all(clips: Path, tmp_path: Path) -> None:
     class Losing(Inline):
         def submit(self, fn, /, *args, **kwargs):
-            raised = TaskLost("the process died") if args[0].track.folder.name == "clip0" else InputError("no tracker")
+            raised = (
+                TaskLost("the process died") if fn.__self__.track.folder.name == "clip0" else InputError("no tracker")
+            )
             future = Future()
             future.set_exception(raised)
             return future
 
-    jobs, view = clip_jobs([str(clips / "even")], tmp_path, load_config(), BARE), BatchView()
+    jobs, view = clip_jobs([str(clips / "even")], str(tmp_path), load_config(), BARE), BatchView()
     with pytest.raises(InputError, match="no tracker"):
         run_batch(jobs, Losing(), view)
     assert [report.error for report in view.reports] == [f"{clips / 'even/clip0.mp4'}: the process died"]
 
 
 def test_shards_are_all_of_it_and_share_nothing(clips: Path) -> None:
-    jobs = clip_jobs([str(clips)], Path("out"), load_config(), BARE)
+    jobs = clip_jobs([str(clips)], "out", load_config(), BARE)
     shards = [shard_of(jobs, f"{i}/3") for i in (1, 2, 3)]
     assert sorted((job for shard in shards for job in shard), key=jobs.index) == jobs
     assert max(map(len, shards)) - min(map(len, shards)) <= 1

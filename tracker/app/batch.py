@@ -6,18 +6,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from itertools import islice
-from typing import TextIO, get_args
+from typing import Protocol, TextIO, get_args
 
 import click
 import psutil
 from tqdm import tqdm
 
-from tracker.app.clip_job import ClipJob, ClipReport, Outcome, run_clip
+from tracker.app.clip_job import BatchTask, ClipJob, ClipReport, Outcome
 from tracker.core.errors import InputError
 from tracker.core.shown_text import printable, shown_address
 from tracker.runtime.cores import available_cores
 from tracker.runtime.interrupt import Interrupt
-from tracker.runtime.worker_processes import TaskLost, WorkerProcesses
+from tracker.runtime.worker_processes import TaskLost
 
 _AT_ONCE = 1000
 """Tasks that an executor is given before the first has ended: a million would fill its memory."""
@@ -46,17 +46,17 @@ class BatchView:
         """Called before the inputs under way are waited for, after an exception."""
 
 
-def run_batch(jobs: Sequence[ClipJob], executor: Executor, view: BatchView) -> None:
+def run_batch(jobs: Sequence[BatchTask], executor: Executor, view: BatchView) -> None:
     """Has every job run, and gives the view each report as it comes.
 
     Raises what keeps the tracker from being opened at all. After that and after KeyboardInterrupt nothing new is begun;
     what is under way is waited for.
     """
-    upcoming, waiting = iter(jobs), dict[Future[ClipReport], ClipJob]()
+    upcoming, waiting = iter(jobs), dict[Future[ClipReport], BatchTask]()
     try:
         while True:
             for job in islice(upcoming, _AT_ONCE - len(waiting)):
-                waiting[executor.submit(run_clip, job)] = job
+                waiting[executor.submit(job.run)] = job
             if not waiting:
                 return
             _take_reports(waiting, view, _LOOK_SECONDS)
@@ -70,7 +70,7 @@ def run_batch(jobs: Sequence[ClipJob], executor: Executor, view: BatchView) -> N
         raise
 
 
-def _take_reports(waiting: dict[Future[ClipReport], ClipJob], view: BatchView, seconds: float | None) -> None:
+def _take_reports(waiting: dict[Future[ClipReport], BatchTask], view: BatchView, seconds: float | None) -> None:
     done, _ = wait(waiting, seconds, FIRST_COMPLETED)
     for future in done:
         job = waiting.pop(future)
@@ -98,6 +98,19 @@ def job_count(wanted: str) -> int:
     return int(wanted)
 
 
+class StoppableExecutor(Protocol):
+    """An executor of ours."""
+
+    @property
+    def items(self) -> int | None:
+        """Frames tracked so far, where that is known."""
+        ...
+
+    def stop(self) -> None:
+        """Ends the tasks under way where that is safe."""
+        ...
+
+
 class TerminalView(BatchView):
     """A progress bar for all inputs, and a line for each that is through. Use as a context manager."""
 
@@ -105,7 +118,7 @@ class TerminalView(BatchView):
         self,
         total: int,
         interrupt: Interrupt,
-        pool: WorkerProcesses,
+        pool: StoppableExecutor,
         summary: Callable[[str, ClipReport], str],
     ) -> None:
         """summary: the line on an input and what its run has left."""
@@ -122,7 +135,8 @@ class TerminalView(BatchView):
         self._bar.update()
 
     def look(self) -> None:
-        self._bar.set_postfix(frames=self._pool.items)
+        if self._pool.items is not None:
+            self._bar.set_postfix(frames=self._pool.items)
         self._interrupt.check()
 
     def stop(self) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from tracker.app.place import FolderPlace, Place, SharedPlace, StoredPlace
 from tracker.app.track import TrackJob, track
 from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import message_line, shown_address
@@ -19,6 +21,7 @@ from tracker.export.earlier_run import EarlierRun
 from tracker.export.run_json import jsonable
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.process import prepare_for_real_time
+from tracker.runtime.storage import fetched, is_stored
 from tracker.runtime.worker_processes import count_item, task_interrupt
 
 _log = logging.getLogger("tracker")
@@ -31,9 +34,15 @@ class ClipJob:
     """An input, and all that is needed to track it anywhere."""
 
     track: TrackJob
+    """Its folder counts where `place` is that folder; else the place says where it is tracked into."""
     config: TrackerConfig
+    place: FolderPlace | SharedPlace | StoredPlace
     resume: bool = False
     """Leave a finished result as it is, and replace one that is not finished."""
+
+    def run(self) -> ClipReport:
+        """See `run_clip`."""
+        return run_clip(self)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -41,12 +50,27 @@ class ClipJob:
         return {"config": jsonable(self.config), "job": self.track.record}
 
 
+class BatchTask(Protocol):
+    """What is to be done for one input; picklable."""
+
+    @property
+    def track(self) -> TrackJob: ...
+
+    @property
+    def place(self) -> Place: ...
+
+    def run(self) -> ClipReport:
+        """Does it, in any process. Raises what keeps all tasks from being done."""
+        ...
+
+
 @dataclass(frozen=True)
 class ClipReport:
     """What has become of one input."""
 
     spec: str
-    folder: Path
+    folder: str
+    """Where its result is: a path or address."""
     outcome: Outcome
     error: str = ""
     """One line, of one that failed."""
@@ -63,11 +87,11 @@ class ClipReport:
         return self.outcome in ("tracked", "finished before")
 
     @classmethod
-    def on(cls, job: ClipJob, outcome: Outcome, run: Mapping[str, Any]) -> ClipReport:
+    def on(cls, job: BatchTask, outcome: Outcome, run: Mapping[str, Any]) -> ClipReport:
         """run: the document that the run has left."""
         return cls(
             job.track.spec,
-            job.track.folder,
+            job.place.name,
             outcome,
             people=len(run["people"]),
             frames=run["frames_read"],
@@ -77,13 +101,13 @@ class ClipReport:
         )
 
     @classmethod
-    def failure(cls, job: ClipJob, error: BaseException) -> ClipReport:
+    def failure(cls, job: BatchTask, error: BaseException) -> ClipReport:
         """With the name of the input in its line."""
         known = isinstance(error, InputError | RunError)
         line = str(error) if known else f"{type(error).__name__}: {error}"
         source = shown_address(job.track.spec)
         named = line if Path(source).name in line else f"{source}: {line}"
-        return cls(job.track.spec, job.track.folder, "failed", message_line(named))
+        return cls(job.track.spec, job.place.name, "failed", message_line(named))
 
 
 def run_clip(job: ClipJob) -> ClipReport:
@@ -93,7 +117,7 @@ def run_clip(job: ClipJob) -> ClipReport:
     """
     try:
         job, finished = resumed(job)
-    except InputError as error:
+    except (InputError, RunError) as error:
         return ClipReport.failure(job, error)
     if finished is not None:
         return ClipReport.on(job, "finished before", finished.document)
@@ -107,7 +131,7 @@ def resumed(job: ClipJob) -> tuple[ClipJob, EarlierRun | None]:
     """
     if not job.resume:
         return job, None
-    earlier = EarlierRun.of(job.track.folder)
+    earlier = job.place.earlier()
     if earlier is not None and earlier.finished:
         earlier.require_same(shown_address(job.track.spec), job.settings)
         return job, earlier
@@ -116,19 +140,33 @@ def resumed(job: ClipJob) -> tuple[ClipJob, EarlierRun | None]:
 
 def _tracked(job: ClipJob, tracker: Tracker) -> ClipReport:
     try:
-        track(job.track, tracker, task_interrupt(), count_item)
+        with _at_hand(job.track) as at_hand, job.place.working(job.track.export.overwrite) as folder:
+            track(replace(at_hand, folder=folder), tracker, task_interrupt(), count_item)
+        run = job.place.earlier()
     except KeyboardInterrupt:
-        return ClipReport(job.track.spec, job.track.folder, "interrupted")
+        return ClipReport(job.track.spec, job.place.name, "interrupted")
     except InputError as error:
         return ClipReport.failure(job, error)
     except Exception as error:
         _log.debug("traceback", exc_info=True)
         _kept.drop()  # whatever is broken may be in it
         return ClipReport.failure(job, error)
-    run = EarlierRun.of(job.track.folder)
     if run is None:
-        return ClipReport.failure(job, RunError(f"{job.track.folder}: its run.json has gone; was the folder deleted?"))
+        return ClipReport.failure(job, RunError(f"{job.place.name}: its run.json has gone; was the folder deleted?"))
     return ClipReport.on(job, "tracked", run.document)
+
+
+@contextmanager
+def _at_hand(job: TrackJob) -> Iterator[TrackJob]:
+    """The same job on a file of this machine."""
+    if not is_stored(job.spec):
+        yield job
+        return
+    with fetched(job.spec) as copy:
+        try:
+            yield replace(job, spec=str(copy), location=job.spec)
+        except (InputError, RunError) as error:
+            raise type(error)(str(error).replace(str(copy), job.spec)) from error
 
 
 class _KeptTracker(threading.local):

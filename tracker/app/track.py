@@ -10,28 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from tqdm import tqdm
 
+from tracker.body import BodyModel
+from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
-from tracker.core.shown_text import printable
+from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
-from tracker.pipeline import DetectedFrame, Tracker
+from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
-from tracker.source import Clip, Source, open_source
+from tracker.source import Clip, Source, SourceInfo, open_source
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.estimate import WorldEstimate
 from tracker.world.grounded import grounded_frames
@@ -48,12 +50,17 @@ class TrackJob:
     overlay: bool = True
     renderer: str = "raster"
     """Among RENDERERS."""
+    location: str | None = None
+    """What the source is called in run.json, where `spec` is a copy of it."""
+    chunk: float | None = None
+    """Seconds of the pieces that the source is tracked in; None: all in one."""
 
     @property
     def record(self) -> dict[str, Any]:
         """What of it the results depend on, for run.json."""
+        formats, chunk = self.export.formats, self.chunk
         return jsonable(
-            {"clip": self.clip, "formats": self.export.formats, "overlay": self.overlay, "renderer": self.renderer}
+            {"clip": self.clip, "formats": formats, "overlay": self.overlay, "renderer": self.renderer, "chunk": chunk}
         )
 
 
@@ -72,7 +79,8 @@ def track(
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         context = RunContext(camera, tracker.body, rate, tracker.config.world)
-        header = RunHeader(tracker.config, tracker.device, tracker.engine, source.info, job.record)
+        info = source.info if job.location is None else replace(source.info, location=shown_address(job.location))
+        header = RunHeader(tracker.config, tracker.device, tracker.engine, info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
@@ -80,7 +88,8 @@ def track(
             smooth = tracker.config.smooth
             if smooth.mode == "offline":
                 writer.replace_people(*run.finished(list(writer.frames())))
-        summary = run.summary([*source.warnings, *run.sizes.warnings], perf_counter() - started)
+        warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
+        summary = run.summary([*warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
             raise KeyboardInterrupt
@@ -125,12 +134,9 @@ class _Run:
         return RunSummary(stages | self._stage_ms, warnings, wall_seconds, camera_moved=self._watch.moved_at)
 
     def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
-        """All frames, smoothed both ways in time and, under a camera that stands still, set on the floor."""
-        config, persons = self._tracker.config, self._tracker.persons
-        frames = list(smoothed_frames(records, persons, self._camera, config.smooth.offline))
-        if self._watch.moved_at is not None or not any(frame.people for frame in frames):
-            return frames, None
-        return grounded_frames(frames, persons, self._camera, config.world)
+        """See `finished_frames`."""
+        tracker = self._tracker
+        return finished_frames(records, tracker.config, tracker.persons, self._camera, self._watch.moved_at is not None)
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
@@ -163,19 +169,31 @@ class _Run:
         if not self._job.overlay:
             yield None
             return
-        with overlay_video_of(self._film_job(source), source.expected_frames) as film:
-            yield film
-        self._stage_ms["draw"], self._stage_ms["write"] = film.times.draw_ms, film.times.write_ms
+        film = film_job(self._job, self._tracker.config, self._tracker.body, source.info)
+        with overlay_video_of(film, source.expected_frames) as video:
+            yield video
+        self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
 
-    def _film_job(self, source: Source) -> OverlayVideoJob:
-        info, config = source.info, self._tracker.config
-        return OverlayVideoJob(
-            path=self._job.folder / OVERLAY_NAME,
-            size=(info.width, info.height),
-            rate=info.rate,
-            audio=info.path if info.has_audio else None,
-            renderer=self._job.renderer,
-            body=self._tracker.body,
-            cameras=config.camera,
-            smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
-        )
+
+def finished_frames(
+    records: list[FrameRecord], config: TrackerConfig, persons: PersonBuilder, camera: Camera, camera_moves: bool
+) -> tuple[list[FrameRecord], WorldEstimate | None]:
+    """All frames, smoothed both ways in time and, under a camera that stands still, set on the floor."""
+    frames = list(smoothed_frames(records, persons, camera, config.smooth.offline))
+    if camera_moves or not any(frame.people for frame in frames):
+        return frames, None
+    return grounded_frames(frames, persons, camera, config.world)
+
+
+def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:
+    """The overlay of a job. Whoever is put into it comes as they were observed, to be smoothed as they are drawn."""
+    return OverlayVideoJob(
+        path=job.folder / OVERLAY_NAME,
+        size=(info.width, info.height),
+        rate=info.rate,
+        audio=info.path if info.has_audio else None,
+        renderer=job.renderer,
+        body=body,
+        cameras=config.camera,
+        smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
+    )

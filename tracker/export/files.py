@@ -21,8 +21,9 @@ from tracker.core.shown_text import shown_address
 OVERLAY_NAME = "overlay.mp4"
 FRAMES_NAME = "frames.jsonl"
 RUN_NAME = "run.json"
+OBSERVATIONS_NAME = "observations.npz"
 
-_RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
+_RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|observations\.npz|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
 _PART = re.compile(rf"\.(overlay|frames|run|person_\d{{3,}}){PART}\.\w+")
 _BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -122,6 +123,11 @@ def mirrored_folders(inputs: Sequence[tuple[str, Path]], out: Path) -> list[Path
         places.setdefault(within, []).append(source)
     folders = {within: iter(output_folders(sources, out / within)) for within, sources in places.items()}
     return [next(folders[within]) for _, within in inputs]
+
+
+def is_result_name(name: str) -> bool:
+    """Whether a run may have given a file this name."""
+    return _RESULT.fullmatch(name) is not None
 
 
 def holds_result(folder: Path) -> bool:

@@ -6,10 +6,12 @@ import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.errors import InputError
 from tracker.core.person import FrameRecord
 from tracker.export.files import append_whole, write_error
 from tracker.export.sequence import OBSERVATION, observe, person_of
@@ -73,6 +75,16 @@ class FrameStore:
             yield FrameRecord(index, time, people)
             start += count
 
+    def save(self, stream: BinaryIO) -> None:
+        """Everything that was appended, as `load_frame_records` reads it."""
+        np.savez(
+            stream,
+            index=np.asarray(self._indices, np.int64),
+            time=np.asarray(self._times, np.float64),
+            count=np.asarray(self._counts, np.int64),
+            observations=self.observations(),
+        )
+
     def free_disk(self) -> None:
         """Takes everything into memory and gives its disk space to the files to come; nothing can be appended then."""
         if self._in_memory is None:
@@ -82,3 +94,17 @@ class FrameStore:
     def close(self) -> None:
         """Gives the disk space back; what is in memory stays."""
         self._file.close()
+
+
+def load_frame_records(path: Path) -> list[FrameRecord]:
+    """What `FrameStore.save` has written. Raises InputError for a file that is none of it."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            index, time, count, observations = (file[name] for name in ("index", "time", "count", "observations"))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not the frames of a run ({error})") from error
+    ends = np.cumsum(count)
+    return [
+        FrameRecord(int(i), float(t), [person_of(row) for row in observations[end - n : end]])
+        for i, t, n, end in zip(index, time, count, ends, strict=True)
+    ]

@@ -94,6 +94,7 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "people": counts.people,
         "gaps": counts.gaps,
         "world": None if counts.world is None else _world(counts.world),
+        "camera_moved": summary.camera_moved,
         "wall_seconds": None if seconds is None else round(seconds, 3),
         "frames_per_second": round(counts.frames_read / seconds, 3) if seconds else None,
         "finished": not (counts.interrupted or counts.failed),

@@ -17,7 +17,7 @@ import numpy as np
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
-from tracker.export.files import FRAMES_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
+from tracker.export.files import FRAMES_NAME, OBSERVATIONS_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
 from tracker.export.formats import JSONL, PERSON_WRITERS
 from tracker.export.frame_store import FrameStore
 from tracker.export.grid import gaps, on_grid
@@ -26,13 +26,16 @@ from tracker.export.run_json import RunCounts, RunHeader, RunSummary
 from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble, body_track, placed_in
 from tracker.world.estimate import WorldEstimate, estimate_world
 
+OBSERVATIONS = "observations"
+"""Every frame as it was recorded, in one file for this package's own use."""
+
 
 @dataclass(frozen=True)
 class ExportConfig:
     """Which files a run leaves."""
 
     formats: tuple[str, ...] = ("npz", "jsonl")
-    """Among FORMATS; run.json is always written."""
+    """Among FORMATS and OBSERVATIONS; run.json is always written."""
     overwrite: bool = False
 
 
@@ -141,6 +144,9 @@ class RunWriter:
             absences[person.person_id] = gaps(uniform)
             for path in self._person_files(uniform, failures):
                 files.append(path)
+        if OBSERVATIONS in self._config.formats:
+            with atomic_file(self._folder / OBSERVATIONS_NAME) as stream:
+                self._recording.save(stream)
         warnings = [*summary.warnings, *warnings, *map(str, failures)]
         counts = RunCounts(
             len(self._recording), self._recording.frames_with_people, lengths, interrupted, bool(failures), absences,
@@ -156,6 +162,8 @@ class RunWriter:
 
     def _world(self, summary: RunSummary) -> tuple[WorldEstimate | None, list[str]]:
         """What is known of the world around the camera, and what the user should know of it."""
+        if self._config.formats == (OBSERVATIONS,):
+            return None, []
         if summary.camera_moved is not None:
             wanted = self._context.world.frame == "world"
             return None, [

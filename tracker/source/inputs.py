@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tracker.core.errors import InputError
-from tracker.core.shown_text import is_address
+from tracker.core.shown_text import is_address, shown_address
+from tracker.runtime.storage import is_stored, stored_files
 from tracker.source.container import NO_PERMISSION
 from tracker.source.images import IMAGE_SUFFIXES, files_in
 from tracker.source.source import natural_key
@@ -53,6 +54,9 @@ def find_inputs(specs: Sequence[str], is_result: Callable[[Path], bool] = lambda
     """
     inputs: list[Input] = []
     for spec in specs:
+        if is_stored(spec):
+            inputs.extend(_on_storage(spec))
+            continue
         if is_camera(spec) or is_address(spec) or not existing_path(spec).is_dir():
             inputs.append(Input(spec))
             continue
@@ -61,6 +65,18 @@ def find_inputs(specs: Sequence[str], is_result: Callable[[Path], bool] = lambda
             raise InputError(f"{spec}: this folder holds neither videos nor images; give a folder that does, or a file")
         inputs.extend(inside)
     return inputs
+
+
+def _on_storage(address: str) -> list[Input]:
+    files = stored_files(address)
+    if files == [PurePosixPath(".")]:
+        return [Input(address)]
+    shown = [each for each in files if not any(part.startswith(".") for part in each.parts)]
+    videos = [each for each in shown if each.suffix.lower() in VIDEO_SUFFIXES and each.name != "overlay.mp4"]
+    if not videos:
+        raise InputError(f"{shown_address(address)}: this folder holds no videos; give a folder that does, or a file")
+    videos.sort(key=lambda each: [natural_key(Path(part)) for part in each.parts])
+    return [Input(f"{address.rstrip('/')}/{each}", Path(each.parent)) for each in videos]
 
 
 def _in_tree(top: Path, is_result: Callable[[Path], bool]) -> list[Input]:

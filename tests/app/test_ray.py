@@ -1,0 +1,94 @@
+"""A local Ray cluster: every input is tracked once, also when a machine of it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.batch_endurance import digests, make_clips
+from tests.app.test_batch import BARE, Inline
+from tests.clips import write_clip
+from tracker import TrackOptions, track_many
+from tracker.core.errors import InputError
+from tracker.export.earlier_run import EarlierRun
+from tracker.runtime.cores import core_share
+from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
+from tracker.runtime.worker_processes import TaskLost
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
+
+SMALL = TaskNeeds(cores=1, memory=300_000_000)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head that tracks nothing, and two machines of one core each."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    store = {"object_store_memory": 80_000_000}
+    head = {"num_cpus": 0, "include_dashboard": False, **store}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1, memory=2_000_000_000, **store)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def fault(kind: str) -> int | None:
+    if kind == "input":
+        raise InputError("the value is wrong")
+    if kind == "death":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return core_share()
+
+
+def kill_one_at_work(cluster: Any, out: Path) -> threading.Thread:
+    """When the first result is there and others are under way, one of the machines is gone from one moment to the
+    next."""
+
+    def watch() -> None:
+        while not (list(out.rglob("run.json")) and list(out.rglob(".*.part"))):
+            time.sleep(0.02)
+        cluster.remove_node(sorted(cluster.worker_nodes, key=str)[0], allow_graceful=False)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def test_a_machine_that_dies_costs_no_result(cluster: Any, tmp_path: Path) -> None:
+    write_clip(tmp_path / "grey.mp4", frames=12)
+    make_clips(tmp_path / "clips", tmp_path / "grey.mp4", 12)
+    (tmp_path / "clips/bad.mp4").write_text("no video\n")
+    out, options = tmp_path / "out", TrackOptions(overlay=False, shared=True)
+    with RayExecutor(cluster.address, SMALL) as ray:
+        assert ray.submit(fault, "").result() == 1
+        with pytest.raises(InputError, match=r"^the value is wrong$"):
+            ray.submit(fault, "input").result()
+        with pytest.raises(TaskLost, match="has lost the task"):
+            ray.submit(fault, "death").result()
+        killer = kill_one_at_work(cluster, out)
+        reports = track_many([tmp_path / "clips"], out, ray, options=options)
+        killer.join()
+    assert sorted(report.outcome for report in reports) == ["failed", *["tracked"] * 12]
+    for report in reports:
+        run = EarlierRun.of(Path(report.folder))
+        assert (run is not None and run.finished) == report.done
+    track_many([tmp_path / "clips"], tmp_path / "calm", Inline(), options=BARE)
+    assert digests(out) == digests(tmp_path / "calm"), "whole, and nothing besides"
+
+
+def test_what_is_no_cluster_is_named() -> None:
+    with pytest.raises(InputError, match=r"--ray nowhere\.invalid:1: no cluster answers there"):
+        RayExecutor("nowhere.invalid:1")

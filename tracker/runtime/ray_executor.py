@@ -1,0 +1,126 @@
+"""A Ray cluster as an executor: each task goes to a machine that has room for it, and to another when that one is lost.
+
+Through Ray go only the tasks' arguments and results. Every machine of the cluster needs the tracker installed, and sees
+the files under the same paths or addresses.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from tracker.core.errors import InputError
+from tracker.runtime.cores import set_core_share
+from tracker.runtime.worker_processes import TaskLost
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+_SETUP = "tracker.runtime.blas.name_the_processor"
+"""The first that a worker does: before numpy is imported."""
+
+
+_ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class TaskNeeds:
+    """What a machine must have free for a task to be sent there."""
+
+    cores: float = 1.0
+    gpus: float = 0.0
+    memory: int = 2_000_000_000
+    """bytes; Ray kills the newest worker of a machine whose memory runs out."""
+    retries: int = 3
+    """On other machines, when the one that it was on is lost."""
+
+
+class RayExecutor(Executor):
+    """Runs tasks on a Ray cluster; use as a context manager. A task that all retries have lost fails with TaskLost."""
+
+    items = None
+    """How far tasks are is not told through Ray."""
+
+    def __init__(self, address: str, needs: TaskNeeds = TaskNeeds()) -> None:
+        """address: of the cluster's head, "auto" for the one that this machine belongs to.
+
+        Raises InputError where Ray is missing or no cluster answers.
+        """
+        try:
+            import ray
+        except ImportError:
+            raise InputError("--ray: Ray is not installed; pip install 'body-tracker[ray]'") from None
+        self._ray, self._needs = ray, needs
+        try:
+            _require_answer(address)
+            ray.init(address, log_to_driver=False, runtime_env={"worker_process_setup_hook": _SETUP})
+        except Exception as error:  # Ray has many, for an address that is none, a cluster that is not there, …
+            raise InputError(
+                f"--ray {address}: no cluster answers there ({error}); start one with `ray start`"
+            ) from error
+        self._task = ray.remote(
+            num_cpus=needs.cores,
+            num_gpus=needs.gpus,
+            memory=needs.memory,
+            max_retries=needs.retries,
+            max_calls=0,  # a worker goes on to the next task with the networks that it has loaded, also on a GPU
+        )(_run)
+        self._under_way: dict[Future[Any], Any] = {}
+
+    def submit(
+        self, fn: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Future[Result]:
+        """As every executor; function and arguments are pickled."""
+        reference = self._task.remote(max(1, round(self._needs.cores)), fn, args, kwargs)
+        future: Future[Result] = Future()
+        self._under_way[future] = reference
+
+        def pass_on(done: Future[Result]) -> None:
+            self._under_way.pop(future, None)
+            if not future.set_running_or_notify_cancel():
+                return
+            error = done.exception()
+            if error is None:
+                future.set_result(done.result())
+            else:
+                future.set_exception(self._told(error))
+
+        reference.future().add_done_callback(pass_on)
+        return future
+
+    def _told(self, error: BaseException) -> BaseException:
+        """What the task itself has raised; else that it was lost."""
+        if isinstance(error, self._ray.exceptions.RayTaskError):
+            return error.cause
+        return TaskLost(f"Ray has lost the task ({type(error).__name__}: {error})")
+
+    def stop(self) -> None:
+        """Interrupts the tasks that run, and drops those that wait."""
+        for reference in list(self._under_way.values()):
+            self._ray.cancel(reference)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Leaves the cluster, which then ends whatever this program has still running there."""
+        self._ray.shutdown()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self.shutdown()
+        return None
+
+
+def _require_answer(address: str) -> None:
+    """Raises OSError where nobody answers at host:port, for which Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+
+
+def _run(cores: int, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    set_core_share(cores)
+    return fn(*args, **kwargs)
