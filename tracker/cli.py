@@ -207,8 +207,44 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
         raise RunError(f"{failed} of {len(jobs)} inputs failed")
 
 
+def picture_size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
+    """(width, height) of text such as 1280x720."""
+    width, _x, height = value.lower().replace("×", "x").partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise click.BadParameter(f"{value}: expected WIDTHxHEIGHT, such as 1280x720")
+    return int(width), int(height)
+
+
+def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Prints the webcams that there are, and ends."""
+    if not wanted or context.resilient_parsing:
+        return
+    from tracker.source.cameras import cameras
+
+    found_cameras = cameras()
+    click.echo("\n".join(map(str, found_cameras)) if found_cameras else "no camera is plugged in")
+    context.exit()
+
+
 @cli.command()
 @click.option("--source", default="0", show_default=True, help="Camera number or device, stream address, or a file.")
+@click.option(
+    "--list-cameras",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=list_cameras,
+    help="Say which cameras there are, by their number for --source.",
+)
+@click.option(
+    "--size",
+    default="1280x720",
+    show_default=True,
+    callback=picture_size,
+    metavar="WxH",
+    help="Asked of a webcam, which gives the nearest that it has.",
+)
+@click.option("--mjpg/--raw", default=True, show_default=True, help="Compressed or raw pictures from a webcam.")
 @click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
@@ -246,12 +282,13 @@ def live(
     from tracker.runtime.interrupt import deferred_interrupt
     from tracker.source import LiveConfig, open_live_source
 
+    camera = LiveConfig(reconnect_seconds=reconnect, camera_size=given["size"], camera_mjpg=given["mjpg"])
     export = ExportConfig(parse_formats(given["formats"]))
     job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
     config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
-        open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
+        open_live_source(source, camera) as opened,
         opened_tracker(config) as tracker,
         open_outputs(headless, web, send, config) as (outputs, keys),
     ):
