@@ -23,7 +23,7 @@ from tracker import load_result
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.person import FrameRecord
-from tracker.export import TrackResult
+from tracker.export.load_result import TrackResult
 from tracker.export.files import OVERLAY_NAME
 from tracker.overlay.mesh_overlay import identity_colour, lit_mesh
 from tracker.overlay.renderers import RasterRenderer
@@ -111,7 +111,7 @@ def turned_view(
     result: TrackResult, record: FrameRecord, turning: Turning, renderer: RasterRenderer
 ) -> NDArray[np.uint8]:
     """Everybody on a floor with squares, from the turning camera."""
-    camera = Camera.from_fov(60.0, SIDE, SIDE)
+    camera = Camera.from_fov(50.0, SIDE, SIDE)
     picture = floor(turning, camera)
     to_world = result.T_world_camera
     meshes = []
