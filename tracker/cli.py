@@ -21,6 +21,7 @@ from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import message_line, printable, shown_address
 from tracker.runtime.blas import name_the_processor
 from tracker.runtime.helper_process import keep_current_folder_out
+from tracker.runtime.standard_streams import secure_standard_streams, tell
 
 log = logging.getLogger("tracker")
 
@@ -169,7 +170,7 @@ def track_one(job: Any) -> None:
 
     job, finished = resumed(job)
     if finished is not None:
-        click.echo(f"{job.track.spec}: finished before → {job.track.folder}")
+        tell(f"{job.track.spec}: finished before → {job.track.folder}")
         return
     with (
         deferred_interrupt() as interrupt,
@@ -177,7 +178,7 @@ def track_one(job: Any) -> None:
         opened_tracker(job.config) as tracker,
     ):
         result = run_track(job.track, tracker, interrupt)
-    click.echo(summary_line(job.track.spec, result))
+    tell(summary_line(job.track.spec, result))
 
 
 def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
@@ -201,7 +202,7 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
         try:
             run_jobs(jobs, options, pool, view)
         finally:
-            click.echo("\n".join(table(view.reports)))
+            tell("\n".join(table(view.reports)))
     failed = sum(report.outcome == "failed" for report in view.reports)
     if failed:
         raise RunError(f"{failed} of {len(jobs)} inputs failed")
@@ -295,12 +296,14 @@ def live(
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
     for recording in result.recordings:
-        click.echo(summary_line(source, recording), err=lines_on_stdout)
-    click.echo(
+        tell(summary_line(source, recording), err=lines_on_stdout)
+    tell(
         f"{printable(shown_address(source))}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
         f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)",
         err=lines_on_stdout,
     )
+    if result.faults:
+        raise RunError(result.faults[0])
     interrupt.check()
 
 
@@ -343,7 +346,7 @@ def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:
 
     config = configured(given, {"smooth": {"mode": "offline"}})
     with deferred_interrupt() as interrupt:
-        click.echo(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
+        tell(run_demo(DemoJob(out, seconds, overwrite), config, interrupt))
 
 
 @cli.command()
@@ -437,7 +440,7 @@ def synthetic(**given: Any) -> None:
     chosen = {name: given[name] for name in ("seed", "stills", "clips", "stride", "textures", "motion")}
     settings = SyntheticSettings(**chosen, size=PictureSize(seconds=given["seconds"]))
     with deferred_interrupt() as interrupt:
-        click.echo(evaluation(given, given["out"]).synthetic(settings, interrupt))
+        tell(evaluation(given, given["out"]).synthetic(settings, interrupt))
 
 
 @evaluate.command()
@@ -468,7 +471,7 @@ def dataset(name: str, path: Path, protocols: tuple[str, ...], **given: Any) -> 
 
     settings = recorded_settings(name, path, protocols, given)
     with deferred_interrupt() as interrupt:
-        click.echo(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
+        tell(evaluation(given, given["out"] or Path("out/evaluation") / name).recorded(settings, interrupt))
 
 
 @evaluate.command()
@@ -492,7 +495,7 @@ def clip(video: Path, protocols: tuple[str, ...], **given: Any) -> None:
     with deferred_interrupt() as interrupt:
         truth = clear_answer(evaluation_job(given, out), video, configured(given, {}), interrupt)
         settings = recorded_settings("person-npz", truth, protocols, given)
-        click.echo(evaluation(given, out).recorded(settings, interrupt))
+        tell(evaluation(given, out).recorded(settings, interrupt))
 
 
 def recorded_settings(name: str, path: Path, protocols: tuple[str, ...], given: dict[str, Any]) -> Any:
@@ -807,6 +810,7 @@ class _PrintableFormatter(logging.Formatter):
 
 def main() -> int:
     """Runs the command line and turns every failure into one line and its exit status."""
+    secure_standard_streams()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_PrintableFormatter("%(message)s"))

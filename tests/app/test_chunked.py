@@ -15,7 +15,7 @@ from tests.app.test_track import Walking
 from tests.pipeline.test_pipeline import CONFIG, SIZE, somebody
 from tracker import TrackOptions, track_many
 from tracker.app import clip_job
-from tracker.app.pieces import Piece, SeamMatcher, SharedBetas, cut
+from tracker.app.pieces import SeamMatcher, SharedBetas, VideoPiece, cut
 from tracker.body import load_body
 from tracker.core.detection import Detection
 from tracker.core.errors import InputError
@@ -122,7 +122,7 @@ def test_short_videos_are_left_whole(video: Path, tmp_path: Path) -> None:
 
 def test_pieces_cover_everything_once() -> None:
     assert cut(0.0, 100.0, 30.0) == [
-        Piece(0.0, 0.0, 30.0), Piece(28.0, 30.0, 60.0), Piece(58.0, 60.0, None),
+        VideoPiece(0.0, 0.0, 30.0), VideoPiece(28.0, 30.0, 60.0), VideoPiece(58.0, 60.0, None),
     ]  # fmt: skip
     assert [piece.start for piece in cut(5.0, 116.0, 30.0)] == [5.0, 35.0, 65.0, 95.0]
 
@@ -136,12 +136,12 @@ def at(key: int, x: float) -> Person:
 def test_people_are_matched_by_place_and_strangers_are_new() -> None:
     matcher = SeamMatcher()
     first = [FrameRecord(i, float(i), [at(0, 100), at(1, 300)]) for i in range(10)]
-    assert matcher.identities(Piece(0.0, 0.0, 10.0), first) == {0: 0, 1: 1}
+    assert matcher.identities(VideoPiece(0.0, 0.0, 10.0), first) == {0: 0, 1: 1}
     people = [at(0, 301), at(1, 500), at(2, 99)]
     second = [FrameRecord(i, float(i), people) for i in range(8, 20)]
-    assert matcher.identities(Piece(8.0, 10.0, 20.0), second) == {0: 1, 1: 2, 2: 0}
+    assert matcher.identities(VideoPiece(8.0, 10.0, 20.0), second) == {0: 1, 1: 2, 2: 0}
     third = [FrameRecord(i, float(i), [at(0, 900)]) for i in range(25, 30)]
-    assert matcher.identities(Piece(25.0, 25.0, None), third) == {0: 3}
+    assert matcher.identities(VideoPiece(25.0, 25.0, None), third) == {0: 3}
     betas = SharedBetas()
     betas.add({0: 0, 1: 1}, first)
     betas.add({0: 1, 2: 0}, second)

@@ -180,7 +180,7 @@ def wait_for_lines(path: Path, count: int, process: subprocess.Popen) -> None:
     raise AssertionError(f"ended with {process.returncode} before {count} lines were written")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_saves_everything_so_far(tmp_path: Path, number: signal.Signals) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=2000)
     out = tmp_path / "out/clip"
@@ -197,6 +197,16 @@ def test_ctrl_c_saves_everything_so_far(tmp_path: Path, number: signal.Signals) 
     with av.open(str(out / "overlay.mp4")) as video:
         assert abs(sum(1 for _ in video.decode(video=0)) - len(lines)) <= 1
     assert not [p.name for p in out.iterdir() if "part" in p.name]
+
+
+def test_streams_that_are_closed_or_full_do_not_fail_a_good_run(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=3)
+    command = [sys.executable, str(ROOT / "run.py"), "track", str(clip), "--out", str(tmp_path / "out")]
+    done = subprocess.run(["sh", "-c", '"$@" > /dev/full 2>&-', "sh", *command], cwd=ROOT, check=False)
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "out/clip/run.json").read_text())["frames_read"] == 3
+    with av.open(str(tmp_path / "out/clip/overlay.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 3
 
 
 def test_a_killed_run_leaves_readable_lines(tmp_path: Path) -> None:

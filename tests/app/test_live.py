@@ -6,6 +6,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -71,9 +72,9 @@ class FakeScreen:
 
     def send(self, frame: Frame, people: object, picture: np.ndarray) -> None:
         self.pictures.append(picture)
+        self.camera.taken.set()
 
     def key(self) -> str:
-        self.camera.taken.set()
         return self.keys.pop(0) if self.keys and self.pictures else ""
 
     def close(self) -> None:
@@ -113,6 +114,44 @@ def test_keys_record_snap_switch_and_quit(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("snapshot-*.png"))) == 1
     mesh, skeleton, nothing = screen.pictures[1], screen.pictures[2], screen.pictures[3]
     assert (mesh != skeleton).any() and (skeleton != nothing).any() and (mesh != nothing).any()
+
+
+def test_two_recordings_in_one_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return datetime(2026, 1, 1, 12, 0, 0)
+
+    monkeypatch.setattr("tracker.app.live.datetime", Stopped)
+    camera = Camera(40)
+    live, _ = session(LiveJob(tmp_path), camera, keys="r  r r  r")
+    result = live.run(camera, Interrupt())
+    assert [each.folder.name for each in result.recordings] == ["live-20260101-120000", "live-20260101-120000-2"]
+    assert result.faults == [] and result.frames == 40
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_the_picture_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "file"
+    place.write_text("in the way")
+    camera = Camera(12)
+    live, screen = session(LiveJob(place), camera, keys="hs r")
+    result = live.run(camera, Interrupt())
+    assert len(screen.pictures) == 12 and result.recordings == []
+    assert len(result.faults) == 1 and str(place) in result.faults[0]
+    assert len([record for record in caplog.records if str(place) in record.message]) == 2, "snapshot and recording"
+    assert live._notice.lines()[0].startswith("recording ended: ")
+    changed = (screen.pictures[-1] != screen.pictures[1]).any(axis=(1, 2))
+    assert changed[: len(changed) // 2].any(), "it stands on the picture"
+
+
+def test_a_folder_for_record_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    camera = Camera(4)
+    live, _ = session(LiveJob(tmp_path / "file", record=True), camera)
+    with pytest.raises(InputError, match="expected a folder that can be written"):
+        live.run(camera, Interrupt())
 
 
 def test_a_camera_unplugged_in_the_middle_saves_the_recording_and_says_so(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, call: int)
 STEPS = [(Tracker, "detect"), (Tracker, "extract"), (Tracker, "fit"), (MeshOverlay, "draw")]
 
 
-@pytest.mark.parametrize(("owner", "name"), [*STEPS, (VideoWriter, "write")])
+@pytest.mark.parametrize(("owner", "name"), STEPS)
 def test_an_error_in_any_stage_ends_all_and_keeps_what_was_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, owner: type, name: str
 ) -> None:
@@ -142,6 +142,34 @@ def test_an_error_in_any_stage_ends_all_and_keeps_what_was_written(
     assert len((folder / "frames.jsonl").read_text().splitlines()) >= 3
     assert (folder / "overlay.mp4").is_file() and (folder / "run.json").is_file()
     assert len(load_person(folder / "person_000.npz").frame_index) >= 3
+
+
+def test_an_error_in_the_recording_ends_the_recording_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    break_at(monkeypatch, VideoWriter, "write", 4)
+    camera = Camera(30)
+    live, screen = session(LiveJob(tmp_path, record=True), camera, keys=12 * " " + "r")
+    result = live.run(camera, Interrupt())
+    assert len(screen.pictures) == 30
+    assert result.faults == ["write broke"]
+    broken, whole = sorted(tmp_path.iterdir())
+    assert json.loads((broken / "run.json").read_text())["interrupted"] is True
+    assert (broken / "overlay.mp4").is_file() and len(load_person(broken / "person_000.npz").frame_index) >= 3
+    assert [recording.folder for recording in result.recordings] == [whole], "another one can be begun"
+    assert json.loads((whole / "run.json").read_text())["interrupted"] is False
+
+
+def test_a_recording_that_fails_ends_a_run_that_nobody_watches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    break_at(monkeypatch, VideoWriter, "write", 4)
+    camera = Camera(30)
+
+    class Releasing(Everywhere):
+        def detect(self, frame: Frame, predicted: object = ()) -> list[Detection]:
+            camera.taken.set()
+            return super().detect(frame)
+
+    tracker = Tracker(TrackerConfig(), load_body(None), Releasing())
+    result = LiveSession(LiveJob(tmp_path, record=True), tracker, []).run(camera, Interrupt())
+    assert result.frames < 30 and result.faults == ["write broke"]
 
 
 IN_A_WINDOW = """

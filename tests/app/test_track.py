@@ -124,11 +124,15 @@ def test_an_interrupt_saves_smooths_and_draws_what_there_is(clip: Path, tmp_path
     assert drawn_frames(tmp_path / "out") == len(person.frame_index)
 
 
-def test_an_overlay_that_cannot_be_written_ends_the_run_with_the_files_saved(clip: Path, tmp_path: Path) -> None:
+def test_an_overlay_that_cannot_be_written_costs_nothing_else(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out/overlay.mp4.part").mkdir(parents=True)
     with tracker() as one, pytest.raises(RunError, match=r"overlay\.mp4"):
         track(TrackJob(str(clip), tmp_path / "out"), one, Interrupt())
-    assert (tmp_path / "out/run.json").exists()
+    assert [f["frame"] for f in load_frames(tmp_path / "out/frames.jsonl")] == list(range(FRAMES))
+    report = json.loads((tmp_path / "out/run.json").read_text())
+    assert report["frames_read"] == FRAMES and report["interrupted"] is False
+    assert len(load_person(tmp_path / "out/person_000.npz").frame_index) == FRAMES
+    assert len([warning for warning in report["warnings"] if "overlay.mp4" in warning]) == 1
 
 
 def test_a_run_is_read_back_with_its_meshes(clip: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from tracker.export import (
     output_folders,
     prepare_folder,
 )
-from tracker.export.files import atomic_file
+from tracker.export.files import atomic_file, fresh_folder
 
 BODY = small_body()
 CONTEXT = RunContext(CAMERA, BODY, 25.0)
@@ -271,6 +271,35 @@ class TestFullDisk:
             stream.write(b"x" * 5000)
         assert path.read_text() == "old"
         assert names(tmp_path) == ["run.json"]
+
+
+class TestFolderThatGoes:
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_is_noticed_while_tracking(self, tmp_path, monkeypatch, replaced):
+        now = [100.0]
+        monkeypatch.setattr("tracker.export.files.time.monotonic", lambda: now[0])
+        folder = tmp_path / "clip"
+        with pytest.raises(RunError, match=r"clip: was deleted or moved while it was written to"):
+            with writer(folder) as out:
+                out.write(FRAMES[0])
+                folder.rename(tmp_path / "elsewhere")
+                if replaced:
+                    folder.mkdir()
+                out.write(FRAMES[1])  # not looked for at every frame
+                now[0] += 2.0
+                out.write(FRAMES[2])
+
+
+class TestFreshFolder:
+    def test_takes_no_name_twice(self, tmp_path):
+        base = tmp_path / "new" / "live-1"
+        assert [fresh_folder(base).name for _ in range(3)] == ["live-1", "live-1-2", "live-1-3"]
+
+    def test_below_a_file_says_so(self, tmp_path):
+        (tmp_path / "file").write_text("in the way")
+        for base in (tmp_path / "file/live-1", tmp_path / "file/deeper/live-1"):
+            with pytest.raises(InputError, match="expected a folder that can be written"):
+                fresh_folder(base)
 
 
 class TestExistingResult:

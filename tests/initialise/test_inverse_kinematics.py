@@ -17,7 +17,7 @@ from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.landmark_set import MEDIAPIPE
-from tracker.body.smpl_joints import smpl_index
+from tracker.body.smpl_joints import LSP_JOINTS, smpl_index
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
@@ -27,15 +27,19 @@ from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, TrackConfig
 from tracker.initialise.inverse_kinematics import (
     FEATURES,
+    INPUT_SIZES,
     POINTS,
     InverseKinematics,
     PoseGuess,
     Sight,
+    Votes,
     facing,
+    known_of,
 )
 from tracker.initialise.landmark_start import guessed_state, initial_state
 from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.motion.sampler import PoseSampler
+from tracker.networks.inverse_kinematics_inputs import Inputs
 from tracker.networks.inverse_kinematics_networks import InverseKinematicsConfig, InverseKinematicsNetwork
 from tracker.training import TrainingJob, run_training
 from tracker.training.noise import EDGES, LandmarkNoise
@@ -45,12 +49,14 @@ from tracker.training.train_inverse_kinematics import (
     InverseKinematicsTraining,
     PointBody,
     Shots,
+    VoteConfig,
     hide,
     lesson,
     lessons,
     random_shapes,
     save_inverse_kinematics,
     train_inverse_kinematics,
+    voted,
 )
 
 LANDMARKS = len(MEDIAPIPE.names)
@@ -75,7 +81,7 @@ def shots(body: PointBody, count: int, seed: int = 0) -> Shots:
 def pair(tmp_path: Path) -> tuple[InverseKinematicsNetwork, InverseKinematics]:
     """An untrained network, and the same read back for numpy."""
     torch.manual_seed(0)
-    network = InverseKinematicsNetwork(FEATURES, LANDMARKS, SMALL.network).eval().half().float()
+    network = InverseKinematicsNetwork(FEATURES, LANDMARKS, POINTS, SMALL.network).eval().half().float()
     save_inverse_kinematics(tmp_path / "ik.safetensors", network, {})
     return network, InverseKinematics.load(tmp_path / "ik.safetensors")
 
@@ -94,6 +100,56 @@ def test_numpy_and_torch_agree(body: PointBody, pair: tuple[InverseKinematicsNet
     one = kinematics(Sight(seen.rays[2], seen.metric[2], seen.confidence[2]))
     assert one.points.shape == (POINTS, 3)
     np.testing.assert_allclose(one.rotations, guess.rotations[2], atol=1e-5)
+
+
+def by_votes(inputs: Inputs, path: Path) -> tuple[InverseKinematicsNetwork, InverseKinematics]:
+    """As the paper has its networks, after some steps of which their normalisation has learned."""
+    torch.manual_seed(0)
+    config = InverseKinematicsConfig(24, 24, 2, inputs, dropout=0.2, batch_norm=True)
+    network = InverseKinematicsNetwork(*INPUT_SIZES[inputs], POINTS, config)
+    for _ in range(5):
+        network(*(torch.randn(16, size) for size in INPUT_SIZES[inputs]))
+    save_inverse_kinematics(path, network.eval().half().float(), {})
+    return network, InverseKinematics.load(path)
+
+
+@pytest.mark.parametrize("inputs", ["votes", "both"])
+def test_votes_are_taken_in_the_place_of_landmarks_or_beside_them(
+    body: PointBody, tmp_path: Path, inputs: Inputs
+) -> None:
+    network, kinematics = by_votes(inputs, tmp_path / "ik.safetensors")
+    shot, rng = shots(body, 5), np.random.default_rng(0)
+    sight = shot.exact()
+    crop = facing(shot.place[:, :2] / shot.place[:, 2:] + 0.05)
+    places, seen = voted(shot.points @ crop, np.zeros((5, LANDMARKS), bool), VoteConfig(noise=0.0), rng)
+    votes = Votes(places, seen, crop)
+    guess, known = kinematics(sight, votes), known_of(inputs, sight, votes)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(known.features), torch.from_numpy(known.confidence).float())
+    np.testing.assert_allclose(guess.rotations[:, 1:], expected.rotations[:, 1:], atol=2e-3)
+    np.testing.assert_allclose(guess.betas, expected.betas, atol=2e-3)
+    hidden = Votes(places + (seen == 0)[..., None] * 5.0, seen, crop)
+    np.testing.assert_array_equal(kinematics(sight, hidden).rotations, guess.rotations)
+    with pytest.raises(ValueError, match=f"take {inputs}"):
+        kinematics(sight)
+
+
+def test_votes_are_turned_to_the_landmarks_axes(body: PointBody) -> None:
+    shot = shots(body, 3)
+    sight, crop = shot.exact(), facing(shot.place[:, :2] / shot.place[:, 2:] + 0.2)
+    seen = np.ones((3, len(LSP_JOINTS)))
+    one = Votes(shot.points[:, list(LSP_JOINTS)] @ crop, seen, crop).turned_to(sight.T_camera_facing)
+    np.testing.assert_allclose(one.places, shot.points[:, list(LSP_JOINTS)] @ sight.T_camera_facing, atol=1e-9)
+
+
+def test_a_third_of_the_votes_are_blank_and_those_of_hidden_joints() -> None:
+    points, hidden = np.zeros((4000, POINTS, 3)), np.zeros((4000, LANDMARKS), bool)
+    hidden[:2000, MEDIAPIPE.index("left_knee")] = True
+    places, seen = voted(points, hidden, VoteConfig(noise=0.1, blank=0.3), np.random.default_rng(0))
+    knee = LSP_JOINTS.index(smpl_index("left_knee"))
+    assert seen[:2000, knee].sum() == 0
+    assert seen[2000:].mean() == pytest.approx(0.7, abs=0.01)
+    assert places.std() == pytest.approx(0.1, rel=0.02)
 
 
 def test_facing_turns_the_axis_into_the_ray() -> None:
@@ -197,7 +253,7 @@ def test_damaged_weights_are_refused_by_name(tmp_path: Path, damage: str) -> Non
     if damage == "nonsense":
         path.write_bytes(b"nonsense")
     elif damage == "other network":
-        save_inverse_kinematics(path, InverseKinematicsNetwork(7, LANDMARKS, SMALL.network), {})
+        save_inverse_kinematics(path, InverseKinematicsNetwork(7, LANDMARKS, POINTS, SMALL.network), {})
     with pytest.raises(InputError, match=r"w\.safetensors.*train inverse_kinematics"):
         InverseKinematics.load(path)
 
@@ -214,18 +270,21 @@ def test_training_learns(body: PointBody) -> None:
     assert error(train_inverse_kinematics(library(), SMALL), body) < 0.6 * untrained
 
 
-def test_one_command_trains_from_motion_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("inputs", ["landmarks", "votes", "both"])
+def test_one_command_trains_from_motion_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: Inputs) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     theta = np.random.default_rng(0).normal(size=(40, 72)) * 0.2
     np.savez(tmp_path / "clip.npz", poses=theta, trans=np.zeros((40, 3)), mocap_framerate=30.0)
     text = (
-        "task: inverse_kinematics\nsteps: 3\npool: 50\nbatch: 8\nnetwork: {inpainting_width: 8, kinematics_width: 8}\n"
+        "task: inverse_kinematics\nsteps: 3\npool: 50\nbatch: 8\n"
+        f"network: {{inpainting_width: 8, kinematics_width: 8, inputs: {inputs}, dropout: 0.1, batch_norm: true}}\n"
     )
     (tmp_path / "mine.yaml").write_text(text)
     job = TrainingJob.read(str(tmp_path / "mine.yaml"), "cpu", tmp_path / "out", motion=tmp_path / "clip.npz")
     report = run_training(job)
     assert "°" in report and "mm" in report
-    assert InverseKinematics.load(tmp_path / "out/inverse_kinematics.safetensors").metadata["task"] == job.task
+    read = InverseKinematics.load(tmp_path / "out/inverse_kinematics.safetensors")
+    assert read.metadata["task"] == job.task and read.inputs == inputs
 
 
 def test_every_joint_has_landmarks_that_show_its_turn() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from tracker.body import load_body
 from tracker.body.model import PARENTS
 from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.arrays import NUM_JOINTS
-from tracker.extract.feature_network import FeatureNetwork, input_sizes
+from tracker.extract.feature_network import FeatureModel, FeatureNetwork, input_sizes, output_sizes
 from tracker.networks.body_network import BodyNetwork, NetworkConfig
 from tracker.networks.extractor import ExtractorConfig
 from tracker.networks.guide import GUIDE_CHANNELS
@@ -98,7 +100,7 @@ def guide(count: int = 1) -> dict[str, Tensor]:
 def test_limbs_follow_the_trunk_and_not_the_other_way() -> None:
     torch.manual_seed(0)
     head = KinematicChainsHead(5, replace(SMALL, outer=1)).eval()
-    (estimate,) = head.estimates(torch.randn(1, 5, 64, 64), guide(), CAMERA)
+    (estimate,) = head.estimates(head.read(torch.randn(1, 5, 64, 64), guide()), CAMERA)
     for joints, number in ((CHAINS[0], 3), (CHAINS[2], 0)):
         head.zero_grad()
         estimate.rotations[:, list(joints)].square().mul(torch.randn(3, 3)).sum().backward(retain_graph=True)
@@ -110,7 +112,7 @@ def test_each_outer_iteration_gives_a_whole_person() -> None:
     torch.manual_seed(0)
     head = KinematicChainsHead(5, SMALL).eval()
     trunk, known = torch.randn(2, 5, 64, 64), guide(2)
-    estimates = head.estimates(trunk, known, CAMERA.expand(2, 4))
+    estimates = head.estimates(head.read(trunk, known), CAMERA.expand(2, 4))
     assert len(estimates) == 3
     for estimate in estimates:
         eye = estimate.rotations @ estimate.rotations.transpose(-1, -2)
@@ -139,8 +141,15 @@ def test_it_is_saved_read_and_run_like_any_head(tmp_path: Path) -> None:
     made.save(tmp_path / "volume.safetensors", {})
     read = BodyNetwork.load(tmp_path / "volume.safetensors", load_body(None))
     assert read.config == made.config
-    inputs = [torch.rand(1, *size) for size in input_sizes(read).values()]
-    inputs[0] = (255 * inputs[0]).byte()
+    inputs = {name: torch.rand(1, *size) for name, size in input_sizes(read).items()}
+    inputs["crops"] = (255 * inputs["crops"]).byte()
+    inputs["cameras"] = CAMERA
     with torch.no_grad():
-        _, rotations, betas, root, _ = FeatureNetwork(read).eval()(*inputs)
-    assert rotations.shape == (1, 24, 3, 3) and betas.shape == (1, 10) and root.shape == (1, 3)
+        expected = FeatureNetwork(read).eval()(*inputs.values())
+    model = FeatureModel(read, tmp_path / "volume.safetensors")
+    model.export(tmp_path / "features.onnx", dynamic_batch=False)
+    session = onnxruntime.InferenceSession(tmp_path / "features.onnx", providers=["CPUExecutionProvider"])
+    given = {each.name: inputs[each.name].numpy() for each in session.get_inputs()}
+    for name, value in zip(output_sizes(8), expected, strict=True):
+        (output,) = session.run([name], given)
+        np.testing.assert_allclose(output, value, atol=1e-4, rtol=1e-3, err_msg=name)

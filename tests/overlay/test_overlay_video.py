@@ -22,6 +22,7 @@ from tracker.overlay import overlay_process
 from tracker.overlay.overlay_process import overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.runtime.helper_process import helper_command
+from tracker.runtime.worker import Worker
 from tracker.smooth.filters import SavitzkyConfig
 
 BODY = load_body(None)
@@ -88,31 +89,56 @@ def test_one_that_was_started_for_nothing_is_gone_afterwards() -> None:
 
 
 @pytest.mark.usefixtures("every_film_alone")
-def test_a_film_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_film_that_cannot_be_written_costs_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.with_name("out.mp4.part").mkdir()
-    with pytest.raises(RunError, match=r"out\.mp4"), overlay_video_of(job_for(path), None) as film:
+    with overlay_video_of(job_for(path), None) as film:
         for number in range(300):
             film.put(shown(number))
+    assert isinstance(film.fault, RunError) and "out.mp4" in str(film.fault)
 
 
-@pytest.mark.usefixtures("every_film_alone")
-def test_a_process_that_is_killed_ends_the_run_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[bytes]] = []
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that are started."""
+    processes: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
 
     def noted(*args, **given):  # type: ignore[no-untyped-def]
-        started.append(popen(*args, **given))
-        return started[-1]
+        processes.append(popen(*args, **given))
+        return processes[-1]
 
     monkeypatch.setattr(subprocess, "Popen", noted)
-    with pytest.raises(RunError, match="ended with -9"), overlay_video_of(job_for(tmp_path / "out.mp4"), None) as film:
+    return processes
+
+
+@pytest.mark.usefixtures("every_film_alone")
+def test_a_process_that_is_killed_costs_the_film(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+    with overlay_video_of(job_for(tmp_path / "out.mp4"), None) as film:
         film.put(shown(0))
         while not started:
             pass
         os.kill(started[0].pid, signal.SIGKILL)
         for number in range(1, 300):
             film.put(shown(number))
+    assert isinstance(film.fault, RunError) and "ended with -9" in str(film.fault)
+
+
+@pytest.mark.usefixtures("every_film_alone")
+@pytest.mark.parametrize("moment", ["while frames are put", "while the film is waited for"])
+def test_a_process_that_hangs_is_killed_by_an_interrupt(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    if moment == "while the film is waited for":
+        monkeypatch.setattr(Worker, "__exit__", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), overlay_video_of(job_for(tmp_path / "out.mp4"), None) as film:
+        film.put(shown(0))
+        while not started:
+            pass
+        os.kill(started[0].pid, signal.SIGSTOP)
+        if moment == "while frames are put":
+            signal.raise_signal(signal.SIGINT)
+    assert started[0].wait() == -signal.SIGKILL
 
 
 def test_a_film_whose_maker_has_lost_its_giver_is_finished(tmp_path: Path) -> None:

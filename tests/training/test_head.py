@@ -29,7 +29,7 @@ from tracker.training.fit_memory import FitMemory
 from tracker.training.head_losses import HeadLosses, TruePeople, projection_distance
 from tracker.training.job import TrainingJob
 from tracker.training.people import Example
-from tracker.training.train_head import HeadTrainer, HeadTraining, train, with_head
+from tracker.training.train_head import HeadTrainer, HeadTraining, Readings, estimates_of, train, with_head
 
 CAMERA = torch.tensor([[300.0, 300.0, 128.0, 128.0]])
 
@@ -172,6 +172,26 @@ def test_a_new_head_leaves_extractor_and_volume_alone() -> None:
     assert changed.bank is base.bank
 
 
+def test_a_frozen_reader_is_read_once_and_gives_the_same(tmp_path: Path) -> None:
+    """The regressor learns from what the reader made of the examples beforehand as it would from the maps."""
+    base, body = network(), load_body(None)
+    config = KinematicChainsConfig(4, 8, 6, inner=2, outer=2)
+    changed = with_head(base, config, frozen_reader=True).eval()
+    assert torch.equal(changed.head.pose.weight, base.head.pose.weight)
+    learned = {name.split(".")[1] for name, p in changed.named_parameters() if p.requires_grad}
+    assert learned == {"chains", "shape", "place"}
+    cache = FeatureCache(tmp_path, 4, base, "these", body)
+    cache.fill(Drawn(), workers=0)
+    rows = np.array([1, 3])
+    whole, bare = cache.rows(rows), cache.rows(rows, maps=False)
+    known = Readings(changed, "cpu").of(cache, bare)
+    for one, other in zip(estimates_of(changed, whole), estimates_of(changed, bare, known), strict=True):
+        torch.testing.assert_close(one.rotations, other.rotations, atol=1e-5, rtol=1e-5)
+    assert "parts" not in HeadLosses(body, PoseVae.load())(estimates_of(changed, bare, known), bare.truth)
+    with pytest.raises(InputError, match="frozen_reader: the head of the weights has another reader"):
+        with_head(base, KinematicChainsConfig(6, 8, 6), frozen_reader=True)
+
+
 @pytest.mark.slow
 def test_it_trains_goes_on_and_writes_a_network(tmp_path: Path) -> None:
     pytest.importorskip("mediapipe")
@@ -179,20 +199,21 @@ def test_it_trains_goes_on_and_writes_a_network(tmp_path: Path) -> None:
     base.save(tmp_path / "base.safetensors", {})
     values = {
         "head": {"inner": 2, "outer": 2, "channels": 4, "whole": 8, "embedding": 6},
-        "weights": str(tmp_path / "base.safetensors"),
-        "samples": {"outfits": 1, "backgrounds": 1},
-        "examples": 4,
-        "held_out": 2,
-        "steps": 6,
-        "batch": 2,
+        "examples": {
+            "weights": str(tmp_path / "base.safetensors"),
+            "samples": {"outfits": 1, "backgrounds": 1},
+            "count": 4,
+            "held_out": 2,
+        },
+        "course": {"steps": 6, "batch": 2},
         "fits": {"unlabelled": 0.5, "share": 1.0, "steps": 1},
     }
     job = TrainingJob("tiny", "head", values, tmp_path / "out", "cpu", workers=0)
     trainer = HeadTrainer(job, job.settings(HeadTraining), load_body(None))
     for _ in range(3):
-        trainer.advance()
+        trainer.training.advance(trainer.cache, trainer.loss_of, trainer.settings.losses)
     assert len(trainer.fits) >= 1
-    trainer._save()
+    trainer.training.save()
     report = train(job)
     assert report.startswith("trained 6 steps")
     read = BodyNetwork.load(tmp_path / "out" / "head.safetensors", load_body(None))

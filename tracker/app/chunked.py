@@ -10,7 +10,7 @@ from pathlib import Path
 from tracker.app.batch import BatchView, run_batch
 from tracker.app.clip_job import BatchTask, ClipJob, ClipReport, resumed
 from tracker.app.join import JoinJob, TrackedPiece
-from tracker.app.pieces import Piece, cut
+from tracker.app.pieces import VideoPiece, cut
 from tracker.app.place import FolderPlace, SharedPlace, StoredPlace
 from tracker.core.errors import InputError, RunError
 from tracker.export import ExportConfig
@@ -65,7 +65,7 @@ def _plan(job: ClipJob, seconds: float) -> _Plan:
     return _Plan(tasks, JoinJob(in_pieces, tuple(tracked)))
 
 
-def _pieces_of(job: ClipJob, seconds: float) -> list[Piece]:
+def _pieces_of(job: ClipJob, seconds: float) -> list[VideoPiece]:
     with open_source(job.track.spec, job.track.clip) as source:
         info = source.info
     if info.live or info.duration is None:
@@ -78,7 +78,7 @@ def _pieces_of(job: ClipJob, seconds: float) -> list[Piece]:
     return [*pieces[:-1], replace(pieces[-1], end=clip.end)]
 
 
-def _piece_job(job: ClipJob, place: FolderPlace | SharedPlace, piece: Piece) -> ClipJob:
+def _piece_job(job: ClipJob, place: FolderPlace | SharedPlace, piece: VideoPiece) -> ClipJob:
     """Its result lies in a hidden folder beside that of the whole, until that is made of it."""
     folder = place.folder.with_name(f".{place.folder.name}.pieces") / f"{piece.start:.3f}"
     export = ExportConfig((OBSERVATIONS,), job.track.export.overwrite)

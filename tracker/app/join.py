@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from tracker.app.clip_job import ClipJob, ClipReport
-from tracker.app.pieces import Piece, SeamMatcher, SharedBetas
+from tracker.app.pieces import SeamMatcher, SharedBetas, VideoPiece
 from tracker.app.place import Place
 from tracker.app.track import TrackJob, film_job, finished_frames
 from tracker.body import load_body
@@ -35,7 +35,7 @@ from tracker.source import Source, open_source
 class TrackedPiece:
     """A piece and the folder that holds its frames."""
 
-    piece: Piece
+    piece: VideoPiece
     folder: Path
 
     def frames(self) -> list[FrameRecord]:

@@ -22,9 +22,13 @@ import numpy as np
 
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter
+from tracker.app.notice import Notice
+from tracker.core.atomic_file import write_whole
+from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
+from tracker.export.files import fresh_folder, write_error
 from tracker.outputs.output import Keys, NoKeys, Output, Outputs, Picture, PictureFeed, WithHud
 from tracker.outputs.recorder import Recorder
 from tracker.outputs.send import open_send
@@ -69,6 +73,8 @@ class LiveResult:
     latency_p50_ms: float
     latency_p95_ms: float
     recordings: list[RunResult]
+    faults: list[str]
+    """Why a recording could not be begun, or ended before its time."""
 
 
 @contextmanager
@@ -113,14 +119,21 @@ class LiveSession:
         self._mode: DrawMode = "mesh"
         self._help = True
         self._meter = Meter()
+        self._notice = Notice()
+        self._latest: CapturedPeople | None = None
+        self._watched = bool(outputs)
         self._stage_ms = {name: deque[float](maxlen=_TIMED_FRAMES) for name in ("draw", "show", "capture_to_drawn")}
         self._recorder: Recorder | None = None
+        self._begins_recording = job.record
         self._recordings: list[RunResult] = []
+        self._faults: list[str] = []
 
     def run(self, source: Source, interrupt: Interrupt) -> LiveResult:
         """Until the source ends, q is pressed or the user interrupts; a recording under way is finished in any case.
 
-        Raises what any of the threads raised (a camera unplugged for good), after saving.
+        A recording that fails ends alone, and the run with it only where nothing else is asked for. Raises InputError
+        where `--record` cannot even begin, and what any of the threads raised (a camera unplugged for good) after
+        saving.
         """
         with ExitStack() as stack:
             self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
@@ -130,12 +143,18 @@ class LiveSession:
             for tracked in tracked_frames(self._tracker, self._frames, interrupt, stack):
                 if tracked is not None:
                     self._handle(tracked, source)
-                if not self._obey(self._keys.key(), tracked, source):
+                if not self._obey(self._keys.key(), source) or (self._faults and not self._watched):
                     break
         meter = self._meter
         dropped = self._frames.dropped
         return LiveResult(
-            meter.frames, dropped, meter.rate, meter.latency_ms(50), meter.latency_ms(95), self._recordings
+            meter.frames,
+            dropped,
+            meter.rate,
+            meter.latency_ms(50),
+            meter.latency_ms(95),
+            self._recordings,
+            self._faults,
         )
 
     def _warm_up(self, source: Source) -> None:
@@ -148,13 +167,12 @@ class LiveSession:
 
     def _handle(self, tracked: CapturedPeople, source: Source) -> None:
         """Draws a frame, if anybody wants it drawn, and hands it out."""
-        frame, before = tracked.captured.frame, perf_counter()
-        if self._job.record and self._recorder is None and not self._recordings:
+        self._latest, frame, before = tracked, tracked.captured.frame, perf_counter()
+        if self._begins_recording:
             self._begin_recording(frame, source)
         picture = self._draw(frame, tracked.people) if self._wants_picture else None
         self._stage_ms["capture_to_drawn"].append(1e3 * self._meter.add(tracked.captured))
-        if self._recorder is not None:
-            self._recorder.send(frame, tracked.people, picture)
+        self._record(tracked, picture, source)
         between = perf_counter()
         self._outputs.send(frame, tracked.people, picture)
         self._stage_ms["draw"].append(1e3 * (between - before))
@@ -175,45 +193,79 @@ class LiveSession:
         state = "  REC" if self._recorder is not None else ""
         latency = f"latency {meter.latency_ms(50):.0f} ms (p95 {meter.latency_ms(95):.0f})"
         first = f"{meter.rate:.1f} fps   {latency}   {self._frames.dropped} dropped{state}"
-        return [first, KEY_HELP] if self._help else [first]
+        return [first, *([KEY_HELP] if self._help else []), *self._notice.lines()]
 
-    def _obey(self, key: str, tracked: CapturedPeople | None, source: Source) -> bool:
-        """Does what a key asks for; False to quit. tracked: the new frame, None if none came."""
+    def _obey(self, key: str, source: Source) -> bool:
+        """Does what a key asks for; False to quit."""
         if key == "q":
             return False
         if key == "m":
             self._mode = DRAW_MODES[(DRAW_MODES.index(self._mode) + 1) % len(DRAW_MODES)]
         elif key == "h":
             self._help = not self._help
-        elif key == "s" and tracked is not None:
-            self._snapshot(tracked)
+        elif key == "s" and self._latest is not None:
+            self._snapshot(self._latest)
         elif key == "r":
             if self._recorder is not None:
                 self._end_recording(source)
-            elif tracked is not None:
-                self._begin_recording(tracked.captured.frame, source)
+            else:
+                self._begins_recording = not self._begins_recording
         return True
 
     def _snapshot(self, tracked: CapturedPeople) -> None:
         picture = self._draw(tracked.captured.frame, tracked.people)
-        self._job.folder.mkdir(parents=True, exist_ok=True)
         path = self._job.folder / f"snapshot-{datetime.now():%Y%m%d-%H%M%S-%f}.png"
-        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        try:
+            write_whole(path, png.tobytes())
+        except OSError as error:
+            self._notice.warn(str(write_error(path, error)))
+        else:
+            self._notice.say(f"snapshot: {path}")
 
     def _begin_recording(self, first: Frame, source: Source) -> None:
+        """A folder that cannot be used is raised where --record named it, and told where a key was pressed."""
+        self._begins_recording = False
+        try:
+            self._recorder = self._new_recorder(first, source)
+        except (InputError, RunError) as error:
+            if self._meter.frames == 0:
+                raise
+            self._fault(error)
+
+    def _new_recorder(self, first: Frame, source: Source) -> Recorder:
         tracker, info = self._tracker, source.info
         rate = float(info.rate) if info.rate else None
         camera = tracker.config.camera.for_size(*first.size)
         context = RunContext(camera, tracker.body, rate, tracker.config.world)
         header = RunHeader(tracker.config, tracker.device, tracker.engine, info)
-        folder = self._job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}"
-        self._recorder = Recorder(folder, self._job.export, context, header, first, info.rate)
+        folder = fresh_folder(self._job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}")
+        return Recorder(folder, self._job.export, context, header, first, info.rate)
+
+    def _record(self, tracked: CapturedPeople, picture: Picture | None, source: Source) -> None:
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.send(tracked.captured.frame, tracked.people, picture)
+        except Exception:  # ending it raises the same again, when all that can be saved is saved
+            self._end_recording(source, interrupted=True)
 
     def _end_recording(self, source: Source, interrupted: bool = False) -> None:
+        """Saves the recording that is under way, if there is one."""
         if self._recorder is None:
             return
         recorder, self._recorder = self._recorder, None
         tracked = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         stages = {**tracked, **{name: list(times) for name, times in self._stage_ms.items()}}
         summary = RunSummary(stages, source.warnings, dropped=self._frames.dropped)
-        self._recordings.append(recorder.finish(summary, interrupted))
+        try:
+            self._recordings.append(recorder.finish(summary, interrupted))
+            self._notice.say(f"recorded: {recorder.folder}")
+        except Exception as error:  # whatever it is, it is the recording's alone
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        """Of a recording."""
+        text = str(error) if isinstance(error, InputError | RunError) else f"{type(error).__name__}: {error}"
+        self._faults.append(text)
+        self._notice.warn(f"recording ended: {text}")

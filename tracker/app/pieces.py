@@ -25,7 +25,7 @@ _UNLIKELY = 1e6
 
 
 @dataclass(frozen=True)
-class Piece:
+class VideoPiece:
     """A part of a video. Seconds from the video's first frame."""
 
     begin: float
@@ -40,12 +40,14 @@ class Piece:
         return frame.time >= self.start
 
 
-def cut(start: float, end: float, seconds: float) -> list[Piece]:
+def cut(start: float, end: float, seconds: float) -> list[VideoPiece]:
     """Pieces of about this length from start to end; the last one takes what would be less than half of one."""
     count = max(1, round((end - start) / seconds))
     starts = [start + number * seconds for number in range(count)]
     ends = [*starts[1:], None]
-    return [Piece(max(start, each - OVERLAP_SECONDS), each, until) for each, until in zip(starts, ends, strict=True)]
+    return [
+        VideoPiece(max(start, each - OVERLAP_SECONDS), each, until) for each, until in zip(starts, ends, strict=True)
+    ]
 
 
 class SeamMatcher:
@@ -55,7 +57,7 @@ class SeamMatcher:
         self._before: dict[int, Sequence[Person]] = {}
         self._next = 0
 
-    def identities(self, piece: Piece, frames: Sequence[FrameRecord]) -> dict[int, int]:
+    def identities(self, piece: VideoPiece, frames: Sequence[FrameRecord]) -> dict[int, int]:
         """Person in this piece → identity in the whole. Pieces come in the order of time."""
         common = [
             (self._before[frame.index], frame.people)

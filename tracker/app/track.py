@@ -70,8 +70,8 @@ def track(
     """Runs a fresh tracker over the job's input and writes the job's folder.
 
     on_frame: called after each frame, in the place of a progress bar. Raises InputError or RunError as its parts do;
-    whatever was finished by then is kept. Raises KeyboardInterrupt, with everything so far saved, when the user asks to
-    stop.
+    whatever was finished by then is kept. An overlay that cannot be made is raised when everything else is written.
+    Raises KeyboardInterrupt, with everything so far saved, when the user asks to stop.
     """
     started = perf_counter()
     with ExitStack() as stack:
@@ -89,11 +89,16 @@ def track(
             if smooth.mode == "offline":
                 writer.replace_people(*run.finished(list(writer.frames())))
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
+        if run.film_fault is not None:
+            warnings.append(str(run.film_fault))
         summary = run.summary([*warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
             writer.close(summary)
             raise KeyboardInterrupt
-        return writer.finish(summary)
+        result = writer.finish(summary)
+        if run.film_fault is not None:
+            raise run.film_fault
+        return result
 
 
 class _Run:
@@ -111,6 +116,8 @@ class _Run:
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
         self._camera, self._watch = camera, CameraWatch()
+        self.film_fault: Exception | None = None
+        """Why there is no overlay, or only its beginning."""
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
@@ -173,6 +180,7 @@ class _Run:
         with overlay_video_of(film, source.expected_frames) as video:
             yield video
         self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
+        self.film_fault = video.fault
 
 
 def finished_frames(

@@ -24,5 +24,10 @@ def sided(names: tuple[str, ...]) -> tuple[str, ...]:
 LIMB_SMPL = np.array([smpl_index(name) for name in sided(LIMB_JOINTS)])
 """(12,) the limbs' joints in SMPL's order."""
 
+LSP_JOINTS = tuple(
+    smpl_index(name) for name in (*sided(("ankle", "knee", "hip", "wrist", "elbow", "shoulder")), "neck", "head")
+)
+"""The fourteen joints of the LSP data set: each has much of the body's surface around it."""
+
 SKELETON_EDGES = tuple((parent, joint) for joint, parent in enumerate(SMPL_PARENTS) if parent >= 0)
 """Bones as (parent, child) pairs in SMPL's order."""

@@ -19,7 +19,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _WIDTH, _HEIGHT = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 14, 42
 _TICKS = 6
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --good: #0a7a3d; --bad: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --good: #5fd38d; --bad: #ff8a80; } }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 1240px; padding: 24px; }
@@ -49,7 +49,7 @@ def write_page(folder: Path, report: Report, runs: Sequence[Run] = ()) -> Path:
 def _page(report: Report, runs: Sequence[Run]) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head><body>"
+    yield f"<title>{escape(report.title)}</title><style>{STYLE}</style></head><body>"
     yield f"<h1>{escape(report.title)}</h1><ul>"
     yield from (f"<li>{escape(note)}</li>" for note in report.notes)
     yield "</ul><h2>Figures</h2>"
@@ -60,10 +60,10 @@ def _page(report: Report, runs: Sequence[Run]) -> Iterator[str]:
         yield from _compared(runs)
     yield '<h2>Curves</h2><div class="grid">'
     yield from (
-        f"<figure>{_svg(chart)}<figcaption>{escape(chart.title)}</figcaption></figure>" for chart in report.charts
+        f"<figure>{chart_svg(chart)}<figcaption>{escape(chart.title)}</figcaption></figure>" for chart in report.charts
     )
     yield '</div><h2>Best, median and worst</h2><div class="grid">'
-    yield from map(_picture, report.pictures)
+    yield from map(picture_figure, report.pictures)
     yield "</div></body></html>"
 
 
@@ -109,7 +109,7 @@ def _difference(this: Figures, other: Figures, key: str) -> str:
     return f'<td>{cell(other, key)}</td><td class="{kind}">{sign}{shown}</td>'
 
 
-def _picture(picture: Picture) -> str:
+def picture_figure(picture: Picture) -> str:
     data = io.BytesIO()
     Image.fromarray(picture.image).save(data, "JPEG", quality=85)
     encoded = base64.b64encode(data.getvalue()).decode()
@@ -119,7 +119,7 @@ def _picture(picture: Picture) -> str:
     return f'<figure><div class="sides">{sides}</div>{image}<figcaption>{caption}</figcaption></figure>'
 
 
-def _svg(chart: Chart) -> str:
+def chart_svg(chart: Chart) -> str:
     """Axes from round number to round number, a curve a series, names below."""
     points = [point for series in chart.series.values() for point in series if not math.isnan(point[1])]
     if not points:

@@ -6,8 +6,10 @@ Every file of a run is known here by name, so that an old result can be recognis
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
@@ -26,6 +28,8 @@ OBSERVATIONS_NAME = "observations.npz"
 _RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|observations\.npz|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
 _PART = re.compile(rf"\.(overlay|frames|run|person_\d{{3,}}){PART}\.\w+")
 _BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
+_LOOK_SECONDS = 1.0
+"""Between two looks at whether a run's folder is still there."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -93,6 +97,50 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
         raise InputError(
             f"{folder}: expected a folder that can be written; change its permissions or give another --out"
         )
+
+
+def fresh_folder(base: Path) -> Path:
+    """Makes and returns a folder that was not there before: `base`, or that name with -2, -3, … behind it.
+
+    Raises InputError or RunError when it cannot be made.
+    """
+    for count in itertools.count(1):
+        folder = base if count == 1 else base.with_name(f"{base.name}-{count}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError as error:
+            if not os.path.lexists(folder):  # it is a folder above it that is a file
+                raise _folder_error(folder, error) from error
+        except OSError as error:
+            raise _folder_error(folder, error) from error
+    raise AssertionError("numbers do not end")
+
+
+class FolderWatch:
+    """Notices that the folder of a run was deleted, moved or replaced while the run goes on: what has been opened in it
+    can still be written to, and would be lost."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._identity = self._present()
+        self._due = time.monotonic() + _LOOK_SECONDS
+
+    def check(self) -> None:
+        """Looks once a second at most. Raises RunError, naming the folder."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + _LOOK_SECONDS
+        if self._present() != self._identity:
+            raise RunError(f"{self._folder}: was deleted or moved while it was written to; start again")
+
+    def _present(self) -> tuple[int, int] | None:
+        try:
+            status = self._folder.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 def _folder_error(folder: Path, error: OSError) -> InputError | RunError:

@@ -17,7 +17,15 @@ import numpy as np
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
-from tracker.export.files import FRAMES_NAME, OBSERVATIONS_NAME, RUN_NAME, atomic_file, person_path, prepare_folder
+from tracker.export.files import (
+    FRAMES_NAME,
+    OBSERVATIONS_NAME,
+    RUN_NAME,
+    FolderWatch,
+    atomic_file,
+    person_path,
+    prepare_folder,
+)
 from tracker.export.formats import JSONL, PERSON_WRITERS
 from tracker.export.frame_store import FrameStore
 from tracker.export.grid import gaps, on_grid
@@ -59,6 +67,7 @@ class RunWriter:
     def __init__(self, folder: Path, config: ExportConfig, context: RunContext, header: RunHeader) -> None:
         prepare_folder(folder, config.overwrite)
         self._folder, self._config, self._context, self._header = folder, config, context, header
+        self._watch = FolderWatch(folder)
         self._recording = FrameStore(folder)
         self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
         self._open = True
@@ -81,6 +90,7 @@ class RunWriter:
         """Records one frame. When it returns, the frame's line in frames.jsonl survives the process."""
         if not self._open:
             raise RuntimeError(f"{self._folder}: a frame was written after the run's frames were complete")
+        self._watch.check()
         if self._stream is not None:
             self._stream.append(encode_frame(frame.index, frame.time, frame.people))
         self._recording.append(frame)

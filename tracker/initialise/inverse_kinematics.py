@@ -8,11 +8,15 @@ as a camera does that looks straight at them, so that neither the place in the p
 - landmarks in the picture as rays z = 1, about their middle and in units of their own spread, and that spread;
 - how much each landmark is seen. One with confidence 0 is blank: its coordinates do not count.
 
+Dense maps vote for joints, too (`networks/dense_maps.py`): networks that were trained for it take the votes in the
+place of the landmarks, or beside them.
+
 `networks/inverse_kinematics_networks.py` has the networks in torch, `run.py train inverse_kinematics` trains them.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.smpl_joints import LSP_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import skew
 from tracker.core.rotation6d import rotations_from_6d_numpy
 from tracker.core.tensor_file import load_arrays
+from tracker.networks.inverse_kinematics_inputs import Inputs
 from tracker.networks.perceptron import ResidualPerceptron
 from tracker.weights import weights_file
 
@@ -35,6 +41,7 @@ _LANDMARKS = len(MEDIAPIPE.names)
 POINTS = NUM_JOINTS + _LANDMARKS
 """What inpainting gives: SMPL's joints, then the landmarks."""
 FEATURES = 6 * _LANDMARKS + 1
+VOTE_FEATURES = 4 * len(LSP_JOINTS)
 OUTPUTS = 6 * NUM_JOINTS + NUM_BETAS + NUM_JOINTS
 """Rotations as 6D, β, and the logarithm of each joint's standard deviation."""
 _BLANK_WEIGHT = 1e-3
@@ -79,6 +86,66 @@ class Sight:
         return np.concatenate([columns.reshape(*batch, -1), np.log(spread)[..., None]], axis=-1).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Votes:
+    """What dense maps say of `LSP_JOINTS` of one person; batches in the leading dimensions."""
+
+    places: Array
+    """(..., 14, 3) m from the pelvis, axes of the camera that looks straight at the crop."""
+    confidence: Array
+    """(..., 14) 0..1; 0 where nobody voted, and the place does not count."""
+    T_camera_facing: Array
+    """(..., 3, 3): from those axes to the camera's."""
+
+    def features(self) -> Array:
+        """(..., VOTE_FEATURES) float32."""
+        known = (self.confidence > 0)[..., None]
+        columns = np.concatenate([self.places.clip(-_FARTHEST, _FARTHEST) * known, self.confidence[..., None]], axis=-1)
+        return columns.reshape(*self.confidence.shape[:-1], -1).astype(np.float32)
+
+    def turned_to(self, T_camera_facing: Array) -> Votes:
+        """The same in other axes."""
+        turn = np.swapaxes(T_camera_facing, -1, -2) @ self.T_camera_facing
+        return Votes(self.places @ np.swapaxes(turn, -1, -2), self.confidence, T_camera_facing)
+
+
+def known_of(inputs: Inputs, sight: Sight | None, votes: Votes | None) -> Known:
+    """What networks with these inputs take. Raises ValueError when it was not given."""
+    if (inputs != "votes" and sight is None) or (inputs != "landmarks" and votes is None):
+        raise ValueError(f"inverse kinematics: its networks take {inputs}; they were not given")
+    if inputs == "votes":
+        assert votes is not None
+        return Known(votes.features(), votes.confidence, votes.T_camera_facing)
+    assert sight is not None
+    if inputs == "landmarks":
+        return Known(sight.features(), sight.confidence, sight.T_camera_facing)
+    assert votes is not None
+    turned = votes.turned_to(sight.T_camera_facing)
+    return Known(
+        np.concatenate([sight.features(), turned.features()], axis=-1),
+        np.concatenate([sight.confidence, turned.confidence], axis=-1),
+        sight.T_camera_facing,
+    )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the networks take."""
+
+    features: Array
+    confidence: Array
+    T_camera_facing: Array
+    """(..., 3, 3)."""
+
+
+INPUT_SIZES: dict[Inputs, tuple[int, int]] = {
+    "landmarks": (FEATURES, _LANDMARKS),
+    "votes": (VOTE_FEATURES, len(LSP_JOINTS)),
+    "both": (FEATURES + VOTE_FEATURES, _LANDMARKS + len(LSP_JOINTS)),
+}
+"""Features and confidences."""
+
+
 def facing(rays: Array) -> Array:
     """(..., 2) at z = 1 → (..., 3, 3): the smallest turn of the z axis into each direction."""
     direction = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
@@ -109,6 +176,7 @@ class InverseKinematics:
     inpainting: ResidualPerceptron
     kinematics: ResidualPerceptron
     metadata: dict[str, str]
+    inputs: Inputs = "landmarks"
 
     @classmethod
     def load(cls, path: Path | None = None) -> InverseKinematics:
@@ -116,21 +184,25 @@ class InverseKinematics:
         path = WEIGHTS if path is None else path
         tensors, metadata = load_arrays(path, f"weights of {_WHAT}")
         try:
+            inputs = json.loads(metadata.get("config", "{}")).get("inputs", "landmarks")
+            features, confidences = INPUT_SIZES[inputs]
             parts = [ResidualPerceptron.of(tensors, part) for part in ("inpainting", "kinematics")]
         except (KeyError, ValueError) as error:
             raise InputError(f"{path}: expected weights of {_WHAT}: {error}") from error
         sizes = [(part.inputs, part.outputs) for part in parts]
-        expected = [(FEATURES, 3 * POINTS), (3 * POINTS + _LANDMARKS, OUTPUTS)]
+        expected = [(features, 3 * POINTS), (3 * POINTS + confidences, OUTPUTS)]
         if sizes != expected:
             raise InputError(f"{path}: expected weights of {_WHAT} with {expected} inputs and outputs, got {sizes}")
-        return cls(parts[0], parts[1], metadata)
+        return cls(parts[0], parts[1], metadata, inputs)
 
-    def __call__(self, sight: Sight) -> PoseGuess:
-        inpainted = self.inpainting(sight.features())
-        completed = np.concatenate([inpainted, sight.confidence.astype(np.float32)], axis=-1)
+    def __call__(self, sight: Sight | None, votes: Votes | None = None) -> PoseGuess:
+        """What these networks take of the two. Raises ValueError when it was not given."""
+        known = known_of(self.inputs, sight, votes)
+        inpainted = self.inpainting(known.features)
+        completed = np.concatenate([inpainted, known.confidence.astype(np.float32)], axis=-1)
         outputs = self.kinematics(completed).astype(np.float64)
         numbers, betas, spread = np.split(outputs, [6 * NUM_JOINTS, 6 * NUM_JOINTS + NUM_BETAS], axis=-1)
         rotations = rotations_from_6d_numpy(numbers.reshape(*numbers.shape[:-1], -1, 6))
-        rotations[..., 0, :, :] = sight.T_camera_facing @ rotations[..., 0, :, :]
+        rotations[..., 0, :, :] = known.T_camera_facing @ rotations[..., 0, :, :]
         points = inpainted.astype(np.float64).reshape(*inpainted.shape[:-1], POINTS, 3)
-        return PoseGuess(rotations, betas, np.exp(spread), points @ np.swapaxes(sight.T_camera_facing, -1, -2))
+        return PoseGuess(rotations, betas, np.exp(spread), points @ np.swapaxes(known.T_camera_facing, -1, -2))

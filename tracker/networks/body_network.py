@@ -35,7 +35,7 @@ _PURPOSE = "the tracker's network weights"
 
 
 Extractor = LiveExtractor | LocalExtractor | ResNetExtractor | ReleasedExtractor
-ExtractorConfigs = ExtractorConfig | LocalExtractorConfig | ResNetConfig | ReleasedConfig
+AnyExtractorConfig = ExtractorConfig | LocalExtractorConfig | ResNetConfig | ReleasedConfig
 
 EXTRACTORS: dict[type, Callable[[Any], Extractor]] = {
     ExtractorConfig: LiveExtractor,
@@ -60,7 +60,7 @@ its configuration to `HeadConfig` too."""
 class NetworkConfig:
     """Sizes of the trained networks."""
 
-    extractor: ExtractorConfigs = field(default_factory=ExtractorConfig)
+    extractor: AnyExtractorConfig = field(default_factory=ExtractorConfig)
     head: HeadConfig = field(default_factory=PartAttentionConfig)
 
 

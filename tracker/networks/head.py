@@ -89,6 +89,10 @@ class PersonReader(nn.Module):
         return PersonReading(parts, pooled, self.whole(torch.cat([known, pooled.flatten(1)], dim=1)))
 
 
+READER = ("parts", "pose", "known", "whole")
+"""The submodules of a `PersonReader`: what heads of the same sizes can take from each other."""
+
+
 def within_reach(betas: Tensor) -> Tensor:
     """β of a body that there may be."""
     return betas.clamp(-_LARGEST_BETA, _LARGEST_BETA)

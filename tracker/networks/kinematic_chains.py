@@ -18,7 +18,15 @@ from torch import Tensor, nn
 
 from tracker.body.model import JOINT_NAMES, rotation_matrices
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
-from tracker.networks.head import PersonReader, RegressedPose, crop_rays, root_from_place, turn_to_ray, within_reach
+from tracker.networks.head import (
+    PersonReader,
+    PersonReading,
+    RegressedPose,
+    crop_rays,
+    root_from_place,
+    turn_to_ray,
+    within_reach,
+)
 
 
 def _joints(*names: str) -> tuple[int, ...]:
@@ -87,13 +95,12 @@ class KinematicChainsHead(PersonReader):
 
     def forward(self, trunk: Tensor, guide: Mapping[str, Tensor], cameras: Tensor) -> RegressedPose:
         """trunk: (B, C, 64, 64); guide: with landmarks and metric; cameras: (B, 4) fx, fy, cx, cy px of the crops."""
-        return self.estimates(trunk, guide, cameras)[-1]
+        return self.estimates(self.read(trunk, guide), cameras)[-1]
 
-    def estimates(self, trunk: Tensor, guide: Mapping[str, Tensor], cameras: Tensor) -> list[RegressedPose]:
+    def estimates(self, reading: PersonReading, cameras: Tensor) -> list[RegressedPose]:
         """What each outer iteration says; the losses are on all of them (eq. 3)."""
-        reading = self.read(trunk, guide)
-        theta = self._rest.expand(len(trunk), -1, -1)
-        betas = theta.new_zeros(len(trunk), NUM_BETAS)
+        theta = self._rest.expand(len(reading.whole), -1, -1)
+        betas = theta.new_zeros(len(theta), NUM_BETAS)
         estimates = []
         for _ in range(self.config.outer):
             theta = self._turned(reading.whole, betas, theta)

@@ -48,14 +48,17 @@ class PartAttentionHead(PersonReader):
 
     def forward(self, trunk: Tensor, guide: Mapping[str, Tensor], cameras: Tensor) -> RegressedPose:
         """trunk: (B, C, 64, 64); guide: with landmarks and metric; cameras: (B, 4) fx, fy, cx, cy px of the crops."""
-        reading = self.read(trunk, guide)
+        return self.estimates(self.read(trunk, guide), cameras)[-1]
+
+    def estimates(self, reading: PersonReading, cameras: Tensor) -> list[RegressedPose]:
+        """One, since it does not iterate."""
         # what a joint's part looks like says how it is turned towards the viewer, so the root is predicted as seen from
         # straight ahead and turned to where the crop is
         rotations = self._rotations(reading)
         turn = turn_to_ray(crop_rays(cameras))
         rotations = torch.cat([(turn @ rotations[:, 0])[:, None], rotations[:, 1:]], dim=1)
         root = root_from_place(self.place(reading.whole), cameras)
-        return RegressedPose(rotations, within_reach(self.shape(reading.whole)), root, reading.parts)
+        return [RegressedPose(rotations, within_reach(self.shape(reading.whole)), root, reading.parts)]
 
     def _rotations(self, reading: PersonReading) -> Tensor:
         """(B, 24, 3, 3), the root's as seen from straight ahead."""

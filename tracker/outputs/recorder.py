@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from tracker.body.person_builder import PersonBuilder
+from tracker.core.errors import RunError
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, Person
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
@@ -56,7 +57,11 @@ class Recorder:
         self._watch = CameraWatch()
         self._write_ms: list[float] = []
         self._open = ExitStack()
-        self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
+        try:
+            self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
+        except RunError:
+            self._writer.close()
+            raise
         self._worker = self._open.enter_context(Worker("record", self._record, _WAITING))
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
@@ -82,20 +87,22 @@ class Recorder:
     def finish(self, summary: RunSummary, interrupted: bool = False) -> RunResult:
         """Closes the video and writes every file of the run, also when the recording has failed, which is raised then.
 
-        summary: of the other stages. interrupted: the run ended before its time, as it also does when this raises.
+        summary: of the other stages. interrupted: the run ended before its time.
         """
+        failure: Exception | None = None
         try:
             self._open.close()
-        except BaseException:
-            interrupted = True
-            raise
-        finally:
-            whole = replace(
-                summary,
-                stage_ms={**summary.stage_ms, "write": self._write_ms},
-                warnings=[*summary.warnings, *self._cameras.warnings],
-                wall_seconds=perf_counter() - self._began,
-                camera_moved=None if self._watch.moved_at is None else self._watch.moved_at - self._start,
-            )
-            result = self._writer.close(whole) if interrupted else self._writer.finish(whole)
-        return result
+        except Exception as error:  # it is raised when all that can be saved is saved
+            failure = error
+        whole = replace(
+            summary,
+            stage_ms={**summary.stage_ms, "write": self._write_ms},
+            warnings=[*summary.warnings, *self._cameras.warnings, *([] if failure is None else [str(failure)])],
+            wall_seconds=perf_counter() - self._began,
+            camera_moved=None if self._watch.moved_at is None else self._watch.moved_at - self._start,
+        )
+        if failure is not None:
+            with suppress(RunError):  # what ended the recording also keeps its files from being written
+                self._writer.close(whole)
+            raise failure
+        return self._writer.close(whole) if interrupted else self._writer.finish(whole)

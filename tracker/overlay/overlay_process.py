@@ -15,7 +15,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -25,6 +25,10 @@ from tracker.overlay.overlay_video import OverlayVideoJob, OverlayVideoTimes, ma
 from tracker.runtime.helper_process import helper_command
 from tracker.runtime.process import prepare_for_real_time
 from tracker.runtime.worker import Worker
+
+log = logging.getLogger("tracker")
+
+_Make = Callable[[OverlayVideoJob, Iterator[TrackedFrame], OverlayVideoTimes], None]
 
 _SHORT_FILM = 90
 """Frames below which starting a process does not pay."""
@@ -36,52 +40,86 @@ _PIPE_BYTES = 1 << 20
 
 
 class OverlayVideo:
-    """A film that is being made of what is put into it."""
+    """A film that is made of what is put into it. What goes wrong with it is its own: `fault` says what, and what is
+    put afterwards is left out."""
 
-    def __init__(self, stage: Worker[TrackedFrame], times: OverlayVideoTimes) -> None:
-        """times: complete when the film is."""
-        self.times, self._stage = times, stage
+    def __init__(self, job: OverlayVideoJob, make: _Make, waiting: int) -> None:
+        """waiting: pictures that may wait before `put` does."""
+        self.times = OverlayVideoTimes()
+        """Complete when the film is."""
+        self.fault: Exception | None = None
+        """Why it was given up; a RunError where a picture cannot be drawn or written, or the process ended."""
+        self.stage = Worker("film", self._make_of, waiting)
+        """The thread that makes it, or waits for the process that does."""
+        self._job, self._make = job, make
 
     def put(self, item: TrackedFrame) -> None:
-        """Waits while too many do. Raises what has gone wrong."""
-        self._stage.put(item)
+        """Waits while too many do."""
+        self.stage.put(item)
+
+    def _make_of(self, frames: Iterator[TrackedFrame]) -> None:
+        try:
+            self._make(self._job, frames, self.times)
+        except Exception as error:  # whatever it is, it is the film's alone
+            self.fault = error
+            log.warning("the overlay is given up, everything else goes on: %s", error)
+            for _ in frames:
+                continue
 
 
 @contextmanager
 def overlay_video_of(job: OverlayVideoJob, expected_frames: int | None) -> Iterator[OverlayVideo]:
     """A film of what is put into it, finished when the block is left. expected_frames: as far as it is known.
 
-    Raises RunError when a picture cannot be drawn or written, or the process ends before its time.
+    An interrupt that leaves the block ends the process that draws: it may be what hangs.
     """
-    times = OverlayVideoTimes()
+    process = _FilmProcess()
     if expected_frames is not None and expected_frames < _SHORT_FILM:
-        work, waiting = make_overlay_video, 4
+        film = OverlayVideo(job, make_overlay_video, waiting=4)
     else:
         width, height = job.size
-        work, waiting = _have_made, min(max(_WAITING_BYTES // (3 * width * height), 4), _MOST_WAITING)
-    with Worker[TrackedFrame]("film", lambda frames: work(job, frames, times), waiting) as stage:
-        yield OverlayVideo(stage, times)
+        film = OverlayVideo(job, process.make, min(max(_WAITING_BYTES // (3 * width * height), 4), _MOST_WAITING))
+    # within the stage's block, which waits for the film when it is left, and around it, for while it waits
+    with process.killed_by_interrupt(), film.stage, process.killed_by_interrupt():
+        yield film
 
 
-def _have_made(job: OverlayVideoJob, frames: Iterator[TrackedFrame], times: OverlayVideoTimes) -> None:
-    """Hands everything to a process and waits for it."""
-    with _spare.pop() if _spare else _process() as process:
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            _send(process.stdin, (job, logging.getLogger("tracker").getEffectiveLevel()))
-            for shown in frames:
-                _send(process.stdin, shown)
-            process.stdin.close()
-        except BrokenPipeError:  # it has ended, and says why
-            with suppress(BrokenPipeError):
+class _FilmProcess:
+    """Makes a film in another process."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def make(self, job: OverlayVideoJob, frames: Iterator[TrackedFrame], times: OverlayVideoTimes) -> None:
+        """Hands everything over and waits."""
+        with _spare.pop() if _spare else _process() as process:
+            self._process = process
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                _send(process.stdin, (job, logging.getLogger("tracker").getEffectiveLevel()))
+                for shown in frames:
+                    _send(process.stdin, shown)
                 process.stdin.close()
-        answer = _receive(process.stdout)
-    if answer is None:
-        raise RunError(f"{job.path}: the process that draws ended with {process.returncode}; run with --no-overlay")
-    if isinstance(answer, BaseException):
-        raise answer
-    times.draw_ms.extend(answer.draw_ms)
-    times.write_ms.extend(answer.write_ms)
+            except BrokenPipeError:  # it has ended, and says why
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+            answer = _receive(process.stdout)
+        if answer is None:
+            raise RunError(f"{job.path}: the process that draws ended with {process.returncode}; run with --no-overlay")
+        if isinstance(answer, BaseException):
+            raise answer
+        times.draw_ms.extend(answer.draw_ms)
+        times.write_ms.extend(answer.write_ms)
+
+    @contextmanager
+    def killed_by_interrupt(self) -> Iterator[None]:
+        """Ends the process at once where an interrupt leaves the block."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._process is not None:
+                self._process.kill()
+            raise
 
 
 _spare: list[subprocess.Popen[bytes]] = []

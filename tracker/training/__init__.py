@@ -11,10 +11,12 @@ from tracker.training.job import TrainingJob
 __all__ = ["TASKS", "TrainingJob", "run_training"]
 
 TASKS: dict[str, str] = {
+    "dense_maps": "tracker.training.train_dense_maps",
     "head": "tracker.training.train_head",
     "inverse_kinematics": "tracker.training.train_inverse_kinematics",
     "predictor": "tracker.training.train_motion_predictor",
     "prior": "tracker.training.train_pose_prior",
+    "uv_inpainting": "tracker.training.train_uv_inpainting",
     "volume": "tracker.training.train_volume",
 }
 """What a configuration's `task` may be, and the module whose `train(job)` does it and returns a line of report."""

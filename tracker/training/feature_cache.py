@@ -116,12 +116,13 @@ class FeatureCache:
         described = {"key": self._key, "count": self._count, "made": self.made}
         write_whole(self._folder / _DESCRIBED, json.dumps(described).encode())
 
-    def rows(self, rows: NDArray[np.int64], device: str = "cpu") -> HeadExamples:
-        """The examples of these numbers."""
+    def rows(self, rows: NDArray[np.int64], device: str = "cpu", maps: bool = True) -> HeadExamples:
+        """The examples of these numbers. maps: False leaves trunk, features and parts out, which are large."""
 
         def taken(name: str) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(self._arrays[name][rows]).astype(np.float32)).to(device)
 
+        none = torch.zeros(len(rows), 1, 1, 1, device=device)
         theta = self._arrays["theta"][rows].astype(np.float64).reshape(len(rows), NUM_JOINTS, 3)
         betas = self._arrays["betas"][rows].astype(np.float64)
         root = self._arrays["transl"][rows] + self._rest + betas @ self._slope.T
@@ -130,11 +131,12 @@ class FeatureCache:
             torch.from_numpy(betas).float().to(device),
             torch.from_numpy(root).float().to(device),
             taken("camera"),
-            taken("parts"),
+            taken("parts") if maps else none[:, 0],
             taken("trusted"),
             taken("shape_trusted"),
         )
-        return HeadExamples(rows, taken("trunk"), taken("features"), {name: taken(name) for name in _GUIDE}, truth)
+        trunk, features = (taken("trunk"), taken("features")) if maps else (none, none)
+        return HeadExamples(rows, trunk, features, {name: taken(name) for name in _GUIDE}, truth)
 
 
 def cache_key(weights: Path, **made_of: object) -> str:

@@ -1,45 +1,36 @@
 """Trains a regression head on what a trained extractor makes of examples; extractor and volume stay as they are.
 
-The examples are made once and kept with their features (`OUT/features`); what is written is a whole network, with the
-extractor and the volume that the head was trained on, which `extract.weights` takes.
+What is written is a whole network, with the extractor and the volume that the head was trained on, which
+`extract.weights` takes.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from copy import deepcopy
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
 from tracker.body import BodyModel, load_body
 from tracker.body.kinematics import LandmarkRig
-from tracker.core.errors import RunError
+from tracker.core.errors import InputError
 from tracker.fit.volume_fitter import VolumeFitConfig, VolumeFitter
 from tracker.networks.body_network import HEADS, BodyNetwork, HeadConfig, NetworkConfig
-from tracker.networks.head import RegressedPose
+from tracker.networks.head import NUM_PARTS, READER, PersonReader, PersonReading, RegressedPose
 from tracker.networks.kinematic_chains import KinematicChainsHead
-from tracker.networks.part_attention import PartAttentionConfig
+from tracker.networks.part_attention import PartAttentionConfig, PartAttentionHead
 from tracker.networks.pose_vae import PoseVae
-from tracker.synth.samples import SampleConfig
-from tracker.training.feature_cache import FeatureCache, HeadExamples, cache_key
+from tracker.training.cached import CachedCourse, CachedExamples, CachedTraining, filled_cache
+from tracker.training.feature_cache import FeatureCache, HeadExamples
 from tracker.training.fit_memory import FitMemory
 from tracker.training.head_losses import HeadLosses, HeadLossWeights
 from tracker.training.job import TrainingJob
-from tracker.training.loop import Curves, Learner, Schedule, keep_freed_memory, load_checkpoint, save_checkpoint
-from tracker.training.material import sample_factory
+from tracker.training.loop import keep_freed_memory
 from tracker.training.parallel import chosen_device
-from tracker.training.people import Guided, Synthetic
-from tracker.weights import weights_file
 
-log = logging.getLogger("tracker")
-
-CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
-_TELL_EVERY = 20
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -61,20 +52,13 @@ class HeadTraining:
     """A configuration of `task: head`."""
 
     head: HeadConfig = field(default_factory=PartAttentionConfig)
-    weights: Path = field(default_factory=lambda: weights_file("live"))
-    """Of the extractor and the volume."""
-    samples: SampleConfig = field(default_factory=SampleConfig)
-    examples: int = 4000
-    held_out: int = 200
+    examples: CachedExamples = field(default_factory=CachedExamples)
+    course: CachedCourse = field(default_factory=CachedCourse)
     losses: HeadLossWeights = field(default_factory=HeadLossWeights)
+    frozen_reader: bool = False
+    """Take what pools the features (part maps and all before the regressor) from the head of `examples.weights`, and
+    train the regressor alone: minutes, and the fair comparison of regressors. Needs a head of the same sizes."""
     fits: FitsInTheLoop = field(default_factory=FitsInTheLoop)
-    features: Path | None = None
-    """A folder of features that another training of the same examples has left, to be shared."""
-    steps: int = 4000
-    batch: int = 32
-    learning_rate: float = 1e-3
-    save_seconds: float = 120.0
-    seed: int = 0
 
 
 def train(job: TrainingJob) -> str:
@@ -82,10 +66,11 @@ def train(job: TrainingJob) -> str:
     settings, target = job.settings(HeadTraining), job.weights
     keep_freed_memory()
     trainer = HeadTrainer(job, settings, load_body(None))
-    trainer.go_on()
-    data = "synthetic people; features of " + settings.weights.name
-    trainer.network.cpu().save(target, {"steps": trainer.step, **job.provenance(data)})
-    return f"trained {trainer.step} steps: {target}; held-out joints are off by {trainer.held_out_error():.0f} mm"
+    trainer.training.go_on(trainer.cache, trainer.loss_of, settings.losses)
+    error = trainer.held_out_error()
+    data = "synthetic people; features of " + settings.examples.weights.name
+    trainer.network.cpu().save(target, {"steps": trainer.training.step, **job.provenance(data)})
+    return f"trained {trainer.training.step} steps: {target}; held-out joints are off by {error:.0f} mm"
 
 
 class HeadTrainer:
@@ -96,75 +81,22 @@ class HeadTrainer:
 
         Raises InputError for weights, folders and checkpoints that do not fit.
         """
-        torch.manual_seed(settings.seed)
-        self.job, self.settings, self._device = job, settings, chosen_device(job.device)
-        base = BodyNetwork.load(settings.weights, body).requires_grad_(False)
-        self.network = with_head(base, settings.head).to(self._device)
+        torch.manual_seed(settings.course.seed)
+        self.settings, self._device = settings, chosen_device(job.device)
+        base = BodyNetwork.load(settings.examples.weights, body).requires_grad_(False)
+        self.network = with_head(base, settings.head, settings.frozen_reader).to(self._device)
         self._losses = HeadLosses(body, PoseVae.load().to(self._device))
-        self.cache, self.held_out = (self._filled(base, body, split) for split in ("train", "held_out"))
+        self.cache, self._held_out = (filled_cache(job, settings.examples, base, body, held) for held in (False, True))
+        self._readings = Readings(self.network, self._device) if settings.frozen_reader else None
         fitter = VolumeFitter(base, VolumeFitConfig(steps=settings.fits.steps))
         self.fits = FitMemory(fitter, LandmarkRig.from_body(body), settings.fits.trust)
-        self._optimizer = torch.optim.Adam(self.network.head.parameters(), lr=settings.learning_rate)
-        self._learner = Learner(self.network.head, self._optimizer, torch.amp.GradScaler("cpu", enabled=False))
-        self.step, seconds = 0, 0.0
-        if (job.out / CHECKPOINT).exists():
-            self.step, seconds = load_checkpoint(job.out / CHECKPOINT, self._learner)
-            log.info("going on after step %d", self.step)
-        self.schedule = Schedule(settings.steps, job.minutes, elapsed=seconds)
-        self._curves = Curves(job.out / CURVES)
-        self._curves.forget_after(self.step)
+        needs_maps = not settings.frozen_reader or settings.fits.share > 0
+        self.training = CachedTraining(job, settings.course, self.network.head, self._device, needs_maps)
 
-    def _filled(self, base: BodyNetwork, body: BodyModel, split: str) -> FeatureCache:
-        settings, job = self.settings, self.job
-        held = split == "held_out"
-        samples = replace(settings.samples, split=split)  # type: ignore[arg-type]
-        count = settings.held_out if held else settings.examples
-        key = cache_key(settings.weights, samples=samples, motion=job.motion, assets=job.assets)
-        folder = (settings.features or job.out / "features") / split
-        cache = FeatureCache(folder, count, base, key, body)
-        if cache.made < count:
-            cache.fill(Guided(Synthetic(sample_factory(samples, job, body))), job.workers)
-        return cache
-
-    def go_on(self) -> None:
-        """Until the schedule's end. Each step's examples depend on its number alone."""
-        saved = self.schedule.seconds
-        with tqdm(total=self.settings.steps, initial=self.step, unit="step", disable=None) as bar:
-            while self.schedule.progress(self.step) < 1:
-                values = self.advance()
-                bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()}, refresh=False)
-                bar.update()
-                if self.schedule.seconds - saved > self.settings.save_seconds:
-                    saved = self._save()
-        self._save()
-        self.network.eval()
-
-    def advance(self) -> dict[str, float]:
-        """One step; the losses by name. Raises RunError when the loss is no longer a number."""
-        settings = self.settings
-        factor = self.schedule.factor(self.step)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * factor
-        rng = np.random.default_rng([settings.seed, self.step])
-        torch.manual_seed(int(rng.integers(2**31)))
-        examples = self.cache.rows(np.sort(rng.choice(settings.examples, settings.batch, replace=False)), self._device)
-        self.network.head.train()
-        values = self._step_losses(examples, rng)
-        total = torch.stack([getattr(settings.losses, name) * value for name, value in values.items()]).sum()
-        if not math.isfinite(float(total.detach())):
-            raise RunError(f"training: the loss is {float(total.detach())} at step {self.step}; lower learning_rate")
-        self._optimizer.zero_grad()
-        total.backward()
-        nn.utils.clip_grad_norm_(self.network.head.parameters(), 5.0)
-        self._optimizer.step()
-        self.step += 1
-        numbers = {name: float(value.detach()) for name, value in values.items()}
-        if self.step % _TELL_EVERY == 0:
-            self._curves.add({"step": self.step - 1, "seconds": self.schedule.seconds, **numbers})
-        return numbers
-
-    def _step_losses(self, examples: HeadExamples, rng: np.random.Generator) -> dict[str, Tensor]:
-        estimates = estimates_of(self.network, examples)
+    def loss_of(self, examples: HeadExamples, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The losses of a batch; rng draws whose poses are fitted anew."""
+        reading = None if self._readings is None else self._readings.of(self.cache, examples)
+        estimates = estimates_of(self.network, examples, reading)
         fits = self.settings.fits
         if fits.share == 0:
             return self._losses(estimates, examples.truth)
@@ -179,33 +111,74 @@ class HeadTrainer:
         """mm: MPJPE of the last iteration, pelvis-aligned, over the held-out people."""
         self.network.eval()
         errors = []
-        for start in range(0, self.settings.held_out, self.settings.batch):
-            rows = np.arange(start, min(start + self.settings.batch, self.settings.held_out))
-            examples = self.held_out.rows(rows, self._device)
+        for examples in in_batches(self._held_out, self.settings.course.batch, self._device):
             estimate, truth = estimates_of(self.network, examples)[-1], examples.truth
             joints = self._losses.placed(estimate.rotations, estimate.betas, estimate.root)
             true = self._losses.placed(truth.rotations, truth.betas, truth.root)
             errors.append(((joints - joints[:, :1]) - (true - true[:, :1])).norm(dim=2).mean(1))
         return 1e3 * float(torch.cat(errors).mean())
 
-    def _save(self) -> float:
-        save_checkpoint(self.job.out / CHECKPOINT, self._learner, (self.step, self.schedule.seconds))
-        return self.schedule.seconds
+
+def in_batches(cache: FeatureCache, size: int, device: str = "cpu") -> list[HeadExamples]:
+    """All examples of a cache, read when they are needed."""
+    return [cache.rows(np.arange(start, min(start + size, cache.made)), device) for start in range(0, cache.made, size)]
 
 
-def with_head(base: BodyNetwork, head: HeadConfig) -> BodyNetwork:
-    """The same extractor and volume with a new head of another kind; only the head learns."""
+def with_head(base: BodyNetwork, head: HeadConfig, frozen_reader: bool = False) -> BodyNetwork:
+    """The same extractor and volume with a new head of another kind; only the head learns, or only its regressor.
+
+    Raises InputError for a reader of other sizes.
+    """
     extractor = base.config.extractor
     network = BodyNetwork(NetworkConfig(extractor, head), base.volume)
     network.extractor, network.bank, network.clutter = base.extractor, base.bank, base.clutter
     network.requires_grad_(False)
     network.head = HEADS[type(head)](extractor.trunk, head)
+    if frozen_reader:
+        for name in READER:
+            try:
+                getattr(network.head, name).load_state_dict(getattr(base.head, name).state_dict())
+            except (RuntimeError, AttributeError) as error:
+                first = str(error).splitlines()[0]
+                raise InputError(f"frozen_reader: the head of the weights has another reader ({first})") from error
+            getattr(network.head, name).requires_grad_(False)
     return network
 
 
-def estimates_of(network: BodyNetwork, examples: HeadExamples) -> list[RegressedPose]:
-    """What each of the head's iterations says; one for a head without."""
-    head, cameras = network.head, examples.truth.cameras
-    if isinstance(head, KinematicChainsHead):
-        return head.estimates(examples.trunk, examples.guide, cameras)
-    return [head(examples.trunk, examples.guide, cameras)]
+class Readings:
+    """What a reader that does not learn makes of cached examples, made once and kept in memory."""
+
+    def __init__(self, network: BodyNetwork, device: str) -> None:
+        assert isinstance(network.head, PersonReader), "only such heads have a reader"
+        self._reader, self._device = deepcopy(network.head).eval(), device
+        self._pooled: Tensor | None = None
+        self._whole = torch.empty(0)
+
+    def of(self, cache: FeatureCache, examples: HeadExamples) -> PersonReading:
+        """Of a batch of that cache. Its part maps are those of the reader, which nobody trains: none are given."""
+        if self._pooled is None:
+            self._make(cache)
+        assert self._pooled is not None
+        rows = torch.from_numpy(examples.rows)
+        pooled, whole = self._pooled[rows].to(self._device), self._whole[rows].to(self._device)
+        return PersonReading(pooled.new_zeros(len(rows), NUM_PARTS, 0, 0), pooled, whole)
+
+    @torch.no_grad()
+    def _make(self, cache: FeatureCache) -> None:
+        pooled, whole = [], []
+        for start in range(0, cache.made, _AT_ONCE):
+            examples = cache.rows(np.arange(start, min(start + _AT_ONCE, cache.made)), self._device)
+            reading = self._reader.read(examples.trunk, examples.guide)
+            pooled.append(reading.pooled.cpu())
+            whole.append(reading.whole.cpu())
+        self._pooled, self._whole = torch.cat(pooled), torch.cat(whole)
+
+
+def estimates_of(
+    network: BodyNetwork, examples: HeadExamples, reading: PersonReading | None = None
+) -> list[RegressedPose]:
+    """What each of the head's iterations says; one for a head without. reading: of the examples, if it is known."""
+    head = network.head
+    assert isinstance(head, PartAttentionHead | KinematicChainsHead), "heads of other kinds are not trained here"
+    reading = reading or head.read(examples.trunk, examples.guide)
+    return head.estimates(reading, examples.truth.cameras)

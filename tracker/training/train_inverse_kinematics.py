@@ -27,11 +27,12 @@ from torch import Tensor
 from tracker.body import BodyModel, load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.landmark_set import MEDIAPIPE
-from tracker.body.model import forward_kinematics
+from tracker.body.model import JOINT_NAMES, forward_kinematics
+from tracker.body.smpl_joints import LSP_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.tensor_file import save_plain
-from tracker.initialise.inverse_kinematics import FEATURES, Sight, facing
+from tracker.initialise.inverse_kinematics import INPUT_SIZES, POINTS, Sight, Votes, facing, known_of
 from tracker.motion.motion_library import MotionLibrary
 from tracker.motion.sampler import PoseSampler, SamplerConfig
 from tracker.networks.inverse_kinematics_networks import (
@@ -77,12 +78,23 @@ class HidingConfig:
 
 
 @dataclass(frozen=True)
+class VoteConfig:
+    """How far the joints are off that dense maps vote for; for networks that take votes."""
+
+    noise: float = 0.04
+    """m, standard deviation of each coordinate."""
+    blank: float = 0.3
+    """Share of joints for which nobody votes, beside those that something hides."""
+
+
+@dataclass(frozen=True)
 class InverseKinematicsTraining:
     """What `configs/train/inverse_kinematics.yaml` may set."""
 
     network: InverseKinematicsConfig = field(default_factory=InverseKinematicsConfig)
     poses: SamplerConfig = field(default_factory=SamplerConfig)
     hiding: HidingConfig = field(default_factory=HidingConfig)
+    votes: VoteConfig = field(default_factory=VoteConfig)
     steps: int = 20000
     batch: int = 256
     learning_rate: float = 1e-3
@@ -124,6 +136,7 @@ class Lesson:
 
     sight: Sight
     """With the camera that is assumed."""
+    votes: Votes
     points: Array
     """(n, 57, 3) m about the pelvis."""
     rotations: Array
@@ -292,7 +305,21 @@ def lesson(people: People, noise: LandmarkNoise, config: InverseKinematicsTraini
     rotations = shots.rotations()
     rotations[:, 0] = np.swapaxes(T, 1, 2) @ rotations[:, 0]
     focal = np.exp(config.focal_error * rng.normal(size=(count, 1, 1)))
-    return Lesson(Sight(rays * focal, metric, confidence), shots.points @ T, rotations, people.betas)
+    sight, points = Sight(rays * focal, metric, confidence), shots.points @ T
+    votes = voted(points, hidden, config.votes, rng)
+    return Lesson(sight, Votes(*votes, sight.T_camera_facing), points, rotations, people.betas)
+
+
+def voted(
+    points: Array, hidden: NDArray[np.bool_], config: VoteConfig, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Places (n, 14, 3) and whether somebody voted (n, 14), of joints and landmarks (n, 57, 3); hidden: (n, 33)."""
+    places = points[:, list(LSP_JOINTS)] + config.noise * rng.normal(size=(len(points), len(LSP_JOINTS), 3))
+    voting = rng.random(places.shape[:2]) >= config.blank
+    for k, joint in enumerate(LSP_JOINTS):
+        if JOINT_NAMES[joint] in MEDIAPIPE.names:
+            voting[:, k] &= ~hidden[:, MEDIAPIPE.index(JOINT_NAMES[joint])]
+    return places, voting.astype(np.float64)
 
 
 def lessons(
@@ -328,7 +355,7 @@ def train_inverse_kinematics(
 ) -> InverseKinematicsNetwork:
     """minutes: stop after so long, the learning rate following the clock. Deterministic but for that."""
     torch.manual_seed(config.seed)
-    network = InverseKinematicsNetwork(FEATURES, len(MEDIAPIPE.names), config.network)
+    network = InverseKinematicsNetwork(*INPUT_SIZES[config.network.inputs], POINTS, config.network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-2)
     body = PointBody(load_body(None))
     source = lessons(library, config, body, LandmarkNoise.load())
@@ -337,9 +364,10 @@ def train_inverse_kinematics(
     return network
 
 
-def _outputs_of(network: InverseKinematicsNetwork, sight: Sight) -> InverseKinematicsOutput:
+def _outputs_of(network: InverseKinematicsNetwork, given: Lesson) -> InverseKinematicsOutput:
+    known = known_of(network.config.inputs, given.sight, given.votes)
     outputs: InverseKinematicsOutput = network(
-        torch.from_numpy(sight.features()), torch.from_numpy(sight.confidence).float()
+        torch.from_numpy(known.features), torch.from_numpy(known.confidence).float()
     )
     return outputs
 
@@ -348,7 +376,7 @@ def _losses(
     network: InverseKinematicsNetwork, body: PointBody, given: Lesson, config: InverseKinematicsTraining
 ) -> dict[str, Tensor]:
     points, rotations, betas = (torch.from_numpy(v).float() for v in (given.points, given.rotations, given.betas))
-    outputs = _outputs_of(network, given.sight)
+    outputs = _outputs_of(network, given)
     inpainted = (outputs.points - points).abs().mean()
     posed = (body(outputs.rotations, outputs.betas) - points).abs().mean()
     apart = outputs.rotations - rotations
@@ -367,7 +395,7 @@ def _held_out_errors(
     rotations = held.rotations[rng.integers(len(held.rotations), size=count)]
     given = lesson(body.people(rotations, random_shapes(rng, count, 0.0)), LandmarkNoise.load(), config, rng)
     with torch.no_grad():
-        outputs = _outputs_of(network, given.sight)
+        outputs = _outputs_of(network, given)
         joints = body(outputs.rotations, outputs.betas)[:, :NUM_JOINTS].numpy()
     apart = np.linalg.norm(joints - given.points[:, :NUM_JOINTS], axis=2).mean()
     steps = np.swapaxes(given.rotations, -1, -2) @ outputs.rotations.numpy()
@@ -378,4 +406,4 @@ def _held_out_errors(
 def save_inverse_kinematics(path: Path, network: InverseKinematicsNetwork, provenance: dict[str, str]) -> None:
     """Weights in safetensors, half precision, written whole or not at all."""
     metadata = {**provenance, "config": json.dumps(asdict(network.config))}
-    save_plain(path, {name: value.half() for name, value in network.state_dict().items()}, metadata)
+    save_plain(path, {name: value.half() for name, value in network.folded().state_dict().items()}, metadata)
