@@ -23,8 +23,8 @@ from tracker import load_result
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.person import FrameRecord
-from tracker.export.load_result import TrackResult
 from tracker.export.files import OVERLAY_NAME
+from tracker.export.load_result import TrackResult
 from tracker.overlay.mesh_overlay import identity_colour, lit_mesh
 from tracker.overlay.renderers import RasterRenderer
 
