@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("results", nargs="+", type=Path, help="folders that `track` has left, with their overlay.mp4")
     parser.add_argument("--out", type=Path, default=Path("docs/moving.webp"))
     parser.add_argument("--seconds", type=float, default=3.5, help="of each result")
-    parser.add_argument("--quality", type=int, default=55, help="of WebP's compression, 0 to 100")
+    parser.add_argument("--quality", type=int, default=70, help="of WebP's compression, 0 to 100")
     given = parser.parse_args()
 
     pictures = [Image.fromarray(p) for folder in given.results for p in pictures_of(folder, given.seconds)]
@@ -88,23 +88,51 @@ def pictures_of(folder: Path, seconds: float) -> Iterator[NDArray[np.uint8]]:
 
 def sampled(result: TrackResult, seconds: float) -> Iterator[tuple[FrameRecord, NDArray[np.uint8]]]:
     """Frames RATE a second, with the overlay's picture."""
+    window = Window.around(result, seconds)
     with av.open(str(result.folder / OVERLAY_NAME)) as video:
         due = result.frames[0].time
         for record, frame in zip(result.frames, video.decode(video=0), strict=False):
             if record.time > result.frames[0].time + seconds:
                 return
             while record.time >= due - 1e-6:
-                yield record, squared(frame.to_ndarray(format="rgb24"))
+                yield record, window.of(frame.to_ndarray(format="rgb24"))
                 due += 1 / RATE
 
 
-def squared(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The middle of a picture, SIDE × SIDE."""
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    middle = np.ascontiguousarray(picture[top : top + side, left : left + side])
-    return np.asarray(cv2.resize(middle, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+@dataclass(frozen=True)
+class Window:
+    """The square part of the pictures that is shown, px."""
+
+    left: int
+    top: int
+    side: int
+
+    @classmethod
+    def around(cls, result: TrackResult, seconds: float) -> Window:
+        """Where the people are, with room around them."""
+        start = result.frames[0].time
+        people = [p for frame in result.frames for p in frame.people if frame.time <= start + seconds]
+        boxes = np.stack([person.bbox for person in people])
+        low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        width, height = result.camera.width, result.camera.height
+        side = int(min(1.25 * (high - low).max(), max(width, height)))
+        left, top = (_placed(*each, side) for each in zip((low + high) / 2, (width, height), strict=True))
+        return cls(left, top, side)
+
+    def of(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(SIDE, SIDE, 3)"""
+        top, left = max(self.top, 0), max(self.left, 0)
+        part = picture[top : self.top + self.side, left : self.left + self.side]
+        shown = np.full((self.side, self.side, 3), BACKGROUND, np.uint8)
+        shown[top - self.top :, left - self.left :][: part.shape[0], : part.shape[1]] = part
+        return np.asarray(cv2.resize(shown, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _placed(middle: float, size: int, side: int) -> int:
+    """Where the window begins along one axis: within the picture, or around all of it where it is too small."""
+    if side >= size:
+        return (size - side) // 2
+    return round(min(max(middle - side / 2, 0), size - side))
 
 
 def turned_view(
