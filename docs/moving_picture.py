@@ -70,7 +70,7 @@ def main() -> None:
     pictures = [Image.fromarray(p) for folder in given.results for p in pictures_of(folder, given.seconds)]
     pictures[0].save(
         given.out, save_all=True, append_images=pictures[1:], duration=round(1000 / RATE), loop=0,
-        quality=given.quality, method=6,
+        quality=given.quality, method=3,
     )  # fmt: skip
     print(f"{given.out}: {len(pictures)} pictures, {given.out.stat().st_size / 1e6:.2f} MB")
 
