@@ -22,7 +22,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for page in PAGES[:-1]:
+    for page in (ROOT / "docs").glob("*.md"):
         name = "" if page.stem == "index" else page.stem
         assert (tmp_path / "site" / name / "index.html").is_file(), f"{page.name} is not in mkdocs.yml"
 
