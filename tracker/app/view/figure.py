@@ -61,7 +61,7 @@ class PersonFigure:
         self._skeleton = self._scene.add_line_segments(f"{root}/skeleton", joints, colours, thickness=0.015)
         self._path = self._scene.add_line_segments(f"{root}/path", self._floor_path(), colour, thickness=0.008)
         self._contacts = self._scene.add_point_cloud(
-            f"{root}/contacts", np.zeros((1, 3), np.float32), _TOUCHING, point_size=0.06, point_shape="circle"
+            f"{root}/contacts", np.zeros((1, 3), np.float32), _TOUCHING, point_size=0.035, point_shape="circle"
         )
         self._points: Any = None
         self._drawn: tuple[int, Layers] | None = None

@@ -154,7 +154,7 @@ class ResultViewer:
             root.position = (x - low if self._side_by_side else 0.0, 0.0, 0.0)
             x += high - low + _APART
         middle = (x - _APART) / 2 if self._side_by_side else 0.0
-        self._server.initial_camera.position = (middle + 2.5, 1.7, 3.0)
+        self._server.initial_camera.position = (middle + 1.5, 2.8, 4.2)
         self._server.initial_camera.look_at = (middle, 0.9, 0.0)
 
     def _show(self) -> None:
