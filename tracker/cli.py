@@ -276,7 +276,14 @@ def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--mjpg/--raw", default=True, show_default=True, help="Compressed or raw pictures from a webcam.")
 @click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
-@click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
+@click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show a page with picture and buttons.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Where --web listens. 0.0.0.0 lets in the network: whoever has the page's address, which is printed.",
+)
 @click.option(
     "--send",
     multiple=True,
@@ -300,13 +307,14 @@ def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @FILES
 @COMMON
 def live(
-    source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
-    **given: Any,
+    source: str, record: Path | None, headless: bool, web: int | None, host: str, send: tuple[str, ...],
+    reconnect: float, **given: Any,
 ) -> None:  # fmt: skip
     """Track a webcam live and draw the meshes over its picture.
 
-    Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/confidence/off, h hide the help.
-    A recording holds the same files as `track` writes.
+    Keys in the window, buttons on the page: q quit, r start or end a recording, s snapshot,
+    m mesh/skeleton/confidence/off, f smoothing on/off, h hide the help. A recording holds the same files as `track`
+    writes.
     """
     from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
@@ -321,7 +329,7 @@ def live(
         deferred_interrupt() as interrupt,
         open_live_source(source, camera) as opened,
         opened_tracker(config) as tracker,
-        open_outputs(headless, web, send, config) as (outputs, keys),
+        open_outputs(headless, None if web is None else (web, host, job.folder), send, config) as (outputs, keys),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)

@@ -99,6 +99,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         if config.smooth.mode == "offline":
             records = list(writer.frames())
             writer.replace_people(*finished_frames(records, config, persons, camera, moved is not None))
+        fault: Exception | None = None
         if job.overlay:
             film = replace(film_job(job, config, body, source.info), smooth=None)
             with overlay_video_of(film, source.expected_frames) as video:
@@ -106,9 +107,14 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
                     video.put(tracked)
                     count_item()
                     interrupt.check()
+            fault = video.fault
         warnings = dict.fromkeys(warning for run in runs for warning in run["warnings"])
+        if fault is not None:
+            warnings[str(fault)] = None
         seconds = sum(run["wall_seconds"] for run in runs) + perf_counter() - started
         writer.finish(RunSummary({}, [*warnings], seconds, camera_moved=moved))
+        if fault is not None:
+            raise fault
 
 
 def _document(tracked: TrackedPiece) -> dict[str, Any]:

@@ -180,3 +180,10 @@ def _scaled(camera: Camera, width: int, height: int) -> Camera:
             "of another shape; give the intrinsics of these pictures"
         )
     return camera.crop(np.array([0, 0, camera.width, camera.height]), width, height)
+
+
+def thinned_intrinsics(intrinsics: Array, step: int) -> Array:
+    """(..., 4) fx, fy, cx, cy of the picture that keeps every step-th pixel of each row and column, beginning with
+    number step // 2."""
+    shift = 0.5 - (step // 2 + 0.5) / step
+    return intrinsics / step + shift * np.array([0.0, 0.0, 1.0, 1.0])

@@ -39,10 +39,8 @@ def _osc(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Outp
 
 
 def _ws(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
-    try:
-        from tracker.outputs.send.websocket import WebSocketOutput
-    except ImportError:
-        address.refuse("needs the package aiohttp; pip install 'body-tracker[stream]'")
+    from tracker.outputs.send.websocket import WebSocketOutput
+
     return WebSocketOutput(address, world)
 
 
