@@ -49,6 +49,16 @@ CAMERA = options(
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
 )
+FILES = options(
+    click.option(
+        "--skeleton",
+        type=click.Choice(["smpl", "mixamo", "vrm", "unreal"]),
+        help="What joints are called in bvh, glb, scene, usd, fbx, blend.  [default: smpl]",
+    ),
+    click.option("--unit", type=click.Choice(["m", "cm"]), help="Of lengths in bvh.  [default: m]"),
+    click.option("--no-report", "no_report", is_flag=True, help="Leave no report.html."),
+    click.option("--blender", type=click.Path(path_type=Path), help="Writes fbx and blend.  [default: found on PATH]"),
+)
 WORLD = options(
     click.option(
         "--frame",
@@ -73,7 +83,8 @@ FORMAT = click.option(
     "formats",
     default="npz,jsonl",
     show_default=True,
-    help="What to write, separated by commas: npz, jsonl, bvh, glb, csv, trc.",
+    help="What to write, separated by commas: npz, jsonl; amass, bvh, glb, csv, trc, c3d, angles, mot for each person; "
+    "scene, usd, fbx, blend for everybody with the camera.",
 )
 RENDERER = click.option(
     "--renderer",
@@ -123,6 +134,7 @@ def cli() -> None:
 @PEOPLE
 @CAMERA
 @WORLD
+@FILES
 @COMMON
 def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None:
     """Track people in INPUTs: video files, pictures, folders of either at any depth, stream addresses.
@@ -136,6 +148,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
       person_NNN.npz    SMPL parameters of each identity, as AMASS names them
       frames.jsonl      one line a frame, readable while the run goes on
       run.json          versions, settings, timings, warnings
+      report.html       how people moved, at a glance
     """
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
@@ -232,6 +245,7 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
 @PEOPLE
 @CAMERA
 @WORLD
+@FILES
 @COMMON
 def live(
     source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
@@ -698,9 +712,12 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
+    files = {key: given[key] for key in ("skeleton", "unit", "blender") if given.get(key) is not None}
+    files |= {"report": False} if given.get("no_report") else {}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
     options = {
-        **changes, "camera": camera, "world": world, "engine": engine, "detect": detect, **chosen, **extract,
+        **changes, "camera": camera, "world": world, "files": files, "engine": engine, "detect": detect, **chosen,
+        **extract,
     }  # fmt: skip
     return load_config(given["config"], merged(options, assigned(given["assignments"])))
 

@@ -23,6 +23,7 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person, TrackedFrame
 from tracker.detect import DetectConfig, Detector, LandmarkDetector
+from tracker.export.files_config import FilesConfig
 from tracker.extract.feature_extractor import CropFeatures, ExtractConfig, FeatureExtractor, kernel_vertices_file
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
@@ -64,6 +65,7 @@ class TrackerConfig:
     trust: TrustConfig = field(default_factory=TrustConfig)
     smooth: SmoothConfig = field(default_factory=SmoothConfig)
     world: WorldConfig = field(default_factory=WorldConfig)
+    files: FilesConfig = field(default_factory=FilesConfig)
     coast_seconds: float = 0.4
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None

@@ -515,7 +515,7 @@ class TestParseFormats:
         assert parse_formats("bvh, npz,BVH") == ("bvh", "npz")
         assert parse_formats(",".join(FORMATS)) == FORMATS
 
-    @pytest.mark.parametrize(("text", "named"), [("npz,fbx", "'fbx'"), ("", "nothing"), (",", "nothing")])
+    @pytest.mark.parametrize(("text", "named"), [("npz,obj", "'obj'"), ("", "nothing"), (",", "nothing")])
     def test_names_the_unknown_and_what_there_is(self, text, named):
         with pytest.raises(InputError, match=named) as error:
             parse_formats(text)

@@ -31,9 +31,10 @@ from tracker.export import (
     prepare_folder,
 )
 from tracker.export.files import atomic_file, fresh_folder
+from tracker.export.files_config import FilesConfig
 
 BODY = small_body()
-CONTEXT = RunContext(CAMERA, BODY, 25.0)
+CONTEXT = RunContext(CAMERA, BODY, 25.0, files=FilesConfig(report=False))
 HEADER = RunHeader(config={}, device="cpu", engine="torch", source={"name": "clip.mp4"})
 FRAMES = frames_of(BODY, [i / 25 for i in range(12)], ids=(0, 1))
 ALL = ("npz", "jsonl", "bvh", "glb", "csv", "trc")
@@ -218,11 +219,11 @@ class TestEarlyEnd:
         assert json.loads((tmp_path / "clip" / "run.json").read_text())["interrupted"] is True
 
     def test_an_interrupt_while_files_are_written_still_saves_all(self, tmp_path, monkeypatch):
-        from tracker.export import run_writer
+        from tracker.export import formats
 
         calls = []
 
-        def interrupted_once(stream, person, body, write=run_writer.PERSON_WRITERS["csv"]):
+        def interrupted_once(stream, person, body, write=formats.PERSON_WRITERS["csv"]):
             calls.append(person.person_id)
             stream.write(b"half a file")
             if len(calls) == 1:
@@ -230,7 +231,7 @@ class TestEarlyEnd:
             stream.seek(0)
             write(stream, person, body)
 
-        monkeypatch.setitem(run_writer.PERSON_WRITERS, "csv", interrupted_once)
+        monkeypatch.setitem(formats.PERSON_WRITERS, "csv", interrupted_once)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "clip", formats=("npz", "csv"))
         everything = ["person_000.csv", "person_000.npz", "person_001.csv", "person_001.npz", "run.json"]

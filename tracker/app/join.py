@@ -90,9 +90,8 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         camera = config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         header = RunHeader(config, runs[0]["device"], runs[0]["engine"], source.info, job.record)
-        writer = stack.enter_context(
-            RunWriter(job.folder, job.export, RunContext(camera, body, rate, config.world), header)
-        )
+        context = RunContext(camera, body, rate, config.world, config.files, source.info.path)
+        writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         for frame in _Joined(pieces, persons, camera).frames(config):
             writer.write(frame)
             interrupt.check()

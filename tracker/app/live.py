@@ -238,7 +238,7 @@ class LiveSession:
         tracker, info = self._tracker, source.info
         rate = float(info.rate) if info.rate else None
         camera = tracker.config.camera.for_size(*first.size)
-        context = RunContext(camera, tracker.body, rate, tracker.config.world)
+        context = RunContext(camera, tracker.body, rate, tracker.config.world, tracker.config.files)
         header = RunHeader(tracker.config, tracker.device, tracker.engine, info)
         folder = fresh_folder(self._job.folder / f"live-{datetime.now():%Y%m%d-%H%M%S}")
         return Recorder(folder, self._job.export, context, header, first, info.rate)

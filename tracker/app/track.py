@@ -24,6 +24,7 @@ from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
 from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
+from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
@@ -78,9 +79,10 @@ def track(
         source = stack.enter_context(open_source(job.spec, job.clip))
         camera = tracker.config.camera.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
-        context = RunContext(camera, tracker.body, rate, tracker.config.world)
+        config = tracker.config
+        context = RunContext(camera, tracker.body, rate, config.world, config.files, source.info.path)
         info = source.info if job.location is None else replace(source.info, location=shown_address(job.location))
-        header = RunHeader(tracker.config, tracker.device, tracker.engine, info, job.record)
+        header = RunHeader(config, tracker.device, tracker.engine, info, job.record)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
         run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
@@ -115,7 +117,7 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._camera, self._watch = camera, CameraWatch()
+        self._camera, self._watch, self._sheet = camera, CameraWatch(), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
@@ -132,13 +134,20 @@ class _Run:
     def _write(self, frames: Iterator[TrackedFrame]) -> None:
         for tracked in frames:
             self._watch.show(tracked.frame, tracked.people)
+            self._sheet.show(tracked.frame, tracked.people)
             people = self.sizes.of_files(tracked.frame, tracked.people)
             self._writer.write(FrameRecord(tracked.frame.index, tracked.frame.time, people))
 
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
-        return RunSummary(stages | self._stage_ms, warnings, wall_seconds, camera_moved=self._watch.moved_at)
+        return RunSummary(
+            stages | self._stage_ms,
+            warnings,
+            wall_seconds,
+            pictures=self._sheet.pictures(),
+            camera_moved=self._watch.moved_at,
+        )
 
     def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
         """See `finished_frames`."""

@@ -33,7 +33,7 @@ class TrackOptions:
 
     clip: Clip = field(default_factory=Clip)
     formats: tuple[str, ...] = ("npz", "jsonl")
-    """Among npz, jsonl, bvh, glb, csv, trc."""
+    """Among those that `--format` names."""
     overlay: bool = True
     """Whether overlay.mp4 is drawn."""
     renderer: str = "raster"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tracker.core.errors import InputError
 from tracker.evaluation.summary import METRICS, Figures, as_text, formatted
 from tracker.export.files import atomic_file
+from tracker.export.line_chart import Chart
 
 SUMMARY, TABLE, PAGE = "summary.json", "summary.csv", "report.html"
 SCREEN_KEYS = (
@@ -22,17 +23,6 @@ SCREEN_KEYS = (
     "acceleration", "foot_sliding", "idf1",
 )  # fmt: skip
 _COMPARED_KEYS = ("found", "mpjpe", "mpjpe_visible", "pa_mpjpe", "pve", "pckh", "acceleration", "idf1")
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Curves with common axes."""
-
-    title: str
-    x_label: str
-    y_label: str
-    series: Mapping[str, Sequence[tuple[float, float]]]
-    """By name: (x, y); NaN interrupts a curve."""
 
 
 @dataclass(frozen=True)

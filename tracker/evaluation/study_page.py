@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from tracker.evaluation.page import STYLE, chart_svg, picture_figure
+from tracker.evaluation.page import picture_figure
 from tracker.evaluation.report import Chart, Picture
 from tracker.export.files import atomic_file
+from tracker.export.line_chart import STYLE, chart_svg
 
 Table = Mapping[str, Mapping[str, float]]
 """Row → column → number."""

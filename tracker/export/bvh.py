@@ -9,46 +9,30 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tracker.body.model import BodyModel
 from tracker.core.arrays import Array
+from tracker.export.files_config import FilesConfig
 from tracker.export.sequence import PersonSequence, SkeletonMotion, shape_body, to_numpy
-from tracker.export.skeletons import SkeletonNames, joint_names
+from tracker.export.skeletons import joint_names
 
 _EULER = "ZXY"
 _CHANNELS = " ".join(f"{axis}rotation" for axis in _EULER)
 
 
-Unit = Literal["m", "cm"]
+_PLAIN = FilesConfig()
 
 
-@dataclass(frozen=True)
-class BvhStyle:
-    """What the tools that a file is for expect."""
-
-    skeleton: SkeletonNames = "smpl"
-    unit: Unit = "m"
-
-    @property
-    def scale(self) -> float:
-        """Units to a metre."""
-        return 100.0 if self.unit == "cm" else 1.0
-
-
-_PLAIN = BvhStyle()
-
-
-def write(stream: BinaryIO, person: PersonSequence, body: BodyModel, style: BvhStyle = _PLAIN) -> None:
+def write(stream: BinaryIO, person: PersonSequence, body: BodyModel, files: FilesConfig = _PLAIN) -> None:
     """HIERARCHY with offsets; MOTION with the pelvis' place, then intrinsic Z-X-Y degrees of every joint."""
     motion = SkeletonMotion.of(person)
-    skeleton = _Skeleton.of(body, person.betas, style)
+    skeleton = _Skeleton.of(body, person.betas, files)
     degrees = continuous_euler(motion.quaternions[:, skeleton.order])
-    rows = np.concatenate([style.scale * motion.pelvis, degrees.reshape(len(degrees), -1)], axis=1)
+    rows = np.concatenate([files.scale * motion.pelvis, degrees.reshape(len(degrees), -1)], axis=1)
     late = round((person.timestamps[0] - person.timeline.start) * person.timeline.frame_rate)
     rows = np.concatenate([np.repeat(rows[:1], late, axis=0), rows])
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\n")
@@ -86,13 +70,13 @@ class _Skeleton:
         self._add(0, "")
 
     @classmethod
-    def of(cls, body: BodyModel, betas: Array, style: BvhStyle) -> _Skeleton:
+    def of(cls, body: BodyModel, betas: Array, files: FilesConfig) -> _Skeleton:
         shaped = shape_body(body, betas)
         joints, vertices = to_numpy(shaped.rest_joints), to_numpy(shaped.rest_vertices)
         parents = np.asarray(body.parents)
         offsets = joints - joints[np.maximum(parents, 0)]
         tips = _tips(joints, vertices, to_numpy(body.weights))
-        return cls(parents, style.scale * offsets, style.scale * tips, joint_names(style.skeleton))
+        return cls(parents, files.scale * offsets, files.scale * tips, joint_names(files.skeleton))
 
     def _add(self, joint: int, indent: str) -> None:
         self.order.append(joint)

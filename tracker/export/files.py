@@ -23,19 +23,18 @@ from tracker.core.shown_text import shown_address
 OVERLAY_NAME = "overlay.mp4"
 FRAMES_NAME = "frames.jsonl"
 RUN_NAME = "run.json"
+REPORT_NAME = "report.html"
 OBSERVATIONS_NAME = "observations.npz"
 
-_RESULT = re.compile(r"overlay\.mp4|frames\.jsonl|run\.json|observations\.npz|person_\d{3,}\.(npz|bvh|glb|csv|trc)")
-_PART = re.compile(rf"\.(overlay|frames|run|person_\d{{3,}}){PART}\.\w+")
+_RESULT = re.compile(
+    r"overlay\.mp4|frames\.jsonl|run\.json|report\.html|observations\.npz|scene\.(glb|usdc|fbx|blend)"
+    r"|amass_\d{3,}\.npz|person_\d{3,}(\.(npz|bvh|glb|csv|trc|c3d|mot)|_angles\.csv)"
+)
+_PART = re.compile(rf"\.(overlay|frames|run|report|scene|(person|amass)_\d{{3,}}(_angles)?){PART}\.\w+")
 _BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
 _LOOK_SECONDS = 1.0
 """Between two looks at whether a run's folder is still there."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def person_path(folder: Path, person_id: int, suffix: str) -> Path:
-    """`person_NNN.<suffix>` in the folder."""
-    return folder / f"person_{person_id:03d}.{suffix}"
 
 
 @contextmanager

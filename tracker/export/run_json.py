@@ -16,6 +16,7 @@ import numpy as np
 
 from tracker import __version__
 from tracker.core.shown_text import shown_address
+from tracker.export.contact_sheet import Snapshot
 from tracker.export.files import atomic_file
 from tracker.world.world_frame import WorldFrame
 
@@ -56,6 +57,8 @@ class RunSummary:
     wall_seconds: float | None = None
     dropped: int = 0
     """Frames of a camera that were never looked at."""
+    pictures: Sequence[Snapshot] = ()
+    """For the report."""
     camera_moved: float | None = None
     """s at which the camera was found to move; None while it stands still."""
 

@@ -6,7 +6,7 @@ says `interrupted` in run.json.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,19 +17,21 @@ import numpy as np
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
+from tracker.export.contact_sheet import Snapshot
 from tracker.export.files import (
     FRAMES_NAME,
     OBSERVATIONS_NAME,
+    REPORT_NAME,
     RUN_NAME,
     FolderWatch,
     atomic_file,
-    person_path,
     prepare_folder,
 )
-from tracker.export.formats import JSONL, PERSON_WRITERS
+from tracker.export.formats import JSONL, PERSON_WRITERS, SCENE_FILES, FormatWriters, person_file
 from tracker.export.frame_store import FrameStore
 from tracker.export.grid import gaps, on_grid
 from tracker.export.jsonl import FrameStream, encode_frame
+from tracker.export.report import RunReport, report_page
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
 from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble, body_track, placed_in
 from tracker.world.estimate import WorldEstimate, estimate_world
@@ -65,6 +67,8 @@ class RunWriter:
     """
 
     def __init__(self, folder: Path, config: ExportConfig, context: RunContext, header: RunHeader) -> None:
+        self._writers = FormatWriters(context.files, context.video)
+        self._writers.require(config.formats)
         prepare_folder(folder, config.overwrite)
         self._folder, self._config, self._context, self._header = folder, config, context, header
         self._watch = FolderWatch(folder)
@@ -145,6 +149,8 @@ class RunWriter:
         failures: list[RunError] = []
         lengths: dict[int, int] = {}
         absences: dict[int, list[tuple[float, float]]] = {}
+        scene_formats = [name for name in self._config.formats if name in SCENE_FILES]
+        everybody: list[PersonSequence] = []
         estimate, warnings = self._world(summary)
         for person in self._people():
             lengths[person.person_id] = len(person.timestamps)
@@ -152,12 +158,17 @@ class RunWriter:
                 person = placed_in(estimate.world, person, self._context.body)
             uniform = on_grid(person, self._recording.times, self._recording.indices)
             absences[person.person_id] = gaps(uniform)
-            for path in self._person_files(uniform, failures):
-                files.append(path)
+            files += self._person_files(uniform, failures)
+            if scene_formats or self._reports:
+                everybody.append(uniform)
+        files += self._scene_files(scene_formats, everybody, failures)
+        warnings = [*summary.warnings, *warnings]
+        if self._reports:
+            files += self._report_file(everybody, summary.pictures, warnings, failures)
         if OBSERVATIONS in self._config.formats:
             with atomic_file(self._folder / OBSERVATIONS_NAME) as stream:
                 self._recording.save(stream)
-        warnings = [*summary.warnings, *warnings, *map(str, failures)]
+        warnings += map(str, failures)
         counts = RunCounts(
             len(self._recording), self._recording.frames_with_people, lengths, interrupted, bool(failures), absences,
             None if estimate is None else estimate.world,
@@ -196,14 +207,46 @@ class RunWriter:
         for name in self._config.formats:
             if name not in PERSON_WRITERS:
                 continue
-            path = person_path(self._folder, person.person_id, name)
+            path = person_file(self._folder, person.person_id, name)
             try:
                 with atomic_file(path) as stream:
-                    PERSON_WRITERS[name](stream, person, self._context.body)
+                    self._writers.person(name)(stream, person, self._context.body)
             except RunError as error:
                 failures.append(error)
             else:
                 yield path
+
+    def _scene_files(
+        self, formats: Sequence[str], people: Sequence[PersonSequence], failures: list[RunError]
+    ) -> Iterator[Path]:
+        for name in formats if people else ():
+            path = self._folder / SCENE_FILES[name]
+            try:
+                with atomic_file(path) as stream:
+                    self._writers.scene(name)(stream, people, self._context.body)
+            except RunError as error:
+                failures.append(error)
+            else:
+                yield path
+
+    @property
+    def _reports(self) -> bool:
+        return self._context.files.report and self._config.formats != (OBSERVATIONS,)
+
+    def _report_file(
+        self, people: Sequence[PersonSequence], pictures: Sequence[Snapshot], notes: Sequence[str],
+        failures: list[RunError],
+    ) -> Iterator[Path]:  # fmt: skip
+        times = self._recording.times
+        seconds = times[-1] - times[0] if len(times) else 0.0
+        path = self._folder / REPORT_NAME
+        try:
+            with atomic_file(path) as stream:
+                stream.write(report_page(RunReport(self._folder.name, seconds, people, pictures, notes)).encode())
+        except RunError as error:
+            failures.append(error)
+        else:
+            yield path
 
     def _end_stream(self) -> None:
         self._open = False

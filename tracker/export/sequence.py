@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array, require_shape
 from tracker.core.camera import Camera
 from tracker.core.geometry import place_on_rays
 from tracker.core.person import Person, Pose
+from tracker.export.files_config import FilesConfig
 from tracker.world.body_track import CONTACT_PARTS, BodyTrack, contact_body
 from tracker.world.contacts import contact_mask, contacts_of
 from tracker.world.gravity import Plane
@@ -63,6 +65,9 @@ class RunContext:
     frame_rate: float | None
     """Hz: the source's nominal rate; None where it is unknown or varies, then the median interval counts."""
     world: WorldConfig = field(default_factory=WorldConfig)
+    files: FilesConfig = field(default_factory=FilesConfig)
+    video: Path | None = None
+    """What is tracked, where it is a file."""
 
 
 @dataclass(frozen=True)

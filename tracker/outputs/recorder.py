@@ -17,6 +17,7 @@ from tracker.core.errors import RunError
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, Person
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
+from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.outputs.output import Picture
@@ -54,7 +55,7 @@ class Recorder:
         self._began, self._start, self._size = perf_counter(), first.time, first.size
         self._writer = RunWriter(folder, export, context, header)
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
-        self._watch = CameraWatch()
+        self._watch, self._sheet = CameraWatch(), ContactSheet()
         self._write_ms: list[float] = []
         self._open = ExitStack()
         try:
@@ -76,6 +77,7 @@ class Recorder:
         for each in frames:
             before, time = perf_counter(), each.frame.time - self._start
             self._watch.show(each.frame, each.people)
+            self._sheet.show(replace(each.frame, time=time), each.people)
             people = self._cameras.of_files(each.frame, each.people)
             self._writer.write(FrameRecord(each.frame.index, time, people))
             picture = each.picture
@@ -99,6 +101,7 @@ class Recorder:
             stage_ms={**summary.stage_ms, "write": self._write_ms},
             warnings=[*summary.warnings, *self._cameras.warnings, *([] if failure is None else [str(failure)])],
             wall_seconds=perf_counter() - self._began,
+            pictures=self._sheet.pictures(),
             camera_moved=None if self._watch.moved_at is None else self._watch.moved_at - self._start,
         )
         if failure is not None:

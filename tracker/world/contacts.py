@@ -33,6 +33,8 @@ _DRIFT = 0.07
 """m across the line of sight: a part that has moved so far from where it touched down has taken another place."""
 _USUAL_STAND = 0.5
 """s: a foot that stands for longer is believed more, up to four times."""
+_UPRIGHT = 0.6
+"""Quantile of a contact's frames over which the body is straight enough to tell a distance from."""
 _BIAS_SECONDS = 3.0
 """Window in which the lower foot's typical height over the floor is taken for an error of the distance."""
 
@@ -82,12 +84,13 @@ def stands_of(track: BodyTrack, contacts: list[Contact]) -> list[Stand]:
     stands = []
     for contact in contacts:
         if contact.part < FOOT_PARTS:
-            rows = slice(contact.start, contact.end)
-            seen_share = float(track.part_confidence[rows, contact.part].mean())
-            place = np.median(track.points[rows, contact.part], axis=0)
+            rows = np.arange(contact.start, contact.end)
+            upright = rows[straight[rows] >= np.quantile(straight[rows], _UPRIGHT)]
+            seen_share = float(track.part_confidence[upright, contact.part].mean())
+            place = np.median(track.points[upright, contact.part], axis=0)
             seconds = float(track.times[contact.end - 1] - track.times[contact.start])
             length = np.clip(seconds / _USUAL_STAND, 0.25, 4.0)
-            stands.append(Stand(place, float(length * seen_share * straight[rows].mean() ** 4)))
+            stands.append(Stand(place, float(length * seen_share * straight[upright].mean() ** 4)))
     return stands
 
 

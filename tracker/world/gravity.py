@@ -12,8 +12,8 @@ from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
 from tracker.world.body_track import BodyTrack
 
-_STRAIGHT_KNEE = np.cos(np.radians(25.0))
-_STRAIGHT_BODY = np.cos(np.radians(20.0))
+_STRAIGHT_KNEE = np.cos(np.radians(35.0))
+_STRAIGHT_BODY = np.cos(np.radians(25.0))
 _CONFIDENT = 0.3
 _AXIS_SIGMA = np.radians(4.0)
 """By which a standing body's axis is off after a whole clip: people lean, and fits lean with the camera's view."""
