@@ -1,10 +1,12 @@
 """How well the tracker follows real clips, by what can be measured without truth.
 
-For each clip: the share of frames that every identity is present in, how far the joints that both conventions share (12
-limb joints, in the files as exported) lie from the detector's landmarks against the height of the person's box, and
-how well the drawn mesh's silhouette agrees with the detector's mask (clothes and hair limit that):
+For each clip and identity, from the files as exported: in how many frames it is; in how many of them the full landmark
+network sees nobody where it is said to be (a ghost); how far the joints that both conventions share (12 limb joints)
+lie from that network's landmarks, against the height of the person; how well the drawn mesh's silhouette agrees with
+the network's mask (clothes and hair limit that); and how much joints and distance shake. The network is asked where the
+files say that people are, so that runs with different settings and identities compare.
 
-    python -m benchmarks.clips CLIP... --out DIR
+    python -m benchmarks.clips CLIP... --out DIR [--set detect.landmarks=full]
 """
 
 from __future__ import annotations
@@ -17,30 +19,88 @@ import click
 import numpy as np
 
 from tracker.app.track import TrackJob, track
+from tracker.body import BodyModel
 from tracker.body.landmark_set import MEDIAPIPE
-from tracker.body.smpl_joints import LIMB_SMPL
+from tracker.body.smpl_joints import LIMB_SMPL, smpl_index
 from tracker.config import load_config
 from tracker.core.arrays import Array
-from tracker.core.detection import TrackedDetection
+from tracker.core.frame import Frame
 from tracker.core.mask import IN_MASK
 from tracker.core.person import Pose
-from tracker.detect import LandmarkDetector
-from tracker.export import ExportConfig, PersonSequence, load_person, output_folders
-from tracker.identity import IdentityTracker
+from tracker.core.strict_yaml import assigned, merged
+from tracker.detect.candidate import in_frame
+from tracker.detect.follow import NetworkFollower, Region
+from tracker.export import ExportConfig, PersonSequence, output_folders
+from tracker.export.load_result import load_result
 from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
-from tracker.pipeline import Tracker, TrackerConfig
+from tracker.pipeline import Tracker
+from tracker.runtime.engine_config import EngineConfig
 from tracker.runtime.interrupt import deferred_interrupt
 from tracker.source import open_source
+
+_HIPS = [smpl_index("left_hip"), smpl_index("right_hip")]
+_SHOULDERS = [smpl_index("left_shoulder"), smpl_index("right_shoulder")]
+_REACH = 1.15
+"""Of a person's farthest landmark, fingers and toes, over their farthest joint."""
+_REGION_SIDE = 2.6
+_THERE = 0.5
 
 
 @dataclass
 class Agreement:
-    """What one identity's files say against what the detector said."""
+    """What one identity's files say against what the landmark network sees."""
 
     distances: list[Array] = field(default_factory=list)
-    """(12,) a frame: parts of the box's height."""
+    """(12,) a frame: parts of the person's height."""
     overlaps: list[float] = field(default_factory=list)
     """IoU of silhouette and mask."""
+    ghosts: int = 0
+    """Frames in which the network sees nobody there."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What the files are compared by."""
+
+    follower: NetworkFollower
+    overlay: MeshOverlay
+    body: BodyModel
+
+    def compare(self, frame: Frame, person: PersonSequence, row: int, agreement: Agreement) -> None:
+        """One identity in one frame; goes into its agreement."""
+        joints = person.joints2d[row].astype(float)
+        (answer,) = self.follower.follow(frame.image, [region_of(joints)])
+        if answer.presence < _THERE:
+            agreement.ghosts += 1
+            return
+        reading = in_frame(answer.reading, answer.crop.T_frame_crop, frame.size)
+        height = float(np.linalg.norm(np.ptp(joints, axis=0)))
+        offset = joints[LIMB_SMPL] - reading.landmarks2d[MEDIAPIPE.limbs]
+        agreement.distances.append(np.linalg.norm(offset, axis=1) / height)
+        vertices = camera_vertices(self.body, pose_at(person, row))
+        camera = replace(person.camera, width=frame.size[0], height=frame.size[1])
+        drawn = self.overlay.silhouette(camera, vertices, self.body.faces.numpy())
+        mask = reading.mask.picture() >= IN_MASK
+        agreement.overlaps.append(float((drawn & mask).sum() / max((drawn | mask).sum(), 1)))
+
+
+def region_of(joints: Array) -> Region:
+    """Where the landmark network has to look for somebody with these (24, 2) px joints."""
+    hips = joints[_HIPS].mean(axis=0)
+    up = joints[_SHOULDERS].mean(axis=0) - hips
+    farthest = _REACH * float(np.linalg.norm(joints - hips, axis=1).max())
+    return Region(hips, max(_REGION_SIDE * farthest, 16.0), float(np.arctan2(up[0], -up[1])))
+
+
+def shake(person: PersonSequence) -> tuple[float, float]:
+    """Medians over time of the joints' acceleration, m/s², the root's taken away, and of the root's in depth, m/s²."""
+    together = np.flatnonzero((np.diff(person.frame_index, n=2) == 0) & (np.diff(person.frame_index)[1:] == 1)) + 1
+    if not len(together):
+        return float("nan"), float("nan")
+    step = np.median(np.diff(person.timestamps))
+    moved = np.diff(person.joints3d.astype(float), n=2, axis=0)[together - 1] / step**2
+    limbs = np.linalg.norm(moved - moved[:, :1], axis=-1).mean(axis=1)
+    return float(np.median(limbs)), float(np.median(np.abs(moved[:, 0, 2])))
 
 
 def pose_at(person: PersonSequence, row: int) -> Pose:
@@ -49,67 +109,56 @@ def pose_at(person: PersonSequence, row: int) -> Pose:
     return Pose(poses[:3], poses[3:], person.betas.astype(float), person.trans[row].astype(float))
 
 
-def compare(
-    tracked: TrackedDetection, person: PersonSequence, row: int, drawing: tuple[MeshOverlay, Tracker]
-) -> Agreement:
-    """One identity in one frame."""
-    overlay, tracker = drawing
-    detection = tracked.detection
-    height = float(np.ptp(detection.landmarks2d[:, 1]))
-    offset = person.joints2d[row][LIMB_SMPL] - detection.landmarks2d[MEDIAPIPE.limbs]
-    result = Agreement([np.linalg.norm(offset, axis=1) / height])
-    if detection.mask is not None:
-        width, height = detection.mask.size
-        camera = replace(person.camera, width=width, height=height)
-        vertices = camera_vertices(tracker.body, pose_at(person, row))
-        drawn = overlay.silhouette(camera, vertices, tracker.body.faces.numpy())
-        mask = detection.mask.picture() >= IN_MASK
-        result.overlaps.append(float((drawn & mask).sum() / max((drawn | mask).sum(), 1)))
-    return result
-
-
-def agreements(spec: str, folder: Path, config: TrackerConfig) -> dict[int, Agreement]:
-    """Goes through the clip again with detector and identities as the tracker had them, beside the exported files."""
-    people = {p.person_id: p for p in map(load_person, sorted(folder.glob("person_*.npz")))}
-    rows = {(key, int(f)): i for key, p in people.items() for i, f in enumerate(p.frame_index)}
-    agreement: dict[int, Agreement] = defaultdict(Agreement)
-    identity = IdentityTracker(config.identity, config.detect.max_people)
-    with (
-        Tracker.open(config) as tracker,
-        LandmarkDetector(config.detect) as detector,
-        open_source(spec) as source,
-        MeshOverlay() as overlay,
-    ):
+def agreements(spec: str, people: dict[int, PersonSequence], judge: Judge) -> dict[int, Agreement]:
+    """Goes through the clip again, beside the exported files."""
+    rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for key, person in people.items():
+        for row, index in enumerate(person.frame_index):
+            rows[int(index)].append((key, row))
+    agreement = {key: Agreement() for key in people}
+    with open_source(spec) as source:
         for frame in source:
-            detections = detector.detect(frame, identity.predicted_boxes(frame.time))
-            for tracked in identity.assign(frame, detections):
-                row = rows.get((tracked.person_id, frame.index))
-                if row is None:
-                    continue
-                one = compare(tracked, people[tracked.person_id], row, (overlay, tracker))
-                agreement[tracked.person_id].distances += one.distances
-                agreement[tracked.person_id].overlaps += one.overlaps
+            for key, row in rows.get(frame.index, []):
+                judge.compare(frame, people[key], row, agreement[key])
     return agreement
+
+
+def line(person: PersonSequence, agreement: Agreement) -> str:
+    """The figures of one identity, under the heading of `main`."""
+    off = 100 * np.concatenate([*agreement.distances, np.full(1, np.nan)])
+    overlap = np.array([*agreement.overlaps, np.nan])
+    middle, most = np.nanpercentile(off, [50, 95])
+    overlap_middle, overlap_least = np.nanpercentile(overlap, [50, 5])
+    limbs, depth = shake(person)
+    return (
+        f"{agreement.ghosts:8}{middle:18.2f} %{most:6.1f} %{overlap_middle:13.3f}{overlap_least:7.3f}"
+        f"{limbs:7.2f} m/s²{depth:7.2f} m/s²"
+    )
 
 
 @click.command()
 @click.argument("clips", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the tracking results go.")
-def main(clips: tuple[str, ...], out: Path) -> None:
-    """Track CLIPS and compare the exported files with the detector."""
-    config = load_config(changes={"smooth": {"mode": "none"}})
-    click.echo(f"{'clip':24}{'id':>3}{'frames':>10}{'joints off, median':>20}{'95 %':>8}{'IoU, median':>13}{'5 %':>7}")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Of the configuration.")
+def main(clips: tuple[str, ...], out: Path, assignments: tuple[str, ...]) -> None:
+    """Track CLIPS and compare the exported files with the landmark network."""
+    files = {"smooth": {"mode": "offline"}, "world": {"frame": "camera"}}
+    config = load_config(changes=merged(files, assigned(assignments)))
+    click.echo(
+        f"{'clip':24}{'id':>3}{'frames':>10}{'ghosts':>8}{'joints off, median':>20}{'95 %':>8}{'IoU, median':>13}"
+        f"{'5 %':>7}{'shake':>12}{'in depth':>12}"
+    )
     for spec, folder in zip(clips, output_folders(clips, out), strict=True):
         with deferred_interrupt() as interrupt, Tracker.open(config) as tracker:
             result = track(TrackJob(spec, folder, export=ExportConfig(overwrite=True)), tracker, interrupt)
-        for key, agreement in sorted(agreements(spec, folder, config).items()):
-            off = 100 * np.concatenate(agreement.distances)
-            overlap = np.array(agreement.overlaps or [np.nan])
-            present = f"{len(agreement.distances)}/{result.frames}"
-            click.echo(
-                f"{folder.name:24}{key:3}{present:>10}{np.median(off):18.2f} %{np.percentile(off, 95):6.1f} %"
-                f"{np.median(overlap):13.3f}{np.percentile(overlap, 5):7.3f}"
-            )
+            body = tracker.body
+        people = load_result(folder).people
+        with MeshOverlay() as overlay:
+            judge = Judge(NetworkFollower(EngineConfig()), overlay, body)
+            for key, agreement in sorted(agreements(spec, people, judge).items()):
+                present = f"{len(people[key].frame_index)}/{result.frames}"
+                click.echo(f"{folder.name:24}{key:3}{present:>10}{line(people[key], agreement)}")
+            judge.follower.close()
 
 
 if __name__ == "__main__":

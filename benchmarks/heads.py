@@ -255,6 +255,11 @@ def means(each: Sequence[JointErrorsByCover]) -> dict[str, float]:
     }
 
 
+def known(figures: dict[str, float]) -> dict[str, float]:
+    """Without those that are not numbers, which JSON does not have."""
+    return {key: value for key, value in figures.items() if np.isfinite(value)}
+
+
 def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     """Markdown: a row a method, MPJPE / PA in each condition, and of hidden joints where something is covered."""
     methods = list(dict.fromkeys(name for condition in results.values() for name in condition))
@@ -305,7 +310,8 @@ def main(
     click.echo("ms, one thread, behind the extractor: " + ", ".join(f"{n} {v:.1f}" for n, v in milliseconds.items()))
     run = {"people": people, "worst": worst_people, "stride": stride, "steps": _STEPS, "heads": [*others]}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"run": run, "milliseconds": milliseconds, "errors": results}, indent=1) + "\n")
+    errors = {c: {name: known(each) for name, each in methods_.items()} for c, methods_ in results.items()}
+    out.write_text(json.dumps({"run": run, "milliseconds": milliseconds, "errors": errors}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -45,9 +45,10 @@ COMMON = options(
     ),
 )
 CAMERA = options(
-    click.option("--focal", type=float, help="Focal length in pixels. Default: the picture's diagonal."),
+    click.option("--focal", type=float, help="Focal length in pixels. Default: the file's, or the picture's diagonal."),
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
+    click.option("--height", type=float, metavar="METRES", help="How tall the people are: fixes sizes and distances."),
 )
 FILES = options(
     click.option(
@@ -93,6 +94,13 @@ RENDERER = click.option(
     show_default=True,
     help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
 )
+STYLE = click.option(
+    "--style",
+    type=click.Choice(["mesh", "skeleton", "confidence"]),
+    default="mesh",
+    show_default=True,
+    help="What is drawn; confidence is the mesh, green where it is seen and red where it is guessed.",
+)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
@@ -122,6 +130,9 @@ def cli() -> None:
 @click.option("--start", type=float, help="Seconds into the input to start at.")
 @click.option("--end", type=float, help="Seconds into the input to stop at.")
 @click.option(
+    "--fps", type=float, help="Pictures a second, for folders and slow motion. Default: the file's times; 30."
+)
+@click.option(
     "--smooth",
     type=click.Choice(["none", "causal", "offline"]),
     default="offline",
@@ -129,6 +140,8 @@ def cli() -> None:
     help="offline looks both ways in time, causal only back, as live does.",
 )
 @RENDERER
+@STYLE
+@click.option("--side-by-side", is_flag=True, help="Put the picture as it came to the left of the overlay.")
 @OVERWRITE
 @MANY
 @PEOPLE
@@ -157,12 +170,14 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
     options = TrackOptions(
-        Clip(given["start"], given["end"]),
+        Clip(given["start"], given["end"], given["fps"]),
         parse_formats(formats),
         not given["no_overlay"],
         given["renderer"],
         given["overwrite"],
         given["resume"],
+        style=given["style"],
+        side_by_side=given["side_by_side"],
         shared=given["ray"] is not None,
         chunk=given["chunk"],
     )
@@ -242,6 +257,7 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
 )
 @FORMAT
 @RENDERER
+@STYLE
 @PEOPLE
 @CAMERA
 @WORLD
@@ -253,7 +269,7 @@ def live(
 ) -> None:  # fmt: skip
     """Track a webcam live and draw the meshes over its picture.
 
-    Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/off, h hide the help.
+    Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/confidence/off, h hide the help.
     A recording holds the same files as `track` writes.
     """
     from tracker.app.live import LiveJob, LiveSession, open_outputs
@@ -262,7 +278,7 @@ def live(
     from tracker.source import LiveConfig, open_live_source
 
     export = ExportConfig(parse_formats(given["formats"]))
-    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"])
+    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"], given["style"])
     config = configured(given, {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
@@ -711,6 +727,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
         detect["max_people"] = given["max_people"]
     engine = {"device": given["device"]} if given["device"] != "auto" else {}
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
+    if given.get("height") is not None:
+        chosen["height"] = given["height"]
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
     files = {key: given[key] for key in ("skeleton", "unit", "blender") if given.get(key) is not None}
     files |= {"report": False} if given.get("no_report") else {}

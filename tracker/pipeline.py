@@ -17,8 +17,8 @@ from threadpoolctl import ThreadpoolController
 from tracker.body import FREE_BODY_NAME, BodyModel, load_body
 from tracker.body.joint_limits import JointPrior
 from tracker.body.person_builder import PersonBuilder
+from tracker.body.stature import Stature
 from tracker.core.camera import CameraConfig
-from tracker.core.detection import TrackedDetection
 from tracker.core.errors import InputError
 from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person, TrackedFrame
@@ -27,13 +27,21 @@ from tracker.export.files_config import FilesConfig
 from tracker.extract.feature_extractor import CropFeatures, ExtractConfig, FeatureExtractor, kernel_vertices_file
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
-from tracker.fit.person_fitter import PersonFitter, TrackConfig
+from tracker.fit.person_fitter import PersonFitter, ShapeMemory, TrackConfig
 from tracker.fit.pose_prior import PosePrior
 from tracker.fit.tracked_person import FitJudge, PoseFilter, TrackedPerson, unfiltered
 from tracker.fit.trust import TrustConfig
 from tracker.fit.volume_evidence import VolumeEvidence
 from tracker.fit.volume_fitter import VolumeFitConfig, VolumeFitter
-from tracker.identity import IdentityConfig, IdentityTracker
+from tracker.identity import (
+    BackwardDetector,
+    IdentityConfig,
+    IdentityTracker,
+    LookBack,
+    LookBackLimits,
+    SceneWatcher,
+    SeenFrame,
+)
 from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.networks.body_network import BodyNetwork
@@ -44,10 +52,14 @@ from tracker.runtime.engine_config import EngineConfig
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
 from tracker.smooth.smooth_config import SmoothConfig
-from tracker.source import open_source
+from tracker.source import SourceInfo, open_source
 from tracker.world.world_config import WorldConfig
 
 _log = logging.getLogger("tracker")
+
+
+_HEIGHTS = (0.5, 2.5)
+"""m"""
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,13 @@ class TrackerConfig:
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None
     """A user's SMPL file; null is the built-in free body."""
+    height: float | None = None
+    """m, of everybody who is tracked, barefoot: sizes and distances are then right where the focal length is; null
+    leaves it to the landmarks, which say little about it."""
+
+    def __post_init__(self) -> None:
+        if self.height is not None and not _HEIGHTS[0] <= self.height <= _HEIGHTS[1]:
+            raise InputError(f"--height {self.height:g}: expected metres between {_HEIGHTS[0]:g} and {_HEIGHTS[1]:g}")
 
 
 STAGES = ("detect", "identify", "extract", "fit", "smooth")
@@ -80,11 +99,9 @@ _FORGET_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class DetectedFrame:
-    """A frame and who was detected where in it."""
+class DetectedFrame(SeenFrame):
+    """A frame, who was detected where in it, and the features of their crops."""
 
-    frame: Frame
-    people: Sequence[TrackedDetection]
     features: Mapping[int, CropFeatures] = field(default_factory=dict)
     """Of each identity whose crop was given to the extractor."""
 
@@ -110,6 +127,8 @@ class Tracker:
             model = FeatureModel(network, config.extract.weights)
             self._extractor = FeatureExtractor(model, self.persons.rig, config.engine)
             self._volume = VolumeFitter(network, config.volume)
+        self.cameras = config.camera
+        """What is known of the camera: what the configuration says, else what the source knows (`look_through`)."""
         self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
         self._fitter = LandmarkFitter(self.persons.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._judge = FitJudge(config.trust, config.fit.outlier, self.persons)
@@ -121,7 +140,13 @@ class Tracker:
     def _know_nobody(self) -> None:
         self._frames = 0
         self.identity = IdentityTracker(self.config.identity, self.config.detect.max_people)
+        self._scenes = SceneWatcher()
+        self._detected_scene = self._fitted_scene = 0
         self._people: dict[int, TrackedPerson] = {}
+
+    def look_through(self, info: SourceInfo) -> None:
+        """Takes the focal length that a source knows of, where the configuration says nothing about the camera."""
+        self.cameras = self.config.camera.or_focal(info.focal)
 
     def restart(self) -> None:
         """Forgets everybody: the next frame is tracked as by a tracker that was just opened, which is much slower."""
@@ -174,10 +199,14 @@ class Tracker:
     def run(self, spec: str) -> Iterator[tuple[Frame, list[Person]]]:
         """Every frame of a source (see `open_source`) with its people, smoothed as the configuration says."""
         with open_source(spec) as source:
-            frames: Iterable[TrackedFrame] = (TrackedFrame(frame, self.step(frame)) for frame in source)
+            self.look_through(source.info)
             smooth = self.config.smooth
+            detected: Iterable[DetectedFrame] = map(self.detect, source)
             if smooth.mode == "offline":
-                frames = smoothed_with_delay(frames, DelayedSmoother(self.persons, self.config.camera, smooth.offline))
+                detected = self.look_back(detected)
+            frames: Iterable[TrackedFrame] = (TrackedFrame(d.frame, self.fit(self.extract(d))) for d in detected)
+            if smooth.mode == "offline":
+                frames = smoothed_with_delay(frames, DelayedSmoother(self.persons, self.cameras, smooth.offline))
             for tracked in frames:
                 yield tracked.frame, tracked.people
 
@@ -206,22 +235,37 @@ class Tracker:
         picture = image.image if isinstance(image, Frame) else Frame.of(image, 0, 0.0).image
         height, width = picture.shape[:2]
         with MeshOverlay() as overlay:
-            return overlay.draw(picture, self.config.camera.for_size(width, height), list(people), self.body)
+            return overlay.draw(picture, self.cameras.for_size(width, height), list(people), self.body)
 
     def detect(self, frame: Frame) -> DetectedFrame:
         """The first third of a step: who is where in the frame. It depends on no other third, so that a thread may
         detect people in the next frame while others extract and fit those of this one."""
         clock = _StageClock(self.stage_seconds)
+        scene = self._scenes.scene_of(frame)
+        if scene != self._detected_scene:
+            self._detected_scene = scene
+            self.detector.forget()
+            self.identity.enter(scene)
         detections = self.detector.detect(frame, self.identity.predicted_boxes(frame.time))
         clock.lap("detect")
         tracked = self.identity.assign(frame, detections)
         clock.lap("identify")
-        return DetectedFrame(frame, tracked)
+        return DetectedFrame(frame, tracked, scene)
+
+    def look_back(self, detected: Iterable[DetectedFrame]) -> Iterator[DetectedFrame]:
+        """The frames of a recording, a few seconds later, with everybody in them who is found by then; each must come
+        right after `detect` has given it. Detectors that cannot follow anybody backwards leave them as they are."""
+        seconds = self.config.identity.look_back
+        if not isinstance(self.detector, BackwardDetector) or seconds == 0:
+            return iter(detected)
+        limits = LookBackLimits(seconds, self.config.detect.max_people, self.config.coast_seconds)
+        looking: LookBack[DetectedFrame] = LookBack(self.detector, self.identity, limits)
+        return looking.through(detected)
 
     def extract(self, detected: DetectedFrame) -> DetectedFrame:
         """The second third: the features of each person's crop. In the order of the frames, too."""
         clock = _StageClock(self.stage_seconds)
-        camera = self.config.camera.for_size(*detected.frame.size)
+        camera = self.cameras.for_size(*detected.frame.size)
         features = {}
         if self._extractor is not None:
             crops = {person.person_id: person.detection.crop for person in detected.people}
@@ -233,13 +277,18 @@ class Tracker:
         """The last third: the people's poses, by identity. One call for each `detect`, in the same order."""
         clock = _StageClock(self.stage_seconds)
         frame = detected.frame
-        camera = self.config.camera.for_size(*frame.size)
+        camera = self.cameras.for_size(*frame.size)
+        if detected.scene != self._fitted_scene:
+            self._fitted_scene = detected.scene
+            for known in self._people.values():
+                known.forget_pose()
         with self._blas.limit(limits=1, user_api="blas"):
             for each in detected.people:
                 person, features = self._person(each.person_id), detected.features.get(each.person_id)
                 person.fit(frame.time, camera, each.detection, self._evidence(features))
         clock.lap("fit")
-        estimates = {key: person.at(frame.time, self.config.coast_seconds) for key, person in self._people.items()}
+        about = {key: person for key, person in self._people.items() if key not in detected.absent}
+        estimates = {key: person.at(frame.time, self.config.coast_seconds) for key, person in about.items()}
         people = [
             self.persons.person(key, self._people[key].filtered(estimate), camera, estimate.confidence, estimate.nll)
             for key, estimate in sorted(estimates.items())
@@ -251,7 +300,10 @@ class Tracker:
 
     def _person(self, person_id: int) -> TrackedPerson:
         if person_id not in self._people:
-            fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics)
+            shape, height = ShapeMemory(), self.config.height
+            if height is not None:
+                shape = ShapeMemory.of_height(Stature.of(self.body), height)
+            fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics, shape)
             self._people[person_id] = TrackedPerson(person_id, fitter, self._judge, self._pose_filter())
         return self._people[person_id]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.pipeline.test_pipeline import CONFIG, SIZE, somebody
 from tracker.app.track import TrackJob, track
@@ -20,7 +21,7 @@ from tracker.core.detection import Detection
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
-from tracker.export import load_frames, load_person
+from tracker.export import ExportConfig, load_frames, load_person
 from tracker.export.load_result import load_result
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker
@@ -83,6 +84,20 @@ def test_everything_is_tracked_drawn_and_written_in_order(clip: Path, tmp_path: 
     assert {name: stages[name]["calls"] for name in ("read", "draw", "write")} == dict.fromkeys(
         ("read", "draw", "write"), FRAMES
     )
+
+
+def test_a_single_picture_gives_a_picture(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)).save(photo)
+    for overwrite in (False, True):
+        with tracker() as one:
+            track(TrackJob(str(photo), tmp_path / "out", export=ExportConfig(overwrite=overwrite)), one, Interrupt())
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"frames.jsonl", "overlay.png", "person_000.npz", "run.json"} <= names
+    assert not any(name.startswith("overlay.mp4") for name in names)
+    with Image.open(tmp_path / "out/overlay.png") as drawn:
+        assert drawn.size == SIZE
+        assert np.ptp(np.asarray(drawn), axis=(0, 1)).max() > 20, "somebody is drawn"
 
 
 def test_the_drawn_poses_are_those_of_the_files() -> None:

@@ -12,6 +12,7 @@ from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.smpl_joints import smpl_index
+from tracker.body.stature import Stature
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
@@ -160,3 +161,14 @@ def test_a_motion_goes_on_for_a_while(fitter: LandmarkFitter) -> None:
 def test_coasting_before_any_pose_is_our_own_bug(fitter: LandmarkFitter) -> None:
     with pytest.raises(RuntimeError, match="no pose yet"):
         PersonFitter(fitter, TrackConfig(), PREDICTOR).coast(0.0)
+
+
+@pytest.mark.parametrize("height", [1.2, 1.78])
+def test_a_height_that_is_given_stays(fitter: LandmarkFitter, height: float) -> None:
+    """However many frames say that somebody is larger."""
+    stature = Stature.of(load_body(None))
+    memory = ShapeMemory.of_height(stature, height)
+    assert stature.of_shape(memory.betas) == pytest.approx(height, abs=2e-3)
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR, shape=memory)
+    run(track, fitter, np.arange(0, 2, 1 / 15))
+    assert stature.of_shape(track.betas) == pytest.approx(height, abs=5e-3)

@@ -13,8 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from tracker import Tracker
 from tracker.body import load_body
 from tracker.body.model import PARENTS, BodyModel
+from tracker.cli import configured
 from tracker.core.errors import InputError
 from tracker.extract.feature_extractor import ExtractConfig, kernel_vertices_file
 from tracker.extract.feature_network import FeatureNetwork, input_sizes
@@ -220,3 +222,13 @@ def test_it_needs_smpl_and_the_list_of_its_vertices(tmp_path: Path) -> None:
     beside = vertices(place)
     assert kernel_vertices_file(ExtractConfig(weights=archive)) == beside
     assert kernel_vertices_file(ExtractConfig(weights=archive, vertices=listed)) == listed
+
+
+def test_the_command_line_hands_the_file_on(tmp_path: Path) -> None:
+    """`--config paper --weights FILE`; on the built-in body it is refused with what to give."""
+    file = tmp_path / "3dnbf_r50.pth"
+    config = configured({"device": "cpu", "config": "paper", "assignments": (), "weights": file}, {})
+    assert config.extract.weights == file and config.volume.steps == 80
+    vertices(tmp_path)
+    with pytest.raises(InputError, match=r"--body SMPL_FILE"):
+        Tracker.open(config)

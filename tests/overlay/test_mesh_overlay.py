@@ -15,6 +15,8 @@ from tracker.overlay.mesh_overlay import (
     PALETTE,
     MeshOverlay,
     OverlayConfig,
+    SkeletonConfig,
+    confidence_colours,
     draw_hud,
     draw_labels,
     draw_skeleton,
@@ -42,6 +44,13 @@ def gl():
         pytest.skip(str(error))
     yield renderer
     renderer.close()
+
+
+def confidence_where_green_wins():
+    """The least confidence whose colour is more green than red."""
+    ramp = np.linspace(0, 1, 2001)
+    colours = confidence_colours(ramp)
+    return ramp[np.argmax(colours[:, 1] > colours[:, 0])] - 1e-3
 
 
 def quad(camera, x0, y0, x1, y1, z=2.0, colour=(1.0, 0.0, 0.0)):
@@ -239,6 +248,23 @@ class TestMeshOverlay:
             np.testing.assert_allclose(shade, shade[:, :1].repeat(3, axis=1), atol=1e-6)
         assert len(set(PALETTE)) == len(PALETTE) >= 8
         assert identity_colour(11) == PALETTE[3]
+
+    def test_confidence_colours_the_mesh_by_its_joints(self):
+        renderer = Flat()
+        sure = np.where(np.arange(24) == 0, 1.0, 0.0)
+        person = replace(person_at(BODY, 0.0), joint_confidence=sure)
+        MeshOverlay(OverlayConfig(style="confidence"), lambda: renderer).draw(GREY, CAMERA, [person], BODY)
+        ((_, (mesh,)),) = renderer.calls
+        green = mesh.colours[:, 1] > mesh.colours[:, 0]
+        np.testing.assert_array_equal(green, BODY.weights[:, 0].numpy() > confidence_where_green_wins())
+
+    def test_a_skeleton_needs_no_renderer(self):
+        def refuse():
+            raise AssertionError("made a renderer")
+
+        person = person_at(BODY, 0.0)
+        drawn = MeshOverlay(OverlayConfig(style="skeleton", labels=False), refuse).draw(GREY, CAMERA, [person], BODY)
+        np.testing.assert_array_equal(drawn, draw_skeleton(GREY, [person], SkeletonConfig(labels=False)))
 
     def test_nobody_needs_no_renderer(self):
         def refuse():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -162,3 +163,14 @@ def test_one_that_is_given_nothing_ends_quietly() -> None:
     command = helper_command("tracker.overlay.overlay_process")
     done = subprocess.run(command, input=b"", capture_output=True, env=overlay_process._environment(), check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_side_by_side_with_the_picture_as_it_came(tmp_path: Path) -> None:
+    job = replace(job_for(tmp_path / "both.mp4"), side_by_side=True)
+    with overlay_video_of(job, 3) as film:
+        for number in (40, 41, 42):
+            film.put(shown(number))
+    for picture in pictures_of(tmp_path / "both.mp4"):
+        left, right = np.hsplit(picture.astype(int), 2)
+        assert left.shape == right.shape == (SIZE[1], SIZE[0], 3)
+        assert np.ptp(left) < 20 < np.abs(right - left).max()

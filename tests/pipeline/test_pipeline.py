@@ -93,6 +93,20 @@ def test_somebody_who_left_is_not_shown_for_ever() -> None:
     assert results[-1] == []
 
 
+def test_nobody_is_carried_on_over_a_cut() -> None:
+    seen, _ = somebody(0.0)
+    columns = np.arange(SIZE[0]) // 80 % 2
+    stripes = np.repeat(np.where(columns, 220, 40).astype(np.uint8)[None, :, None], SIZE[1], axis=0).repeat(3, axis=2)
+    meadow = np.ascontiguousarray(stripes.transpose(1, 0, 2)[: SIZE[1], :, :]) * np.array([0, 1, 0], np.uint8)
+    meadow = np.pad(meadow, ((0, 0), (0, SIZE[0] - meadow.shape[1]), (0, 0)))
+    pictures = [stripes] * 10 + [meadow] * 5 + [stripes] * 5
+    script = [[seen]] * 10 + [[]] * 5 + [[seen]] * 5
+    with Tracker(CONFIG, load_body(None), Script(script)) as tracker:
+        results = [tracker.step(Frame(i, i / 30, picture)) for i, picture in enumerate(pictures)]
+    assert [len(people) for people in results[3:]] == [1] * 7 + [0] * 5 + [1] * 5
+    assert {person.person_id for people in results for person in people} == {0}, "the scene has come back"
+
+
 def test_a_restarted_tracker_answers_like_a_fresh_one() -> None:
     (left, _), (right, _) = somebody(-0.8), somebody(0.8, bend=0.3)
     picture = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)

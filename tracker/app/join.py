@@ -87,7 +87,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
     runs = [_document(piece) for piece in pieces]
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip))
-        camera = config.camera.for_size(source.info.width, source.info.height)
+        camera = config.camera.or_focal(source.info.focal).for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         context = RunContext(camera, body, rate, config.world, config.files, source.info.path)
         header = RunHeader(config, runs[0]["device"], runs[0]["engine"], source.info, job.record)

@@ -35,7 +35,7 @@ from tracker.outputs.recorder import Recorder
 from tracker.outputs.send import open_send
 from tracker.outputs.web import WebPage
 from tracker.outputs.window import Window
-from tracker.overlay.mesh_overlay import MeshOverlay, draw_skeleton
+from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayConfig, OverlayStyle
 from tracker.overlay.renderers import RENDERERS
 from tracker.pipeline import Tracker
 from tracker.runtime.interrupt import Interrupt
@@ -44,9 +44,9 @@ from tracker.source.latest_frames import LatestFrames
 
 log = logging.getLogger("tracker")
 
-DrawMode = Literal["mesh", "skeleton", "off"]
-DRAW_MODES: tuple[DrawMode, ...] = ("mesh", "skeleton", "off")
-KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/off   h help"
+DrawMode = Literal["mesh", "skeleton", "confidence", "off"]
+DRAW_MODES: tuple[DrawMode, ...] = (*OVERLAY_STYLES, "off")
+KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   h help"
 _TIMED_FRAMES = 100_000
 """Frames whose times are kept for the record."""
 
@@ -62,6 +62,8 @@ class LiveJob:
     export: ExportConfig = field(default_factory=ExportConfig)
     renderer: str = "raster"
     """Among RENDERERS."""
+    style: OverlayStyle = "mesh"
+    """What is drawn at first."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class LiveSession:
         feeds = [output for output in outputs if isinstance(output, PictureFeed)]
         screens = [output for output in outputs if not isinstance(output, PictureFeed)]
         self._outputs = Outputs([*feeds, WithHud(Outputs(screens), self._hud_lines)])
-        self._mode: DrawMode = "mesh"
+        self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
         self._notice = Notice()
@@ -184,10 +186,11 @@ class LiveSession:
         return self._recorder is not None or self._outputs.wants_picture
 
     def _draw(self, frame: Frame, people: list[Person]) -> Picture:
-        if self._mode == "mesh":
-            camera = self._tracker.config.camera.for_size(*frame.size)
-            return self._overlay.draw(frame.image, camera, people, self._tracker.body)
-        return draw_skeleton(frame.image, people) if self._mode == "skeleton" else frame.image
+        if self._mode == "off":
+            return frame.image
+        self._overlay.config = OverlayConfig(style=self._mode)
+        camera = self._tracker.config.camera.for_size(*frame.size)
+        return self._overlay.draw(frame.image, camera, people, self._tracker.body)
 
     def _hud_lines(self) -> list[str]:
         meter = self._meter

@@ -8,7 +8,7 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,9 +25,10 @@ from tracker.core.person import FrameRecord, TrackedFrame
 from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.contact_sheet import ContactSheet
-from tracker.export.files import OVERLAY_NAME
+from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
+from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
@@ -51,6 +52,9 @@ class TrackJob:
     overlay: bool = True
     renderer: str = "raster"
     """Among RENDERERS."""
+    style: OverlayStyle = "mesh"
+    side_by_side: bool = False
+    """Whether the overlay has the picture as it came beside it."""
     location: str | None = None
     """What the source is called in run.json, where `spec` is a copy of it."""
     chunk: float | None = None
@@ -59,9 +63,15 @@ class TrackJob:
     @property
     def record(self) -> dict[str, Any]:
         """What of it the results depend on, for run.json."""
-        formats, chunk = self.export.formats, self.chunk
+        drawn = {"overlay": self.overlay, "renderer": self.renderer, "style": self.style}
         return jsonable(
-            {"clip": self.clip, "formats": formats, "overlay": self.overlay, "renderer": self.renderer, "chunk": chunk}
+            {
+                "clip": self.clip,
+                "formats": self.export.formats,
+                **drawn,
+                "side_by_side": self.side_by_side,
+                "chunk": self.chunk,
+            }
         )
 
 
@@ -77,7 +87,8 @@ def track(
     started = perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip))
-        camera = tracker.config.camera.for_size(source.info.width, source.info.height)
+        tracker.look_through(source.info)
+        camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         config = tracker.config
         context = RunContext(camera, tracker.body, rate, config.world, config.files, source.info.path)
@@ -160,7 +171,7 @@ class _Run:
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,
             closing(read_ahead(self._timed(source), name="decode")) as frames,
-            closing(read_ahead(map(self._tracker.detect, frames), name="detect")) as detected,
+            closing(read_ahead(self._detected(frames, source.info.live), name="detect")) as detected,
             closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
         ):
             for each in extracted:
@@ -170,6 +181,10 @@ class _Run:
                     self._on_frame()
                 if interrupt.requested:
                     return
+
+    def _detected(self, frames: Iterable[Frame], live: bool) -> Iterator[DetectedFrame]:
+        detected = map(self._tracker.detect, frames)
+        return detected if live else self._tracker.look_back(detected)
 
     def _timed(self, source: Source) -> Iterator[Frame]:
         before = perf_counter()
@@ -205,12 +220,14 @@ def finished_frames(
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:
     """The overlay of a job. Whoever is put into it comes as they were observed, to be smoothed as they are drawn."""
     return OverlayVideoJob(
-        path=job.folder / OVERLAY_NAME,
+        path=job.folder / (PICTURE_NAME if info.kind == "image" else OVERLAY_NAME),
         size=(info.width, info.height),
         rate=info.rate,
         audio=info.path if info.has_audio else None,
         renderer=job.renderer,
+        style=job.style,
+        side_by_side=job.side_by_side,
         body=body,
-        cameras=config.camera,
+        cameras=config.camera.or_focal(info.focal),
         smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
     )

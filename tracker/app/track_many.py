@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tracker.app.batch import BatchView, job_count, run_batch
@@ -17,6 +17,7 @@ from tracker.config import load_config
 from tracker.core.errors import InputError
 from tracker.export import ExportConfig, mirrored_folders, parse_formats
 from tracker.export.files import holds_result
+from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.cores import available_cores
 from tracker.runtime.storage import is_stored
@@ -42,6 +43,10 @@ class TrackOptions:
     """Replace earlier results."""
     resume: bool = False
     """Leave finished results as they are, and replace those that are not finished."""
+    style: OverlayStyle = "mesh"
+    """mesh, skeleton or confidence."""
+    side_by_side: bool = False
+    """Whether overlay.mp4 has the picture as it came beside it."""
     shared: bool = False
     """Write each result beside its place and rename it when it is whole: for folders that several machines reach."""
     chunk: float | None = None
@@ -103,6 +108,7 @@ def clip_jobs(inputs: Sequence[str], out: str, config: TrackerConfig, options: T
     for source, folder in zip(sources, below, strict=True):
         place = _place(out, folder, options.shared)
         track = TrackJob(source.spec, Path(out) / folder, options.clip, export, options.overlay, options.renderer)
+        track = replace(track, style=options.style, side_by_side=options.side_by_side)
         jobs.append(ClipJob(track, config, place, options.resume))
     return jobs
 

@@ -85,7 +85,7 @@ class UvAtlas:
         """(B, V, 3) → (B, 3, S, S): where each texel is; 0 outside."""
         inside = self.inside
         corners = self.corners[self.face[inside]]
-        points = (vertices[:, corners] * self.barycentric[inside][None, ..., None]).sum(2)
+        points = (vertices[:, corners] * self.barycentric[inside].to(vertices)[None, ..., None]).sum(2)
         return self._picture(points, inside)
 
     def joint_map(self, places: Tensor) -> Tensor:
@@ -110,9 +110,9 @@ class UvAtlas:
 
     def joint_means(self, maps: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """(B, J, 3) means of maps (B, 3, S, S) over each joint's known texels (B, S, S), and (B, J) how many."""
-        weight = (known & self.inside).flatten(1).to(maps)
+        weight = (known.to(maps.device) & self.inside.to(maps.device)).flatten(1).to(maps)
         count = len(self.joints)
-        index = self.joint.flatten().expand(len(maps), -1)
+        index = self.joint.flatten().to(maps.device).expand(len(maps), -1)
         total = maps.new_zeros(len(maps), count).scatter_add(1, index, weight)
         values = maps.flatten(2) * weight[:, None]
         sums = maps.new_zeros(len(maps), 3, count).scatter_add(2, index[:, None].expand(-1, 3, -1), values)

@@ -121,6 +121,11 @@ class CameraConfig:
         if self.fov is not None and not 0 < self.fov < 180:
             raise InputError(f"--fov {self.fov}: expected degrees between 0 and 180, such as 75")
 
+    def or_focal(self, focal: float | None) -> CameraConfig:
+        """The same; where the user has said nothing, with this focal length (px) that the source knows of."""
+        known = any(value is not None for value in (self.focal, self.fov, self.intrinsics))
+        return self if known or focal is None else CameraConfig(focal=focal)
+
     def for_size(self, width: int, height: int) -> Camera:
         """The camera of a picture of this size. Raises InputError when the intrinsics file does not fit."""
         if self.focal is not None:

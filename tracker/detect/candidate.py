@@ -80,7 +80,7 @@ def without_duplicates(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Each person once: of two candidates for the same person the earlier one stays."""
     kept: list[Candidate] = []
     for candidate in candidates:
-        if not any(_same_person(candidate, other) for other in kept):
+        if not any(is_same_person(candidate.detection, other.detection) for other in kept):
             kept.append(candidate)
     return kept
 
@@ -90,11 +90,13 @@ def alike(first: Candidate, second: Candidate) -> bool:
     return pose_similarity(first.detection.landmarks2d, second.detection.landmarks2d) >= _DUPLICATE_SIMILARITY
 
 
-def _same_person(first: Candidate, second: Candidate) -> bool:
-    if alike(first, second):
+def is_same_person(first: Detection, second: Detection) -> bool:
+    """Whether two poses are one, or are unlike but on one mask."""
+    if pose_similarity(first.landmarks2d, second.landmarks2d) >= _DUPLICATE_SIMILARITY:
         return True
-    overlapping = box_overlap(first.detection.bbox, second.detection.bbox) > 0
-    return overlapping and mask_overlap(first.mask, second.mask) >= _DUPLICATE_MASKS
+    if first.mask is None or second.mask is None or box_overlap(first.bbox, second.bbox) <= 0:
+        return False
+    return mask_overlap(first.mask, second.mask) >= _DUPLICATE_MASKS
 
 
 def the_more_expected(candidates: Iterable[Candidate], predicted: Sequence[Array]) -> list[Candidate]:

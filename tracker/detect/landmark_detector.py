@@ -17,11 +17,13 @@ from tracker.core.detection import Detection
 from tracker.core.frame import Frame
 from tracker.detect.background_search import BackgroundSearch
 from tracker.detect.candidate import (
+    FOUND_OVERLAP,
     Candidate,
     alike,
     candidate_of,
     in_frame,
     is_person,
+    is_same_person,
     the_more_expected,
     uncovered,
     without_duplicates,
@@ -30,6 +32,7 @@ from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.landmark_choice import open_follower
 from tracker.detect.search import Searcher, SearchTask
+from tracker.detect.similarity import box_overlap
 from tracker.runtime.engine_config import EngineConfig
 
 _LOST_LOOK_SECONDS = 0.1
@@ -106,6 +109,15 @@ class LandmarkDetector:
             candidates = self._begin(SearchTask(frame, predicted, begins=True))
         self._followed, self._seen_at = [candidate.region for candidate in candidates], frame.time
         return [candidate.detection for candidate in candidates]
+
+    def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
+        """Who is in a frame about where somebody was in the one after it, or before it, and is not one of the others;
+        None for nobody. It changes nothing of what `detect` goes on from. Raises RunError when the engine fails."""
+        for candidate in self._follow(frame, [Region.around(near.landmarks2d)]):
+            apart = all(not is_same_person(candidate.detection, other) for other in others)
+            if apart and box_overlap(candidate.detection.bbox, near.bbox) >= FOUND_OVERLAP:
+                return candidate.detection
+        return None
 
     def _begin(self, errand: SearchTask) -> list[Candidate]:
         """The people of a frame that has nothing to do with the one before; nobody yet for one who does not wait."""

@@ -21,13 +21,15 @@ from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import shown_address
 
 OVERLAY_NAME = "overlay.mp4"
+PICTURE_NAME = "overlay.png"
+"""In the place of OVERLAY_NAME where the input is a single picture."""
 FRAMES_NAME = "frames.jsonl"
 RUN_NAME = "run.json"
 REPORT_NAME = "report.html"
 OBSERVATIONS_NAME = "observations.npz"
 
 _RESULT = re.compile(
-    r"overlay\.mp4|frames\.jsonl|run\.json|report\.html|observations\.npz|scene\.(glb|usdc|fbx|blend)"
+    r"overlay\.(mp4|png)|frames\.jsonl|run\.json|report\.html|observations\.npz|scene\.(glb|usdc|fbx|blend)"
     r"|amass_\d{3,}\.npz|person_\d{3,}(\.(npz|bvh|glb|csv|trc|c3d|mot)|_angles\.csv)"
 )
 _PART = re.compile(rf"\.(overlay|frames|run|report|scene|(person|amass)_\d{{3,}}(_angles)?){PART}\.\w+")

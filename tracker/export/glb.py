@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from tracker.body.mannequin import mannequin
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
@@ -137,7 +138,7 @@ class _Scene:
 
     def add_person(self, person: PersonSequence, body: BodyModel) -> None:
         """A root that shows and hides the person, the joints, the skinned mesh, and their animation."""
-        shaped = shape_body(body, person.betas)
+        shaped = shape_body(mannequin(body), person.betas)
         joints, name = to_numpy(shaped.rest_joints), f"person_{person.person_id:03d}"
         root = self._node({"name": name, "children": [len(self._nodes) + 1]})
         first = len(self._nodes)

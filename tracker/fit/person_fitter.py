@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from tracker.body.body_state import BodyState
+from tracker.body.stature import Stature
 from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
@@ -23,6 +24,8 @@ _UP = np.array([0.0, -1.0, 0.0])
 """Away from the ground in a camera that is held level."""
 _PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
 """Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
+_HEIGHT_SPREAD = 1e-3
+"""m: what a height that is given leaves open; less than all frames together would change it by."""
 _PLACE_SECONDS = 0.25
 """How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
 
@@ -113,6 +116,14 @@ class ShapeMemory:
     precision: Array = field(default_factory=lambda: np.eye(NUM_BETAS))
     weighted: Array = field(default_factory=lambda: np.zeros(NUM_BETAS))
 
+    @classmethod
+    def of_height(cls, stature: Stature, height: float) -> ShapeMemory:
+        """Of somebody who is this tall, m, for certain."""
+        memory = cls()
+        memory.precision += np.outer(stature.slope, stature.slope) / _HEIGHT_SPREAD**2
+        memory.weighted += stature.slope * (height - stature.mean) / _HEIGHT_SPREAD**2
+        return memory
+
     @property
     def betas(self) -> Array:
         return np.linalg.solve(self.precision, self.weighted)
@@ -139,10 +150,12 @@ class PersonFitter:
         config: TrackConfig,
         predictor: MotionPredictor,
         kinematics: InverseKinematics | None = None,
+        shape: ShapeMemory | None = None,
     ) -> None:
+        """shape: what is known of it beforehand; None for nothing."""
         self.fitter, self.config, self._predictor, self._kinematics = fitter, config, predictor, kinematics
         self.motion: PoseMotion | None = None
-        self._shape = ShapeMemory()
+        self._shape = shape or ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
         self._swapped_since: float | None = None
         self._retry_at = -math.inf
@@ -198,6 +211,11 @@ class PersonFitter:
 
     def _surprising(self, cost: float, times: float) -> bool:
         return bool(self._costs) and cost > times * float(np.median(self._costs))
+
+    @property
+    def betas(self) -> Array:
+        """(10,): the shape that all frames so far agree on; each frame's own is noisier."""
+        return self._shape.betas
 
     @property
     def has_pose(self) -> bool:

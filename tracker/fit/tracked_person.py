@@ -46,7 +46,7 @@ class FitJudge:
 
     def __init__(self, config: TrustConfig, outlier: float, persons: PersonBuilder) -> None:
         """outlier: standard deviations at which a landmark's agreement with the fit is halved."""
-        self.config, self._outlier, self._persons = config, outlier, persons
+        self.config, self._outlier, self.persons = config, outlier, persons
         self._evidence = MEDIAPIPE.joint_evidence
 
     def trust(self, fit: LandmarkFit, camera: Camera, detection: Detection) -> float:
@@ -54,7 +54,7 @@ class FitJudge:
         cost = fit.cost / len(detection.visibility)
         if detection.mask is None:
             return trust(cost, None, self.config)
-        pixels, parts = self._persons.outline_in(camera, fit.posed, fit.state)
+        pixels, parts = self.persons.outline_in(camera, fit.posed, fit.state)
         return trust(cost, cover_of(pixels, parts, detection.mask), self.config)
 
     def confidence(self, fit: LandmarkFit, detection: Detection) -> Array:
@@ -71,6 +71,7 @@ class TrackedPerson:
     def __init__(self, person_id: int, fitter: PersonFitter, judge: FitJudge, pose_filter: PoseFilter) -> None:
         self.person_id = person_id
         self._fitter, self._judge, self._filter = fitter, judge, pose_filter
+        self._persons = judge.persons
         self._estimate: FitEstimate | None = None
 
     def fit(self, time: float, camera: Camera, detection: Detection, evidence: ImageEvidence | None) -> None:
@@ -82,6 +83,10 @@ class TrackedPerson:
             self._fitter.forget_pose()
         confidence = share * self._judge.confidence(fit, detection)
         self._estimate = FitEstimate(time, fit.state, confidence, fit.cost / len(detection.visibility))
+
+    def forget_pose(self) -> None:
+        """They are not carried on from where they were: what comes next is another scene."""
+        self._fitter.forget_pose()
 
     def at(self, time: float, coast_seconds: float) -> FitEstimate | None:
         """The fit of this moment; or, for so long after the last one, where the motion was leading, less and less
@@ -96,8 +101,13 @@ class TrackedPerson:
         return FitEstimate(time, self._fitter.coast(time), fading, float("nan"))
 
     def filtered(self, estimate: FitEstimate) -> Pose:
-        """The pose to give out. Called in the order of time."""
-        return self._filter(estimate.time, estimate.state.to_pose(), estimate.confidence)
+        """The pose to give out, in the shape that all frames share. Called in the order of time.
+
+        The shape comes before the filter: under each frame's own, what one frame gets wrong of the size becomes a step
+        in the distance.
+        """
+        pose = self._persons.reshaped(estimate.state.to_pose(), self._fitter.betas)
+        return self._filter(estimate.time, pose, estimate.confidence)
 
     def absent_seconds(self, time: float) -> float:
         """Since the last fit; 0 before the first."""

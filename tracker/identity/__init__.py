@@ -3,5 +3,15 @@
 from __future__ import annotations
 
 from tracker.identity.assignment import IdentityConfig, IdentityTracker
+from tracker.identity.look_back import BackwardDetector, LookBack, LookBackLimits, SeenFrame
+from tracker.identity.scenes import SceneWatcher
 
-__all__ = ["IdentityConfig", "IdentityTracker"]
+__all__ = [
+    "BackwardDetector",
+    "IdentityConfig",
+    "IdentityTracker",
+    "LookBack",
+    "LookBackLimits",
+    "SceneWatcher",
+    "SeenFrame",
+]

@@ -9,7 +9,7 @@ over all people wins (scipy's linear_sum_assignment). Time comes from the frames
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from tracker.core.arrays import Array
 from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.detect.similarity import BODY_POINTS, shared_box
+from tracker.detect.similarity import BODY_POINTS, body_size, shared_box
 from tracker.identity.clothing_colour import Appearance, appearance_distance, appearance_of
 from tracker.identity.identity import Identity
 
@@ -42,13 +42,17 @@ class IdentityConfig:
     """Standard deviation of the difference (Hellinger, 0..1) between one person's clothes at different times."""
     max_cost: float = 10.0
     """Negative log-likelihood above which a detection is not the same person."""
+    look_back: float = 3.0
+    """s that frames of a recording wait, so that whoever is found late is followed back to where they came into view,
+    and is known again after a longer absence; 0 gives them out at once. It does not concern live pictures."""
 
     def __post_init__(self) -> None:
         for name in ("lost_seconds", "place_spread", "place_spread_per_second", "appearance_spread", "max_cost"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")
-        if not self.confirm_seconds >= 0:
-            raise InputError(f"confirm_seconds: expected 0 or more, got {self.confirm_seconds}")
+        for name in ("confirm_seconds", "look_back"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}: expected 0 or more seconds, got {getattr(self, name)}")
 
 
 _UNKNOWN_APPEARANCE = 0.3
@@ -63,6 +67,17 @@ _PATIENCE = 4.0
 lost_seconds: a ghost of a few frames must not hand its identity to the next person."""
 _PREDICTED_SECONDS = 1.5
 """Places of people who have been away for longer are not worth a closer look."""
+_REJOIN_SECONDS = 10.0
+"""So long after somebody was last seen they are known again in a recording, where all that comes is known."""
+_REJOIN_COST = 5.5
+"""As clothes 0.36 apart cost (one person is below that nine times in ten, two people are above it nineteen times in
+twenty), and as much again for place and size."""
+_LOST_SPREAD = 1.0
+"""Standard deviation of the place, in body sizes, of somebody who was just lost: it is mostly sudden movement."""
+_SPREADING_SECONDS = 1.5
+"""Beyond that people do not go farther away."""
+_GROWTH_SPREAD = 0.35
+"""Standard deviation of the logarithm of a person's size, as bending and walking nearer change it."""
 _SLOT_SECONDS = 1.0
 """Where max_people are followed, a stranger gets the place of one who has been away for so long."""
 _VISIBLE = 0.5
@@ -100,6 +115,17 @@ class IdentityTracker:
         self._time = -math.inf
         self._size = (0, 0)
         self._next_id = 0
+        self._scene = 0
+        self._elsewhere: dict[int, list[Identity]] = {}
+        self._gone: list[Identity] = []
+
+    def enter(self, scene: int) -> None:
+        """The frames to come are of this scene: whoever was in another one is nobody here. Who is in a scene that comes
+        back before they are forgotten is known again."""
+        if scene != self._scene:
+            self._elsewhere[self._scene], self._gone = self._tracks, []
+            self._tracks = self._elsewhere.pop(scene, [])
+            self._scene = scene
 
     def predicted_boxes(self, time: float) -> list[Array]:
         """xyxy px boxes where people seen lately should be at `time`, as far as that is in the picture.
@@ -147,8 +173,15 @@ class IdentityTracker:
             ]
         step = max(0.0, frame.time - self._time) if self._tracks else 0.0
         self._time, self._size = frame.time, frame.size
-        self._tracks = [t for t in self._tracks if t.absence(frame.time) <= self._patience(t)]
+        before, self._tracks = self._tracks, self._remembered(self._tracks)
+        forgotten = [t for t in before if t.person_id is not None and t.absence(frame.time) > self._patience(t)]
+        self._gone = [t for t in (*self._gone, *forgotten) if t.absence(frame.time) <= _REJOIN_SECONDS]
+        others = {scene: self._remembered(tracks) for scene, tracks in self._elsewhere.items()}
+        self._elsewhere = {scene: tracks for scene, tracks in others.items() if tracks}
         return step
+
+    def _remembered(self, tracks: Sequence[Identity]) -> list[Identity]:
+        return [track for track in tracks if track.absence(self._time) <= self._patience(track)]
 
     def _patience(self, track: Identity) -> float:
         if track.person_id is None:
@@ -164,6 +197,37 @@ class IdentityTracker:
         rows, columns = linear_sum_assignment(np.minimum(costs, self.config.max_cost))
         pairs = zip(rows.tolist(), columns.tolist(), strict=True)
         return {row: column for row, column in pairs if costs[row, column] < self.config.max_cost}
+
+    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
+        """Who the person of a new identity, first seen so at this time, was before: by their clothes, size and place.
+        They have that identity from now on. None where nobody. present: the identities seen from that time on."""
+        row = next(row for row, track in enumerate(self._tracks) if track.person_id == person_id)
+        taken = {person_id, *present}
+        known = (track for track in (*self._tracks, *self._gone) if track.person_id is not None)
+        away = [track for track in known if track.person_id not in taken and track.last_seen < time]
+        costs = {track.person_id: self._rejoin_cost(track, self._tracks[row], time, detection) for track in away}
+        was = min(costs, key=lambda each: costs[each], default=None)
+        if was is None or costs[was] > _REJOIN_COST:
+            return None
+        self._tracks[row] = replace(self._tracks[row], person_id=was)
+        self._tracks = [t for i, t in enumerate(self._tracks) if i == row or t.person_id != was]
+        self._gone = [track for track in self._gone if track.person_id != was]
+        return was
+
+    def _rejoin_cost(self, before: Identity, now: Identity, time: float, detection: Detection) -> float:
+        """Negative log-likelihood that two identities are one person, seen so again at this time."""
+        difference = appearance_distance(before.appearance, now.appearance)
+        if difference is None:
+            return math.inf
+        absence = min(before.absence(time), _SPREADING_SECONDS)
+        spread = math.hypot(_LOST_SPREAD, self.config.place_spread_per_second * absence)
+        growth = math.log(body_size(before.landmarks) / body_size(detection.landmarks2d))
+        squares = (
+            difference / self.config.appearance_spread,
+            before.displacement(time, detection) / spread,
+            growth / _GROWTH_SPREAD,
+        )
+        return 0.5 * sum(each**2 for each in squares)
 
     def _cost(self, track: Identity, time: float, sighting: _Sighting) -> float:
         """Negative log-likelihood that it is this person; 0 for one just seen, in place and dressed so."""

@@ -76,6 +76,11 @@ class Identity:
         by_centre = float(np.linalg.norm(weights @ (predicted - poses[0])))
         return (by_points + by_centre) / (2 * size)
 
+    def displacement(self, time: float, detection: Detection) -> float:
+        """How far the middle of the body is from where it was to be expected, in body sizes, whatever the pose."""
+        moved = (self.predicted(time) - detection.landmarks2d)[BODY_POINTS].mean(axis=0)
+        return 2 * float(np.linalg.norm(moved)) / (body_size(self.landmarks) + body_size(detection.landmarks2d))
+
     def missed(self, frame_step: float) -> Identity:
         """The track after a frame without the person, frame_step s after the frame before."""
         if self.person_id is not None:

@@ -94,7 +94,9 @@ class DenseSurface:
     def complete(self, reading: SurfaceReading) -> UvMaps:
         """The whole surface on the fine atlas. Needs the inpainting network."""
         assert self._inpainting is not None, "made without UV inpainting"
-        completed: UvMaps = self._inpainting(reading.features, reading.start, reading.posed, self.atlases)
+        device = next(self._inpainting.parameters()).device
+        start, posed = reading.start.to(device), reading.posed.to(device)
+        completed: UvMaps = self._inpainting(reading.features.to(device), start, posed, self.atlases)
         return completed
 
     @torch.no_grad()

@@ -54,6 +54,9 @@ class UvMaps:
     known: Tensor
     """(B, S, S): where it is known, rather than guessed."""
 
+    def to(self, device: torch.device | str) -> UvMaps:
+        return UvMaps(*(each.to(device) for each in (self.locations, self.joints, self.displacements, self.known)))
+
 
 def warped(maps: DenseMaps, atlas: UvAtlas) -> UvMaps:
     """The dense maps on the texture: the mean of the pixels that show each texel."""

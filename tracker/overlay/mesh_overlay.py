@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels import raster
+from tracker.body.mannequin import mannequin
 from tracker.body.model import BodyModel
 from tracker.body.skinner import skinner_of
 from tracker.body.smpl_joints import SKELETON_EDGES, SMPL_JOINTS
@@ -29,15 +31,20 @@ Colour = tuple[float, float, float]
 
 PALETTE: tuple[Colour, ...] = (
     (0.52, 0.71, 0.92),
-    (0.97, 0.66, 0.42),
     (0.55, 0.82, 0.56),
-    (0.86, 0.62, 0.86),
-    (0.96, 0.84, 0.46),
-    (0.42, 0.80, 0.80),
-    (0.95, 0.56, 0.58),
-    (0.72, 0.68, 0.92),
+    (0.74, 0.60, 0.92),
+    (0.36, 0.78, 0.78),
+    (0.90, 0.54, 0.84),
+    (0.74, 0.84, 0.36),
+    (0.46, 0.54, 0.88),
+    (0.66, 0.88, 0.82),
 )
-"""RGB in 0..1; identities take them in turn."""
+"""RGB in 0..1; identities take them in turn. None that could be somebody's skin."""
+_UNSURE, _HALF_SURE, _SURE = (0.84, 0.16, 0.30), (0.95, 0.85, 0.25), (0.25, 0.72, 0.40)
+"""RGB of confidence 0, ½ and 1."""
+
+OverlayStyle = Literal["mesh", "skeleton", "confidence"]
+OVERLAY_STYLES: tuple[OverlayStyle, ...] = get_args(OverlayStyle)
 
 _LIGHTS = np.array([[-0.9, -1.2, -0.4], [0.5, 0.2, -1.0], [1.0, -0.2, 0.6]])
 """Where each light stands, seen from the person, in the camera's axes: key above left, fill in front, rim behind."""
@@ -64,6 +71,9 @@ class OverlayConfig:
     """Each person's number and the corners of their box."""
     sure: float = 0.35
     """Who has no joint of more confidence than this is not drawn: a fit that is not to be believed."""
+    style: OverlayStyle = "mesh"
+    """mesh in the identity's colour, skeleton, or confidence: the mesh, green where the picture supports it, red where
+    it is guessed."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +118,13 @@ class MeshOverlay:
 
         Raises RunError when nothing can be rendered on this machine.
         """
-        faces = skinner_of(body).faces
         people = [person for person in people if person.joint_confidence.max() > self.config.sure]
-        posed = [(person, camera_vertices(body, person.pose)) for person in people]
-        meshes = [lit_mesh(v, faces, identity_colour(person.person_id)) for person, v in posed if _drawable(v)]
+        if self.config.style == "skeleton":
+            return draw_skeleton(image, people, SkeletonConfig(labels=self.config.labels))
+        shown = mannequin(body)
+        posed = [(person, camera_vertices(shown, person.pose)) for person in people]
+        faces = skinner_of(shown).faces
+        meshes = [lit_mesh(v, faces, self._colour(person, body)) for person, v in posed if _drawable(v)]
         if meshes:
             picture = self._renderer_ready().draw_over(np.ascontiguousarray(image), camera, meshes, self.config.alpha)
         else:
@@ -119,6 +132,11 @@ class MeshOverlay:
         if self.config.labels:
             _label(picture, people)
         return picture
+
+    def _colour(self, person: Person, body: BodyModel) -> Colour | Array:
+        if self.config.style == "confidence":
+            return confidence_colours(body.weights.numpy() @ person.joint_confidence)
+        return identity_colour(person.person_id)
 
     def silhouette(self, camera: Camera, vertices: Array, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
         """(height, width) True where the mesh covers the pixel. vertices: (V, 3) m, camera frame."""
@@ -132,13 +150,19 @@ class MeshOverlay:
         return self._renderer
 
 
+def confidence_colours(confidence: Array) -> Array:
+    """(n,) 0..1 → (n, 3) RGB in 0..1: from red over yellow to green."""
+    steps = np.array([_UNSURE, _HALF_SURE, _SURE])
+    return np.stack([np.interp(confidence, [0.0, 0.5, 1.0], steps[:, channel]) for channel in range(3)], axis=1)
+
+
 def camera_vertices(body: BodyModel, pose: Pose) -> Array:
     """(V, 3) m in the camera frame, single precision."""
     return skinner_of(body).vertices(pose)
 
 
-def lit_mesh(vertices: Array, faces: NDArray[np.integer], colour: Colour) -> OverlayMesh:
-    """A matt surface of one colour under the overlay's lights. vertices: (V, 3) m, camera frame."""
+def lit_mesh(vertices: Array, faces: NDArray[np.integer], colour: Colour | Array) -> OverlayMesh:
+    """A matt surface under the overlay's lights. vertices: (V, 3) m, camera frame; colour: RGB, one or (V, 3)."""
     points, corners = np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32)
     normals = raster.vertex_normals(points, corners).numpy()
     light = _AMBIENT + np.maximum(normals @ _DIRECTIONS, 0) @ _STRENGTHS

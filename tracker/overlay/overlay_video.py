@@ -8,16 +8,21 @@ from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from tracker.body import BodyModel
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import CameraConfig
 from tracker.core.person import TrackedFrame
-from tracker.overlay.mesh_overlay import MeshOverlay, Picture
+from tracker.overlay.mesh_overlay import MeshOverlay, OverlayConfig, OverlayStyle, Picture
+from tracker.overlay.picture_writer import PictureWriter
 from tracker.overlay.renderers import RENDERERS
 from tracker.overlay.video_writer import VideoWriter
 from tracker.runtime.worker import Worker
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
+
+PICTURE_SUFFIX = ".png"
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class OverlayVideoJob:
     """What video is to be made."""
 
     path: Path
+    """A .png holds the last picture only."""
     size: tuple[int, int]
     """(width, height) px."""
     rate: Fraction | None
@@ -37,6 +43,14 @@ class OverlayVideoJob:
     cameras: CameraConfig
     smooth: SavitzkyConfig | None
     """Draw everybody smoothed without lag; None draws them as they come."""
+    style: OverlayStyle = "mesh"
+    side_by_side: bool = False
+    """Whether the picture as it came stands to the left of what is drawn."""
+
+    @property
+    def drawn_size(self) -> tuple[int, int]:
+        """(width, height) px of the video."""
+        return (2 * self.size[0] if self.side_by_side else self.size[0]), self.size[1]
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,12 @@ class OverlayVideoTimes:
 
     draw_ms: list[float] = field(default_factory=list)
     write_ms: list[float] = field(default_factory=list)
+
+
+def _writer(job: OverlayVideoJob) -> VideoWriter | PictureWriter:
+    if job.path.suffix == PICTURE_SUFFIX:
+        return PictureWriter(job.path)
+    return VideoWriter(job.path, job.drawn_size, job.rate, audio_from=job.audio)
 
 
 @dataclass(frozen=True)
@@ -62,7 +82,7 @@ def make_overlay_video(job: OverlayVideoJob, frames: Iterator[TrackedFrame], tim
     """
 
     def encode(pictures: Iterator[_Drawn]) -> None:
-        with VideoWriter(job.path, job.size, job.rate, audio_from=job.audio) as video:
+        with _writer(job) as video:
             for drawn in pictures:
                 start = perf_counter()
                 video.write(drawn.time, drawn.picture)
@@ -70,10 +90,13 @@ def make_overlay_video(job: OverlayVideoJob, frames: Iterator[TrackedFrame], tim
 
     if job.smooth is not None:
         frames = smoothed_with_delay(frames, DelayedSmoother(PersonBuilder(job.body), job.cameras, job.smooth))
-    with Worker("encode", encode) as encoding, MeshOverlay(make_renderer=RENDERERS[job.renderer]) as overlay:
+    drawing = MeshOverlay(OverlayConfig(style=job.style), RENDERERS[job.renderer])
+    with Worker("encode", encode) as encoding, drawing as overlay:
         for shown in frames:
             start = perf_counter()
             camera = job.cameras.for_size(*shown.frame.size)
             picture = overlay.draw(shown.frame.image, camera, shown.people, job.body)
+            if job.side_by_side:
+                picture = np.hstack([shown.frame.image, picture])
             times.draw_ms.append(1e3 * (perf_counter() - start))
             encoding.put(_Drawn(shown.frame.time, picture))

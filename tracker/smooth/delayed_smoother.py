@@ -11,12 +11,14 @@ import numpy as np
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera, CameraConfig
-from tracker.core.person import FrameRecord, Person, TrackedFrame
+from tracker.core.person import FrameRecord, Person, Pose, TrackedFrame
 from tracker.smooth.filters import SavitzkyConfig, reach, smooth_zero_phase, smoothed_at
 
 _LOOKAHEAD_SECONDS = 1.0
 _LOOKAHEAD_BYTES = 400_000_000
 """Pictures that wait to be drawn may fill so much memory; beyond it they are drawn with less of a look ahead."""
+_SAME_BETAS = 0.02
+"""Shape coefficients that differ by less show the same body: a millimetre of its height."""
 
 
 def smoothed_with_delay(frames: Iterable[TrackedFrame], waiting: DelayedSmoother) -> Iterator[TrackedFrame]:
@@ -37,14 +39,14 @@ class DelayedSmoother:
         self._persons, self._cameras, self._config = persons, cameras, config
         self._waiting: deque[TrackedFrame] = deque()
         self._bytes = 0
-        self._seen: dict[int, deque[tuple[float, Person]]] = {}
+        self._seen: dict[int, _History] = {}
 
     def push(self, tracked: TrackedFrame) -> Iterator[TrackedFrame]:
         """The frames that have waited long enough now that this one has come."""
         self._waiting.append(tracked)
         self._bytes += tracked.frame.image.nbytes
         for person in tracked.people:
-            self._seen.setdefault(person.person_id, deque()).append((tracked.frame.time, person))
+            self._seen.setdefault(person.person_id, _History(self._persons)).add(tracked.frame.time, person)
         while self._waited_enough(tracked.frame.time) or self._bytes > _LOOKAHEAD_BYTES:
             yield self._next()
 
@@ -65,21 +67,49 @@ class DelayedSmoother:
         return replace(tracked, people=people)
 
     def _smoothed(self, person: Person, time: float, camera: Camera) -> Person:
-        history = self._seen[person.person_id]
-        times = np.array([t for t, _ in history])
-        confidence = np.stack([p.joint_confidence for _, p in history])
-        middle = int(np.searchsorted(times, time))
-        poses = [p.pose for _, p in history]
-        pose = smoothed_at(middle, times, poses, confidence, self._config)
-        return self._persons.posed(self._persons.reshaped(pose, poses[-1].betas), camera, person)
+        pose = self._seen[person.person_id].smoothed_at(time, self._config)
+        return self._persons.posed(pose, camera, person)
 
     def _forget(self, before: float) -> None:
         for key in list(self._seen):
-            history = self._seen[key]
-            while history and history[0][0] < before:
-                history.popleft()
-            if not history:
+            self._seen[key].forget(before)
+            if not self._seen[key].times:
                 del self._seen[key]
+
+
+class _History:
+    """One identity's poses as long as they matter, all in one shape."""
+
+    def __init__(self, persons: PersonBuilder) -> None:
+        self._persons = persons
+        self.times: deque[float] = deque()
+        """s, ascending."""
+        self._poses: deque[Pose] = deque()
+        self._confidence: deque[Array] = deque()
+
+    def add(self, time: float, person: Person) -> None:
+        """The shape of the newest pose is the best known; it becomes that of all when it differs visibly."""
+        betas = person.pose.betas
+        if self._poses and np.abs(self._poses[-1].betas - betas).max() > _SAME_BETAS:
+            self._poses = deque(self._persons.reshaped(pose, betas) for pose in self._poses)
+        elif self._poses:
+            betas = self._poses[-1].betas
+        self.times.append(time)
+        self._poses.append(self._persons.reshaped(person.pose, betas))
+        self._confidence.append(person.joint_confidence)
+
+    def smoothed_at(self, time: float, config: SavitzkyConfig) -> Pose:
+        """The pose of one of the times, smoothed."""
+        times = np.array(self.times)
+        middle = int(np.searchsorted(times, time))
+        return smoothed_at(middle, times, list(self._poses), np.stack(list(self._confidence)), config)
+
+    def forget(self, before: float) -> None:
+        """Drops what lies before a time, s."""
+        while self.times and self.times[0] < before:
+            self.times.popleft()
+            self._poses.popleft()
+            self._confidence.popleft()
 
 
 def smoothed_frames(
@@ -89,11 +119,12 @@ def smoothed_frames(
     smoothed: dict[tuple[int, int], Person] = {}
 
     def smoothed_people(people: list[Person], times: Array) -> list[Person]:
-        """One identity's people, (T,) s ascending, smoothed and given the last β."""
+        """One identity's people, (T,) s ascending, given the last β, then smoothed: under each frame's own, what it
+        gets wrong of the size would be smoothed as if it were a step in the distance."""
         confidence = np.stack([person.joint_confidence for person in people])
-        poses = smooth_zero_phase(times, [person.pose for person in people], confidence, config)
-        reshaped = (persons.reshaped(pose, people[-1].pose.betas) for pose in poses)
-        return [persons.posed(pose, camera, person) for person, pose in zip(people, reshaped, strict=True)]
+        reshaped = [persons.reshaped(person.pose, people[-1].pose.betas) for person in people]
+        poses = smooth_zero_phase(times, reshaped, confidence, config)
+        return [persons.posed(pose, camera, person) for person, pose in zip(people, poses, strict=True)]
 
     for key in sorted({person.person_id for record in records for person in record.people}):
         appearances = [(i, p) for i, record in enumerate(records) for p in record.people if p.person_id == key]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from tracker.core.errors import InputError
 from tracker.core.shown_text import is_address, shown_address
+from tracker.source.animation import AnimationSource, picture_count
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource
 from tracker.source.inputs import VIDEO_SUFFIXES, Input, existing_path, find_inputs, is_camera
 from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import PacedSource, paced
+from tracker.source.retimed import RetimedSource
 from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind
 from tracker.source.video import VideoSource
 from tracker.source.webcam import CameraSource
@@ -38,13 +40,17 @@ def open_source(spec: str, clip: Clip = Clip(), config: LiveConfig = LiveConfig(
 
     A file whose name is a number is meant by "./0". Raises InputError, one line, when it cannot give pictures.
     """
+    if clip.fps is not None:
+        return RetimedSource(open_source(spec, Clip(), config), clip.fps, clip)
     if is_camera(spec):
         return CameraSource(int(spec) if spec.isdecimal() else spec, clip, config)
     if is_address(spec):
         return _open_address(spec, clip, config)
     path = existing_path(spec)
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.is_dir():
         return ImageSource(path, clip)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return AnimationSource(path, clip) if picture_count(path) > 1 else ImageSource(path, clip)
     return VideoSource(spec, clip)
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.source.container import NO_PERMISSION
+from tracker.source.focal_length import focal_of_image
 from tracker.source.source import Clip, Source, SourceInfo, natural_key, no_frame_message
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -38,16 +39,26 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as stored:
-            image = ImageOps.exif_transpose(stored)
-            if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
-                grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
-                return np.repeat(grey[:, :, None], 3, axis=2)
-            return np.array(image.convert("RGB"))
-    except PermissionError:
-        raise InputError(f"{path}: {NO_PERMISSION}") from None
+            return upright(stored)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise InputError(f"{path}: not a readable image ({reason}); check that it opens in a viewer") from None
+        raise InputError(what_is_wrong(path, error)) from None
+
+
+def upright(stored: Image.Image) -> NDArray[np.uint8]:
+    """(height, width, 3) RGB of the picture at which an opened file stands. Raises what Pillow raises."""
+    image = ImageOps.exif_transpose(stored)
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
+        grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.array(image.convert("RGB"))
+
+
+def what_is_wrong(path: Path, error: Exception) -> str:
+    """Why an image cannot be read, in one line."""
+    if isinstance(error, PermissionError):
+        return f"{path}: {NO_PERMISSION}"
+    reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    return f"{path}: not a readable image ({reason}); check that it opens in a viewer"
 
 
 class ImageSource(Source):
@@ -77,6 +88,7 @@ class ImageSource(Source):
             has_audio=False,
             location=str(path),
             live=False,
+            focal=focal_of_image(self._wanted[0][2], width, height),
         )
         super().__init__(info, clip)
 

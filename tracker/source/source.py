@@ -25,10 +25,14 @@ class Clip:
 
     start: float | None = None
     end: float | None = None
+    fps: float | None = None
+    """Pictures a second, in the place of the source's own times: for pictures that have none, and for slow motion."""
 
     def __post_init__(self) -> None:
         if self.start is not None and not 0 <= self.start < float("inf"):
             raise InputError(f"--start {self.start:g}: expected seconds from the beginning, 0 or more")
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise InputError(f"--fps {self.fps:g}: expected pictures a second, more than 0")
         if self.end is not None and not self.end > (self.start or 0.0):
             raise InputError(f"--end {self.end:g}: expected seconds, later than the start ({self.start or 0:g})")
 
@@ -85,6 +89,8 @@ class SourceInfo:
     """The path, address (without password and query) or device."""
     live: bool
     """Whether pictures come at their own pace and are lost if nobody takes them."""
+    focal: float | None = None
+    """px of the upright picture, where the file says it."""
 
     @property
     def path(self) -> Path | None:

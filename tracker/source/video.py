@@ -22,6 +22,7 @@ from tracker.core.frame import Frame
 from tracker.core.shown_text import shown_address
 from tracker.runtime.cores import core_share
 from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream
+from tracker.source.focal_length import focal_of_video
 from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
 from tracker.source.source import Clip, Source, SourceInfo, no_frame_message
 
@@ -155,6 +156,7 @@ class VideoSource(Source):
             has_audio=bool(self._container.streams.audio),
             location=shown,
             live=False,
+            focal=focal_of_video({**stream.metadata, **self._container.metadata}, width, height),
         )
 
     def _place(self, pictures: Iterable[av.VideoFrame]) -> Iterator[_Placed | None]:

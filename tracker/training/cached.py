@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ log = logging.getLogger("tracker")
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
 _TELL_EVERY = 20
 """Steps between two lines of the curves."""
+
+Moved = TypeVar("Moved")
 
 LossOf = Callable[[HeadExamples, np.random.Generator], dict[str, Tensor]]
 
@@ -55,6 +58,18 @@ class CachedCourse:
     learning_rate: float = 1e-3
     save_seconds: float = 120.0
     seed: int = 0
+
+
+def moved(value: Moved, device: torch.device | str) -> Moved:
+    """A dataclass with its tensors, also those of dataclasses in it, on a device."""
+    changed: dict[str, Any] = {}
+    for each in fields(value):  # type: ignore[arg-type]
+        held = getattr(value, each.name)
+        if isinstance(held, Tensor):
+            changed[each.name] = held.to(device)
+        elif is_dataclass(held):
+            changed[each.name] = moved(held, device)
+    return replace(value, **changed)  # type: ignore[type-var]
 
 
 def filled_cache(

@@ -14,7 +14,7 @@ from tracker.body.uv_atlas import UvAtlas
 from tracker.initialise.dense_surface import save_network
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.dense_maps import DenseMapConfig, DenseMapNetwork, joint_votes
-from tracker.training.cached import CachedCourse, CachedExamples, CachedTraining, filled_cache
+from tracker.training.cached import CachedCourse, CachedExamples, CachedTraining, filled_cache, moved
 from tracker.training.dense_losses import DenseLossWeights, dense_losses
 from tracker.training.dense_truth import DenseTruth
 from tracker.training.feature_cache import FeatureCache, HeadExamples
@@ -51,7 +51,8 @@ def train(job: TrainingJob) -> str:
     training = CachedTraining(job, settings.course, network, device)
 
     def loss_of(examples: HeadExamples, _rng: np.random.Generator) -> dict[str, Tensor]:
-        return dense_losses(network(examples.trunk), truth.maps(examples.truth))
+        # maps are drawn on the CPU
+        return dense_losses(network(examples.trunk), moved(truth.maps(moved(examples.truth, "cpu")), device))
 
     training.go_on(cache, loss_of, settings.losses)
     visible, share = vote_errors(network.cpu(), truth, held_out)

@@ -19,7 +19,7 @@ from tracker.networks.guide import MAP
 from tracker.networks.head import crop_rays, turn_to_ray
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.uv_inpainting import UvInpaintingConfig, UvInpaintingNetwork, posed_maps
-from tracker.training.cached import CachedCourse, CachedExamples, CachedTraining, filled_cache
+from tracker.training.cached import CachedCourse, CachedExamples, CachedTraining, filled_cache, moved
 from tracker.training.dense_losses import InpaintingLossWeights, UvTarget, inpainting_losses
 from tracker.training.dense_truth import DenseTruth
 from tracker.training.feature_cache import FeatureCache, HeadExamples
@@ -61,13 +61,15 @@ def train(job: TrainingJob) -> str:
     targets = UvTargets(body, surface)
 
     def loss_of(examples: HeadExamples, _rng: np.random.Generator) -> dict[str, Tensor]:
-        reading = surface.read(examples.trunk.cpu(), examples.truth.cameras.cpu())
-        return inpainting_losses(surface.complete(reading), targets(examples.truth), surface.atlases.fine)
+        truth = moved(examples.truth, "cpu")  # maps are drawn, and poses are worked out, on the CPU
+        completed = surface.complete(surface.read(examples.trunk.cpu(), truth.cameras))
+        return inpainting_losses(completed, moved(targets(truth), device), surface.atlases.fine)
 
     training.go_on(cache, loss_of, settings.losses)
+    network.cpu()
     error = surface_error(surface, targets, held_out)
     data = "synthetic people; features of " + settings.examples.weights.name
-    save_network(target, network.cpu(), {"features": features}, {"steps": training.step, **job.provenance(data)})
+    save_network(target, network, {"features": features}, {"steps": training.step, **job.provenance(data)})
     return f"{target}: the held-out surface is off by {error:.0f} mm"
 
 

@@ -1,0 +1,164 @@
+"""Recordings: whoever is found late is followed back, who comes back is known again, flashes are nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tests.people_scene import Figure, detection_of, frame_of
+from tracker.core.detection import Detection, TrackedDetection
+from tracker.core.frame import Frame
+from tracker.identity import BackwardDetector, IdentityTracker, LookBack, LookBackLimits, SeenFrame
+
+RATE = 10.0
+LIMITS = LookBackLimits(seconds=3.0, max_people=4, coast_seconds=0.3)
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+Visible = dict[int, dict[int, Figure]]
+"""Frame → key of a person → where they are."""
+
+
+def walking(frames: Sequence[int], x: float) -> dict[int, Figure]:
+    return {index: Figure(x + 4.0 * index) for index in frames}
+
+
+class Eyes:
+    """Sees somebody near where they were, in the frames in which they are visible."""
+
+    def __init__(self, *people: dict[int, Figure]) -> None:
+        self._people = people
+
+    def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
+        for person in self._people:
+            figure = person.get(frame.index)
+            if figure is not None and abs(figure.landmarks - near.landmarks2d).max() < 20:
+                found = detection_of(figure)
+                if all(abs(found.landmarks2d - other.landmarks2d).max() > 1 for other in others):
+                    return found
+        return None
+
+
+class Nobody:
+    """Knows no one."""
+
+    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
+        return None
+
+
+class Known:
+    """Takes the second identity for the first, unless that one is there."""
+
+    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
+        return 0 if person_id == 1 and 0 not in present else None
+
+
+def seen(count: int, found: dict[int, dict[int, Figure]], scenes: Sequence[int] | None = None) -> list[SeenFrame]:
+    """found: identity → frame → where it was detected."""
+    frames = []
+    for index in range(count):
+        here = [TrackedDetection(key, detection_of(at[index])) for key, at in found.items() if index in at]
+        frames.append(SeenFrame(Frame(index, index / RATE, IMAGE), here, scenes[index] if scenes else 0))
+    return frames
+
+
+def ids(frames: Sequence[SeenFrame]) -> list[list[int]]:
+    return [sorted(frame.ids) for frame in frames]
+
+
+def through(frames: list[SeenFrame], eyes: Eyes, identities: Nobody | Known | None = None) -> list[SeenFrame]:
+    looking: LookBack[SeenFrame] = LookBack(eyes, identities or Nobody(), LIMITS)
+    return list(looking.through(frames))
+
+
+def test_who_is_found_late_is_there_from_the_first_frame_in_which_they_can_be_seen() -> None:
+    visible = walking(range(5, 20), 100.0)
+    late = {index: figure for index, figure in visible.items() if index >= 12}
+    frames = through(seen(20, {0: late}), Eyes(visible))
+    assert [frame.frame.index for frame in frames] == list(range(20))
+    assert ids(frames) == [[]] * 5 + [[0]] * 15
+    np.testing.assert_allclose(frames[5].people[0].detection.landmarks2d, visible[5].landmarks)
+
+
+def test_no_farther_back_than_frames_wait() -> None:
+    visible = walking(range(60), 100.0)
+    frames = through(seen(60, {0: {i: f for i, f in visible.items() if i >= 50}}), Eyes(visible))
+    assert ids(frames) == [[]] * 20 + [[0]] * 40
+
+
+def test_who_was_lost_for_a_while_is_followed_back_to_where_they_were_lost() -> None:
+    visible = walking(range(20), 100.0)
+    seldom = {i: f for i, f in visible.items() if i < 6 or i > 10}
+    assert ids(through(seen(20, {0: seldom}), Eyes(visible))) == [[0]] * 20
+
+
+def test_nobody_is_followed_onto_somebody_else_or_over_a_cut() -> None:
+    visible = walking(range(20), 100.0)
+    both = {0: {i: f for i, f in visible.items() if i < 10}, 1: {i: f for i, f in visible.items() if i >= 10}}
+    assert ids(through(seen(20, both), Eyes(visible))) == [[0]] * 10 + [[1]] * 10
+    late = {0: {i: f for i, f in visible.items() if i >= 15}}
+    scenes = [0] * 8 + [1] * 12
+    assert ids(through(seen(20, late, scenes), Eyes(visible))) == [[]] * 8 + [[0]] * 12
+
+
+def test_who_comes_back_has_their_identity_again_from_the_first_frame_on() -> None:
+    first, again = walking(range(5), 100.0), walking(range(14, 25), 300.0)
+    late = {i: f for i, f in again.items() if i >= 18}
+    frames = through(seen(25, {0: first, 1: late}), Eyes(first, again), Known())
+    assert ids(frames)[:18] == [[0]] * 5 + [[]] * 9 + [[0]] * 4
+
+
+def test_flashes_are_nobody_and_a_still_picture_is_somebody() -> None:
+    always, flash = walking(range(30), 100.0), walking(range(7, 9), 400.0)
+    assert ids(through(seen(30, {0: always, 1: flash}), Eyes(always, flash))) == [[0]] * 30
+    assert ids(through(seen(1, {0: always}), Eyes(always))) == [[0]]
+
+
+def test_it_is_known_who_does_not_come_back() -> None:
+    person = walking([*range(10), 12, 13], 100.0)
+    frames = through(seen(20, {0: person}), Eyes(person))
+    assert [sorted(frame.absent) for frame in frames[:14]] == [[]] * 14, "0.3 s are carried over"
+    assert [sorted(frame.absent) for frame in frames[14:]] == [[0]] * 6
+
+
+def test_a_small_store_gives_frames_out_earlier() -> None:
+    large = np.zeros((5000, 5000, 3), np.uint8)
+    frames = [replace(each, frame=Frame(i, i / RATE, large)) for i, each in enumerate(seen(12, {}))]
+    given, looking = [], LookBack[SeenFrame](Eyes(), Nobody(), LIMITS)
+
+    def watched():
+        for frame in frames:
+            given.append(len(out))
+            yield frame
+
+    out: list[SeenFrame] = []
+    for each in looking.through(watched()):
+        out.append(each)
+    assert len(out) == 12 and given[-1] >= 6
+
+
+def test_the_landmark_detector_can_look_back() -> None:
+    from tracker.detect import LandmarkDetector
+
+    assert issubclass(LandmarkDetector, BackwardDetector)
+
+
+def test_clothes_size_and_place_tell_who_comes_back() -> None:
+    def run(tracker: IdentityTracker, figure: Figure, first: int, count: int) -> int:
+        given = set()
+        for index in range(first, first + count):
+            people = tracker.assign(frame_of([figure], index, index / RATE), [detection_of(figure)])
+            given |= {person.person_id for person in people}
+        (key,) = given
+        return key
+
+    red, green = Figure(200.0), Figure(260.0, shirt=(20, 160, 40), trousers=(200, 200, 190))
+    for back, expected in ((red, 0), (green, None)):
+        tracker = IdentityTracker()
+        assert run(tracker, red, 0, 20) == 0
+        for index in range(20, 70):
+            tracker.assign(frame_of([], index, index / RATE), [])
+        moved = replace(back, x=280.0)
+        assert run(tracker, moved, 70, 10) == 1, "five seconds are too long for who is followed live"
+        assert tracker.rejoined(1, 7.0, detection_of(moved), {1}) == expected
+        assert run(tracker, moved, 80, 5) == (0 if expected == 0 else 1)

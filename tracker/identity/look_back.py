@@ -1,0 +1,178 @@
+"""People of a recording from the first frame in which they can be seen.
+
+Somebody is found a while after they have come into view, or have come out from behind something: the whole picture is
+looked at only so often, and it takes a pose that is easily recognised. Following them backwards from there is easy. So
+frames wait a few seconds until what comes later is known.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+from tracker.core.detection import Detection, TrackedDetection
+from tracker.core.frame import Frame
+
+_BYTES = 300_000_000
+"""Of pictures and networks' maps that wait; beyond it they wait for less long."""
+_FLASH = 2
+"""Frames in which something that is no person is taken for one."""
+_FLASH_SECONDS = 0.5
+"""After so long without another sighting so few of them are believed to be such a flash."""
+
+
+@dataclass(frozen=True)
+class SeenFrame:
+    """A frame and who was detected where in it."""
+
+    frame: Frame
+    people: Sequence[TrackedDetection]
+    scene: int = 0
+    """Another one after each cut."""
+    absent: frozenset[int] = frozenset()
+    """Identities of whom it is known that they are not in this frame, and do not come back soon."""
+
+    @property
+    def ids(self) -> set[int]:
+        return {person.person_id for person in self.people}
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds in memory, about."""
+        crops = [person.detection.crop for person in self.people]
+        maps = sum(each.nbytes for crop in crops if crop is not None for each in crop.maps.values())
+        return self.frame.image.nbytes + maps
+
+
+Seen = TypeVar("Seen", bound=SeenFrame)
+
+
+@runtime_checkable
+class BackwardDetector(Protocol):
+    """A detector that can follow somebody backwards, too."""
+
+    def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
+        """Who is in a frame about where somebody was in the next one, and not one of the others; None for nobody."""
+        ...
+
+
+class Rejoiner(Protocol):
+    """Knows who has been away."""
+
+    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
+        """Who the person of a new identity, first seen so at this time, was before, whose identity they have from now
+        on; None where nobody. present: the identities seen from that time on."""
+        ...
+
+
+@dataclass(frozen=True)
+class LookBackLimits:
+    """How far one looks back."""
+
+    seconds: float
+    """How long frames wait."""
+    max_people: int
+    """In a frame."""
+    coast_seconds: float
+    """How long somebody who is missed is still taken to be there, if they come back."""
+
+
+class LookBack(Generic[Seen]):
+    """Holds frames back and gives them out with everybody who is found later. Frames come in the order of time."""
+
+    def __init__(self, detector: BackwardDetector, identities: Rejoiner, limits: LookBackLimits) -> None:
+        """identities: of the same frames, just before they come here."""
+        self._detector, self._identities, self._limits = detector, identities, limits
+        self._waiting: deque[Seen] = deque()
+        self._bytes = 0
+        self._last_seen: dict[int, float] = {}
+        self._sightings: dict[int, int] = {}
+        self._scene_frames: dict[int, int] = {}
+
+    def through(self, frames: Iterable[Seen]) -> Iterator[Seen]:
+        """The same frames, later, and with more in them."""
+        for entry in frames:
+            self._add(entry)
+            while self._waited_enough(entry.frame.time):
+                yield self._next()
+        while self._waiting:
+            yield self._next()
+
+    def _add(self, entry: Seen) -> None:
+        before = self._waiting[-1].ids if self._waiting else set()
+        self._waiting.append(entry)
+        self._bytes += entry.nbytes
+        self._scene_frames[entry.scene] = self._scene_frames.get(entry.scene, 0) + 1
+        newcomers = [(person, person.person_id in self._sightings) for person in entry.people]
+        for person in entry.people:
+            self._saw(person.person_id, entry.frame.time)
+        for person, known in newcomers:
+            if person.person_id in before:
+                continue
+            first, detection = self._followed_back(person)
+            if not known:
+                self._rejoin(person.person_id, first, detection)
+
+    def _saw(self, person_id: int, time: float) -> None:
+        self._sightings[person_id] = self._sightings.get(person_id, 0) + 1
+        self._last_seen[person_id] = max(time, self._last_seen.get(person_id, time))
+
+    def _followed_back(self, person: TrackedDetection) -> tuple[int, Detection]:
+        """Follows somebody who was not in the frame before the last one back to where they could first be seen: that
+        frame's place among those that wait, and how they look there."""
+        key, first, detection = person.person_id, len(self._waiting) - 1, person.detection
+        scene = self._waiting[first].scene
+        while first > 0:
+            entry = self._waiting[first - 1]
+            if entry.scene != scene or key in entry.ids or len(entry.people) >= self._limits.max_people:
+                break
+            earlier = self._detector.detect_near(entry.frame, detection, [each.detection for each in entry.people])
+            if earlier is None:
+                break
+            first, detection = first - 1, earlier
+            self._put(first, [*entry.people, TrackedDetection(key, earlier)])
+            self._saw(key, entry.frame.time)
+        return first, detection
+
+    def _rejoin(self, key: int, first: int, detection: Detection) -> None:
+        """Gives somebody who had left, and is seen again from this place on, the identity that they had before."""
+        after = range(first, len(self._waiting))
+        present = set().union(*(self._waiting[place].ids for place in after))
+        was = self._identities.rejoined(key, self._waiting[first].frame.time, detection, present)
+        if was is None:
+            return
+        self._sightings[was] = self._sightings.get(was, 0) + self._sightings.pop(key)
+        self._last_seen[was] = self._last_seen.pop(key)
+        for place in after:
+            people = self._waiting[place].people
+            self._put(place, [replace(p, person_id=was) if p.person_id == key else p for p in people])
+
+    def _put(self, place: int, people: Sequence[TrackedDetection]) -> None:
+        """Exchanges the people of a frame that waits."""
+        before = self._waiting[place]
+        self._waiting[place] = replace(before, people=people)
+        self._bytes += self._waiting[place].nbytes - before.nbytes
+
+    def _waited_enough(self, now: float) -> bool:
+        if not self._waiting:
+            return False
+        return now - self._waiting[0].frame.time >= self._limits.seconds or self._bytes > _BYTES
+
+    def _next(self) -> Seen:
+        entry = self._waiting.popleft()
+        self._bytes -= entry.nbytes
+        latest = self._waiting[-1].frame.time if self._waiting else float("inf")
+        people = [each for each in entry.people if not self._is_flash(each.person_id, entry.scene, latest)]
+        return replace(entry, people=sorted(people, key=lambda each: each.person_id), absent=self._absent(entry))
+
+    def _is_flash(self, key: int, scene: int, latest: float) -> bool:
+        few = self._sightings[key] <= _FLASH < self._scene_frames[scene] // 4
+        return few and latest - self._last_seen[key] > _FLASH_SECONDS
+
+    def _absent(self, entry: SeenFrame) -> frozenset[int]:
+        """Those who do not come back within the time for which they would be carried on."""
+        soon = entry.frame.time + self._limits.coast_seconds
+        later = (each.ids for each in self._waiting if each.frame.time <= soon and each.scene == entry.scene)
+        return frozenset(self._last_seen) - entry.ids - set().union(*later)
