@@ -101,6 +101,16 @@ STYLE = click.option(
     show_default=True,
     help="What is drawn; confidence is the mesh, green where it is seen and red where it is guessed.",
 )
+TRUST = options(
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=8192 * 8192,
+        metavar="N",
+        help="Refuse larger pictures, before they are decoded.  [default: 8192 × 8192]",
+    ),
+    click.option("--playlists", is_flag=True, help="Follow addresses of playlists, which may name any other host."),
+)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
@@ -143,6 +153,7 @@ def cli() -> None:
 @STYLE
 @click.option("--side-by-side", is_flag=True, help="Put the picture as it came to the left of the overlay.")
 @OVERWRITE
+@TRUST
 @MANY
 @PEOPLE
 @CAMERA
@@ -166,7 +177,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
     from tracker.runtime.storage import is_stored
-    from tracker.source import Clip
+    from tracker.source import Clip, InputTrust
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
     options = TrackOptions(
@@ -180,6 +191,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
         side_by_side=given["side_by_side"],
         shared=given["ray"] is not None,
         chunk=given["chunk"],
+        trust=InputTrust(given["max_pixels"], given["playlists"]),
     )
     jobs = clip_jobs(inputs, out, config, options)
     alone = [job.track.spec for job in jobs] == list(inputs[:1]) and not any(map(is_stored, (out, *inputs)))
@@ -265,6 +277,7 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
 @FORMAT
 @RENDERER
 @STYLE
+@TRUST
 @PEOPLE
 @CAMERA
 @WORLD
@@ -283,15 +296,16 @@ def live(
     from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
     from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.source import LiveConfig, open_live_source
+    from tracker.source import InputTrust, LiveConfig, open_live_source
 
     export = ExportConfig(parse_formats(given["formats"]))
     job = LiveJob(record or Path("out"), record is not None, export, given["renderer"], given["style"])
+    trust = InputTrust(given["max_pixels"], given["playlists"])
     config = configured(given, {"detect": {"punctual": False}})
     page = None if web is None else (web, host, job.folder)
     with (
         deferred_interrupt() as interrupt,
-        open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
+        open_live_source(source, LiveConfig(reconnect_seconds=reconnect, trust=trust)) as opened,
         open_outputs(headless, page, send, config.camera) as (outputs, keys),
         opened_tracker(config) as tracker,
     ):
@@ -791,8 +805,10 @@ def summary_line(spec: str, result: Any) -> str:
     """One line on what a run has left."""
     people = "1 person" if result.people == 1 else f"{result.people} people"
     share = f"{result.frames_with_people} of {result.frames} frames"
-    source, hint = printable(shown_address(spec)), "" if result.people else " (nobody was found)"
-    return f"{source}: {people} in {share} → {result.folder}{hint}"
+    hint = "" if result.people else " (nobody was found)"
+    count = f"{result.warnings} warning{'s' if result.warnings > 1 else ''}"
+    warned = f"; {count}, see run.json there" if result.warnings else ""
+    return f"{printable(shown_address(spec))}: {people} in {share} → {printable(str(result.folder))}{hint}{warned}"
 
 
 class _PrintableFormatter(logging.Formatter):

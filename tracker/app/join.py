@@ -28,7 +28,7 @@ from tracker.pipeline import TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker_processes import count_item, task_interrupt
 from tracker.smooth.filters import CausalFilter
-from tracker.source import Source, open_source
+from tracker.source import LiveConfig, Source, open_source
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
     persons = PersonBuilder(body)
     runs = [_document(piece) for piece in pieces]
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(job.spec, job.clip))
+        source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
         camera = config.camera.or_focal(source.info.focal).for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
         header = RunHeader(config, runs[0]["device"], runs[0]["engine"], source.info, job.record)
