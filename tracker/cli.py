@@ -339,11 +339,12 @@ def live(
     export = ExportConfig(parse_formats(given["formats"]))
     job = LiveJob(record or Path("out"), record is not None, export, given["renderer"], given["style"])
     config = configured(given, {"detect": {"punctual": False}})
+    page = None if web is None else (web, host, job.folder)
     with (
         deferred_interrupt() as interrupt,
         open_live_source(source, camera) as opened,
+        open_outputs(headless, page, send, config) as (outputs, keys),
         opened_tracker(config) as tracker,
-        open_outputs(headless, None if web is None else (web, host, job.folder), send, config) as (outputs, keys),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
