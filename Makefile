@@ -4,13 +4,17 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-gpu setup lint wheels body clean
+.PHONY: demo test fuzz test-gpu setup lint wheels body clean
 
 demo: setup
 	$(PY) run.py demo --overwrite
 
 test: setup lint
 	$(PY) -m pytest -n auto
+
+# Random files of each format for ten minutes each: an hour. FUZZ_SEED=7 make fuzz tries others.
+fuzz: setup
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(PY) -m pytest tests/fuzz -q
 
 # On a machine with an NVIDIA GPU that has torch, numpy and pytest: tests, sanitizer and benchmark of the CUDA kernels.
 test-gpu:

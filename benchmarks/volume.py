@@ -4,10 +4,10 @@
 
 Every method sees the same crops: the mean pose; the regression head; the head refined by the volume; the landmark
 fit; the landmark fit refined by the volume; the landmark fit that believes the head's rotations, too, without and with
-the volume, which is what the tracker does when the picture is asked. Patches of 40 and 80 px of a 224 px crop lie
-anywhere on the person, or, for a few people, where a window that slides over the crop finds each method's own worst
-place. Shapes, looks, clothes, light and motion clips are those that training never sees. Writes
-benchmarks/results/volume.json.
+the volume; and of this and the head's pose whichever the picture shows, which is how the tracker starts. Patches of 40
+and 80 px of a 224 px crop lie anywhere on the person, or, for a few people, where a window that slides over the crop
+finds each method's own worst place. Shapes, looks, clothes, light and motion clips are those that training never sees.
+Writes benchmarks/results/volume.json.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from kernels.ellipsoids_values import FeatureObservation
 from tracker.body import BodyModel, load_body
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
@@ -142,11 +143,18 @@ class Methods:
         }
         states = {"mean pose": _mean_pose(start.landmarks.state.transl)}
         observed = self._volume.observed(start.features.features)
+        around["whichever the picture shows"] = self._shown(observed, start, around)
         for name, belief in around.items():
             states[name] = belief.state
             volume = self._patient if name == "head" else self._volume
             states[f"{name} + volume"] = volume.fit(observed, start.features.map_camera, belief).state
         return states
+
+    def _shown(self, observed: FeatureObservation, start: Start, around: dict[str, PoseBelief]) -> PoseBelief:
+        """The head's pose or what the landmarks make of it: the tracker's own start."""
+        beliefs = [around["head and landmark fit"], around["head"]]
+        nll = self._volume.score(observed, start.features.map_camera, [each.state for each in beliefs])
+        return beliefs[int(np.argmin(nll))]
 
     def start(self, image: NDArray[np.uint8], camera: Camera) -> Start:
         """Everything before the volume."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from kernels.cache import made_file
 from kernels.compiler import (
     PLATFORMS,
     PREBUILT_DIR,
@@ -38,12 +38,6 @@ def processor_level() -> str:
     return widest if widest in PLATFORMS["linux-x86_64"].levels else "DEFAULT"
 
 
-def cache_dir() -> Path:
-    """Where libraries compiled at first use are kept."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "body-tracker" / "kernels"
-
-
 def _places(level: str) -> Iterator[Path]:
     """Where the library may be, in the order in which it is tried; the last is compiled if need be."""
     order = list(reversed(PLATFORMS["linux-x86_64"].levels))
@@ -51,11 +45,12 @@ def _places(level: str) -> Iterator[Path]:
         prebuilt = PREBUILT_DIR / library_name(lower)
         if prebuilt.exists():
             yield prebuilt
-    cached = cache_dir() / library_name(level)
-    if not cached.exists():
-        _log.info("compiling the C++ kernels (%s), once", level)
-        compile_level(cached, level, platform_here(), find_compiler())
-    yield cached
+    yield made_file(f"kernels/{library_name(level)}", lambda path: _compile(path, level))
+
+
+def _compile(target: Path, level: str) -> None:
+    _log.info("compiling the C++ kernels (%s), once", level)
+    compile_level(target, level, platform_here(), find_compiler())
 
 
 @functools.cache

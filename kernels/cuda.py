@@ -10,15 +10,13 @@ import ctypes
 import functools
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from kernels.build import cache_dir
+from kernels.cache import made_file
 from kernels.compiler import SOURCE_DIR
 
 _log = logging.getLogger(__name__)
@@ -107,16 +105,13 @@ def _cached_cubin(source: str, arch: str) -> bytes:
     digest = hashlib.sha256(repr((source, arch, FLAGS, _nvrtc_version(library))).encode())
     for path in sorted([*SOURCE_DIR.glob("*.h"), *SOURCE_DIR.glob("*.cuh"), SOURCE_DIR / source]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    target = cache_dir() / f"{Path(source).stem}_{arch}_{digest.hexdigest()[:16]}.cubin"
-    if target.exists():
-        return target.read_bytes()
-    _log.info("compiling %s for %s, once", source, arch)
-    code = compile_cubin(source, arch, library)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        file.write(code)
-    os.replace(file.name, target)
-    return code
+
+    def compiled(path: Path) -> None:
+        _log.info("compiling %s for %s, once", source, arch)
+        path.write_bytes(compile_cubin(source, arch, library))
+
+    name = f"{Path(source).stem}_{arch}_{digest.hexdigest()[:16]}.cubin"
+    return made_file(f"kernels/{name}", compiled).read_bytes()
 
 
 # --- driver -----------------------------------------------------------------------------------------------------------

@@ -101,6 +101,16 @@ STYLE = click.option(
     show_default=True,
     help="What is drawn; confidence is the mesh, green where it is seen and red where it is guessed.",
 )
+TRUST = options(
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=8192 * 8192,
+        metavar="N",
+        help="Refuse larger pictures, before they are decoded.  [default: 8192 × 8192]",
+    ),
+    click.option("--playlists", is_flag=True, help="Follow addresses of playlists, which may name any other host."),
+)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
@@ -143,6 +153,7 @@ def cli() -> None:
 @STYLE
 @click.option("--side-by-side", is_flag=True, help="Put the picture as it came to the left of the overlay.")
 @OVERWRITE
+@TRUST
 @MANY
 @PEOPLE
 @CAMERA
@@ -166,7 +177,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
     from tracker.runtime.storage import is_stored
-    from tracker.source import Clip
+    from tracker.source import Clip, InputTrust
 
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
     options = TrackOptions(
@@ -180,6 +191,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
         side_by_side=given["side_by_side"],
         shared=given["ray"] is not None,
         chunk=given["chunk"],
+        trust=InputTrust(given["max_pixels"], given["playlists"]),
     )
     jobs = clip_jobs(inputs, out, config, options)
     alone = [job.track.spec for job in jobs] == list(inputs[:1]) and not any(map(is_stored, (out, *inputs)))
@@ -240,7 +252,14 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
 @click.option("--source", default="0", show_default=True, help="Camera number or device, stream address, or a file.")
 @click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
-@click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show the picture at http://localhost:PORT.")
+@click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show a page with picture and buttons.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Where --web listens. 0.0.0.0 lets in the network: whoever has the page's address, which is printed.",
+)
 @click.option(
     "--send",
     multiple=True,
@@ -258,33 +277,37 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
 @FORMAT
 @RENDERER
 @STYLE
+@TRUST
 @PEOPLE
 @CAMERA
 @WORLD
 @FILES
 @COMMON
 def live(
-    source: str, record: Path | None, headless: bool, web: int | None, send: tuple[str, ...], reconnect: float,
-    **given: Any,
+    source: str, record: Path | None, headless: bool, web: int | None, host: str, send: tuple[str, ...],
+    reconnect: float, **given: Any,
 ) -> None:  # fmt: skip
     """Track a webcam live and draw the meshes over its picture.
 
-    Keys in the window: q quit, r start or end a recording, s snapshot, m mesh/skeleton/confidence/off, h hide the help.
-    A recording holds the same files as `track` writes.
+    Keys in the window, buttons on the page: q quit, r start or end a recording, s snapshot,
+    m mesh/skeleton/confidence/off, f smoothing on/off, h hide the help. A recording holds the same files as `track`
+    writes.
     """
     from tracker.app.live import LiveJob, LiveSession, open_outputs
     from tracker.export import ExportConfig, parse_formats
     from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.source import LiveConfig, open_live_source
+    from tracker.source import InputTrust, LiveConfig, open_live_source
 
     export = ExportConfig(parse_formats(given["formats"]))
     job = LiveJob(record or Path("out"), record is not None, export, given["renderer"], given["style"])
+    trust = InputTrust(given["max_pixels"], given["playlists"])
     config = configured(given, {"detect": {"punctual": False}})
+    page = None if web is None else (web, host, job.folder)
     with (
         deferred_interrupt() as interrupt,
-        open_live_source(source, LiveConfig(reconnect_seconds=reconnect)) as opened,
+        open_live_source(source, LiveConfig(reconnect_seconds=reconnect, trust=trust)) as opened,
+        open_outputs(headless, page, send, config.camera) as (outputs, keys),
         opened_tracker(config) as tracker,
-        open_outputs(headless, web, send, config.camera) as (outputs, keys),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
@@ -782,8 +805,10 @@ def summary_line(spec: str, result: Any) -> str:
     """One line on what a run has left."""
     people = "1 person" if result.people == 1 else f"{result.people} people"
     share = f"{result.frames_with_people} of {result.frames} frames"
-    source, hint = printable(shown_address(spec)), "" if result.people else " (nobody was found)"
-    return f"{source}: {people} in {share} → {result.folder}{hint}"
+    hint = "" if result.people else " (nobody was found)"
+    count = f"{result.warnings} warning{'s' if result.warnings > 1 else ''}"
+    warned = f"; {count}, see run.json there" if result.warnings else ""
+    return f"{printable(shown_address(spec))}: {people} in {share} → {printable(str(result.folder))}{hint}{warned}"
 
 
 class _PrintableFormatter(logging.Formatter):

@@ -29,7 +29,7 @@ from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, ShapeMemory, TrackConfig
 from tracker.fit.pose_prior import PosePrior
-from tracker.fit.tracked_person import FitJudge, PoseFilter, TrackedPerson, unfiltered
+from tracker.fit.tracked_person import FitJudge, PoseFilter, TrackedPerson
 from tracker.fit.trust import TrustConfig
 from tracker.fit.volume_evidence import VolumeEvidence
 from tracker.fit.volume_fitter import VolumeFitConfig, VolumeFitter
@@ -135,6 +135,7 @@ class Tracker:
         self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController()
+        self._smoothing = config.smooth.mode == "causal"
         self._know_nobody()
 
     def _know_nobody(self) -> None:
@@ -307,9 +308,18 @@ class Tracker:
             self._people[person_id] = TrackedPerson(person_id, fitter, self._judge, self._pose_filter())
         return self._people[person_id]
 
+    @property
+    def smoothing(self) -> bool:
+        """Whether `step` gives poses that are filtered over time."""
+        return self._smoothing
+
+    def switch_smoothing(self) -> None:
+        """Begins or stops filtering; from the next frame on."""
+        self._smoothing = not self._smoothing
+
     def _pose_filter(self) -> PoseFilter:
-        smooth = self.config.smooth
-        return CausalFilter(smooth.causal) if smooth.mode == "causal" else unfiltered
+        causal = CausalFilter(self.config.smooth.causal)
+        return lambda time, pose, confidence: causal(time, pose, confidence) if self._smoothing else pose
 
     def _evidence(self, features: CropFeatures | None) -> VolumeEvidence | None:
         if features is None or self._volume is None:

@@ -65,6 +65,8 @@ def tracked(truth: ClipTruth, person_id: int, frames: Array, off: Array) -> Pers
         joint_confidence=np.ones((count, 24)),
         bbox=np.zeros((count, 4)),
         nll=np.zeros(count),
+        tracked=np.ones(count, bool),
+        contacts=np.zeros((count, 9), bool),
     )
 
 

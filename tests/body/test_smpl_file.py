@@ -362,8 +362,8 @@ def test_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing.pkl", tmp_path):
-        with pytest.raises(InputError, match="cannot be read"):
+    for path, words in ((tmp_path / "missing.pkl", "no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(InputError, match=words):
             load_body(path)
 
 

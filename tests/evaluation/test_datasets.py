@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from tracker.body.smpl_pickle import RefusedGlobal
 from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.npz_file import read_npz
+from tracker.core.safe_pickle import RefusedGlobal
 from tracker.evaluation.datasets import DATASETS, JOINT_SETS, Recording, read_dataset
-from tracker.evaluation.datasets.safe_npz import read_npz
 
 RNG = np.random.default_rng(3)
 
@@ -235,7 +235,7 @@ def test_pickled_entries_run_nothing(tmp_path: Path) -> None:
     path = tmp_path / "evil.npz"
     np.savez(path, image_path=np.array(["1.jpg"]), smpl=np.array([Evil()], dtype=object))
     with pytest.raises(RefusedGlobal, match="print"):
-        read_npz(path)
+        read_npz(path.read_bytes())
     with pytest.raises(InputError, match=r"mmhuman3d HumanData: .*evil\.npz"):
         list(read_dataset("mmhuman3d", path))
 
@@ -243,7 +243,7 @@ def test_pickled_entries_run_nothing(tmp_path: Path) -> None:
 def test_arrays_of_an_npz_come_out_as_numpy_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "plain.npz"
     np.savez_compressed(path, a=np.arange(6).reshape(2, 3), b=np.asfortranarray(np.eye(3)), c="word")
-    entries = read_npz(path)
+    entries = read_npz(path.read_bytes())
     with np.load(path) as file:
         for name in file.files:
             assert np.array_equal(entries[name], file[name])

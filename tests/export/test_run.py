@@ -435,6 +435,17 @@ class TestRunJson:
         assert report["interrupted"] is False
         assert {"tracker", "python", "numpy", "torch"} <= set(report["versions"])
 
+    def test_warnings_are_counted_and_bounded(self, tmp_path):
+        from tracker.cli import summary_line
+
+        few = run(tmp_path / "few", [], RunSummary({}, ["dim", "damaged"]))
+        assert few.warnings == 2
+        assert summary_line("clip.mp4", few).endswith("; 2 warnings, see run.json there")
+        assert "see run.json" not in summary_line("clip.mp4", run(tmp_path / "none", []))
+        run(tmp_path / "many", [], RunSummary({}, [f"picture {n}" for n in range(1000)]))
+        warnings = json.loads((tmp_path / "many" / "run.json").read_text())["warnings"]
+        assert (len(warnings), warnings[-1]) == (101, "and 900 more warnings")
+
     def test_any_config_becomes_plain_json(self, tmp_path):
         config = Config(Inner(Path("a/b"), (1.0, np.nan)), limit=float("inf"))
         source = {"url": "rtsp://me:secret@camera.local/live", "size": np.array([640, 480]), 7: np.float32(0.5)}

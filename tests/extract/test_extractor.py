@@ -212,11 +212,12 @@ class TestShippedWeights:
         refined = view.refine(found)
         assert refined.support is not None
         assert refined.support.shape == (24,)
-        assert view.cost(refined.state) < view.cost(found.state)
+        before, after = view.nll([found.state, refined.state])
+        assert after < before
         away = refined.posed.joints - found.posed.joints
         assert np.linalg.norm(away - away[0], axis=1).mean() < 0.05
         far = replace(found.state, transl=found.state.transl + np.array([1.0, 0, 0]))
-        assert view.cost(far) > view.cost(found.state)
+        assert view.nll([far])[0] > before
 
     def test_a_crop_of_another_landmark_network_is_shown_to_the_guide(
         self, extractor: FeatureExtractor, follower: NetworkFollower, sample: Sample

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from tests.fit.test_landmark_fitter import CAMERA, Truth, mpjpe, observe, upright
 from tracker.body import load_body
+from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.smpl_joints import smpl_index
 from tracker.body.stature import Stature
-from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.landmark_observation import LandmarkObservation
-from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
+from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFit, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, PoseMotion, ShapeMemory, TrackConfig
 from tracker.initialise.landmark_start import mirrored
 from tracker.initialise.motion_predictor import MotionPredictor
@@ -161,6 +163,39 @@ def test_a_motion_goes_on_for_a_while(fitter: LandmarkFitter) -> None:
 def test_coasting_before_any_pose_is_our_own_bug(fitter: LandmarkFitter) -> None:
     with pytest.raises(RuntimeError, match="no pose yet"):
         PersonFitter(fitter, TrackConfig(), PREDICTOR).coast(0.0)
+
+
+@dataclass
+class Picture:
+    """A picture that shows somebody in a pose: costs grow with the angle to it."""
+
+    shown: BodyState
+    regressed: BodyState
+
+    def proposal(self) -> BodyState:
+        return self.regressed
+
+    def nll(self, states: Sequence[BodyState]) -> np.ndarray:
+        turns = [axis_angle_from_matrix(np.swapaxes(self.shown.rotations, 1, 2) @ s.rotations) for s in states]
+        return np.array([np.linalg.norm(turn) for turn in turns])
+
+    def refine(self, fit: LandmarkFit) -> LandmarkFit:
+        return fit
+
+
+def test_a_track_starts_where_the_picture_says(fitter: LandmarkFitter) -> None:
+    """Landmarks that are guessed wrongly lose against a regressed pose that the picture shows, and the reverse."""
+    person = waving(fitter, 0.0)
+    state = BodyState(matrix_from_axis_angle(person.theta), person.betas, person.transl)
+    arms = [smpl_index("left_shoulder"), smpl_index("left_elbow")]
+    wrong = state.rotations.copy()
+    wrong[arms] = matrix_from_axis_angle(np.array([[0.0, 0.0, 1.0], [0.0, -1.5, 0.0]]))
+    regressed = replace(state, rotations=wrong)
+    landmarks = fitter.fit(person.seen, Belief.stranger(), state, 30).state
+    for shown, kept in ((regressed, True), (landmarks, False)):
+        result = PersonFitter(fitter, TrackConfig(), PREDICTOR).update(0.0, person.seen, Picture(shown, regressed))
+        turn = axis_angle_from_matrix(np.swapaxes(regressed.rotations, 1, 2) @ result.state.rotations)
+        assert (np.abs(turn[arms]).max() < 1e-6) == kept
 
 
 @pytest.mark.parametrize("height", [1.2, 1.78])

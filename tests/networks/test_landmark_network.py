@@ -207,5 +207,5 @@ def test_another_network_is_refused() -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.tflite: cannot be read"):
+    with pytest.raises(InputError, match=r"none\.tflite: no such file"):
         read_landmark_network(tmp_path / "none.tflite")

@@ -85,3 +85,26 @@ def test_depth_is_measured_as_a_ratio() -> None:
 def test_part_loss_is_the_cross_entropy() -> None:
     logits = torch.zeros(1, 25, 2, 2)
     assert float(losses.part_loss(logits, torch.zeros(1, 2, 2, dtype=torch.uint8))) == pytest.approx(np.log(25))
+
+
+def test_pose_contrast_by_hand() -> None:
+    costs = torch.tensor([[-20.0, 0.0], [0.0, 0.0]])
+    expected = 0.5 * (math.log(1 + math.exp(-2.0)) + math.log(2))
+    assert float(losses.pose_contrast(costs, 0.1)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_pose_costs_are_those_of_the_fit() -> None:
+    """One pixel, one kernel that covers half of it, in two poses of which the second looks like the clutter."""
+    bank = torch.stack([E[0:1], E[3:4]])[None]
+    pixels = losses.RenderedPixels(
+        E[0][None, None, None],
+        bank,
+        torch.zeros(1, 2, 1, 1, 1, dtype=torch.long),
+        torch.full((1, 2, 1, 1, 1), 0.7),
+        torch.full((1, 2, 1, 1), 0.5),
+    )
+    clutter, tau = E[3:4], 0.5
+    # log N_fg − log N_bg = cos/τ − log mean exp(clutter/τ); the clutter is at right angles to the pixel
+    right, wrong = (math.log(2) - math.log1p(math.exp(delta)) for delta in (1 / tau, 0.0))
+    found = losses.pose_costs(pixels, clutter, tau)
+    torch.testing.assert_close(found, 0.5 * torch.tensor([[right, wrong]]))

@@ -203,6 +203,7 @@ def test_a_gpu_makes_its_guides_itself_and_they_are_the_same(tmp_path: Path) -> 
     assert other.step == 1
 
 
+@pytest.mark.usefixtures("every_step_told")
 def test_features_alone_are_trained_where_that_is_asked_for(tmp_path: Path) -> None:
     """From the head and the volume of other weights, which stay as they are."""
     small = {"width": [8, 8, 8, 8], "stem": 4, "features": 16}
@@ -214,6 +215,7 @@ def test_features_alone_are_trained_where_that_is_asked_for(tmp_path: Path) -> N
         network={"extractor": local, "head": {"channels": 8, "whole": 16}},
         start_from=str(tmp_path / "first" / "volume.safetensors"),
         features_only=True,
+        rivals=2,
     )
     train_volume.train(second)
     one, other = (
@@ -223,5 +225,7 @@ def test_features_alone_are_trained_where_that_is_asked_for(tmp_path: Path) -> N
     for before, after in zip(one.head.parameters(), other.head.parameters(), strict=True):
         assert torch.equal(before, after)
     assert not torch.equal(one.bank, other.bank)
+    assert {"contrast", "clutter", "rivals"} <= curves(tmp_path / "second")[0].keys()
+    whole = {"extractor": {"base": 4, "decoder": [8, 8, 8], "features": 8}, "head": {"channels": 8, "whole": 16}}
     with pytest.raises(InputError, match="features_only"):
-        train_volume.train(job(tmp_path / "third", features_only=True))
+        train_volume.train(job(tmp_path / "third", network=whole, features_only=True))

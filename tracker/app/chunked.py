@@ -16,7 +16,7 @@ from tracker.core.errors import InputError, RunError
 from tracker.export import ExportConfig
 from tracker.export.run_writer import OBSERVATIONS
 from tracker.runtime.storage import is_stored
-from tracker.source import Clip, open_source
+from tracker.source import Clip, LiveConfig, open_source
 
 _WORTH_CUTTING = 1.5
 """Lengths of a piece from which on a video is cut."""
@@ -66,7 +66,7 @@ def _plan(job: ClipJob, seconds: float) -> _Plan:
 
 
 def _pieces_of(job: ClipJob, seconds: float) -> list[VideoPiece]:
-    with open_source(job.track.spec, job.track.clip) as source:
+    with open_source(job.track.spec, job.track.clip, LiveConfig(trust=job.track.trust)) as source:
         info = source.info
     if info.live or info.duration is None:
         return []

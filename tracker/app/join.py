@@ -28,7 +28,7 @@ from tracker.pipeline import TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker_processes import count_item, task_interrupt
 from tracker.smooth.filters import CausalFilter
-from tracker.source import Source, open_source
+from tracker.source import LiveConfig, Source, open_source
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
     persons = PersonBuilder(body)
     runs = [_document(piece) for piece in pieces]
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(job.spec, job.clip))
+        source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
         camera = config.camera.or_focal(source.info.focal).for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
+        context = RunContext(camera, body, rate, config.world, config.files, source.info.path)
         header = RunHeader(config, runs[0]["device"], runs[0]["engine"], source.info, job.record)
         context = RunContext(camera, body, rate, config.world, config.files, source.info.path)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
@@ -99,6 +100,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         if config.smooth.mode == "offline":
             records = list(writer.frames())
             writer.replace_people(*finished_frames(records, config, persons, camera, moved is not None))
+        fault: Exception | None = None
         if job.overlay:
             film = replace(film_job(job, config, body, source.info), smooth=None)
             with overlay_video_of(film, source.expected_frames) as video:
@@ -106,9 +108,14 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
                     video.put(tracked)
                     count_item()
                     interrupt.check()
+            fault = video.fault
         warnings = dict.fromkeys(warning for run in runs for warning in run["warnings"])
+        if fault is not None:
+            warnings[str(fault)] = None
         seconds = sum(run["wall_seconds"] for run in runs) + perf_counter() - started
         writer.finish(RunSummary({}, [*warnings], seconds, camera_moved=moved))
+        if fault is not None:
+            raise fault
 
 
 def _document(tracked: TrackedPiece) -> dict[str, Any]:

@@ -30,7 +30,18 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
 from tracker.export.files import fresh_folder, write_error
-from tracker.outputs.output import Keys, NoKeys, Output, Outputs, Picture, PictureFeed, WithHud
+from tracker.outputs.output import (
+    AnyKeys,
+    Keys,
+    LiveStatus,
+    NoKeys,
+    Output,
+    Outputs,
+    Picture,
+    PictureFeed,
+    StatusFeed,
+    WithHud,
+)
 from tracker.outputs.recorder import Recorder
 from tracker.outputs.send import open_send
 from tracker.outputs.web import WebPage
@@ -46,7 +57,7 @@ log = logging.getLogger("tracker")
 
 DrawMode = Literal["mesh", "skeleton", "confidence", "off"]
 DRAW_MODES: tuple[DrawMode, ...] = (*OVERLAY_STYLES, "off")
-KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   h help"
+KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   f smoothing   h help"
 _TIMED_FRAMES = 100_000
 """Frames whose times are kept for the record."""
 
@@ -83,29 +94,30 @@ class LiveResult:
 @contextmanager
 def open_outputs(
     headless: bool,
-    web: int | None,
+    web: tuple[int, str, Path] | None,
     send: Sequence[str] = (),
     camera: CameraConfig = CameraConfig(),  # noqa: B008
 ) -> Iterator[tuple[list[Output], Keys]]:
-    """A window, which takes the keys, unless `headless`, a page for browsers on port `web`, and what `send` names.
+    """A window unless `headless`, a page for browsers as `web` says, and what `send` names. Window and page take keys.
 
-    send: addresses as in `docs/stream.md`; camera: the one that people are seen with.
-
-    Raises InputError where one cannot be had.
+    web: the port, the address to listen on, and the folder of the recordings. send: addresses as in `docs/stream.md`.
+    camera: the one that people are seen with. Raises InputError where one cannot be had.
     """
     outputs: list[Output] = []
-    keys: Keys = NoKeys()
+    keys: list[Keys] = []
     try:
         for address in send:
             outputs.append(open_send(address, camera))
         if web is not None:
-            page = WebPage(web)
+            page = WebPage(*web)
             outputs.append(page)
+            keys.append(page)
             log.info("the live picture is at %s", page.address)
         if not headless:
-            keys = window = Window()
+            window = Window()
             outputs.append(window)
-        yield outputs, keys
+            keys.insert(0, window)  # it is asked each time, which keeps it alive
+        yield outputs, AnyKeys(keys)
     finally:
         Outputs(outputs).close()
 
@@ -119,6 +131,9 @@ class LiveSession:
         feeds = [output for output in outputs if isinstance(output, PictureFeed)]
         screens = [output for output in outputs if not isinstance(output, PictureFeed)]
         self._outputs = Outputs([*feeds, WithHud(Outputs(screens), self._hud_lines)])
+        for output in outputs:
+            if isinstance(output, StatusFeed):
+                output.follow(self._status)
         self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
@@ -199,6 +214,20 @@ class LiveSession:
         first = f"{meter.rate:.1f} fps   {latency}   {self._frames.dropped} dropped{state}"
         return [first, *([KEY_HELP] if self._help else []), *self._notice.lines()]
 
+    def _status(self) -> LiveStatus:
+        meter = self._meter
+        return LiveStatus(
+            rate=meter.rate,
+            latency_ms=meter.latency_ms(50),
+            latency_p95_ms=meter.latency_ms(95),
+            dropped=self._frames.dropped,
+            people=0 if self._latest is None else len(self._latest.people),
+            recording=self._recorder is not None,
+            draw=self._mode,
+            smoothing=self._tracker.smoothing,
+            notice=" ".join(self._notice.lines()),
+        )
+
     def _obey(self, key: str, source: Source) -> bool:
         """Does what a key asks for; False to quit."""
         if key == "q":
@@ -207,6 +236,9 @@ class LiveSession:
             self._mode = DRAW_MODES[(DRAW_MODES.index(self._mode) + 1) % len(DRAW_MODES)]
         elif key == "h":
             self._help = not self._help
+        elif key == "f":
+            self._tracker.switch_smoothing()
+            self._notice.say(f"smoothing {'on' if self._tracker.smoothing else 'off'}")
         elif key == "s" and self._latest is not None:
             self._snapshot(self._latest)
         elif key == "r":

@@ -35,10 +35,19 @@ from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
-from tracker.source import Clip, Source, SourceInfo, open_source
+from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, open_source
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.estimate import WorldEstimate
 from tracker.world.grounded import grounded_frames
+
+_AHEAD = 4
+"""Frames that each stage may be ahead of the next one."""
+_AHEAD_BYTES = 1 << 28
+"""Of pictures: four of 4K and more, one of 8192 × 8192."""
+
+
+def _frames_ahead(info: SourceInfo) -> int:
+    return min(_AHEAD, _AHEAD_BYTES // (3 * info.width * info.height))
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class TrackJob:
     """What the source is called in run.json, where `spec` is a copy of it."""
     chunk: float | None = None
     """Seconds of the pieces that the source is tracked in; None: all in one."""
+    trust: InputTrust = field(default_factory=InputTrust)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -86,7 +96,7 @@ def track(
     """
     started = perf_counter()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(job.spec, job.clip))
+        source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
         tracker.look_through(source.info)
         camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
@@ -135,7 +145,7 @@ class _Run:
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
-        with Worker("write files", self._write) as writing:
+        with Worker("write files", self._write, max(1, _frames_ahead(source.info))) as writing:
             for detected in self._with_features(source, interrupt):
                 tracked = TrackedFrame(detected.frame, self._tracker.fit(detected))
                 writing.put(tracked)
@@ -167,12 +177,13 @@ class _Run:
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
+        ahead = _frames_ahead(source.info)
         label, hidden = f"tracking {printable(source.info.name)}", None if self._on_frame is None else True
         with (
             tqdm(total=source.expected_frames, desc=label, unit="frame", disable=hidden) as bar,
-            closing(read_ahead(self._timed(source), name="decode")) as frames,
-            closing(read_ahead(self._detected(frames, source.info.live), name="detect")) as detected,
-            closing(read_ahead(map(self._tracker.extract, detected), name="extract")) as extracted,
+            closing(read_ahead(self._timed(source), ahead, "decode")) as frames,
+            closing(read_ahead(self._detected(frames, source.info.live), ahead, "detect")) as detected,
+            closing(read_ahead(map(self._tracker.extract, detected), ahead, "extract")) as extracted,
         ):
             for each in extracted:
                 yield each

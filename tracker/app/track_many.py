@@ -22,7 +22,7 @@ from tracker.pipeline import TrackerConfig
 from tracker.runtime.cores import available_cores
 from tracker.runtime.storage import is_stored
 from tracker.runtime.worker_processes import WorkerProcesses
-from tracker.source import Clip, find_inputs
+from tracker.source import Clip, InputTrust, find_inputs
 
 _SHORTEST_CHUNK = 5 * OVERLAP_SECONDS
 """Shorter ones would mostly be tracked twice."""
@@ -51,6 +51,7 @@ class TrackOptions:
     """Write each result beside its place and rename it when it is whole: for folders that several machines reach."""
     chunk: float | None = None
     """Seconds of the pieces that long videos are cut into, to be tracked beside each other; None cuts none."""
+    trust: InputTrust = field(default_factory=InputTrust)
 
     def __post_init__(self) -> None:
         if self.chunk is not None and not self.chunk >= _SHORTEST_CHUNK:
@@ -108,7 +109,7 @@ def clip_jobs(inputs: Sequence[str], out: str, config: TrackerConfig, options: T
     for source, folder in zip(sources, below, strict=True):
         place = _place(out, folder, options.shared)
         track = TrackJob(source.spec, Path(out) / folder, options.clip, export, options.overlay, options.renderer)
-        track = replace(track, style=options.style, side_by_side=options.side_by_side)
+        track = replace(track, style=options.style, side_by_side=options.side_by_side, trust=options.trust)
         jobs.append(ClipJob(track, config, place, options.resume))
     return jobs
 

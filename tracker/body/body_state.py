@@ -37,6 +37,13 @@ class BodyState:
         rotations = np.concatenate([(turn @ self.rotations[0])[None], self.rotations[1:]])
         return BodyState(rotations, self.betas, turn @ (self.transl + root) - root)
 
+    def with_betas(self, betas: Array, root_slope: Array) -> BodyState:
+        """The same pose, its pelvis in the same place, with another shape.
+
+        root_slope: (3, 10) m, how the pelvis's place at rest moves with β.
+        """
+        return BodyState(self.rotations, betas, self.transl + root_slope @ (self.betas - betas))
+
     def moved(self, step: Array) -> BodyState:
         """step: (85,) in the solver's order: rotations in each joint's own frame, β, transl."""
         turn = matrix_from_axis_angle(step[_ROTATION].reshape(NUM_JOINTS, 3))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,16 @@ from tracker.body.smpl_pickle import as_array
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.atomic_file import whole_file
 from tracker.core.errors import InputError
-from tracker.core.safe_pickle import RefusedGlobal, read_pickle
+from tracker.core.input_file import read_bytes, reading
+from tracker.core.npz_file import read_npz
+from tracker.core.safe_pickle import read_pickle
 
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
+_NAMES = (*_KEYS, "body_name")
 _WEIGHT_SUM_TOLERANCE = 1e-3
+_LONGEST_NAME = 200
 _POSE_FEATURES = 9 * (NUM_JOINTS - 1)
 _WHERE_FROM = "expected an SMPL body (.pkl or .npz) as smpl.is.tue.mpg.de gives it out, or one made by 'body import'"
-_BROKEN = (
-    pickle.UnpicklingError, zipfile.BadZipFile, EOFError, AttributeError, ImportError, IndexError, KeyError,
-    MemoryError, OverflowError, RecursionError, TypeError, ValueError,
-)  # fmt: skip
-"""What the readers raise for files that are cut off, of another kind, or tampered with."""
 
 
 def read_smpl_file(path: Path) -> BodyModel:
@@ -67,7 +64,8 @@ def import_body(src: Path, dst: Path, overwrite: bool = False) -> None:
 def _load(path: Path) -> tuple[str, dict[str, NDArray]]:
     raw = _read(path)
     stored_name = raw.get("body_name")
-    return str(stored_name) if stored_name is not None else f"smpl:{path.stem}", _arrays(path, raw)
+    name = str(stored_name)[:_LONGEST_NAME] if isinstance(stored_name, str | np.ndarray) else f"smpl:{path.stem}"
+    return name, _arrays(path, raw)
 
 
 def _tensor(array: Array) -> torch.Tensor:
@@ -75,42 +73,12 @@ def _tensor(array: Array) -> torch.Tensor:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {_WHERE_FROM}") from error
-    try:
-        content = _read_npz(data) if data.startswith(b"PK") else read_pickle(io.BytesIO(data))
-    except RefusedGlobal as error:
-        raise InputError(
-            f"{path}: refused, because the pickle asks for {error}, which no SMPL file needs; {_WHERE_FROM}"
-        ) from error
-    except _BROKEN as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path}: not a readable SMPL file ({reason}); {_WHERE_FROM}") from error
+    with reading(path, _WHERE_FROM):
+        data = read_bytes(path)
+        content = read_npz(data, _NAMES) if data.startswith(b"PK") else read_pickle(io.BytesIO(data))
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a {type(content).__name__} and no named arrays; {_WHERE_FROM}")
     return content
-
-
-def _read_npz(data: bytes) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for name in archive.namelist():
-            key = name.removesuffix(".npy")
-            if key in (*_KEYS, "body_name"):
-                content[key] = _read_npy(io.BytesIO(archive.read(name)))
-    return content
-
-
-def _read_npy(file: io.BytesIO) -> Any:
-    """One array; the official files pickle some of theirs, which the restricted reader takes."""
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    if not read_header(file)[2].hasobject:
-        file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False)
-    return read_pickle(file)
 
 
 def _arrays(path: Path, raw: dict[str, Any]) -> dict[str, NDArray]:
@@ -129,12 +97,8 @@ def _arrays(path: Path, raw: dict[str, Any]) -> dict[str, NDArray]:
 
 
 def _numbers(path: Path, key: str, value: Any) -> NDArray:
-    try:
+    with reading(f"{path}: {key}", _WHERE_FROM):
         array = as_array(value)
-    except RefusedGlobal as error:
-        raise InputError(f"{path}: {key}: refused, because it is a {error}; {_WHERE_FROM}") from error
-    except _BROKEN as error:
-        raise InputError(f"{path}: {key}: not an array that can be read ({error}); {_WHERE_FROM}") from error
     if array.dtype.kind not in "fiu":
         raise InputError(f"{path}: {key}: expected numbers, got {array.dtype}; {_WHERE_FROM}")
     if not np.isfinite(array).all():

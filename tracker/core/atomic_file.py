@@ -19,6 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     When the block ends well it becomes `path`; otherwise it goes, and `path` stays as it was. Raises OSError.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}_{secrets.token_hex(4)}.part{path.suffix}")
+    part.open("xb").close()  # nobody else's, nor a link to something
     try:
         yield part
         part.replace(path)

@@ -11,12 +11,22 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import yaml
 
 from tracker.core.arrays import Array
 from tracker.core.errors import InputError
+from tracker.core.input_file import read_bytes, reading
+from tracker.core.npz_file import read_npy, read_npz
+from tracker.core.strict_yaml import read_yaml
+
+_SHORTEST, _LONGEST = 1, 1_000_000
+"""px: focal lengths that may be given; products of others overflow."""
+_NARROWEST, _WIDEST = 0.1, 179
+"""Degrees."""
+_LARGEST_SIDE = 1_000_000
+_INTRINSICS = "expected fx, fy, cx, cy (and width, height) in JSON or YAML, or an .npz or .npy with a 3×3 camera_matrix"
 
 NEAREST_Z = 0.1
 """m: what is closer to the camera's plane has no usable projection, and is not drawn."""
@@ -116,10 +126,10 @@ class CameraConfig:
         given = [name for name in ("focal", "fov", "intrinsics") if getattr(self, name) is not None]
         if len(given) > 1:
             raise InputError(f"camera: give one of --focal, --fov and --intrinsics, not {' and '.join(given)}")
-        if self.focal is not None and not (math.isfinite(self.focal) and self.focal > 0):
-            raise InputError(f"--focal {self.focal}: expected a positive number of pixels, such as 1500")
-        if self.fov is not None and not 0 < self.fov < 180:
-            raise InputError(f"--fov {self.fov}: expected degrees between 0 and 180, such as 75")
+        if self.focal is not None and not _SHORTEST <= self.focal <= _LONGEST:
+            raise InputError(f"--focal {self.focal}: expected {_SHORTEST} to {_LONGEST} pixels, such as 1500")
+        if self.fov is not None and not _NARROWEST <= self.fov <= _WIDEST:
+            raise InputError(f"--fov {self.fov}: expected {_NARROWEST} to {_WIDEST} degrees, such as 75")
 
     def or_focal(self, focal: float | None) -> CameraConfig:
         """The same; where the user has said nothing, with this focal length (px) that the source knows of."""
@@ -143,30 +153,31 @@ def read_intrinsics(path: Path) -> Camera:
 
     Raises InputError naming the file and what is wrong in it.
     """
-    try:
-        if path.suffix in (".npz", ".npy"):
-            loaded = np.load(path, allow_pickle=False)
-            values = dict(loaded) if path.suffix == ".npz" else {"camera_matrix": loaded}
-        else:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return _camera_from_values(values)
-    except FileNotFoundError:
-        raise InputError(f"--intrinsics {path}: no such file") from None
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise InputError(
-            f"--intrinsics {path}: expected fx, fy, cx, cy (and width, height) in JSON or YAML, "
-            f"or an .npz with a 3×3 camera_matrix: {type(error).__name__} {error}"
-        ) from error
+    with reading(f"--intrinsics {path}", _INTRINSICS):
+        data = read_bytes(path)
+        if path.suffix == ".npz":
+            return _camera_from_values(read_npz(data, ("camera_matrix", "image_size")))
+        if path.suffix == ".npy":
+            return _camera_from_values({"camera_matrix": read_npy(data)})
+        return _camera_from_values(read_yaml(data))
 
 
-def _camera_from_values(values: dict) -> Camera:
+def _camera_from_values(values: Any) -> Camera:
+    if not isinstance(values, dict):
+        raise ValueError(f"holds a {type(values).__name__} and no named numbers")
     if "camera_matrix" in values:
         k = np.asarray(values["camera_matrix"], dtype=float).reshape(3, 3)
+        if not np.isfinite(k).all():
+            raise ValueError("a camera_matrix with numbers that are not finite")
         fx, fy, cx, cy = k[0, 0], k[1, 1], k[0, 2], k[1, 2]
         width, height = np.asarray(values.get("image_size", (round(2 * cx), round(2 * cy)))).reshape(2)
     else:
         fx, fy, cx, cy = (float(values[name]) for name in ("fx", "fy", "cx", "cy"))
+        if not (math.isfinite(cx) and math.isfinite(cy)):
+            raise ValueError(f"has the principal point ({cx}, {cy})")
         width, height = values.get("width", round(2 * cx)), values.get("height", round(2 * cy))
+    if max(abs(cx), abs(cy), width, height) > _LARGEST_SIDE or not _SHORTEST <= min(fx, fy) <= max(fx, fy) <= _LONGEST:
+        raise ValueError(f"has fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g}, {width}×{height}: no camera of a picture")
     return Camera(float(fx), float(fy), float(cx), float(cy), int(width), int(height))
 
 
@@ -180,3 +191,10 @@ def _scaled(camera: Camera, width: int, height: int) -> Camera:
             "of another shape; give the intrinsics of these pictures"
         )
     return camera.crop(np.array([0, 0, camera.width, camera.height]), width, height)
+
+
+def thinned_intrinsics(intrinsics: Array, step: int) -> Array:
+    """(..., 4) fx, fy, cx, cy of the picture that keeps every step-th pixel of each row and column, beginning with
+    number step // 2."""
+    shift = 0.5 - (step // 2 + 0.5) / step
+    return intrinsics / step + shift * np.array([0.0, 0.0, 1.0, 1.0])

@@ -27,6 +27,9 @@ _DEEPEST_KEY = 2
 class RefusedGlobal(pickle.UnpicklingError):
     """The pickle asks for a name that no SMPL file needs."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"refused: it asks for {name:.120}, which no such file needs")
+
 
 class _Sealed(type):
     """A class that a pickle cannot change."""
@@ -214,7 +217,7 @@ class _Reader(pickle._Unpickler):
             return _ALLOWED[module, name]
         is_sparse = module.startswith("scipy.sparse") and name in _SPARSE
         if not (is_sparse or module.startswith("chumpy.")):
-            raise RefusedGlobal(f"{module}.{name}"[:120])
+            raise RefusedGlobal(f"{module}.{name}")
         if (module, name) not in self.classes:
             if len(self.classes) == _MOST_CLASSES:
                 raise pickle.UnpicklingError(f"more than {_MOST_CLASSES} different classes")

@@ -12,16 +12,46 @@ import dacite
 import yaml
 
 from tracker.core.errors import InputError
+from tracker.core.input_file import fault, read_bytes
 
 Config = TypeVar("Config")
+LARGEST_YAML = 1 << 20
+"""Bytes. Reading takes a second for each."""
+_DEEPEST = 50
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """Takes no aliases, by which a few lines stand for thousands of millions of values, and nothing deep."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"an alias (*{self.peek_event().anchor:.40}), which is not read here")
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise yaml.YAMLError(f"values nested more than {_DEEPEST} deep")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def read_yaml(text: str | bytes) -> Any:
+    """Plain values. Raises YAMLError or ValueError for what is no YAML, or more than a configuration needs."""
+    if len(text) > LARGEST_YAML:
+        raise yaml.YAMLError(f"larger than the {LARGEST_YAML >> 10} KiB that are read")
+    try:
+        return yaml.load(text, _BoundedLoader)
+    except RecursionError:
+        raise yaml.YAMLError("nested too deeply") from None
 
 
 def read_mapping(path: Path, label: str) -> dict[str, Any]:
     """The file's keys and values; `label` opens the messages. Raises InputError for what is no YAML mapping."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{label}: not a YAML file: {' '.join(str(error).split())}") from error
+        values = read_yaml(read_bytes(path, LARGEST_YAML)) or {}
+    except (yaml.YAMLError, OSError, ValueError, TypeError) as error:
+        raise InputError(f"{label}: not a YAML file: {fault(error)}") from error
     if not isinstance(values, dict):
         raise InputError(f"{label}: expected a mapping of keys to values, got {type(values).__name__}")
     return values
@@ -35,9 +65,9 @@ def assigned(assignments: Sequence[str]) -> dict[str, Any]:
         if not equals or not all(key.split(".")):
             raise InputError(f"--set {text}: expected KEY=VALUE, as in fit.iterations=10")
         try:
-            read = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {text}: the value is no YAML: {' '.join(str(error).split())}") from error
+            read = read_yaml(value)
+        except (yaml.YAMLError, ValueError, TypeError) as error:
+            raise InputError(f"--set {text}: the value is no YAML: {fault(error)}") from error
         nested: Any = read
         for part in reversed(key.split(".")):
             nested = {part: nested}

@@ -37,7 +37,7 @@ def load_tensors(path: Path, purpose: str) -> tuple[dict[str, Tensor], dict[str,
     tensors, metadata = _read(path, purpose, "pt")
     try:
         return tensors, {key: json.loads(value) for key, value in metadata.items()}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, purpose, error) from error
 
 
@@ -52,7 +52,7 @@ def _read(path: Path, purpose: str, framework: str) -> tuple[dict[str, Any], dic
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; expected {purpose}") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, MemoryError) as error:
         raise _damaged(path, purpose, error) from error
 
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from contextlib import suppress
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
-from tracker.networks.landmark_files import landmark_content, landmark_network_file
-from tracker.runtime.cache import cache_folder
+from tracker.core.input_file import fault, read_bytes, reading
+from tracker.networks.landmark_files import LARGEST_BUNDLE, landmark_content, landmark_network_file
+from tracker.runtime.cache import made_file
 from tracker.runtime.lazy_imports import lazy_imports
 
 _HOW_TO_INSTALL = "install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
@@ -55,16 +55,12 @@ def require_mediapipe() -> None:
 def read_task_file(path: Path) -> bytes:
     """A user's own `.task` file. Raises InputError unless it is a pose landmarker's bundle."""
     expected = "expected a MediaPipe pose landmarker bundle (.task)"
-    if not path.is_file():
-        raise InputError(f"task file {path}: {'a folder' if path.is_dir() else 'no such file'}; {expected}")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"task file {path}: cannot be read ({error.strerror}); {expected}") from None
-    problem = _problem_of(content)
-    if problem:
-        raise InputError(f"task file {path}: {problem}; {expected}")
-    return content
+    with reading(f"task file {path}", expected):
+        content = read_bytes(path, LARGEST_BUNDLE)
+        problem = _problem_of(content)
+        if problem:
+            raise ValueError(problem)
+        return content
 
 
 def built_in_bundle(landmarks: Path | None = None) -> bytes:
@@ -79,14 +75,11 @@ def built_in_bundle(landmarks: Path | None = None) -> bytes:
     networks = {_DETECTOR: detector, _LANDMARKS: landmark_content(landmarks or landmark_network_file())}
     digest = hashlib.sha256(b"".join(networks.values())).hexdigest()[:16]
     name = f"pose-{mediapipe.__version__}-{digest}.task"
-    with suppress(OSError, RuntimeError):
-        content = (cache_folder() / name).read_bytes()
-        if not _problem_of(content):
-            return content
-    content = _zipped({network.bundle_name: _with_metadata(network, raw) for network, raw in networks.items()})
-    with suppress(OSError, RuntimeError):  # a missing or read-only home only costs the time to make it again
-        write_whole(cache_folder() / name, content)
-    return content
+    return made_file(name, lambda path: _write_bundle(path, networks)).read_bytes()
+
+
+def _write_bundle(path: Path, networks: dict[_Network, bytes]) -> None:
+    path.write_bytes(_zipped({network.bundle_name: _with_metadata(network, raw) for network, raw in networks.items()}))
 
 
 def _wheel_detector(package: Path, version: str) -> bytes:
@@ -127,7 +120,11 @@ def _problem_of(bundle: bytes) -> str | None:
             missing = [n.bundle_name for n in _NETWORKS if n.bundle_name not in archive.namelist()]
             if missing:
                 return f"has no {missing[0]} in it"
+            if sum(info.file_size for info in archive.infolist()) > LARGEST_BUNDLE:
+                return f"holds more than the {LARGEST_BUNDLE >> 20} MiB that are read"
             damaged = archive.testzip()
             return f"{damaged} in it is damaged" if damaged else None
     except zipfile.BadZipFile:
         return "not a zip archive"
+    except (RuntimeError, NotImplementedError, ValueError, EOFError, zlib.error) as error:
+        return fault(error)

@@ -15,6 +15,8 @@ from tracker.body import JOINT_NAMES, BodyModel, load_body
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
+from tracker.core.input_file import read_bytes, reading
+from tracker.core.npz_file import read_npy
 from tracker.core.person import Person
 from tracker.evaluation.datasets import JOINT_SETS, JointSet, Recording, SmplTruth
 from tracker.evaluation.truth import posed_body
@@ -62,10 +64,8 @@ def person_vertices(body: BodyModel, person: Person) -> Array:
 def read_regressor(path: Path, body: BodyModel) -> Array:
     """(17, V) float64. Raises InputError when the file is none for this body."""
     expected = (len(REGRESSOR_ROWS), len(body.v_template))
-    try:
-        weights = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--regressor {path}: expected SPIN's J_regressor_h36m.npy ({error})") from error
+    with reading(f"--regressor {path}", "expected SPIN's J_regressor_h36m.npy"):
+        weights = np.asarray(read_npy(read_bytes(path)))
     if weights.shape != expected:
         raise InputError(f"--regressor {path}: expected shape {expected} for the body {body.name}, got {weights.shape}")
     return np.asarray(weights, float)

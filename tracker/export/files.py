@@ -19,6 +19,7 @@ from typing import BinaryIO
 from tracker.core.atomic_file import PART, whole_file
 from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import shown_address
+from tracker.export.run_lock import RunLock
 
 OVERLAY_NAME = "overlay.mp4"
 PICTURE_NAME = "overlay.png"
@@ -78,12 +79,31 @@ def write_error(path: Path, error: OSError) -> RunError:
 
 
 def prepare_folder(folder: Path, overwrite: bool) -> None:
+    """As `locked_folder`, for a run that begins later."""
+    locked_folder(folder, overwrite).release()
+
+
+def locked_folder(folder: Path, overwrite: bool) -> RunLock:
     """Makes the folder of one result and leaves no file of an earlier result in it; foreign files stay.
 
-    Raises InputError when the folder cannot be made or written, or holds a result and `overwrite` is false.
+    Raises InputError when the folder cannot be made or written, holds a result and `overwrite` is false, or is written
+    by another run. While the lock is held, no other run can begin there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = RunLock(folder)
+    except OSError as error:
+        raise _folder_error(folder, error) from error
+    try:
+        _clear(folder, overwrite)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _clear(folder: Path, overwrite: bool) -> None:
+    try:
         names = sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir(follow_symlinks=False))
         results = [name for name in names if _RESULT.fullmatch(name)]
         if results and not overwrite:

@@ -20,6 +20,8 @@ from tracker.core.person import Person
 from tracker.export.files import append_whole, write_error
 from tracker.world.world_frame import WorldFrame
 
+_LONGEST_LINE = 1 << 26
+"""Bytes; a person takes three thousand."""
 _METRES, _RADIANS, _PIXELS, _SHAPE, _CONFIDENCE, _SECONDS = 5, 6, 2, 5, 3, 6
 
 
@@ -65,7 +67,7 @@ class FrameStream:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._file = path.open("wb", buffering=0)
+            self._file = path.open("xb", buffering=0)
         except OSError as error:
             raise write_error(path, error) from error
 
@@ -84,15 +86,22 @@ def load_frames(path: str | Path) -> Iterator[dict[str, Any]]:
     """
     try:
         with Path(path).open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            number = 0
+            while line := file.readline(_LONGEST_LINE):
+                number += 1
                 if line.endswith(b"\n"):
                     yield _decode_line(path, number, line)
+                elif len(line) == _LONGEST_LINE:
+                    raise InputError(f"{path}, line {number}: longer than the {_LONGEST_LINE >> 20} MiB that are read")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected a frames.jsonl") from error
 
 
 def _decode_line(path: str | Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        return json.loads(line)
-    except ValueError as error:
+        frame = json.loads(line)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}, line {number}: expected one JSON object, got {line[:40]!r}") from error
+    if not isinstance(frame, dict):
+        raise InputError(f"{path}, line {number}: expected one JSON object, got {line[:40]!r}")
+    return frame

@@ -16,6 +16,7 @@ from tracker.body.skinner import Skinner, skinner_of
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
+from tracker.core.input_file import read_text, reading
 from tracker.core.person import FrameRecord, Person, Pose
 from tracker.export.files import FRAMES_NAME, RUN_NAME
 from tracker.export.jsonl import load_frames
@@ -65,8 +66,9 @@ class TrackResult:
             person = self.people[person_id]
             for row, index in enumerate(person.frame_index):
                 rows.setdefault(int(index), []).append(self.person(person_id, row))
-        lines = load_frames(self.folder / FRAMES_NAME)
-        return [FrameRecord(line["frame"], line["time"], rows.get(line["frame"], [])) for line in lines]
+        path = self.folder / FRAMES_NAME
+        with reading(path, "expected the frames that a run has written"):
+            return [FrameRecord(line["frame"], line["time"], rows.get(line["frame"], [])) for line in load_frames(path)]
 
     def person(self, person_id: int, row: int) -> Person:
         """One identity in one row of its arrays, as the tracker gave it out. Raises InputError for an unknown one."""
@@ -103,10 +105,10 @@ def load_result(folder: str | Path, body: str | Path | None = None) -> TrackResu
     folder = Path(folder)
     if not (folder / RUN_NAME).is_file():
         raise InputError(f"{folder}: no result of a run; expected a folder with {RUN_NAME}, such as out/<video's name>")
-    try:
-        run = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / RUN_NAME}: cannot be read: {error}") from error
+    with reading(folder / RUN_NAME, "expected what a run has written"):
+        run = json.loads(read_text(folder / RUN_NAME))
+        if not isinstance(run, dict):
+            raise ValueError(f"holds a {type(run).__name__}")
     if run.get("people") and not any(folder.glob("person_*.npz")):
         raise InputError(f"{folder}: has no person_NNN.npz; track again with npz among --format")
     people = {person.person_id: person for person in map(load_person, sorted(folder.glob("person_*.npz")))}

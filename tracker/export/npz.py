@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from tracker.body.model import BodyModel
 from tracker.core.camera import Camera
-from tracker.core.errors import InputError
+from tracker.core.input_file import read_bytes, reading
+from tracker.core.npz_file import read_npz
 from tracker.export.sequence import PersonSequence, Timeline
 from tracker.world.body_track import CONTACT_PARTS
 from tracker.world.world_frame import WorldFrame
@@ -34,6 +34,11 @@ _ARRAYS = {
     "nll": np.float32,
     "contacts": np.bool_,
 }
+
+
+_FINITE = ("poses", "betas", "trans", "timestamps", "joints3d")
+_SLOWEST, _FASTEST = 1e-3, 1e5
+"""Hz: a picture in a quarter of an hour, and the fastest camera."""
 
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
@@ -63,13 +68,8 @@ def load_person(path: str | Path) -> PersonSequence:
     """The rows of a person_NNN.npz in which the person was tracked, in the camera's frame whatever the file's is; its
     clock starts at its own first frame. Raises InputError naming what is wrong."""
     path = Path(path)
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return _person(_person_id(path), {name: file[name] for name in file.files})
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; expected a person_NNN.npz that the tracker wrote") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected a person_NNN.npz that the tracker wrote: {error}") from error
+    with reading(path, "expected a person_NNN.npz that the tracker wrote"):
+        return _person(_person_id(path), read_npz(read_bytes(path)))
 
 
 def _person_id(path: Path) -> int:
@@ -78,6 +78,9 @@ def _person_id(path: Path) -> int:
 
 
 def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
+    pickled = [name for name, value in content.items() if not isinstance(value, np.ndarray)]
+    if pickled:
+        raise ValueError(f"{pickled[0]} is a pickle and no array")
     matrix = content["camera_matrix"]
     width, height = (int(v) for v in content["image_size"])
     fx, fy, cx, cy = (float(matrix[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
@@ -87,11 +90,17 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
     arrays = {name: content[name].astype(dtype) for name, dtype in _ARRAYS.items()}
     arrays |= {name: content[name].astype(np.float32) for name in _PLACED}
     in_world = str(content["coordinate_system"]).startswith("world")
+    rate = float(content["mocap_framerate"])
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise ValueError(f"mocap_framerate is {rate:g}; expected {_SLOWEST} to {_FASTEST}")
+    for name in _FINITE:
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} has numbers that are not finite")
     start = float(arrays["timestamps"][0]) if arrays["timestamps"].size else 0.0
     person = PersonSequence(
         person_id=person_id,
         camera=camera,
-        timeline=Timeline(start, float(content["mocap_framerate"])),
+        timeline=Timeline(start, rate),
         body_model=str(content["body_model"]),
         tracked=tracked,
         world=WorldFrame(content["T_world_camera"].astype(float)) if in_world or "T_world_camera" in content else None,

@@ -7,7 +7,7 @@ says `interrupted` in run.json.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from tracker.export.files import (
     RUN_NAME,
     FolderWatch,
     atomic_file,
-    prepare_folder,
+    locked_folder,
 )
 from tracker.export.formats import JSONL, PERSON_WRITERS, SCENE_FILES, FormatWriters, person_file
 from tracker.export.frame_store import FrameStore
@@ -38,6 +38,10 @@ from tracker.world.estimate import WorldEstimate, estimate_world
 
 OBSERVATIONS = "observations"
 """Every frame as it was recorded, in one file for this package's own use."""
+
+
+_MOST_WARNINGS = 100
+"""In run.json: a folder of thousands of broken pictures has one for each."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,13 @@ class RunResult:
     frames: int
     frames_with_people: int
     people: int
+    warnings: int = 0
+    """That run.json has."""
+
+
+def _bounded(warnings: list[str]) -> list[str]:
+    left_out = len(warnings) - _MOST_WARNINGS
+    return warnings if left_out <= 0 else [*warnings[:_MOST_WARNINGS], f"and {left_out} more warnings"]
 
 
 class RunWriter:
@@ -69,11 +80,15 @@ class RunWriter:
     def __init__(self, folder: Path, config: ExportConfig, context: RunContext, header: RunHeader) -> None:
         self._writers = FormatWriters(context.files, context.video)
         self._writers.require(config.formats)
-        prepare_folder(folder, config.overwrite)
+        self._lock = locked_folder(folder, config.overwrite)
         self._folder, self._config, self._context, self._header = folder, config, context, header
-        self._watch = FolderWatch(folder)
-        self._recording = FrameStore(folder)
-        self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
+        try:
+            self._watch = FolderWatch(folder)
+            self._recording = FrameStore(folder)
+            self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
+        except BaseException:
+            self._lock.release()
+            raise
         self._open = True
         self._estimate: WorldEstimate | None = None
         self._result: RunResult | None = None
@@ -84,11 +99,12 @@ class RunWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.close()
-            return
-        with suppress(RunError):  # a full disk has usually raised the error that is under way already
-            self.close()
+        try:
+            # a full disk has usually raised the error that is under way already
+            with nullcontext() if error is None else suppress(RunError):
+                self.close()
+        finally:
+            self._lock.release()
 
     def write(self, frame: FrameRecord) -> None:
         """Records one frame. When it returns, the frame's line in frames.jsonl survives the process."""
@@ -162,7 +178,7 @@ class RunWriter:
             if scene_formats or self._reports:
                 everybody.append(uniform)
         files += self._scene_files(scene_formats, everybody, failures)
-        warnings = [*summary.warnings, *warnings]
+        warnings = _bounded([*summary.warnings, *warnings])
         if self._reports:
             files += self._report_file(everybody, summary.pictures, warnings, failures)
         if OBSERVATIONS in self._config.formats:
@@ -174,9 +190,15 @@ class RunWriter:
             None if estimate is None else estimate.world,
         )  # fmt: skip
         self._result = RunResult(
-            self._folder, (*files, self._folder / RUN_NAME), counts.frames_read, counts.frames_with_people, len(lengths)
+            self._folder,
+            (*files, self._folder / RUN_NAME),
+            counts.frames_read,
+            counts.frames_with_people,
+            len(lengths),
+            len(warnings),
         )
         run_json.write(self._folder / RUN_NAME, self._header, replace(summary, warnings=warnings), counts)
+        self._lock.release()
         if failures:
             raise failures[0]
         return self._result

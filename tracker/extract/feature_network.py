@@ -24,7 +24,7 @@ from tracker.networks.head import NUM_PARTS
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.landmark_onnx import OUTPUTS, planes
 from tracker.networks.local_extractor import LocalExtractor
-from tracker.runtime.cache import cache_folder
+from tracker.runtime.cache import cache_folder, made_file
 
 _CROPS = {"crops": (SIDE, SIDE, 3), "cameras": (4,)}
 _BYTES = "crops"
@@ -122,12 +122,10 @@ class FeatureModel:
     def _onnx(self, dynamic_batch: bool) -> Path:
         """The ONNX file in the user's cache; made unless it is there. Raises InputError when it cannot be."""
         target = self.onnx_place(dynamic_batch)
-        if not target.is_file():
-            try:
-                self.export(target, dynamic_batch)
-            except OSError as error:
-                raise InputError(f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME") from None
-        return target
+        try:
+            return made_file(f"networks/{target.name}", lambda path: self.export(path, dynamic_batch))
+        except OSError as error:
+            raise InputError(f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME") from None
 
     def export(self, target: Path, dynamic_batch: bool) -> None:
         """Writes the network to an ONNX file. Raises OSError when it cannot be written."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -37,8 +38,8 @@ class ImageEvidence(Protocol):
         """A pose to start from."""
         ...
 
-    def cost(self, state: BodyState) -> float:
-        """To be added to a landmark fit's cost."""
+    def nll(self, states: Sequence[BodyState]) -> Array:
+        """(n,) negative log-likelihood of the picture in each pose."""
         ...
 
     def refine(self, fit: LandmarkFit) -> LandmarkFit:
@@ -243,7 +244,30 @@ class PersonFitter:
     def _fit_anew(
         self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence | None
     ) -> LandmarkFit:
-        """From the landmarks, or from what the networks regress, whichever landmarks and picture agree with better."""
+        """From the landmarks; or, where the picture can be asked, what the networks regress, as it is or drawn to the
+        landmarks, whichever the picture shows.
+
+        It alone decides: landmarks that are guessed behind something agree with each other as well as any. The shape
+        is that of the landmarks: regressed rotations foreshorten limbs that are not.
+        """
+        landmarks = self._fit_to_landmarks(observation, belief)
+        if evidence is None:
+            return landmarks
+        betas, proposal = landmarks.state.betas, evidence.proposal()
+        start = proposal.with_betas(betas, self.fitter.rig.root_slope)
+        regressed = replace(
+            belief,
+            betas=betas,
+            betas_precision=belief.betas_precision + landmarks.betas_information,
+            regressed=proposal.rotations,
+        )
+        counts = (self.fitter.config.first_iterations, 0)
+        fits = [self.fitter.fit(observation, regressed, start, iterations) for iterations in counts]
+        shown = fits[int(np.argmin(evidence.nll([each.state for each in fits])))]
+        state = shown.state.with_betas(betas, self.fitter.rig.root_slope)
+        return replace(shown, state=state, betas_information=landmarks.betas_information)
+
+    def _fit_to_landmarks(self, observation: LandmarkObservation, belief: Belief) -> LandmarkFit:
         fitter, config = self.fitter, self.fitter.config
         if belief.guess is None:
             start, iterations = initial_state(fitter.rig, observation, belief.betas), config.first_iterations
@@ -252,13 +276,7 @@ class PersonFitter:
                 guessed_state(fitter.rig, observation, belief.betas, belief.guess),
                 config.guessed_iterations,
             )
-        result = fitter.fit(observation, belief, start, iterations)
-        if evidence is None:
-            return result
-        proposal = evidence.proposal()
-        regressed = replace(belief, regressed=proposal.rotations)
-        other = fitter.fit(observation, regressed, proposal, config.first_iterations)
-        return min(result, other, key=lambda each: each.cost + evidence.cost(each.state))
+        return fitter.fit(observation, belief, start, iterations)
 
     def _recover(
         self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None

@@ -23,11 +23,6 @@ PoseFilter = Callable[[float, Pose, Array], Pose]
 """Time s, pose, (24,) confidence → the pose as it is given out. Called in the order of time."""
 
 
-def unfiltered(time: float, pose: Pose, confidence: Array) -> Pose:
-    """The filter that leaves every pose as it is."""
-    return pose
-
-
 @dataclass(frozen=True)
 class FitEstimate:
     """What a frame's fit has come to."""

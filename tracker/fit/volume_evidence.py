@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,11 +28,10 @@ class VolumeEvidence:
         regressed = self._features.regressed
         return regressed.turned(self._R_crop_camera.T, self._rig.root_at_rest(regressed.betas))
 
-    def cost(self, state: BodyState) -> float:
-        """What the features add to the cost of a landmark fit."""
-        turned = state.turned(self._R_crop_camera, self._rig.root_at_rest(state.betas))
-        nll = self._fitter.score(self._observation, self._features.map_camera, [turned])[0]
-        return self._fitter.config.pixel_weight * float(nll)
+    def nll(self, states: Sequence[BodyState]) -> Array:
+        """(n,) negative log-likelihood of the features in each pose."""
+        turned = [state.turned(self._R_crop_camera, self._rig.root_at_rest(state.betas)) for state in states]
+        return self._fitter.score(self._observation, self._features.map_camera, turned)
 
     def refine(self, fit: LandmarkFit) -> LandmarkFit:
         """The pose that landmarks and features agree on, with how far the picture supports each joint."""

@@ -23,6 +23,7 @@ from kernels.body_step_values import FitProblem, FitTerms, ObjectiveValue
 from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, Likelihood, RenderSettings, unit_base
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.camera import thinned_intrinsics
 from tracker.core.errors import InputError
 from tracker.core.geometry import skew
 from tracker.core.person import Pose
@@ -205,9 +206,7 @@ class VolumeFitter:
 
     def _cameras(self, camera: Array) -> Tensor:
         """(1, 4): the same camera for the pixels that are compared."""
-        step = self.config.stride
-        middle = (camera[2:] - (step // 2 + 0.5)) / step + 0.5
-        return torch.from_numpy(np.concatenate([camera[:2] / step, middle])).float()[None]
+        return torch.from_numpy(thinned_intrinsics(camera, self.config.stride)).float()[None]
 
     def _posed(self, parameters: Tensor) -> Ellipsoids:
         posed = body_step.pose(self._body, parameters)

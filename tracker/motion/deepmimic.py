@@ -13,8 +13,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tracker.core.arrays import Array
-from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.input_file import reading
 from tracker.motion.source_motion import SourceMotion, SourceSkeleton
 
 # name, parent, offset from it (m), numbers in a row; the toes stand for the foot's direction, which has no joint
@@ -48,16 +48,16 @@ _WIDTH = 4 + sum(count for *_, count in _JOINTS)
 
 def parse_deepmimic(name: str, text: str) -> SourceMotion:
     """The content of one file. Its rate is that of its usual frame; raises InputError that names the file."""
-    try:
+    with reading(name, "expected a DeepMimic motion file"):
         rows = np.array(json.loads(text)["Frames"], dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != _WIDTH or len(rows) < 2:
             raise ValueError(f"its Frames have the shape {rows.shape}; expected two or more rows of {_WIDTH} numbers")
         seconds = float(np.median(rows[:, 0]))
         if not seconds > 0:
             raise ValueError(f"its frames last {seconds} s; expected more than 0")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{name}: expected a DeepMimic motion file: {error}") from error
-    return SourceMotion(name, _SKELETON, _rotations(rows), rows[:, 1:4], 1 / seconds)
+        if not np.isfinite(rows).all():
+            raise ValueError("its Frames have numbers that are not finite")
+        return SourceMotion(name, _SKELETON, _rotations(rows), rows[:, 1:4], 1 / seconds)
 
 
 def _rotations(rows: Array) -> Array:

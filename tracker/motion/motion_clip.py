@@ -14,6 +14,9 @@ from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 
+_SLOWEST, _FASTEST = 1, 10_000
+"""Frames per second."""
+_LONGEST_SECONDS = 24 * 3600
 _MIRROR_AXES = np.array([-1.0, 1.0, 1.0])
 
 
@@ -45,8 +48,12 @@ class MotionClip:
             raise ValueError(
                 f"{self.name}: expected theta (T, 24, 3) and transl (T, 3), got {self.theta.shape}, {self.transl.shape}"
             )
-        if not frames or not self.rate > 0:
-            raise InputError(f"{self.name}: expected at least one frame and a rate above 0, got {frames}, {self.rate}")
+        if not frames or not _SLOWEST <= self.rate <= _FASTEST:
+            raise InputError(
+                f"{self.name}: expected frames, at {_SLOWEST} to {_FASTEST} a second; got {frames} at {self.rate:g}"
+            )
+        if self.seconds > _LONGEST_SECONDS:
+            raise InputError(f"{self.name}: lasts {self.seconds / 3600:.0f} h; expected at most a day: cut it")
         if not (np.isfinite(self.theta).all() and np.isfinite(self.transl).all()):
             raise InputError(f"{self.name}: the motion has numbers that are not finite; repair or leave out the file")
 

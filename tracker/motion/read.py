@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import gzip
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tracker.core.errors import InputError
+from tracker.core.input_file import LARGEST_TEXT, read_bytes, reading
 from tracker.motion.deepmimic import parse_deepmimic
 from tracker.motion.motion_clip import MotionClip, without_calibration
 from tracker.motion.read_bvh import parse_bvh
@@ -21,6 +22,8 @@ SUFFIXES = (".bvh", ".txt", ".json", ".npz")
 _PACKED = (".tar.gz", ".tgz", ".tar")
 _LARGEST_FILE = 512 * 2**20
 """Bytes: a packed file that claims more is not read, so that a small archive cannot fill the memory."""
+_LARGEST_ARCHIVE = 1 << 32
+"""Bytes that all packed files may have together."""
 _EXPECTED = "expected a .bvh, a DeepMimic .txt or .json, an AMASS or person_NNN .npz, a folder or a .tar.gz of these"
 
 
@@ -50,16 +53,18 @@ def read_motion(path: Path | str) -> list[MotionClip]:
 def clip_of(name: str, content: bytes) -> MotionClip:
     """One file's content as a clip on SMPL's joints."""
     if name.lower().endswith(".npz"):
-        return read_smpl_npz(name, io.BytesIO(content))
-    return without_calibration(retarget(source_of(name, content)))
+        return read_smpl_npz(name, content)
+    source = source_of(name, content)
+    with reading(name, "expected the motion of a person"):
+        return without_calibration(retarget(source))
 
 
 def source_of(name: str, content: bytes) -> SourceMotion:
     """One BVH or DeepMimic file on its own skeleton."""
-    try:
+    with reading(name, "expected a text file"):
+        if len(content) > LARGEST_TEXT:
+            raise ValueError(f"is larger than the {LARGEST_TEXT >> 20} MiB that are read")
         text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: expected a text file: {error}") from error
     return parse_bvh(name, text) if name.lower().endswith(".bvh") else parse_deepmimic(name, text)
 
 
@@ -76,20 +81,30 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
         for file in path.rglob("*"):
             if file.is_file() and file.suffix.lower() in SUFFIXES:
-                yield file.relative_to(path).as_posix(), file.read_bytes()
+                yield file.relative_to(path).as_posix(), _content(file)
             elif file.is_file() and file.name.lower().endswith(_PACKED):
                 yield from ((f"{file.name}/{name}", content) for name, content in _unpacked(file))
     elif path.name.lower().endswith(_PACKED):
         yield from _unpacked(path)
     else:
-        yield path.name, path.read_bytes()
+        yield path.name, _content(path)
+
+
+def _content(file: Path) -> bytes:
+    with reading(file, _EXPECTED):
+        return read_bytes(file, _LARGEST_FILE)
 
 
 def _unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
     """Regular files of an archive, read into memory: nothing is written, links and devices are passed over."""
-    try:
-        with tarfile.open(path) as archive:
+    size = 0
+    with reading(path, "expected a tar archive of motion files"), path.open("rb") as packed:
+        is_gzip = packed.peek(2)[:2] == b"\x1f\x8b"
+        with tarfile.open(fileobj=_BoundedGzip(fileobj=packed) if is_gzip else packed, mode="r:") as archive:
             for member in archive:
+                size += member.size
+                if size > _LARGEST_ARCHIVE:
+                    raise ValueError(f"holds more than the {_LARGEST_ARCHIVE >> 20} MiB that are read")
                 if not member.isfile() or Path(member.name).suffix.lower() not in SUFFIXES:
                     continue
                 if member.size > _LARGEST_FILE:
@@ -97,5 +112,12 @@ def _unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
                 stream = archive.extractfile(member)
                 if stream is not None:
                     yield member.name, stream.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise InputError(f"{path}: expected a tar archive of motion files: {error}") from error
+
+
+class _BoundedGzip(gzip.GzipFile):
+    """Gives no more at once than a file may have: tar's own headers name sizes, too."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _LARGEST_FILE:
+            raise ValueError(f"has a header of more than {_LARGEST_FILE >> 20} MiB")
+        return super().read(size)

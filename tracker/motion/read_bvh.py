@@ -8,12 +8,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tracker.core.arrays import Array
-from tracker.core.errors import InputError
+from tracker.core.input_file import reading
 from tracker.motion.source_motion import SourceMotion, SourceSkeleton
 
 _AXES = {"xrotation": "X", "yrotation": "Y", "zrotation": "Z"}
 _PLACES = {"xposition": 0, "yposition": 1, "zposition": 2}
-_MAX_JOINTS = 2000
+_MAX_JOINTS, _MAX_CHANNELS = 2000, 6
+_MOST_TURNS = 20_000_000
+"""Frames × joints, each a matrix of 72 bytes: nine hours of 20 joints at 30 Hz."""
 
 
 @dataclass
@@ -39,14 +41,12 @@ def parse_bvh(name: str, text: str) -> SourceMotion:
     Raises InputError that names the file and what is wrong with it.
     """
     head, keyword, tail = text.partition("MOTION")
-    try:
+    with reading(name, "expected a BVH file"):
         if not head.split()[:1] == ["HIERARCHY"] or not keyword:
             raise ValueError("it has no HIERARCHY and MOTION sections")
         hierarchy = _read_hierarchy(head.split()[1:])
         rate, values = _read_motion(tail, sum(map(len, hierarchy.channels)))
         return _assemble(name, hierarchy, rate, values)
-    except (ValueError, IndexError) as error:
-        raise InputError(f"{name}: expected a BVH file: {error}") from error
 
 
 def _read_hierarchy(tokens: list[str]) -> _Hierarchy:
@@ -72,6 +72,8 @@ def _read_hierarchy(tokens: list[str]) -> _Hierarchy:
             position += 4
         elif token == "CHANNELS":
             count = int(tokens[position + 1])
+            if not 0 <= count <= _MAX_CHANNELS:
+                raise ValueError(f"a joint has {count} channels; expected 0 to {_MAX_CHANNELS}")
             hierarchy.channels[stack[-1]] = [c.lower() for c in tokens[position + 2 : position + 2 + count]]
             position += 2 + count
         else:
@@ -90,13 +92,17 @@ def _read_motion(text: str, width: int) -> tuple[float, Array]:
     if not seconds > 0:
         raise ValueError(f"its Frame Time is {seconds}; expected a number of seconds above 0")
     values = np.array(" ".join(lines[2:]).split(), dtype=np.float64)
-    if not values.size or values.size % width:
+    if not values.size or not width or values.size % width:
         raise ValueError(f"it has {values.size} numbers of motion; expected a multiple of its {width} channels")
     return 1 / seconds, values.reshape(-1, width)
 
 
 def _assemble(name: str, hierarchy: _Hierarchy, rate: float, values: Array) -> SourceMotion:
     offsets = np.array(hierarchy.offsets)
+    if len(values) * len(offsets) > _MOST_TURNS:
+        raise ValueError(f"it has {len(values)} frames of {len(offsets)} joints; expected at most {_MOST_TURNS} in all")
+    if not (np.isfinite(values).all() and np.isfinite(offsets).all()):
+        raise ValueError("it has numbers that are not finite")
     rotations = np.tile(np.eye(3), (len(values), len(hierarchy.names), 1, 1))
     root, column = np.tile(offsets[0], (len(values), 1)), 0
     for joint, channels in enumerate(hierarchy.channels):

@@ -6,8 +6,9 @@ it is, and knows real people; only what turns its maps into features of the body
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,19 @@ class Extracted:
     """(B, C, 64, 64): the maps that the features are read from; the heads read from them too."""
 
 
+@runtime_checkable
+class SeparateFeatures(Protocol):
+    """An extractor whose features can be trained while all that heads read stays as it is."""
+
+    def features(self, image: Tensor, guide: Mapping[str, Tensor]) -> Tensor:
+        """(B, D, 64, 64), unit length along D."""
+        ...
+
+    def feature_parameters(self) -> Iterator[nn.Parameter]:
+        """What is learned for the features alone."""
+        ...
+
+
 class LiveExtractor(nn.Module):
     """From crops and their guides to features at 1/4 of the resolution."""
 
@@ -78,6 +92,22 @@ class LiveExtractor(nn.Module):
 
     def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
         """image: (B, 3, 256, 256) RGB in 0..1; guide: GUIDE_CHANNELS' maps, (B, C, s, s) each."""
+        trunk = self._trunk(image, guide)
+        return Extracted(functional.normalize(self.head(trunk), dim=1), trunk)
+
+    def features(self, image: Tensor, guide: Mapping[str, Tensor]) -> Tensor:
+        """(B, D, 64, 64), unit length along D, from a trunk that stays as it is."""
+        training = self.training
+        with torch.no_grad():
+            trunk = self.eval()._trunk(image, guide)
+        self.train(training)
+        return functional.normalize(self.head(trunk), dim=1)
+
+    def feature_parameters(self) -> Iterator[nn.Parameter]:
+        """What is learned for the features alone."""
+        return self.head.parameters()
+
+    def _trunk(self, image: Tensor, guide: Mapping[str, Tensor]) -> Tensor:
         trunk: Tensor | None = None
         for level in LEVELS:
             parts = [self.scale[name](guide[name]) * float(self.config.guided) for name in INPUTS[level]]
@@ -87,7 +117,7 @@ class LiveExtractor(nn.Module):
                 parts.append(functional.interpolate(trunk, scale_factor=2.0, mode="bilinear", align_corners=False))
             trunk = self.body[str(level)](self.mix[str(level)](torch.cat(parts, dim=1)))
         assert trunk is not None
-        return Extracted(functional.normalize(self.head(trunk), dim=1), trunk)
+        return trunk
 
 
 class Standardised(nn.BatchNorm2d):

@@ -15,12 +15,15 @@ from io import BytesIO
 from pathlib import Path
 
 from tracker.core.errors import InputError
+from tracker.core.input_file import read_bytes, reading
 from tracker.runtime.cache import cache_folder
 
 FULL = "full"
 LIKELY_BEST = ("heavy", FULL, "lite")
 """The built-in names, the most accurate first."""
 _IN_A_BUNDLE = "pose_landmarks_detector.tflite"
+LARGEST_BUNDLE = 1 << 28
+"""Bytes; the heavy one has 30 MB."""
 _SUFFIXES = (".tflite", ".task")
 
 
@@ -115,13 +118,11 @@ def installed_landmarks() -> list[str]:
 
 def landmark_content(path: Path) -> bytes:
     """The .tflite network in a file, which may be a .task bundle. Raises InputError when it cannot be read."""
-    try:
-        content = path.read_bytes()
+    with reading(path, "expected a landmark network (.tflite) or MediaPipe's pose landmarker bundle (.task)"):
+        content = read_bytes(path, LARGEST_BUNDLE)
         if path.suffix != ".task":
             return content
         with zipfile.ZipFile(BytesIO(content)) as archive:
+            if archive.getinfo(_IN_A_BUNDLE).file_size > LARGEST_BUNDLE:
+                raise ValueError(f"holds more than the {LARGEST_BUNDLE >> 20} MiB that are read")
             return archive.read(_IN_A_BUNDLE)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a .tflite or .task file") from None
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{path}: not a MediaPipe pose landmarker bundle (.task): {error}") from None

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracker.core.errors import InputError
+from tracker.core.input_file import reading
 from tracker.networks.landmark_files import landmark_content, landmark_network_file
 from tracker.networks.tflite import Graph, Operator, read_tflite
 
@@ -67,10 +68,9 @@ def read_landmark_network(path: Path | None = None) -> LandmarkNetwork:
     Raises InputError for a file that is damaged or another network.
     """
     source = path or landmark_network_file()
-    try:
-        network = LandmarkNetwork(_landmark_graph(source))
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{source}: a pose landmark network of another make ({error})") from None
+    graph = _landmark_graph(source)
+    with reading(source, "expected a pose landmark network, this is one of another make"):
+        network = LandmarkNetwork(graph)
     network.requires_grad_(False)
     return network.eval()
 
@@ -78,15 +78,14 @@ def read_landmark_network(path: Path | None = None) -> LandmarkNetwork:
 def feature_sizes(path: Path) -> dict[str, tuple[int, int]]:
     """Name → channels and side of the inner maps of a network. Raises InputError as `read_landmark_network`."""
     graph = _landmark_graph(path)
-    try:
+    with reading(path, "expected a pose landmark network, this is one of another make"):
         return {name: _size(graph.shapes[each]) for name, each in _feature_tensors(graph).items()}
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: a pose landmark network of another make ({error})") from None
 
 
 def _landmark_graph(path: Path) -> Graph:
     graph = read_tflite(landmark_content(path), path)
-    if tuple(graph.shapes[output] for output in graph.outputs) != _SHAPES:
+    shapes = tuple(graph.shapes[output] for output in graph.outputs if 0 <= output < len(graph.shapes))
+    if shapes != _SHAPES:
         raise InputError(f"{path}: not a pose landmark network; expected pose_landmark_full.tflite or its like")
     return graph
 

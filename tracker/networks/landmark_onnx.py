@@ -27,7 +27,7 @@ from tracker.networks.landmark_network import (
     feature_sizes,
     read_landmark_network,
 )
-from tracker.runtime.cache import cache_folder
+from tracker.runtime.cache import cache_folder, made_file
 
 INPUT = "crops"
 SCALE = 4
@@ -90,12 +90,13 @@ def landmark_onnx(dynamic_batch: bool = False, source: Path | None = None) -> Pa
     """
     path = source or landmark_network_file()
     target = landmark_onnx_place(dynamic_batch, path)
-    if not target.is_file():
-        try:
-            export_landmark_network(read_landmark_network(path), target, dynamic_batch)
-        except OSError as error:
-            raise InputError(f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME") from None
-    return target
+    try:
+        return made_file(
+            f"networks/{target.name}",
+            lambda place: export_landmark_network(read_landmark_network(path), place, dynamic_batch),
+        )
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME") from None
 
 
 def landmark_onnx_place(dynamic_batch: bool, source: Path) -> Path:

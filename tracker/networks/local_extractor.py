@@ -7,7 +7,7 @@ landmark network's encoder alone, by a U-Net of their own; heads keep the maps t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -56,6 +56,15 @@ class LocalExtractor(nn.Module):
     def forward(self, image: Tensor, guide: Mapping[str, Tensor]) -> Extracted:
         """image: (B, 3, 256, 256) RGB in 0..1; guide: GUIDE_CHANNELS' maps, (B, C, s, s) each."""
         return Extracted(self.local(image, guide), self.context(image, guide).trunk)
+
+    def features(self, image: Tensor, guide: Mapping[str, Tensor]) -> Tensor:
+        """(B, D, 64, 64), unit length along D."""
+        maps: Tensor = self.local(image, guide)
+        return maps
+
+    def feature_parameters(self) -> Iterator[nn.Parameter]:
+        """What is learned for the features alone."""
+        return self.local.parameters()
 
 
 class LocalFeatures(nn.Module):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.errors import InputError
+from tracker.core.input_file import reading
 
 _OPERATORS = {
     0: "ADD",
@@ -69,10 +70,8 @@ def read_tflite(content: bytes, path: Path) -> Graph:
     damaged, or holds what is not read here."""
     if content[4:8] != b"TFL3":
         raise InputError(f"{path}: not a TFLite network; expected a .tflite file")
-    try:
+    with reading(f"{path}: damaged, or not a network that is read here", "install it again"):
         return _graph(_Table.root(content))
-    except (struct.error, IndexError, ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}: damaged, or not a network that is read here ({error}); install it again") from None
 
 
 class _Table:
@@ -132,7 +131,7 @@ def _graph(model: _Table) -> Graph:
     buffers = model.tables(4, lambda buffer: buffer.array(0, "<u1"))
     tensors = graph.tables(0, lambda t: (tuple(t.array(0, "<i4").tolist()), t.number(1, "<b"), t.number(2, "<I")))
     constants = {
-        index: np.frombuffer(buffers[buffer].tobytes(), _TYPES[kind]).reshape(shape)
+        index: np.frombuffer(buffers[buffer], _TYPES[kind]).reshape(shape)
         for index, (shape, kind, buffer) in enumerate(tensors)
         if len(buffers[buffer]) and kind in _TYPES
     }

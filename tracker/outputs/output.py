@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -44,6 +45,36 @@ class PictureFeed:
     """Base of outputs whose picture goes on to other programs: the live run's text is not drawn over it."""
 
 
+@dataclass(frozen=True)
+class LiveStatus:
+    """How a live run is going."""
+
+    rate: float = 0.0
+    """Frames per second, lately."""
+    latency_ms: float = 0.0
+    """From a frame's arrival to its drawn picture: the median of the recent ones."""
+    latency_p95_ms: float = 0.0
+    dropped: int = 0
+    """Frames that were never looked at."""
+    people: int = 0
+    recording: bool = False
+    draw: str = "mesh"
+    """What is drawn over the picture: mesh, skeleton, confidence or off."""
+    smoothing: bool = True
+    notice: str = ""
+    """What has just happened; empty when that is some time ago."""
+
+
+class StatusFeed:
+    """Base of outputs that say how the run is going in a way of their own."""
+
+    status: Callable[[], LiveStatus] = LiveStatus
+
+    def follow(self, status: Callable[[], LiveStatus]) -> None:
+        """status: gives what is to be said, in the loop's thread."""
+        self.status = status
+
+
 class Keys(Protocol):
     """What the user presses."""
 
@@ -57,6 +88,16 @@ class NoKeys:
 
     def key(self) -> str:
         return ""
+
+
+class AnyKeys:
+    """Keys of several kinds: a window's and a page's."""
+
+    def __init__(self, keys: Sequence[Keys]) -> None:
+        self._keys = keys
+
+    def key(self) -> str:
+        return next((key for each in self._keys if (key := each.key())), "")
 
 
 class Outputs:

@@ -13,7 +13,7 @@ from tracker.source.inputs import VIDEO_SUFFIXES, Input, existing_path, find_inp
 from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import PacedSource, paced
 from tracker.source.retimed import RetimedSource
-from tracker.source.source import Clip, LiveConfig, Source, SourceInfo, SourceKind
+from tracker.source.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, SourceKind
 from tracker.source.video import VideoSource
 from tracker.source.webcam import CameraSource
 
@@ -21,6 +21,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "Clip",
     "Input",
+    "InputTrust",
     "LiveConfig",
     "PacedSource",
     "Source",
@@ -47,11 +48,12 @@ def open_source(spec: str, clip: Clip = Clip(), config: LiveConfig = LiveConfig(
     if is_address(spec):
         return _open_address(spec, clip, config)
     path = existing_path(spec)
+    limit = config.trust.max_pixels
     if path.is_dir():
-        return ImageSource(path, clip)
+        return ImageSource(path, clip, limit)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return AnimationSource(path, clip) if picture_count(path) > 1 else ImageSource(path, clip)
-    return VideoSource(spec, clip)
+        return AnimationSource(path, clip, limit) if picture_count(path) > 1 else ImageSource(path, clip, limit)
+    return VideoSource(spec, clip, trust=config.trust)
 
 
 def open_live_source(spec: str, config: LiveConfig = LiveConfig()) -> Source:  # noqa: B008 (frozen)
@@ -65,5 +67,5 @@ def _open_address(address: str, clip: Clip, config: LiveConfig) -> Source:
         known = ", ".join(f"{each}://" for each in SCHEMES)
         raise InputError(f"{shown_address(address)}: {scheme}:// is not supported; expected one of {known}")
     if scheme in ("http", "https") and is_recorded(address, config):
-        return VideoSource(address, clip, config.timeout_seconds)
+        return VideoSource(address, clip, config.timeout_seconds, config.trust)
     return StreamSource(address, clip, config)

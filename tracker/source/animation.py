@@ -10,7 +10,7 @@ from PIL import Image
 
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.source.images import FOLDER_RATE, upright, what_is_wrong
+from tracker.source.images import FOLDER_RATE, check_size, upright, what_is_wrong
 from tracker.source.source import Clip, Source, SourceInfo, no_frame_message
 
 _SHORTEST = 0.011
@@ -30,9 +30,9 @@ def picture_count(path: Path) -> int:
 class AnimationSource(Source):
     """All pictures of one image file, shown for as long as the file says; at FOLDER_RATE where it does not (TIFF)."""
 
-    def __init__(self, path: Path, clip: Clip) -> None:
+    def __init__(self, path: Path, clip: Clip, max_pixels: int) -> None:
         """Raises InputError when the file cannot be read, or the clip has none of its pictures."""
-        self._path = path
+        self._path, self._max_pixels = path, max_pixels
         shown = self._seconds_of_each()
         ends = [sum(shown[: i + 1]) for i in range(len(shown))]
         self._times = [0.0, *ends[:-1]]
@@ -59,6 +59,7 @@ class AnimationSource(Source):
         seconds = []
         try:
             with Image.open(self._path) as stored:
+                check_size(stored, self._max_pixels)
                 for index in range(stored.n_frames):  # type: ignore[attr-defined]
                     stored.seek(index)
                     stored.load()  # WebP tells a picture's time only then
@@ -66,7 +67,7 @@ class AnimationSource(Source):
                     shown = float(1 / FOLDER_RATE) if milliseconds is None else float(milliseconds) / 1000
                     seconds.append(shown if shown >= _SHORTEST else _INSTEAD)
                     if index == 0:
-                        height, width = upright(stored).shape[:2]
+                        height, width = upright(stored, self._max_pixels).shape[:2]
                         self._size = width, height
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise InputError(what_is_wrong(self._path, error)) from None
@@ -81,7 +82,7 @@ class AnimationSource(Source):
                     continue
                 try:
                     stored.seek(index)
-                    picture = upright(stored)
+                    picture = upright(stored, self._max_pixels)
                 except (OSError, ValueError, SyntaxError, EOFError) as error:
                     self.warnings.append(f"picture {index}: {what_is_wrong(self._path, error)}")
                     continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -14,27 +15,53 @@ from av.video.stream import VideoStream
 
 from tracker.core.errors import InputError
 from tracker.core.shown_text import is_address, shown_address
+from tracker.source.source import InputTrust
 
 NO_PERMISSION = "no permission to read it (chmod +r, or run as its owner)"
 
 GENERATE_PTS = 1
 """AVFMT_FLAG_GENPTS."""
 
+FILE_FORMATS = (
+    "mov,matroska,webm,avi,flv,asf,mpeg,mpegts,mpegvideo,ogg,gif,apng,mxf,dv,nut,ivf,rm,mjpeg,mjpeg_2000,h264,hevc,"
+    "av1,obu,m4v,vc1,yuv4mpegpipe"
+)
+"""Containers of pictures. What FFmpeg reads besides are scripts and lists that name other files and addresses."""
+STREAM_FORMATS = f"{FILE_FORMATS},rtsp,rtp,mpjpeg,live_flv"
+PLAYLIST_FORMATS = "hls,dash"
+_FILE_PROTOCOLS = "file"
+_NETWORK_PROTOCOLS = "http,https,httpproxy,tls,tcp,udp,rtp,srtp,rtmp,rtmps,rtmpt,rtmpts,ffrtmphttp,srt,crypto"
+_LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<?xml", b"<MPD", b"[playlist]")
+"""How files begin that name others."""
+
 
 def open_container(
-    location: str, timeout: float | None = None, options: dict[str, str] | None = None
+    location: str,
+    timeout: float | None = None,
+    options: dict[str, str] | None = None,
+    trust: InputTrust = InputTrust(),  # noqa: B008 (frozen)
 ) -> InputContainer:
     """Opens a video file or address that has a video stream.
 
     location: a path or an address. timeout: seconds without data after which opening or reading fails.
-    Raises InputError with one line when it cannot be opened, or holds no video that can be decoded.
+    Raises InputError with one line when it cannot be opened, holds no video that can be decoded, or asks for more than
+    it is trusted with.
     """
     shown = shown_address(location)
     target = location if is_address(location) else str(Path(location).absolute())
+    limits = {"max_pixels": str(trust.max_pixels)}
     try:
-        container = av.open(target, timeout=timeout, options=options or {}, metadata_errors="replace")
-    except (FFmpegError, OSError) as error:
+        container = av.open(
+            target, timeout=timeout, options=(options or {}) | _scope(location, trust) | limits,
+            metadata_errors="replace",
+        )  # fmt: skip
+    except (FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{shown}: {_cause(error, location, timeout)}") from None
+    try:
+        _check_size(container, shown, trust)
+    except BaseException:
+        container.close()
+        raise
     # Invented timestamps are worse than none: FFmpeg's disagree with the order of B-frames in AVI files.
     container.flags &= ~GENERATE_PTS
     stream = container.streams.best("video")
@@ -43,7 +70,32 @@ def open_container(
         container.close()
         what = "its video is in a format that cannot be decoded" if streams else "it has no video in it"
         raise InputError(f"{shown}: {what}; convert it to H.264 in MP4, or give another file")
+    stream.codec_context.options = limits
     return container
+
+
+def _scope(location: str, trust: InputTrust) -> dict[str, str]:
+    """FFmpeg's options for what it may open: no file for what comes from the network, and the other way round."""
+    if not is_address(location):
+        return {"protocol_whitelist": _FILE_PROTOCOLS, "format_whitelist": FILE_FORMATS}
+    formats = f"{STREAM_FORMATS},{PLAYLIST_FORMATS}" if trust.playlists else STREAM_FORMATS
+    return {"protocol_whitelist": _NETWORK_PROTOCOLS, "format_whitelist": formats}
+
+
+def _check_size(container: InputContainer, shown: str, trust: InputTrust) -> None:
+    """Before the first picture is decoded, which takes several of its size. Raises InputError."""
+    for stream in container.streams.video:
+        context = stream.codec_context
+        if context is not None and context.width * context.height > trust.max_pixels:
+            raise InputError(f"{shown}: {too_large(context.width, context.height, trust.max_pixels)}")
+
+
+def too_large(width: int, height: int, limit: int) -> str:
+    """The words for a picture that is not decoded."""
+    return (
+        f"its pictures have {width}×{height} = {width * height:,} pixels; expected at most {limit:,}; "
+        f"give --max-pixels {width * height} if you have the memory"
+    )
 
 
 def video_stream(container: InputContainer) -> VideoStream:
@@ -87,6 +139,14 @@ def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+def _is_list(location: str) -> bool:
+    if is_address(location):
+        return False
+    with suppress(OSError), Path(location).open("rb") as file:
+        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_LIST_STARTS)
+    return False
+
+
 def _cause(error: Exception, location: str, timeout: float | None) -> str:
     """Why opening failed and what may mend it."""
     if isinstance(error, FileNotFoundError):
@@ -95,6 +155,13 @@ def _cause(error: Exception, location: str, timeout: float | None) -> str:
         return NO_PERMISSION
     if isinstance(error, av.error.ExitError):
         return f"no answer within {timeout:g} s; check the address and that the sender runs"
+    if isinstance(error, av.error.ArgumentError | av.error.InvalidDataError) and _is_list(location):
+        return "a list or script that names other files or addresses, which are not opened; give the video itself"
     if is_address(location):
+        if isinstance(error, av.error.ArgumentError):
+            return (
+                "cannot be opened: no video, or a playlist, which may make this machine ask other hosts: "
+                "give --playlists to follow it"
+            )
         return f"cannot be opened ({reason(error)}); check the address and that it sends video"
     return f"not a video that can be read ({reason(error)}); expected a whole MP4, MOV, MKV, AVI or WebM file"

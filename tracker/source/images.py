@@ -12,11 +12,14 @@ from PIL import Image, ImageOps
 
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.source.container import NO_PERMISSION
+from tracker.core.input_file import fault
+from tracker.source.container import NO_PERMISSION, too_large
 from tracker.source.focal_length import focal_of_image
-from tracker.source.source import Clip, Source, SourceInfo, natural_key, no_frame_message
+from tracker.source.source import Clip, InputTrust, Source, SourceInfo, natural_key, no_frame_message
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+MAX_PIXELS = InputTrust().max_pixels
 
 FOLDER_RATE = Fraction(30)
 """Images carry no time of their own: a folder plays at this rate."""
@@ -32,20 +35,22 @@ def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     return sorted((path for path in files if path.is_file()), key=natural_key)
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Reads (height, width, 3) RGB, upright by the EXIF tag; transparency is dropped.
 
     Raises InputError, naming the path, when the file cannot be read as an image.
     """
     try:
         with Image.open(path) as stored:
-            return upright(stored)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            return upright(stored, max_pixels)
+    except Exception as error:  # Pillow's three dozen formats raise whatever their broken content leads to
         raise InputError(what_is_wrong(path, error)) from None
 
 
-def upright(stored: Image.Image) -> NDArray[np.uint8]:
-    """(height, width, 3) RGB of the picture at which an opened file stands. Raises what Pillow raises."""
+def upright(stored: Image.Image, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """(height, width, 3) RGB of the picture at which an opened file stands. Raises as `check_size`, and what Pillow
+    raises."""
+    check_size(stored, max_pixels)
     image = ImageOps.exif_transpose(stored)
     if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
         grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
@@ -53,11 +58,19 @@ def upright(stored: Image.Image) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
+def check_size(stored: Image.Image, max_pixels: int) -> None:
+    """Raises ValueError for an opened file with too large a picture, before that is decoded."""
+    if stored.width * stored.height > max_pixels:
+        raise ValueError(too_large(stored.width, stored.height, max_pixels))
+
+
 def what_is_wrong(path: Path, error: Exception) -> str:
     """Why an image cannot be read, in one line."""
     if isinstance(error, PermissionError):
         return f"{path}: {NO_PERMISSION}"
-    reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    if "--max-pixels" in str(error):
+        return f"{path}: {error}"
+    reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else fault(error)
     return f"{path}: not a readable image ({reason}); check that it opens in a viewer"
 
 
@@ -67,7 +80,8 @@ class ImageSource(Source):
     An unreadable image in a folder is left out with a warning; its place in the count and its time stay empty.
     """
 
-    def __init__(self, path: Path, clip: Clip) -> None:
+    def __init__(self, path: Path, clip: Clip, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         paths = files_in(path, IMAGE_SUFFIXES) if path.is_dir() else [path]
         if not paths:
             raise InputError(f"{path}: no images in this folder (expected {', '.join(sorted(IMAGE_SUFFIXES))})")
@@ -76,7 +90,7 @@ class ImageSource(Source):
         duration = float(len(paths) / FOLDER_RATE)
         if not self._wanted:
             raise InputError(no_frame_message(str(path), clip, duration))
-        height, width = _first_readable(path, [each for _, _, each in self._wanted]).shape[:2]
+        height, width = _first_readable(path, [each for _, _, each in self._wanted], max_pixels).shape[:2]
         info = SourceInfo(
             name=path.resolve().name if path.is_dir() else path.stem,
             kind="folder" if path.is_dir() else "image",
@@ -97,7 +111,7 @@ class ImageSource(Source):
             if self._stopped.is_set():
                 return
             try:
-                image = read_image(path)
+                image = read_image(path, self._max_pixels)
             except InputError as error:
                 self.warnings.append(str(error))
                 continue
@@ -107,11 +121,11 @@ class ImageSource(Source):
         """Nothing is held between images."""
 
 
-def _first_readable(path: Path, candidates: list[Path]) -> NDArray[np.uint8]:
+def _first_readable(path: Path, candidates: list[Path], max_pixels: int) -> NDArray[np.uint8]:
     reasons = []
     for candidate in candidates:
         try:
-            return read_image(candidate)
+            return read_image(candidate, max_pixels)
         except InputError as error:
             reasons.append(str(error))
     if not path.is_dir():

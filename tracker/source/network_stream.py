@@ -28,7 +28,7 @@ CLOCKLESS_FORMATS = frozenset({"mpjpeg"})
 
 def is_recorded(address: str, config: LiveConfig) -> bool:
     """Whether an address is that of a file: it has a length. Raises InputError when it cannot be opened."""
-    with open_container(address, config.timeout_seconds) as container:
+    with open_container(address, config.timeout_seconds, trust=config.trust) as container:
         playlist = container.format.name in ("hls", "dash")  # its own length says nothing about the video's
         return container.duration is not None or (container.size > 0 and not playlist)
 
@@ -41,7 +41,9 @@ class StreamSource(LiveSource):
     def __init__(self, address: str, clip: Clip, config: LiveConfig) -> None:
         self._address = address
         shown = shown_address(address)
-        self._container: InputContainer | None = open_container(address, config.timeout_seconds, LOW_DELAY)
+        self._container: InputContainer | None = open_container(
+            address, config.timeout_seconds, LOW_DELAY, config.trust
+        )
         stream = video_stream(self._container)
         problems: list[str] = []
         first = next(decode(self._container, problems, PICTURE_SECONDS), None)
@@ -78,7 +80,7 @@ class StreamSource(LiveSource):
 
     def _connect(self) -> InputContainer:
         try:
-            return open_container(self._address, self._config.timeout_seconds, LOW_DELAY)
+            return open_container(self._address, self._config.timeout_seconds, LOW_DELAY, self._config.trust)
         except InputError as error:
             raise ConnectionLost(str(error).removeprefix(f"{self.info.location}: ")) from None
 

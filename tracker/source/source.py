@@ -46,8 +46,22 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class InputTrust:
+    """What an input may ask of this machine."""
+
+    max_pixels: int = 8192 * 8192
+    """Larger pictures are refused before they are decoded: a file of four kilobytes can stand for gigabytes."""
+    playlists: bool = False
+    """Whether addresses may be playlists (.m3u8, .mpd), which can name any host for this machine to ask."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels < 1:
+            raise InputError(f"--max-pixels {self.max_pixels}: expected 1 or more, such as {8192 * 8192}")
+
+
+@dataclass(frozen=True)
 class LiveConfig:
-    """How cameras and streams are opened, and how long a lost one is waited for."""
+    """How sources are opened, and how long a lost camera or stream is waited for."""
 
     reconnect_seconds: float = 5.0
     """How long to try for a lost camera or stream to come back, a few attempts at least; 0 gives up at once."""
@@ -57,6 +71,7 @@ class LiveConfig:
     """(width, height) px asked of a webcam, which answers with the nearest size that it has."""
     camera_rate: float = 30.0
     """Frames per second asked of a webcam."""
+    trust: InputTrust = InputTrust()
 
     def __post_init__(self) -> None:
         if not self.reconnect_seconds >= 0:

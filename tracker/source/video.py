@@ -24,7 +24,7 @@ from tracker.runtime.cores import core_share
 from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream
 from tracker.source.focal_length import focal_of_video
 from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
-from tracker.source.source import Clip, Source, SourceInfo, no_frame_message
+from tracker.source.source import Clip, InputTrust, Source, SourceInfo, no_frame_message
 
 DEFAULT_RATE = Fraction(30)
 """For pictures that carry no time in a container that names no rate."""
@@ -106,8 +106,15 @@ class VideoSource(Source):
     of the file's pictures (those before a start by their packets, without decoding them).
     """
 
-    def __init__(self, location: str, clip: Clip, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        location: str,
+        clip: Clip,
+        timeout: float | None = None,
+        trust: InputTrust = InputTrust(),  # noqa: B008
+    ) -> None:
         self._location = location
+        self._trust = trust
         self._timeout = timeout
         self._problems: list[str] = []
         self._container = self._open()
@@ -122,7 +129,7 @@ class VideoSource(Source):
         self._frames = self._run()
 
     def _open(self) -> InputContainer:
-        container = open_container(self._location, self._timeout)
+        container = open_container(self._location, self._timeout, trust=self._trust)
         stream = video_stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = core_share() or 0  # 0: as FFmpeg thinks fit
@@ -137,7 +144,8 @@ class VideoSource(Source):
         first = next(pictures, None)
         if first is None:
             why = f" ({self._problems[0]})" if self._problems else ""
-            raise InputError(f"{shown}: not one frame can be decoded{why}; expected a whole video file")
+            limit = f"of at most {self._trust.max_pixels:,} pixels a picture (--max-pixels)"
+            raise InputError(f"{shown}: not one frame can be decoded{why}; expected a whole video file, {limit}")
         self._timeline = ContainerClock(first, Fraction(stream.time_base or 1), 1 / (rate or DEFAULT_RATE))
         self._placed = self._place(chain([first], pictures))
         self._convert = PictureConverter(stream.sample_aspect_ratio)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kernels.ellipsoids_values import unit_base
 from tracker.core.camera import NEAREST_Z
 
+_COVERED = 0.02
+"""Where no pose covers more of a pixel, it says nothing of any of them."""
 _FARTHEST = 4.0
 """Errors in the picture count up to so many half crops: a joint behind the camera projects anywhere."""
 
@@ -49,6 +53,44 @@ def clutter_contrast(features: Tensor, bank: Tensor, clutter: Tensor, temperatur
     body = scaled @ bank.flatten(0, 1).T
     other = torch.logsumexp(scaled @ clutter.T, dim=1)
     return (torch.logaddexp(torch.logsumexp(body, dim=1), other) - other).mean()
+
+
+@dataclass(frozen=True)
+class RenderedPixels:
+    """The pixels of B × R bodies' maps that are compared, with what each body's volume has there."""
+
+    features: Tensor
+    """(B, s, s, D) unit length: what is observed."""
+    bank: Tensor
+    """(B, R, K, D): the kernels' features in each pose."""
+    index: Tensor
+    """(B, R, s, s, n) int64: the kernels that weigh most; where there are none, any."""
+    weight: Tensor
+    """(B, R, s, s, n): their weights, 0 where there are none."""
+    coverage: Tensor
+    """(B, R, s, s) 0..1."""
+
+
+def pose_costs(pixels: RenderedPixels, clutter: Tensor, temperature: float) -> Tensor:
+    """(B, R) negative log-likelihood of the maps in each pose, as the fit has it (3DNBF eqs. 3–6): differentiable in
+    the features, the bank, and the clutter (C, D) of unit length."""
+    batch, row, column = torch.nonzero(pixels.coverage.amax(1) > _COVERED, as_tuple=True)
+    observed = pixels.features[batch, row, column]
+    base = unit_base(observed, clutter.T / temperature)
+    costs = []
+    for rival in range(pixels.coverage.shape[1]):
+        index, weight = pixels.index[batch, rival, row, column], pixels.weight[batch, rival, row, column]
+        drawn = (weight[..., None] * pixels.bank[batch[:, None], rival, index]).sum(1)
+        cosine = (observed * functional.normalize(drawn, dim=1)).sum(1)
+        gain = math.log(2) - functional.softplus(base + cosine / temperature)
+        cost = pixels.coverage[batch, rival, row, column] * gain
+        costs.append(torch.zeros_like(pixels.coverage[:, 0, 0, 0]).index_add(0, batch, cost))
+    return torch.stack(costs, dim=1)
+
+
+def pose_contrast(costs: Tensor, weight: float) -> Tensor:
+    """Cross-entropy of the true pose, the first of costs (B, R), among its rivals; weight: what a nat counts."""
+    return functional.cross_entropy(-weight * costs, costs.new_zeros(len(costs), dtype=torch.long))
 
 
 def rotation_loss(predicted: Tensor, truth: Tensor, trusted: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from tracker.body import BodyModel, load_body
 from tracker.body.volume import BodyVolume
 from tracker.core.errors import InputError, RunError
 from tracker.networks.body_network import BodyNetwork
+from tracker.networks.extractor import SeparateFeatures
 from tracker.networks.guide import BatchGuide
-from tracker.networks.local_extractor import LocalExtractor
 from tracker.training.job import TrainingJob
 from tracker.training.loop import Curves, Learner, Schedule, keep_freed_memory, load_checkpoint, save_checkpoint
 from tracker.training.material import Material
@@ -95,9 +95,9 @@ class VolumeTrainer:
         """The networks' weights that are trained."""
         extractor = self.network.extractor
         if self.settings.features_only:
-            if not isinstance(extractor, LocalExtractor):
-                raise InputError("features_only: the extractor's features are read from the maps that the head reads")
-            return list(extractor.local.parameters())
+            if not isinstance(extractor, SeparateFeatures):
+                raise InputError("features_only: this extractor's features are not apart from what the head reads")
+            return list(extractor.feature_parameters())
         return [*extractor.parameters(), *self.network.head.parameters()]
 
     def go_on(self) -> None:

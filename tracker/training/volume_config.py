@@ -19,6 +19,7 @@ class LossWeights:
 
     contrast: float = 0.3
     clutter: float = 0.2
+    rivals: float = 0.3
     rotation: float = 0.5
     joints: float = 4.0
     projection: float = 1.0
@@ -59,6 +60,10 @@ class VolumeTraining:
     bank_rate: float = 5e-3
     body_pixels: int = 256
     """Pixels of each crop whose features are compared with all kernels."""
+    rivals: int = 0
+    """Wrong poses that each example's likelihood must tell from the true one; 0 leaves that out."""
+    rival_weight: float = 0.1
+    """What a nat of the pixels that rivals are told by counts; a quarter of all are looked at."""
     clutter_pixels: int = 96
     """Pixels of each crop where no body is seen: half of them, as far as there are, where something hides it."""
     validation: int = 12

@@ -13,21 +13,25 @@ from kernels.ellipsoids_values import Ellipsoids
 from tracker.body import BodyModel
 from tracker.body.model import forward_kinematics
 from tracker.body.volume import VolumeConfig
+from tracker.core.camera import thinned_intrinsics
 from tracker.core.errors import RunError
-from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.extractor import Extracted
+from tracker.networks.extractor import Extracted, SeparateFeatures
 from tracker.networks.guide import MAP
 from tracker.networks.head import RegressedPose
 from tracker.networks.landmark_network import SIDE
-from tracker.networks.local_extractor import LocalExtractor
 from tracker.training import losses
+from tracker.training.depth_flip import local_rotations
 from tracker.training.people import Batch
 from tracker.training.precision import autocast
+from tracker.training.rival_poses import rival
 from tracker.training.volume_config import VolumeTraining
 
 _KEPT = 4
 """Kernels of a pixel that its feature is trained to match."""
+_RIVAL_STRIDE = 2
+"""Every how many-th pixel tells rivals apart: the fit looks at as many."""
 
 
 class VolumeLosses:
@@ -42,9 +46,9 @@ class VolumeLosses:
     def __call__(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
         """Losses with gradients; rng draws the pixels that are compared."""
         extractor = self._network.extractor
-        if self._settings.features_only and isinstance(extractor, LocalExtractor):
+        if self._settings.features_only and isinstance(extractor, SeparateFeatures):
             with autocast(self._settings.precision, batch.image.device):
-                features = extractor.local(batch.image, batch.guide)
+                features = extractor.features(batch.image, batch.guide)
             return self.dense(batch, features.float(), rng)
         with autocast(self._settings.precision, batch.image.device):
             extracted = extractor(batch.image, batch.guide)
@@ -61,10 +65,50 @@ class VolumeLosses:
         index, weight, orientations = (value.to(features.device) for value in self._volume_maps(batch))
         pixels = self._body_pixels(batch, features, (index, weight, orientations), rng)
         empty = self._empty_pixels(batch.parts == 0, index[..., 0] >= 0, rng)
-        return {
+        values = {
             "contrast": losses.contrast(pixels, bank, clutter, temperature),
             "clutter": losses.clutter_contrast(features[empty], bank, clutter, temperature),
         }
+        if self._settings.rivals:
+            costs = losses.pose_costs(self._rendered(batch, features, bank, rng), clutter, temperature)
+            values["rivals"] = losses.pose_contrast(costs, self._settings.rival_weight)
+        return values
+
+    def _rendered(
+        self, batch: Batch, features: Tensor, bank: Tensor, rng: np.random.Generator
+    ) -> losses.RenderedPixels:
+        """The true poses and their rivals over every _RIVAL_STRIDE-th pixel; only the features have gradients."""
+        volume, step, poses = self._network.volume, _RIVAL_STRIDE, 1 + self._settings.rivals
+        side = MAP // step
+        parameters = self._with_rivals(batch, rng)
+        posed = body_step.pose(volume.body, parameters)
+        blank = torch.zeros(len(parameters), volume.count, 8)
+        bodies = Ellipsoids(posed.points[:, : volume.count].contiguous(), posed.precisions, blank)
+        thinned = thinned_intrinsics(batch.camera.cpu().double().numpy() * MAP / SIDE, step)
+        cameras = torch.from_numpy(thinned).float().repeat_interleave(poses, dim=0).contiguous()
+        drawn = ellipsoids.render(bodies, cameras, (side, side), kept=_KEPT)
+        shares = orientation_shares(posed.limbs, volume.config).to(bank)[:, volume.limb.long()]
+        mixed = torch.einsum("bko,kod->bkd", shares, bank)
+        maps = (mixed, drawn.index.long().clamp(min=0), drawn.weight, drawn.coverage)
+        split = (value.to(bank.device).unflatten(0, (-1, poses)) for value in maps)
+        middle = step // 2
+        return losses.RenderedPixels(features[:, middle::step, middle::step], *split)
+
+    @torch.no_grad()
+    def _with_rivals(self, batch: Batch, rng: np.random.Generator) -> Tensor:
+        """(B · (1 + rivals), X): each true pose, then its rivals, who share its shape and place."""
+        truth = matrix_from_axis_angle(batch.theta.cpu().double().numpy())
+        rest = self._rest(batch.betas).cpu().double()
+        world, joints = forward_kinematics(torch.from_numpy(truth), rest, self._body.parents)
+        joints = joints + batch.transl.cpu()[:, None]
+        theta = []
+        for n in range(len(truth)):
+            theta.append(batch.theta[n].cpu().flatten().double().numpy())
+            for _ in range(self._settings.rivals):
+                wrong = local_rotations(rival(rng, world[n].numpy(), joints[n].numpy()))
+                theta.append(axis_angle_from_matrix(wrong).reshape(-1))
+        same = torch.cat([batch.betas, batch.transl], dim=1).cpu().repeat_interleave(1 + self._settings.rivals, dim=0)
+        return torch.cat([torch.from_numpy(np.stack(theta)).to(same), same], dim=1)
 
     @torch.no_grad()
     def _volume_maps(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

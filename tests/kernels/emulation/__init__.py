@@ -7,7 +7,8 @@ import functools
 import hashlib
 from pathlib import Path
 
-from kernels import build, compiler
+from kernels import compiler
+from kernels.cache import made_file
 from kernels.cuda import Grid
 
 _FOLDER = Path(__file__).parent
@@ -19,10 +20,11 @@ def library() -> ctypes.CDLL:
     """The emulated kernels; raises compiler.BuildError without a compiler."""
     sources = [*sorted(_FOLDER.glob("*.h")), *sorted(_FOLDER.glob("*.cpp")), *sorted(compiler.SOURCE_DIR.glob("*"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    target = build.cache_dir() / f"emulated_{digest}.so"
-    if not target.exists():
-        compiler.compile_library(target, _FLAGS, [_FOLDER / "emulated.cpp"], compiler.find_compiler())
-    return ctypes.CDLL(str(target))
+    return ctypes.CDLL(str(made_file(f"kernels/emulated_{digest}.so", _compile)))
+
+
+def _compile(target: Path) -> None:
+    compiler.compile_library(target, _FLAGS, [_FOLDER / "emulated.cpp"], compiler.find_compiler())
 
 
 class EmulatedLauncher:

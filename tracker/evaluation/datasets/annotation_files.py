@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.input_file import read_bytes
+from tracker.core.npz_file import read_npz
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
-from tracker.evaluation.datasets.safe_npz import read_npz
 
 SPIN = Origin("SPIN annotations", "https://github.com/nkolot/SPIN")
 _HUMAN_DATA_BODY = 22
@@ -49,10 +50,10 @@ class SpinAnnotations:
         """Raises InputError for a file that is missing, broken, or of another form."""
         SPIN.require(path, "an .npz with imgname, part, pose, shape, S")
         with SPIN.reading(path):
-            content = read_npz(path)
+            content = read_npz(read_bytes(path))
             if "imgname" not in content:
                 raise ValueError("it has no imgname")
-            names = tuple(np.asarray(content["imgname"]).astype(str).ravel().tolist())
+            names = tuple(_file_name(name) for name in np.asarray(content["imgname"]).astype(str).ravel().tolist())
             columns = _Columns(content, len(names))
             theta, betas = columns.get("pose", (NUM_JOINTS, 3)), columns.wide("shape", NUM_BETAS)
             known = columns.get("has_smpl", ())
@@ -127,6 +128,12 @@ def _spin_still(folder: Path, content: SpinAnnotations, index: int) -> Recording
     )
 
 
+def _file_name(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError(f"a picture is called {name!r:.60}, as no file is")
+    return name
+
+
 def _gender(content: dict[str, Any], index: int) -> str:
     return (
         {"m": "male", "f": "female"}.get(str(content["gender"][index]), "neutral") if "gender" in content else "neutral"
@@ -142,7 +149,7 @@ def read_human_data(path: Path) -> Iterator[Recording]:
     """A recording a picture; HumanData whose `smpl` holds pose and shape. Its keypoints follow their own mask."""
     HUMAN_DATA.require(path, "an .npz with image_path and smpl")
     with HUMAN_DATA.reading(path):
-        content = read_npz(path)
+        content = read_npz(read_bytes(path))
         names = content["image_path"]
         recordings = [_human_still(path.parent, content, index) for index in range(len(names))]
     yield from recordings
@@ -155,7 +162,7 @@ def _human_still(folder: Path, content: dict[str, Any], index: int) -> Recording
     confidence = next((points[:, -1] for points in (flat, solid) if points is not None), np.ones(NUM_JOINTS))
     return Recording(
         name=f"{index:06d}",
-        pictures=(folder / str(content["image_path"][index]),),
+        pictures=(folder / _file_name(str(content["image_path"][index])),),
         joint_set=JOINT_SETS["smpl24"],
         joints3d=None if solid is None else solid[None, :, :3],
         # its pixel centres are at integers

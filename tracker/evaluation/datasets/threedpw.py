@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tracker.body.smpl_pickle import as_array
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.input_file import read_bytes
 from tracker.core.safe_pickle import read_pickle
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
 
@@ -45,8 +47,8 @@ def read_occluded(folder: Path) -> Iterator[Recording]:
 
 
 def _sequence(folder: Path, path: Path) -> Iterator[Recording]:
-    with ORIGIN.reading(path), path.open("rb") as stream:
-        content: dict[str, Any] = read_pickle(stream)
+    with ORIGIN.reading(path):
+        content: dict[str, Any] = read_pickle(io.BytesIO(read_bytes(path)))
         people = [_person(folder, path.stem, content, number) for number in range(len(content["poses"]))]
     yield from people
 
