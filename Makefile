@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz test-gpu setup lint wheels body clean
+.PHONY: demo test fuzz test-gpu setup lint docs wheels body clean
 
 demo: setup
 	$(PY) run.py demo --overwrite
@@ -31,6 +31,10 @@ lint: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	@git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r $(VENV)/bin/clang-format --dry-run --Werror
+
+# The documentation as a site, into out/site.
+docs: setup
+	$(VENV)/bin/mkdocs build --strict --quiet
 
 # Wheels with compiled kernels for every platform, into dist/ (about five minutes).
 wheels: setup

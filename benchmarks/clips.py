@@ -156,7 +156,7 @@ def main(clips: tuple[str, ...], out: Path, assignments: tuple[str, ...]) -> Non
         with MeshOverlay() as overlay:
             judge = Judge(NetworkFollower(EngineConfig()), overlay, body)
             for key, agreement in sorted(agreements(spec, people, judge).items()):
-                present = f"{len(people[key].frame_index)}/{result.frames}"
+                present = f"{(people[key].frame_index >= 0).sum()}/{result.frames}"
                 click.echo(f"{folder.name:24}{key:3}{present:>10}{line(people[key], agreement)}")
             judge.follower.close()
 

@@ -1,14 +1,13 @@
 """What many videos cost: hours of video an hour and a core, and how that grows with people, picture and length.
 
 Every case tracks copies of one clip through the command's own batch, in worker processes. Processor time is what is
-counted and compared: on a machine that others use too, wall time says little. What a worker takes to start is measured
-on a clip of one picture and taken off.
+counted and compared: on a machine that others use too, wall time says little. It is counted when the workers have
+loaded what they need.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
+
+import psutil
 
 from benchmarks.clips_made import Size, make_demo, tile
 from benchmarks.engines import RESULTS, machine
@@ -31,7 +32,6 @@ from tracker.source import open_source
 
 _TASKS = 200
 """That do nothing, for what an executor costs."""
-_STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class BatchRow:
     video_seconds: float
     wall_seconds: float
     cpu_seconds: float
-    """Of all processes, without their start."""
+    """Of all workers, from when they were ready."""
 
     @property
     def core_hours(self) -> float:
@@ -94,18 +94,21 @@ def cases(cores: int) -> list[BatchCase]:
 
 def write_results(clip: Path | None, seconds: float, out: Path | None) -> Path:
     """Runs every case and writes throughput.json. seconds: of the clip, in each case; None makes a clip."""
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         bench = _Bench(clip or make_demo(Path(folder) / "demo.mp4", seconds), Path(folder), seconds)
-        start = bench.start_seconds()
-        rows = []
-        for case in cases(available_cores()):
-            rows.append(bench.measure(case, start))
-            print(f"{rows[-1].case.label:60} {rows[-1].core_hours:6.3f} core hours an hour", flush=True)
-        executors = {"processes": executor_cost(lambda: WorkerProcesses(1)), "ray": _ray_cost()}
+        for jobs in sorted({case.jobs for case in cases(available_cores())}):
+            with WorkerProcesses(jobs) as workers:
+                start = bench.warm_up(workers, jobs)
+                for case in cases(available_cores()):
+                    if case.jobs == jobs:
+                        rows.append(bench.measure(workers, case))
+                        print(f"{case.label:60} {rows[-1].core_hours:6.3f} core hours an hour", flush=True)
+    executors = {"processes": executor_cost(lambda: WorkerProcesses(1)), "ray": _ray_cost()}
     document = {
         "machine": machine(),
         "cores": available_cores(),
-        "worker_start_cpu_seconds": start,
+        "start_cpu_seconds": start / jobs,
         "rows": [asdict(row) | {"label": row.case.label, "core_hours": row.core_hours} for row in rows],
         "executors": {name: None if cost is None else asdict(cost) for name, cost in executors.items()},
     }
@@ -118,29 +121,33 @@ class _Bench:
     def __init__(self, clip: Path, folder: Path, seconds: float) -> None:
         self._clip, self._folder, self._seconds = clip, folder, seconds
 
-    def start_seconds(self) -> float:
-        """Processor time until a worker has tracked one picture."""
-        moment = tile(self._clip, self._folder / "moment.mp4", (640, 480), 1, 0.01)
-        runs = [self._track([moment], BatchCase(overlay=False))[1] for _ in range(_STARTS)]
-        return sorted(runs)[_STARTS // 2]
+    def warm_up(self, workers: WorkerProcesses, jobs: int) -> float:
+        """Has every worker load what it needs. The processor time that it took, s."""
+        moment = tile(self._clip, self._folder / "moment.mp4", (640, 480), 1, 0.1)
+        return self._track(workers, _copies(moment, jobs), BatchCase())[1]
 
-    def measure(self, case: BatchCase, start: float) -> BatchRow:
+    def measure(self, workers: WorkerProcesses, case: BatchCase) -> BatchRow:
         one = tile(self._clip, self._folder / "one.mp4", case.size, case.people, self._seconds)
         long = repeated(one, self._folder / "long.mp4", case.lengths)
-        copies = [Path(shutil.copy(long, self._folder / f"copy{number}.mp4")) for number in range(2 * case.jobs)]
-        wall, cpu = self._track(copies, case)
-        return BatchRow(case, len(copies) * case.lengths * self._seconds, wall, cpu - case.jobs * start)
+        with open_source(str(long)) as source:
+            frames, rate = sum(1 for _ in source), float(source.info.rate or 30)
+        wall, cpu = self._track(workers, _copies(long, 2 * case.jobs), case)
+        return BatchRow(case, 2 * case.jobs * frames / rate, wall, cpu)
 
-    def _track(self, clips: list[Path], case: BatchCase) -> tuple[float, float]:
+    def _track(self, workers: WorkerProcesses, clips: list[Path], case: BatchCase) -> tuple[float, float]:
         """Wall and processor seconds. Raises RunError when one has not been tracked."""
         out, before, began = self._folder / "out", _cpu_of_children(), perf_counter()
-        with WorkerProcesses(case.jobs) as processes:
-            reports = track_many(clips, out, processes, options=TrackOptions(overlay=case.overlay, overwrite=True))
+        reports = track_many(clips, out, workers, options=TrackOptions(overlay=case.overlay, overwrite=True))
+        wall, cpu = perf_counter() - began, _cpu_of_children() - before
         failed = [report.error for report in reports if not report.done]
         if failed:
             raise RunError(failed[0])
         shutil.rmtree(out)
-        return perf_counter() - began, _cpu_of_children() - before
+        return wall, cpu
+
+
+def _copies(clip: Path, count: int) -> list[Path]:
+    return [Path(shutil.copy(clip, clip.with_name(f"copy{number}.mp4"))) for number in range(count)]
 
 
 def repeated(clip: Path, target: Path, times: int) -> Path:
@@ -158,9 +165,8 @@ def repeated(clip: Path, target: Path, times: int) -> Path:
 
 
 def _cpu_of_children() -> float:
-    """Seconds that processes have taken which this one, or one of them, has begun and seen end."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    """s that all processes below this one have taken, and those that they have begun and seen end."""
+    return sum(sum(each.cpu_times()[:4]) for each in psutil.Process().children(recursive=True))
 
 
 def _nothing() -> None:

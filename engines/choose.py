@@ -17,6 +17,8 @@ _log = logging.getLogger("tracker.engines")
 class Backend:
     """A runtime: what it reads, what it needs, how it is opened."""
 
+    title: str
+    """As its makers write it, for messages."""
     package: str
     suffixes: tuple[str, ...]
     """Model files that it opens; none for torch, which wants the network itself."""
@@ -45,10 +47,10 @@ def _onnxruntime(model: Path, options: EngineOptions, name: str) -> Engine:
 
 
 BACKENDS: Mapping[str, Backend] = {
-    "tensorrt": Backend("tensorrt", (".onnx",), True, _tensorrt),
-    "torch": Backend("torch", (), True, None),
-    "openvino": Backend("openvino", (".onnx", ".tflite", ".xml"), False, _openvino),
-    "onnxruntime": Backend("onnxruntime", (".onnx",), False, _onnxruntime),
+    "tensorrt": Backend("TensorRT", "tensorrt", (".onnx",), True, _tensorrt),
+    "torch": Backend("PyTorch", "torch", (), True, None),
+    "openvino": Backend("OpenVINO", "openvino", (".onnx", ".tflite", ".xml"), False, _openvino),
+    "onnxruntime": Backend("ONNX Runtime", "onnxruntime", (".onnx",), False, _onnxruntime),
 }
 """In the order in which auto tries them."""
 
@@ -67,11 +69,25 @@ def open_engine(model: Path | Network, backend: str = "auto", options: EngineOpt
     if chosen not in BACKENDS:
         raise BackendError(f"no engine '{backend}'; there are auto, {', '.join(BACKENDS)}")
     engine = _opened(model, chosen, options)
-    metadata = engine.metadata
-    _log.info(
-        "%s runs on %s %s, %s, %s", model.name, chosen, metadata["version"], metadata["device"], metadata["precision"]
-    )
+    _log.info("%s: %s", _title(model.stem if isinstance(model, Path) else model.name), _described(engine, chosen))
     return engine
+
+
+_TITLES = {"landmarks": "landmark network", "features": "feature network"}
+
+
+def _title(name: str) -> str:
+    """A network's name as a user may read it: `landmarks-heavy` is the landmark network (heavy)."""
+    base, _, variant = name.partition("-")
+    return _TITLES.get(base, base) + (f" ({variant})" if variant else "")
+
+
+def _described(engine: Engine, backend: str) -> str:
+    metadata = engine.metadata
+    on_cpu = backend == "openvino" or metadata["device"] == "cpu"  # OpenVINO gives the processor's name
+    device = "the CPU" if on_cpu else metadata["device"]
+    precision = "" if metadata["precision"] == "float32" else f", {metadata['precision']}"
+    return f"{BACKENDS[backend].title} {metadata['version']} on {device}{precision}"
 
 
 def choose_backend(model: Path | Network, options: EngineOptions) -> str:

@@ -49,7 +49,7 @@ def _places(level: str) -> Iterator[Path]:
 
 
 def _compile(target: Path, level: str) -> None:
-    _log.info("compiling the C++ kernels (%s), once", level)
+    _log.info("compiling for this processor, once: half a minute or so")
     compile_level(target, level, platform_here(), find_compiler())
 
 
@@ -65,7 +65,7 @@ def load_library() -> ctypes.CDLL | None:
                 error = refused
     except BuildError as failed:
         error = failed
-    _log.warning("C++ kernels unavailable, the slow torch reference runs instead: %s", error)
+    _log.warning("everything is slow here: the compiled code is missing and cannot be made: %s", error)
     return None
 
 

@@ -248,8 +248,44 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
         raise RunError(f"{failed} of {len(jobs)} inputs failed")
 
 
+def picture_size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
+    """(width, height) of text such as 1280x720."""
+    width, _x, height = value.lower().replace("×", "x").partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise click.BadParameter(f"{value}: expected WIDTHxHEIGHT, such as 1280x720")
+    return int(width), int(height)
+
+
+def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Prints the webcams that there are, and ends."""
+    if not wanted or context.resilient_parsing:
+        return
+    from tracker.source.cameras import cameras
+
+    found_cameras = cameras()
+    click.echo("\n".join(map(str, found_cameras)) if found_cameras else "no camera is plugged in")
+    context.exit()
+
+
 @cli.command()
 @click.option("--source", default="0", show_default=True, help="Camera number or device, stream address, or a file.")
+@click.option(
+    "--list-cameras",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=list_cameras,
+    help="Say which cameras there are, by their number for --source.",
+)
+@click.option(
+    "--size",
+    default="1280x720",
+    show_default=True,
+    callback=picture_size,
+    metavar="WxH",
+    help="Asked of a webcam, which gives the nearest that it has.",
+)
+@click.option("--mjpg/--raw", default=True, show_default=True, help="Compressed or raw pictures from a webcam.")
 @click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
 @click.option("--headless", is_flag=True, help="Open no window; stop with Ctrl-C.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Show a page with picture and buttons.")
@@ -298,18 +334,17 @@ def live(
     from tracker.runtime.interrupt import deferred_interrupt
     from tracker.source import InputTrust, LiveConfig, open_live_source
 
+    trust = InputTrust(given["max_pixels"], given["playlists"])
+    camera = LiveConfig(reconnect_seconds=reconnect, camera_size=given["size"], camera_mjpg=given["mjpg"], trust=trust)
     export = ExportConfig(parse_formats(given["formats"]))
     job = LiveJob(record or Path("out"), record is not None, export, given["renderer"], given["style"])
-    trust = InputTrust(given["max_pixels"], given["playlists"])
     config = configured(given, {"detect": {"punctual": False}})
+    page = None if web is None else (web, host, job.folder)
     with (
         deferred_interrupt() as interrupt,
-        open_live_source(source, LiveConfig(reconnect_seconds=reconnect, trust=trust)) as opened,
+        open_live_source(source, camera) as opened,
+        open_outputs(headless, page, send, config) as (outputs, keys),
         opened_tracker(config) as tracker,
-        open_outputs(headless, None if web is None else (web, host, job.folder), send, config.camera) as (
-            outputs,
-            keys,
-        ),
     ):
         result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
@@ -323,6 +358,30 @@ def live(
     if result.faults:
         raise RunError(result.faults[0])
     interrupt.check()
+
+
+@cli.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT...")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of the page, or the next free one."
+)
+@click.option("--no-browser", is_flag=True, help="Open none; say the address.")
+@click.option("--rerun", type=click.Path(path_type=Path), metavar="FILE.rrd", help="Write this for Rerun instead.")
+@BODY
+def view(results: tuple[Path, ...], port: int, no_browser: bool, rerun: Path | None, body: Path | None) -> None:
+    """Play RESULTs in a browser of this machine, turn them around, compare them.
+
+    A RESULT is a folder that `track` or `live` has left, or an .npz with SMPL parameters, such as the demo's truth or
+    AMASS' files. Several stand side by side.
+    """
+    from tracker.app.view.view import ViewJob
+    from tracker.app.view.view import view as run_view
+    from tracker.runtime.interrupt import deferred_interrupt
+
+    with deferred_interrupt() as interrupt:
+        run_view(ViewJob(results, port, not no_browser, body, rerun), interrupt)
+    if rerun is not None:
+        click.echo(f"written: {rerun}; open it with: rerun {rerun}")
 
 
 @cli.command()

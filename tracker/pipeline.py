@@ -334,7 +334,7 @@ def _body_network(config: ExtractConfig, body: BodyModel) -> BodyNetwork | None:
     if config.weights.suffix in SUFFIXES:
         return BodyNetwork.load_released(config.weights, body, kernel_vertices_file(config))
     if body.name != FREE_BODY_NAME:
-        _log.info("%s: fitted to landmarks alone; the networks know the built-in body only", body.name)
+        _log.info("body %s: fitted to landmarks alone, since the networks here know the built-in body only", body.name)
         return None
     return BodyNetwork.load(config.weights, body)
 

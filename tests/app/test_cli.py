@@ -25,10 +25,10 @@ def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
 
 
 def refused(*arguments: object) -> str:
-    """The one line of a command that ends with status 2, but for the line that says what the network runs on."""
+    """The one line of a command that ends with status 2, but for the lines that say what the networks run on."""
     done = run(*arguments)
     assert done.returncode == 2, (done.returncode, done.stderr)
-    lines = [line for line in done.stderr.splitlines() if line.strip() and " runs on " not in line]
+    lines = [line for line in done.stderr.splitlines() if line.strip() and " network" not in line.split(":")[0]]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     assert "Traceback" not in done.stderr

@@ -46,7 +46,7 @@ def test_videos_on_s3_are_read_and_results_written_there(bucket: str, tmp_path: 
     (error,) = (report.error for report in reports if report.error)
     assert error.startswith(f"{bucket}/in/bad.mp4: not a video")
     names = {path.rpartition("/")[2] for path in system.find("clips/out")}
-    assert names == {"frames.jsonl", "run.json"}
+    assert names == {"frames.jsonl", "report.html", "run.json"}
     document = json.loads(system.cat_file("clips/out/day 1/a/run.json"))
     assert document["source"]["location"] == f"{bucket}/in/day 1/a.mp4" and document["finished"] is True
     system.pipe_file("clips/out/day 1/a/notes.txt", b"mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -142,7 +143,7 @@ def test_without_a_gpu(model: Network, path: Path, caplog: pytest.LogCaptureFixt
     with caplog.at_level("INFO", logger="tracker.engines"), open_engine(model) as engine:
         assert engine.metadata["backend"] == "openvino"
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("small runs on openvino ")
+    assert re.fullmatch(r"small: OpenVINO [\d.]+ on the CPU", caplog.messages[0])
 
 
 def test_nothing_slower_steps_in(model: Network, monkeypatch: pytest.MonkeyPatch) -> None:

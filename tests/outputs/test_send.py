@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,11 @@ from tracker.core.person import Person, Pose
 from tracker.outputs.output import Output
 from tracker.outputs.send import open_send
 from tracker.outputs.send.humanoid import HUMAN_BONES
-from tracker.outputs.send.pose_message import PERSON_RECORD
+from tracker.outputs.send.pose_message import PERSON_RECORD, JsonEncoder
 from tracker.outputs.send.virtual_camera import VIDIOC_S_FMT, format_request, i420
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
+from tracker.world.world_config import WorldConfig
 
 BODY = load_body(None)
 PICTURE = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
@@ -78,7 +80,7 @@ def until(condition: Callable[[], Any]) -> Any:
 
 @contextmanager
 def opened(address: str) -> Iterator[Output]:
-    output = open_send(address, CameraConfig())
+    output = open_send(address, CameraConfig(), WorldConfig())
     try:
         yield output
     finally:
@@ -275,6 +277,19 @@ def test_a_datagram_holds_a_frame_of_everybody() -> None:
         check_json(receiver.recv(65536), 2, 0)
 
 
+def test_a_camera_that_is_known_to_look_down_is_believed() -> None:
+    """Somebody upright before a camera that is 1.5 m high and looks down by 20°."""
+    tilt = Rotation.from_euler("x", 20, degrees=True)
+    person = person_of({})
+    tilted = replace(person, joints3d=tilt.apply(person.joints3d))
+    message = json.loads(JsonEncoder(WorldConfig(pitch=20, camera_height=1.5))(Frame(0, 0.0, PICTURE), [tilted]))
+    T = np.array(message["T_world_camera"])
+    joints = np.array(message["people"][0]["joints3d"]) @ T[:3, :3].T + T[:3, 3]
+    spine = joints[smpl_index("head")] - joints[smpl_index("left_foot")]
+    level = person.joints3d[smpl_index("head")] - person.joints3d[smpl_index("left_foot")]
+    assert T[1, 3] == pytest.approx(1.5) and np.allclose(spine, level * [1, -1, -1], atol=1e-4)
+
+
 def test_lines_on_a_pipe_are_those_of_the_frames_and_a_closed_pipe_ends_the_output_alone(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
@@ -312,7 +327,7 @@ def test_a_reader_that_stands_still_delays_nothing(tmp_path: Path, caplog: pytes
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    output = open_send(f"jsonl:{path}", CameraConfig())
+    output = open_send(f"jsonl:{path}", CameraConfig(), WorldConfig())
     people = [person_of({}, person_id=i) for i in range(4)]
     for frame in frames(400):
         output.send(frame, people, None)
@@ -448,7 +463,7 @@ def test_an_mcap_file_is_read_by_mcaps_reader(tmp_path: Path) -> None:
     assert topics["/camera/camera_info"][0].ros_msg.width == SIZE[0]
     assert topics["/camera/image/compressed"][0].ros_msg.data[:2] == b"\xff\xd8"
     with pytest.raises(InputError, match="exists already"):
-        open_send(f"mcap:{path}", CameraConfig())
+        open_send(f"mcap:{path}", CameraConfig(), WorldConfig())
 
 
 def tf_places(message: Any) -> dict[str, Array]:
@@ -547,13 +562,13 @@ def test_the_picture_for_other_programs_has_no_text_over_it(tmp_path: Path) -> N
 )
 def test_a_wrong_address_gets_a_sentence(address: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as error:
-        open_send(address, CameraConfig())
+        open_send(address, CameraConfig(), WorldConfig())
     assert address in str(error.value)
 
 
 def test_a_taken_port_gets_a_sentence() -> None:
     with opened("ws://127.0.0.1:0") as output, pytest.raises(InputError, match="give another port"):
-        open_send(f"ws://127.0.0.1:{output.port}", CameraConfig())  # type: ignore[attr-defined]
+        open_send(f"ws://127.0.0.1:{output.port}", CameraConfig(), WorldConfig())  # type: ignore[attr-defined]
 
 
 def test_a_receiver_that_is_not_there_is_no_fault(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
         camera = config.camera.or_focal(source.info.focal).for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
+        context = RunContext(camera, body, rate, config.world, config.files, source.info.path)
         header = RunHeader(config, runs[0]["device"], runs[0]["engine"], source.info, job.record)
         context = RunContext(camera, body, rate, config.world, config.files, source.info.path)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))

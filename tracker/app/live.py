@@ -24,7 +24,6 @@ from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter
 from tracker.app.notice import Notice
 from tracker.core.atomic_file import write_whole
-from tracker.core.camera import CameraConfig
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
@@ -48,7 +47,7 @@ from tracker.outputs.web import WebPage
 from tracker.outputs.window import Window
 from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayConfig, OverlayStyle
 from tracker.overlay.renderers import RENDERERS
-from tracker.pipeline import Tracker
+from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.source import Source
 from tracker.source.latest_frames import LatestFrames
@@ -96,18 +95,18 @@ def open_outputs(
     headless: bool,
     web: tuple[int, str, Path] | None,
     send: Sequence[str] = (),
-    camera: CameraConfig = CameraConfig(),  # noqa: B008
+    config: TrackerConfig = TrackerConfig(),  # noqa: B008
 ) -> Iterator[tuple[list[Output], Keys]]:
     """A window unless `headless`, a page for browsers as `web` says, and what `send` names. Window and page take keys.
 
     web: the port, the address to listen on, and the folder of the recordings. send: addresses as in `docs/stream.md`.
-    camera: the one that people are seen with. Raises InputError where one cannot be had.
+    config: with the camera and the world that people are seen with and in. Raises InputError where one cannot be had.
     """
     outputs: list[Output] = []
     keys: list[Keys] = []
     try:
         for address in send:
-            outputs.append(open_send(address, camera))
+            outputs.append(open_send(address, config.camera, config.world))
         if web is not None:
             page = WebPage(*web)
             outputs.append(page)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from tracker.core.errors import InputError
@@ -121,7 +121,7 @@ class StoredPlace:
     def working(self, overwrite: bool) -> Iterator[Path]:
         _refuse(self, overwrite)
         with tempfile.TemporaryDirectory(prefix="body-tracker-") as folder:
-            made = Path(folder) / "result"
+            made = Path(folder) / PurePosixPath(self.address).name
             yield made
             store_folder(made, self.address, RUN_NAME, is_result_name)
 

@@ -48,7 +48,7 @@ def _fast_enough(
             break
         follower.close()
     _log.info(
-        "landmarks: %s, %.1f ms a person, for %g frames a second; another with: --set detect.landmarks=%s",
+        "landmark network: %s chosen, %.1f ms a person for %g frames a second; another with --set detect.landmarks=%s",
         name, 1e3 * seconds, config.pace, "|".join(names),
     )  # fmt: skip
     return follower

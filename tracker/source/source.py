@@ -71,6 +71,8 @@ class LiveConfig:
     """(width, height) px asked of a webcam, which answers with the nearest size that it has."""
     camera_rate: float = 30.0
     """Frames per second asked of a webcam."""
+    camera_mjpg: bool = True
+    """Asks a webcam for compressed pictures: raw ones fill a USB 2 port at 640×480."""
     trust: InputTrust = InputTrust()
 
     def __post_init__(self) -> None:

@@ -52,8 +52,7 @@ def open_capture(device: int | str, config: LiveConfig) -> Capture:
     cv2.setLogLevel(0)
     capture = cv2.VideoCapture(device)
     if capture.isOpened():
-        # Compressed pictures first: raw ones fill a USB 2 port at 640x480.
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*("MJPG" if config.camera_mjpg else "YUYV")))
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.camera_size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.camera_size[1])
         capture.set(cv2.CAP_PROP_FPS, config.camera_rate)

@@ -7,63 +7,62 @@ from collections.abc import Callable
 from tracker.core.camera import CameraConfig
 from tracker.outputs.output import Output
 from tracker.outputs.send.address import SendAddress
+from tracker.world.world_config import WorldConfig
 
-Opener = Callable[[SendAddress, CameraConfig], Output]
+Opener = Callable[[SendAddress, CameraConfig, WorldConfig], Output]
 
 
-def open_send(text: str, camera: CameraConfig) -> Output:
+def open_send(text: str, camera: CameraConfig, world: WorldConfig) -> Output:
     """The output that an address stands for, as `docs/stream.md` lists them.
 
-    camera: the one that people are seen with. Raises InputError for an address that cannot be sent to.
+    camera, world: those that people are seen with and in. Raises InputError for an address that cannot be sent to.
     """
     address = SendAddress.parse(text)
     if address.scheme not in _OPENERS:
         address.refuse(f"{address.scheme}: expected one of {', '.join(_OPENERS)}")
-    return _OPENERS[address.scheme](address, camera)
+    return _OPENERS[address.scheme](address, camera, world)
 
 
-def _vmc(address: SendAddress, camera: CameraConfig) -> Output:
+def _vmc(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
     from tracker.outputs.send.vmc import VmcOutput
 
-    return VmcOutput(address)
+    return VmcOutput(address, world)
 
 
-def _osc(address: SendAddress, camera: CameraConfig) -> Output:
+def _osc(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
     from tracker.outputs.send.osc_joints import OscJointsOutput
     from tracker.outputs.send.vrchat import VrchatOutput
 
     if address.only("layout", "person").choice("layout", ("joints", "vrchat"), "joints") == "vrchat":
-        return VrchatOutput(address)
-    return OscJointsOutput(address.only("layout"))
+        return VrchatOutput(address, world)
+    return OscJointsOutput(address.only("layout"), world)
 
 
-def _ws(address: SendAddress, camera: CameraConfig) -> Output:
-    try:
-        from tracker.outputs.send.websocket import WebSocketOutput
-    except ImportError:
-        address.refuse("needs the package aiohttp; pip install 'body-tracker[stream]'")
-    return WebSocketOutput(address)
+def _ws(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
+    from tracker.outputs.send.websocket import WebSocketOutput
+
+    return WebSocketOutput(address, world)
 
 
-def _udp(address: SendAddress, camera: CameraConfig) -> Output:
+def _udp(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
     from tracker.outputs.send.udp import UdpOutput
 
-    return UdpOutput(address)
+    return UdpOutput(address, world)
 
 
-def _jsonl(address: SendAddress, camera: CameraConfig) -> Output:
+def _jsonl(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
     from tracker.outputs.send.json_lines import JsonLinesOutput
 
-    return JsonLinesOutput(address)
+    return JsonLinesOutput(address, world)
 
 
-def _mcap(address: SendAddress, camera: CameraConfig) -> Output:
+def _mcap(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
     from tracker.outputs.send.mcap_file import McapOutput
 
-    return McapOutput(address, camera)
+    return McapOutput(address, camera, world)
 
 
-def _v4l2(address: SendAddress, camera: CameraConfig) -> Output:
+def _v4l2(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
     from tracker.outputs.send.virtual_camera import VirtualCameraOutput
 
     return VirtualCameraOutput(address)

@@ -16,6 +16,7 @@ from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.pose_message import JsonEncoder
 from tracker.runtime.worker import Worker
+from tracker.world.world_config import WorldConfig
 
 log = logging.getLogger("tracker")
 
@@ -33,10 +34,10 @@ class JsonLinesOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress) -> None:
+    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
         """Raises InputError where the file cannot be opened."""
         self.name = address.only().text
-        self._encode = JsonEncoder()
+        self._encode = JsonEncoder(world)
         self._open = ExitStack()
         path = address.file()
         try:

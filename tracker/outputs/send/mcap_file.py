@@ -23,6 +23,8 @@ from tracker.outputs.send import ros_messages as ros
 from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.ground import Ground
 from tracker.runtime.worker import Worker
+from tracker.world.world_config import WorldConfig
+from tracker.world.world_frame import WorldFrame
 
 WORLD, CAMERA = "world", "camera_optical_frame"
 _R_ROS_WORLD = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -40,7 +42,7 @@ class McapOutput(PictureFeed):
     Times count from the source's start, as Frame.time does. The file has its name when it is whole.
     """
 
-    def __init__(self, address: SendAddress, camera: CameraConfig) -> None:
+    def __init__(self, address: SendAddress, camera: CameraConfig, world: WorldConfig) -> None:
         """Raises InputError where the file exists or cannot be written, or the package mcap-ros2-support is absent."""
         self.name = address.only("picture").text
         self.wants_picture = address.choice("picture", ("none", "jpeg"), "none") == "jpeg"
@@ -48,7 +50,7 @@ class McapOutput(PictureFeed):
         if path.exists():
             address.refuse("exists already; give another name")
         writer_class = _writer_class(address)
-        self._camera, self._ground, self._sequence = camera, Ground(), 0
+        self._camera, self._ground, self._sequence = camera, Ground(world), 0
         self._open = ExitStack()
         try:
             part = self._open.enter_context(whole_file(path))
@@ -67,10 +69,10 @@ class McapOutput(PictureFeed):
 
     def _write(self, frames: Iterator[_Recorded]) -> None:
         for frame, people, picture in frames:
-            self._ground.watch(frame.time, people)
+            world = self._ground.watch(frame.time, people)
             stamp = ros.stamp(frame.time)
             camera = self._camera.for_size(*frame.size)
-            self._put("/tf", "tf2_msgs/msg/TFMessage", {"transforms": self._transforms(stamp, people)}, frame)
+            self._put("/tf", "tf2_msgs/msg/TFMessage", {"transforms": _transforms(stamp, people, world)}, frame)
             self._put("/people", "body_tracker_msgs/msg/People", _people(stamp, people), frame)
             self._put("/people/markers", "visualization_msgs/msg/MarkerArray", _markers(stamp, people), frame)
             info = ros.camera_info(ros.header(stamp, CAMERA), camera)
@@ -84,19 +86,20 @@ class McapOutput(PictureFeed):
         time = round(frame.time * 1e9)
         self._writer.write_message(topic, self._schemas[schema], message, time, time, self._sequence)
 
-    def _transforms(self, stamp: dict[str, int], people: Sequence[Person]) -> list[dict[str, Any]]:
-        """The camera in the world, and every joint of everybody: a tree as SMPL's."""
-        R, t = self._ground.T_world_camera[:3, :3], self._ground.T_world_camera[:3, 3]
-        quaternion = Rotation.from_matrix(_R_ROS_WORLD @ R).as_quat()
-        transforms = [ros.transform(ros.header(stamp, WORLD), CAMERA, _R_ROS_WORLD @ t, quaternion)]
-        for person in people:
-            places, turns = _local(person)
-            for joint, name in enumerate(SMPL_JOINTS):
-                parent = SMPL_PARENTS[joint]
-                above = CAMERA if parent < 0 else _frame_of(person, SMPL_JOINTS[parent])
-                head = ros.header(stamp, above)
-                transforms.append(ros.transform(head, _frame_of(person, name), places[joint], turns[joint]))
-        return transforms
+
+def _transforms(stamp: dict[str, int], people: Sequence[Person], world: WorldFrame) -> list[dict[str, Any]]:
+    """The camera in the world, and every joint of everybody: a tree as SMPL's."""
+    R, t = world.T_world_camera[:3, :3], world.T_world_camera[:3, 3]
+    quaternion = Rotation.from_matrix(_R_ROS_WORLD @ R).as_quat()
+    transforms = [ros.transform(ros.header(stamp, WORLD), CAMERA, _R_ROS_WORLD @ t, quaternion)]
+    for person in people:
+        places, turns = _local(person)
+        for joint, name in enumerate(SMPL_JOINTS):
+            parent = SMPL_PARENTS[joint]
+            above = CAMERA if parent < 0 else _frame_of(person, SMPL_JOINTS[parent])
+            head = ros.header(stamp, above)
+            transforms.append(ros.transform(head, _frame_of(person, name), places[joint], turns[joint]))
+    return transforms
 
 
 def _frame_of(person: Person, joint: str) -> str:

@@ -14,6 +14,8 @@ from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.ground import Ground
 from tracker.outputs.send.osc import DatagramSender, OscMessage, bundle
+from tracker.world.world_config import WorldConfig
+from tracker.world.world_frame import WorldFrame
 
 
 class OscJointsOutput:
@@ -21,27 +23,28 @@ class OscJointsOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress) -> None:
+    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
         self.name = address.text
-        self._ground, self._frame = Ground(), OscMessage("/tracker/frame", "idi")
+        self._ground, self._frame = Ground(world), OscMessage("/tracker/frame", "idi")
         self._datagrams = DatagramSender(address)
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
-        self._ground.watch(frame.time, people)
+        world = self._ground.watch(frame.time, people)
         self._datagrams.send(bundle([self._frame.pack(frame.index, frame.time, len(people))]))
         for person in people:
-            self._datagrams.send(bundle(self._packed(person)))
-
-    def _packed(self, person: Person) -> list[bytes]:
-        joints, rotations = _messages(person.person_id)
-        places = self._ground.points(person.joints3d).tolist()
-        local = Rotation.from_rotvec(person.pose.theta)
-        turns = [Rotation.from_matrix(self._ground.T_world_camera[:3, :3]) * local[0], *local[1:]]
-        packed = [m.pack(*p, c) for m, p, c in zip(joints, places, person.joint_confidence.tolist(), strict=True)]
-        return packed + [m.pack(*turn.as_quat().tolist()) for m, turn in zip(rotations, turns, strict=True)]
+            self._datagrams.send(bundle(_packed(person, world)))
 
     def close(self) -> None:
         self._datagrams.close()
+
+
+def _packed(person: Person, world: WorldFrame) -> list[bytes]:
+    joints, rotations = _messages(person.person_id)
+    places = world.to_world(person.joints3d).tolist()
+    local = Rotation.from_rotvec(person.pose.theta)
+    turns = [Rotation.from_matrix(world.T_world_camera[:3, :3]) * local[0], *local[1:]]
+    packed = [m.pack(*p, c) for m, p, c in zip(joints, places, person.joint_confidence.tolist(), strict=True)]
+    return packed + [m.pack(*turn.as_quat().tolist()) for m, turn in zip(rotations, turns, strict=True)]
 
 
 @lru_cache(maxsize=32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable, Sequence
 
@@ -15,6 +14,7 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.export.jsonl import encode_frame
 from tracker.outputs.send.ground import Ground
+from tracker.world.world_config import WorldConfig
 
 _HEADER = struct.Struct("<4sIdII12f")
 """Magic, frame, time, number of people, spare, the upper three rows of T_world_camera."""
@@ -36,27 +36,23 @@ PoseEncoder = Callable[[Frame, Sequence[Person]], bytes]
 
 
 class JsonEncoder:
-    """The lines of frames.jsonl, with `T_world_camera`."""
+    """The lines of frames.jsonl."""
 
-    def __init__(self) -> None:
-        self._ground = Ground()
+    def __init__(self, world: WorldConfig) -> None:
+        self._ground = Ground(world)
 
     def __call__(self, frame: Frame, people: Sequence[Person]) -> bytes:
-        self._ground.watch(frame.time, people)
-        line = encode_frame(frame.index, frame.time, people)
-        matrix = json.dumps(self._ground.T_world_camera.round(5).tolist(), separators=(",", ":"))
-        return line[:-2] + f',"T_world_camera":{matrix}}}\n'.encode()
+        return encode_frame(frame.index, frame.time, people, self._ground.watch(frame.time, people))
 
 
 class BinaryEncoder:
     """A header and a record for each person, little-endian."""
 
-    def __init__(self) -> None:
-        self._ground = Ground()
+    def __init__(self, world: WorldConfig) -> None:
+        self._ground = Ground(world)
 
     def __call__(self, frame: Frame, people: Sequence[Person]) -> bytes:
-        self._ground.watch(frame.time, people)
-        matrix = self._ground.T_world_camera[:3].ravel()
+        matrix = self._ground.watch(frame.time, people).T_world_camera[:3].ravel()
         header = _HEADER.pack(_MAGIC, frame.index, frame.time, len(people), 0, *matrix)
         return header + np.concatenate([np.zeros(0, PERSON_RECORD), *map(_record, people)]).tobytes()
 
@@ -71,5 +67,5 @@ def _record(person: Person) -> NDArray[np.void]:
     return record
 
 
-ENCODERS: dict[str, Callable[[], PoseEncoder]] = {"json": JsonEncoder, "binary": BinaryEncoder}
+ENCODERS: dict[str, Callable[[WorldConfig], PoseEncoder]] = {"json": JsonEncoder, "binary": BinaryEncoder}
 """By the name that `?format=` gives them."""

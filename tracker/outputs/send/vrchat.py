@@ -16,6 +16,7 @@ from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.ground import Ground
 from tracker.outputs.send.humanoid import AvatarPose, FollowedPerson
 from tracker.outputs.send.osc import DatagramSender, OscMessage, bundle
+from tracker.world.world_config import WorldConfig
 
 PORT = 9000
 """That VRChat listens on."""
@@ -32,19 +33,19 @@ class VrchatOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress) -> None:
+    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
         self.name = address.text
-        self._followed, self._ground = FollowedPerson(address.number("person")), Ground()
+        self._followed, self._ground = FollowedPerson(address.number("person")), Ground(world)
         self._places = [OscMessage(f"/tracking/trackers/{name}/position", "fff") for name in TRACKERS]
         self._turns = [OscMessage(f"/tracking/trackers/{name}/rotation", "fff") for name in TRACKERS]
         self._datagrams = DatagramSender(address, PORT)
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
-        self._ground.watch(frame.time, people)
+        world = self._ground.watch(frame.time, people)
         person = self._followed.among(people)
         if person is None:
             return
-        pose = AvatarPose.of(person, self._ground.T_world_camera)
+        pose = AvatarPose.of(person, world.T_world_camera)
         places, turns = pose.places[_JOINTS].tolist(), unity_degrees(pose.rotations[_JOINTS]).tolist()
         packed = [message.pack(*values) for message, values in zip(self._places, places, strict=True)]
         packed += [message.pack(*values) for message, values in zip(self._turns, turns, strict=True)]

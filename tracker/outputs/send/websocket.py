@@ -20,6 +20,7 @@ from tracker.outputs.http_server import HttpServer, Newest, is_loopback
 from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.pose_message import ENCODERS
+from tracker.world.world_config import WorldConfig
 
 log = logging.getLogger("tracker")
 
@@ -31,12 +32,12 @@ class WebSocketOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress) -> None:
+    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
         """Raises InputError where the port cannot be had."""
         self.name = address.only("format", "token", "origin").text
         self._host, port = address.endpoint()
         self._text = address.choice("format", ENCODERS, "json") == "json"
-        self._encode = ENCODERS["json" if self._text else "binary"]()
+        self._encode = ENCODERS["json" if self._text else "binary"](world)
         self._origin = address.options.get("origin")
         self._token = address.options.get("token") or ("" if is_loopback(self._host) else secrets.token_urlsafe(12))
         self._newest = Newest[bytes]()

@@ -1,0 +1,288 @@
+"""The viewer: what it reads, what it shows at which time, and its page in a browser without a screen."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.clips import write_clip
+from tests.export_scene import CAMERA, frames_of, small_body, vertices_of
+from tracker.app.view.bends import bends
+from tracker.app.view.figure import strongest
+from tracker.app.view.motion import ViewedRun, read_run
+from tracker.app.view.view import ViewJob, view
+from tracker.body import load_body
+from tracker.core.errors import InputError
+from tracker.export import npz
+from tracker.export.sequence import RunContext, Timeline, assemble, observe
+from tracker.runtime.interrupt import Interrupt
+
+BODY = replace(small_body(influences=4), posedirs=None)
+"""What the page can skin exactly: four joints a vertex, no pose correctives."""
+PATIENCE = 60.0
+"""s that a browser without a graphics card may take; a test passes as soon as it has what it waits for."""
+
+
+def write_run(folder: Path, ids: tuple[int, ...] = (0, 1), seconds: float = 2.0) -> Path:
+    """A result of people who move as `person_at` says, at 10 frames a second."""
+    folder.mkdir(parents=True)
+    records = frames_of(BODY, list(np.arange(0, seconds, 0.1)), ids)
+    for number in ids:
+        rows = [observe(r.index, r.time, person) for r in records for person in r.people if person.person_id == number]
+        sequence = assemble(np.concatenate(rows), RunContext(CAMERA, BODY, 10.0), Timeline(0.0, 10.0))
+        with (folder / f"person_{number:03d}.npz").open("wb") as stream:
+            npz.write(stream, sequence, BODY)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> ViewedRun:
+    return read_run(write_run(tmp_path / "run"), BODY)
+
+
+@pytest.fixture
+def viewer(run: ViewedRun) -> Iterator[Any]:
+    pytest.importorskip("viser")
+    from tracker.app.view.viewer import ResultViewer
+
+    opened = ResultViewer([run, run], BODY, 0)
+    yield opened
+    opened.close()
+
+
+def test_people_stand_in_a_world_where_up_is_up(run: ViewedRun, tmp_path: Path) -> None:
+    content = dict(np.load(tmp_path / "run" / "person_000.npz"))
+    person = run.people[0]
+    T = run.T_world_camera
+    assert T is not None and run.camera is not None and run.camera.aspect == pytest.approx(640 / 481)
+    assert np.allclose(T[:3, :3], np.diag([1, -1, -1])) and np.allclose(person.joints[0, 0] * [1, 0, 1], 0, atol=1e-6)
+    assert np.allclose(person.joints, content["joints3d"] @ T[:3, :3].T + T[:3, 3], atol=1e-5)
+    posed = np.stack([joint_box(person, row) for row in range(len(person.times))])
+    truth = vertices_of(BODY, content["poses"], content["betas"], content["trans"]) @ T[:3, :3].T + T[:3, 3]
+    centres = truth.reshape(len(truth), 24, 6, 3).mean(axis=2)
+    assert np.allclose(posed, centres, atol=1e-4)
+
+
+def joint_box(person: Any, row: int) -> np.ndarray:
+    """(24, 3): the middle of the octahedron around each joint, skinned as the page does, by at most four joints."""
+    weights = strongest(BODY.weights.double().numpy())
+    rest = BODY.v_template.double().numpy()
+    away = rest[:, None] - person.rest_joints[None]
+    moved = np.einsum("jab,vjb->vja", person.rotations[row], away) + person.joints[row]
+    return (moved * weights[..., None]).sum(axis=1).reshape(24, 6, 3).mean(axis=1)
+
+
+def test_times_without_somebody_are_known(run: ViewedRun) -> None:
+    person = run.people[0]
+    assert person.row(0.0) == 0 and person.row(0.56) == 6 and person.row(1.9) == 19
+    assert person.row(5.0) is None and person.row(-1.0) is None
+
+
+def test_amass_files_and_truth_are_read(tmp_path: Path) -> None:
+    poses = np.zeros((5, 156))
+    poses[:, 66:] = 0.3  # fingers
+    np.savez(tmp_path / "amass.npz", poses=poses, trans=np.full((5, 3), [1.0, 2.0, 0.9]), betas=np.zeros(16),
+             mocap_framerate=50.0)  # fmt: skip
+    run = read_run(tmp_path / "amass.npz", load_body(None))
+    person = run.people[0]
+    assert run.camera is None and np.allclose(person.times, np.arange(5) / 50)
+    height = person.joints[0, 15, 1] - person.joints[0, 7, 1]
+    assert height == pytest.approx(0, abs=0.1), "AMASS is z up: a pose of zeros lies on its back"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({}, "expected an .npz with poses, betas and trans"),
+        ({"poses": np.zeros((0, 72)), "trans": np.zeros((0, 3)), "betas": np.zeros(10)}, "holds no frames"),
+        (
+            {"poses": np.zeros((1, 72)), "trans": np.zeros((1, 3)), "betas": np.zeros(10), "body_model": "smpl:x"},
+            "body",
+        ),
+    ],
+)
+def test_what_cannot_be_seen_gets_a_sentence(content: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "file.npz", **content)
+    with pytest.raises(InputError, match=sentence):
+        read_run(tmp_path / "file.npz", BODY)
+    with pytest.raises(InputError, match="holds no person_NNN"):
+        read_run(tmp_path, BODY)
+
+
+def test_bends_are_those_of_the_limbs() -> None:
+    joints = np.zeros((2, 24, 3))
+    joints[:, 0], joints[:, 12] = [0, 1, 0], [0, 1.5, 0]
+    joints[:, 1], joints[:, 4] = [0.1, 1, 0], [0.1, 0.5, 0]
+    joints[:, 7] = [[0.1, 0, 0], [0.1, 0.5, -0.5]]
+    assert np.allclose(bends(joints, "knee", "left"), [0, 90])
+    joints[:, 16], joints[:, 18] = [0.1, 1.5, 0], [[0.1, 1.2, 0], [0.4, 1.5, 0]]
+    assert np.allclose(bends(joints, "shoulder", "left"), [0, 90])
+
+
+def test_every_layer_shows_the_present_time(viewer: Any, run: ViewedRun) -> None:
+    figure, person = viewer._figures[0][0], run.people[0]
+    viewer._set_layer("skeleton", True)
+    viewer.advance(0.5)
+    assert viewer.now == pytest.approx(0.5)
+    row = person.row(0.5)
+    bones = np.stack([bone.position for bone in figure._mesh.bones])
+    assert np.allclose(bones, person.joints[row], atol=1e-5)
+    assert np.allclose(figure._skeleton.points[3, 1], person.joints[row][4], atol=1e-5)
+    assert figure._skeleton.visible and figure._mesh.opacity < 1
+    times, left, _ = viewer._plot.data
+    assert np.interp(0.0, times, left) == pytest.approx(bends(person.joints, "knee", "left")[row], abs=0.5)
+    figure.person.contacts[row, 4] = True
+    viewer._set_layer("contacts", True)
+    assert np.allclose(figure._contacts.points.astype(float), person.joints[row][[22]], atol=1e-3), "the left hand"
+    viewer._set_layer("mesh", False)
+    assert not figure._mesh.visible
+    viewer.advance(1e-9 + viewer.duration)
+    assert viewer.now == pytest.approx(0.5), "it starts again"
+
+
+def test_the_kernels_lie_on_the_body(tmp_path: Path) -> None:
+    pytest.importorskip("viser")
+    from tracker.app.view.viewer import ResultViewer
+
+    body = load_body(None)
+    poses = np.zeros((2, 72))
+    poses[:, 3 * 16 + 2] = 1.0
+    np.savez(tmp_path / "one.npz", poses=poses, trans=np.zeros((2, 3)), betas=np.zeros(10), mocap_framerate=30.0)
+    run = read_run(tmp_path / "one.npz", body)
+    viewer = ResultViewer([run], body, 0)
+    try:
+        viewer._set_layer("kernels", True)
+        points = viewer._figures[0][0]._points.points.astype(float)
+        theta = body.v_template.new_tensor(poses[:1].reshape(1, 24, 3))
+        mesh = body.with_shape(body.v_template.new_zeros(10)).with_pose(theta).vertices()[0].double().numpy()
+        mesh = (mesh - mesh.mean(axis=0)) @ np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]).T
+        off = points - points.mean(axis=0)
+        nearest = np.linalg.norm(off[:, None] - mesh[None, ::7], axis=2).min(axis=1)
+        assert len(points) == 858 and np.median(nearest) < 0.08
+    finally:
+        viewer.close()
+
+
+def test_runs_stand_side_by_side_or_in_one_place(viewer: Any, run: ViewedRun) -> None:
+    low, high = run.extent
+    assert viewer._roots[1].position[0] - viewer._roots[0].position[0] > high - low
+    viewer._set_side_by_side(False)
+    assert np.allclose(viewer._roots[1].position, viewer._roots[0].position)
+
+
+def test_the_video_is_shown_in_the_camera(tmp_path: Path) -> None:
+    pytest.importorskip("viser")
+    from tracker.app.view.viewer import ResultViewer
+
+    folder = write_run(tmp_path / "run", ids=(0,))
+    write_clip(folder / "overlay.mp4")
+    run = read_run(folder, BODY)
+    assert run.video == folder / "overlay.mp4"
+    viewer = ResultViewer([run], BODY, 0)
+    try:
+        first = viewer._frusta[0].image
+        assert first is not None and first.shape[1] == 480
+        viewer.advance(0.4)
+        assert (viewer._frusta[0].image != first).any()
+    finally:
+        viewer.close()
+
+
+def test_a_taken_port_is_passed_over(viewer: Any, run: ViewedRun) -> None:
+    from tracker.app.view.viewer import ResultViewer
+
+    other = ResultViewer([run], BODY, int(viewer.address.rsplit(":", 1)[1]))
+    try:
+        assert other.address != viewer.address
+    finally:
+        other.close()
+
+
+def test_rerun_reads_what_is_written_for_it(tmp_path: Path) -> None:
+    rerun = pytest.importorskip("rerun")
+    dataframe = pytest.importorskip("rerun.dataframe")
+    folder = write_run(tmp_path / "run", ids=(0,))
+    path = tmp_path / "run.rrd"
+    people = read_run(folder, BODY)
+    from tracker.app.view.rerun_file import write_rerun
+
+    write_rerun([people], path)
+    recording = dataframe.load_recording(path)
+    table = recording.view(index="time", contents="/**").select().read_all()
+    assert rerun is not None and table.num_rows == 20
+    assert any("left_knee" in name for name in table.column_names)
+    with pytest.raises(InputError, match="exists already"):
+        write_rerun([people], path)
+
+
+def test_the_command_writes_for_rerun(tmp_path: Path) -> None:
+    pytest.importorskip("rerun")
+    poses = np.zeros((3, 72))
+    np.savez(tmp_path / "one.npz", poses=poses, trans=np.zeros((3, 3)), betas=np.zeros(10), mocap_framerate=30.0)
+    view(ViewJob([tmp_path / "one.npz"], rerun=tmp_path / "one.rrd"), Interrupt())
+    assert (tmp_path / "one.rrd").stat().st_size > 1000
+
+
+# ------------------------------------------------------------------------------------------------ in a browser
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+    return value
+
+
+@pytest.fixture
+def page(viewer: Any) -> Iterator[Any]:
+    """The viewer's page in Chromium, without a screen, with time standing still."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    viewer._playing.value = False
+    interrupt = Interrupt()
+    playing = threading.Thread(target=viewer.play, args=(interrupt,))
+    with playwright.sync_playwright() as tools:
+        try:
+            options = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+            browser = tools.chromium.launch(executable_path=program, args=options)
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium here: {str(error).splitlines()[0]}")
+        opened = browser.new_page(viewport={"width": 500, "height": 700})
+        opened.set_default_timeout(1000 * PATIENCE)
+        playing.start()
+        opened.goto(viewer.address)
+        opened.wait_for_selector("canvas")
+        yield opened
+        browser.close()
+        interrupt.requested = True
+        playing.join()
+
+
+@pytest.mark.slow
+def test_the_page_has_controls_that_work(page: Any, viewer: Any) -> None:
+    figure = viewer._figures[0][0]
+    page.get_by_label("Skeleton").first.wait_for()
+    assert not figure._skeleton.visible
+    page.get_by_label("Skeleton").first.check()
+    until(lambda: figure._skeleton.visible)
+    client = until(lambda: list(viewer._server.get_clients().values()))[0]
+    until(lambda: client.camera.update_timestamp > 0)
+    place = np.array(client.camera.position)
+    viewer._turning.value = True
+    until(lambda: np.linalg.norm(np.array(client.camera.position) - place) > 0.2)
+    viewer._turning.value = False
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Picture").click()
+    picture = np.asarray(Image.open(io.BytesIO(Path(download.value.path()).read_bytes())))
+    assert picture.shape[2] == 3 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 50, "not an empty picture"

@@ -1,0 +1,202 @@
+"""People in motion as a viewer wants them: in a world with a floor, every joint's place and rotation at any time.
+
+Read from person_NNN.npz, from the truth beside a made-up clip, and from AMASS' files, which all have SMPL's parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.body.model import BodyModel
+from tracker.body.smpl_joints import smpl_index
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.errors import InputError
+from tracker.core.geometry import matrix_from_axis_angle
+from tracker.export.files import OVERLAY_NAME, RUN_NAME
+from tracker.export.sequence import T_YUP_CAMERA, shape_body, to_numpy
+from tracker.outputs.send.ground import SOLE
+from tracker.world.body_track import CONTACT_PARTS
+
+_FEET = [smpl_index("left_foot"), smpl_index("right_foot")]
+_R_YUP_ZUP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+_DEFAULT_RATE = 30.0
+_LONGEST_BRIDGE = 2.5
+"""Intervals between rows: further away from any of them the person is absent."""
+
+
+@dataclass(frozen=True)
+class PlainCamera:
+    """The camera that filmed, for drawing it."""
+
+    fov: float
+    """Vertical, rad."""
+    aspect: float
+    """Width over height."""
+
+
+@dataclass(frozen=True)
+class MovingPerson:
+    """One person over time; vertices = SMPL(theta, betas) + transl."""
+
+    name: str
+    times: Array
+    """(T,) s, ascending."""
+    betas: Array
+    """(10,)"""
+    rest_joints: Array
+    """(24, 3) m, of this shape at rest."""
+    rotations: Array
+    """(T, 24, 3, 3) of every joint in the scene."""
+    joints: Array
+    """(T, 24, 3) m, in the scene."""
+    confidence: Array
+    """(T, 24) 0..1; 1 where a file says nothing, 0 throughout in rows of a gap."""
+    contacts: NDArray[np.bool_]
+    """(T, 9): which of CONTACT_PARTS touch the floor."""
+
+    def row(self, time: float) -> int | None:
+        """The row nearest to a time, s; None where the person is absent."""
+        i = int(np.clip(np.searchsorted(self.times, time), 1, max(len(self.times) - 1, 1)))
+        nearest = min((i - 1, min(i, len(self.times) - 1)), key=lambda row: abs(self.times[row] - time))
+        present = abs(self.times[nearest] - time) <= self._bridge and bool(self.confidence[nearest].any())
+        return nearest if present else None
+
+    @property
+    def _bridge(self) -> float:
+        """s"""
+        return _LONGEST_BRIDGE * (float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / _DEFAULT_RATE)
+
+    def moved(self, R: Array, t: Array) -> MovingPerson:
+        """In another frame of the scene."""
+        return replace(self, rotations=R @ self.rotations, joints=self.joints @ R.T + t)
+
+
+@dataclass(frozen=True)
+class ViewedRun:
+    """One result: its people, its camera, its video. y up, the floor at y = 0."""
+
+    name: str
+    people: tuple[MovingPerson, ...]
+    T_world_camera: Array | None
+    """(4, 4); None where the files know no camera."""
+    camera: PlainCamera | None
+    video: Path | None
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """First and last time of anybody, s."""
+        return min(p.times[0] for p in self.people), max(p.times[-1] for p in self.people)
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Least and largest x of anybody's pelvis, m."""
+        x = np.concatenate([person.joints[:, 0, 0] for person in self.people])
+        return float(x.min()), float(x.max())
+
+
+def read_run(path: Path, body: BodyModel) -> ViewedRun:
+    """A result's folder, or one file. Raises InputError where there is nothing to see."""
+    files = sorted(path.glob("person_*.npz")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path}: holds no person_NNN.npz; expected a folder that `track` has left, or such a file")
+    contents = [_read(file, body) for file in files]
+    people = [_person(file.stem, content, body) for file, content in zip(files, contents, strict=True)]
+    T_world_camera, to_world = _world(contents[0], people)
+    people = [person.moved(to_world[:3, :3], to_world[:3, 3]) for person in people]
+    video = _video(path) if path.is_dir() else None
+    return ViewedRun(path.resolve().name, tuple(people), T_world_camera, _camera(contents[0]), video)
+
+
+def _read(path: Path, body: BodyModel) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+        content["poses"], content["trans"], content["betas"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: expected an .npz with poses, betas and trans: {error}") from error
+    made_with = str(content.get("body_model", body.name))
+    if made_with != body.name:
+        raise InputError(f"{path}: made with the body {made_with}, not {body.name}; pass its file with --body")
+    if len(content["poses"]) == 0:
+        raise InputError(f"{path}: holds no frames")
+    return content
+
+
+def _person(name: str, content: Mapping[str, Any], body: BodyModel) -> MovingPerson:
+    theta = np.zeros((len(content["poses"]), 3 * NUM_JOINTS))
+    poses = content["poses"][:, : 3 * NUM_JOINTS]
+    if content["poses"].shape[1] > 3 * NUM_JOINTS:  # SMPL-H: after 22 joints come fingers
+        poses = poses[:, :66]
+    theta[:, : poses.shape[1]] = poses
+    betas = np.zeros(NUM_BETAS)
+    given = content["betas"].ravel()[:NUM_BETAS]
+    betas[: len(given)] = given
+    rest = to_numpy(shape_body(body, betas).rest_joints)
+    rotations, joints = _posed(theta.reshape(-1, NUM_JOINTS, 3), rest, body.parents)
+    rate = float(content.get("mocap_framerate", content.get("mocap_frame_rate", _DEFAULT_RATE)))
+    times = np.asarray(content.get("timestamps", np.arange(len(theta)) / rate), float)
+    confidence = np.asarray(content.get("joint_confidence", np.ones(joints.shape[:2])), float)
+    contacts = np.asarray(content.get("contacts", np.zeros((len(theta), len(CONTACT_PARTS)))), bool)
+    order = np.argsort(times, kind="stable")
+    joints = joints + content["trans"][:, None]
+    return MovingPerson(
+        name, times[order], betas, rest, rotations[order], joints[order], confidence[order], contacts[order]
+    )
+
+
+def _posed(theta: Array, rest: Array, parents: Sequence[int]) -> tuple[Array, Array]:
+    """(T, 24, 3) rad → world rotations (T, 24, 3, 3) and joints (T, 24, 3) m, the root where it rests."""
+    rotations = matrix_from_axis_angle(theta)
+    joints = np.tile(rest, (len(theta), 1, 1))
+    for joint, parent in enumerate(parents[1:], start=1):
+        joints[:, joint] = joints[:, parent] + rotations[:, parent] @ (rest[joint] - rest[parent])
+        rotations[:, joint] = rotations[:, parent] @ rotations[:, joint]
+    return rotations, joints
+
+
+def _world(content: Mapping[str, Any], people: Sequence[MovingPerson]) -> tuple[Array | None, Array]:
+    """T_world_camera, and what takes the people of these files to the world."""
+    system = str(content.get("coordinate_system", "z up"))
+    if "T_world_camera" in content:
+        known = np.asarray(content["T_world_camera"], float)
+        return known, np.eye(4) if system.startswith("world") else known
+    if system.startswith("camera"):
+        level = _on_the_floor(T_YUP_CAMERA[:3, :3], people)
+        return level, level
+    return None, _on_the_floor(_R_YUP_ZUP, people)
+
+
+def _on_the_floor(R: Array, people: Sequence[MovingPerson]) -> Array:
+    """(4, 4): turned by R, the lower foot at its typical height over the floor, the origin under the first place."""
+    transform = np.eye(4)
+    transform[:3, :3] = R
+    feet = np.concatenate([(person.joints[:, _FEET] @ R.T)[..., 1].min(axis=1) for person in people])
+    first = R @ people[0].joints[0, 0]
+    transform[:3, 3] = -first[0], SOLE - float(np.median(feet)), -first[2]
+    return transform
+
+
+def _camera(content: Mapping[str, Any]) -> PlainCamera | None:
+    if "camera_matrix" not in content or "image_size" not in content:
+        return None
+    width, height = (float(v) for v in content["image_size"])
+    return PlainCamera(2 * float(np.arctan(height / 2 / content["camera_matrix"][1, 1])), width / height)
+
+
+def _video(folder: Path) -> Path | None:
+    """The clip that was tracked, where it still lies where it lay; else the one with the meshes over it."""
+    candidates = [folder / OVERLAY_NAME]
+    try:
+        run = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
+        candidates.insert(0, Path(run["source"]["location"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # an unfinished run has no run.json, and a camera no place
+    return next((path for path in candidates if path.is_file()), None)
