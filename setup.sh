@@ -59,9 +59,4 @@ pip install -qq --editable ".[render,smpl,eval,stream,view,c3d,usd,dev]"
 "$VENV/bin/python" -c 'import torch, mediapipe, av, click' || { say "setup: the installed packages do not import"; exit 1; }
 # TensorRT's Python signatures, 1 MB, without its libraries: a test compares our calls with them.
 pip install -qq --no-deps "tensorrt_cu13_bindings>=10.14" 2>/dev/null || say "setup: without TensorRT's signatures: their test is skipped"
-# The most accurate landmark network, 28 MB; without it the one in mediapipe's wheel is used.
-"$VENV/bin/python" run.py models list | grep -q '^heavy *not here' && {
-    say "setup: getting the heavy landmark network"
-    timeout 300 "$VENV/bin/python" run.py models get heavy >/dev/null || say "setup: without it; later: body-tracker models get heavy"
-}
 say "setup: done"
