@@ -116,7 +116,7 @@ def test_example_pictures_are_of_a_person() -> None:
 
 
 def test_errors_name_what_was_given(cache: Path) -> None:
-    with pytest.raises(InputError, match="network hands: expected one of landmarks, landmarks-batch, .*features"):
+    with pytest.raises(InputError, match=r"network hands: expected one of landmarks, landmarks-batch, .*features"):
         list(check("hands", [], ONE_THREAD))
     with pytest.raises(InputError, match="backend caffe: expected one of auto, tensorrt"):
         list(build(["landmarks"], "caffe", ONE_THREAD))
