@@ -89,11 +89,14 @@ class _FilmProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._interrupted = False
 
     def make(self, job: OverlayVideoJob, frames: Iterator[TrackedFrame], times: OverlayVideoTimes) -> None:
         """Hands everything over and waits."""
         with _spare.pop() if _spare else _process() as process:
             self._process = process
+            if self._interrupted:  # while it was being started
+                process.kill()
             assert process.stdin is not None and process.stdout is not None
             try:
                 _send(process.stdin, (job, logging.getLogger("tracker").getEffectiveLevel()))
@@ -117,6 +120,7 @@ class _FilmProcess:
         try:
             yield
         except KeyboardInterrupt:
+            self._interrupted = True
             if self._process is not None:
                 self._process.kill()
             raise
