@@ -48,7 +48,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("long") / "sway.mp4"
     with VideoWriter(path, SIZE, Fraction(RATE)) as writer:
         for index in range(RATE * SECONDS):
-            writer.write(index / RATE, np.full((SIZE[1], SIZE[0], 3), index % 200, np.uint8))
+            grey = index // 2  # which does not jump: that would be a cut
+            writer.write(index / RATE, np.full((SIZE[1], SIZE[0], 3), grey, np.uint8))
     return path
 
 
