@@ -81,7 +81,7 @@ class SampleJudge:
         k = sample.camera_matrix
         self.sample, self.camera = sample, Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
         self._body, self._rig = body, rig
-        self._vertices = self._surface(BodyState.from_pose(_pose(sample)))
+        self._vertices = self._surface(BodyState.from_pose(pose_of(sample)))
         head = np.linalg.norm(sample.joints2d[smpl_index("head")] - sample.joints2d[smpl_index("neck")])
         self._head = np.array([_HEAD_LENGTHS * max(float(head), 1.0)])
 
@@ -180,7 +180,7 @@ def _mean_pose(transl: Array) -> BodyState:
     return BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), np.zeros(NUM_BETAS), transl))
 
 
-def _pose(sample: Sample) -> Pose:
+def pose_of(sample: Sample) -> Pose:
     theta = np.asarray(sample.theta, float).reshape(NUM_JOINTS, 3)
     return Pose(theta[0], theta[1:].reshape(-1), np.asarray(sample.betas, float), np.asarray(sample.transl, float))
 

@@ -30,7 +30,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.volume import PATCHES, Methods, SampleJudge, behind_patch, held_out_people
+from benchmarks.volume import PATCHES, Methods, SampleJudge, behind_patch, held_out_people, pose_of
 from kernels import body_step, ellipsoids
 from kernels.ellipsoids_values import Ellipsoids
 from tracker.body import load_body
@@ -38,7 +38,6 @@ from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig
 from tracker.core.arrays import Array
 from tracker.core.geometry import axis_angle_from_matrix
-from tracker.core.person import Pose
 from tracker.extract.feature_extractor import WEIGHTS
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
@@ -83,7 +82,7 @@ class VolumeOracles:
         sample, judge = self.samples[number], self._judges[number]
         image = behind_patch(sample, patch, number) if patch else sample.image
         hidden = (image != sample.image).any(-1)[_MAP_PIXELS, _MAP_PIXELS]
-        truth = BodyState.from_pose(_pose_of(sample))
+        truth = BodyState.from_pose(pose_of(sample))
         start = self._methods.start(image, judge.camera)
         camera, real = start.features.map_camera, start.features.features
         index, covered = self._true_kernels(truth, camera)
@@ -98,7 +97,7 @@ class VolumeOracles:
             "landmark fit": landmark.holding_size(self._config.size_hold),
             "head": PoseBelief.around(start.features.regressed, self._config),
         }
-        row = {f"belief of {name}": _charge(each, truth) for name, each in (("landmark fit", landmark),)}
+        row = {"belief of landmark fit": _charge(landmark, truth)}
         row |= self._wins(real, camera, truth, {name: each.state for name, each in beliefs.items()})
         row |= self._fits(judge, camera, maps, beliefs)
         visible = torch.from_numpy((sample.parts[_MAP_PIXELS, _MAP_PIXELS] > 0) & ~hidden)
@@ -159,7 +158,7 @@ class VolumeOracles:
 
     def _flips(self, sample: Sample, features: Tensor, camera: Array, hidden: NDArray[np.bool_]) -> Row:
         """Of the limbs that are plainly seen and point towards the camera or away from it."""
-        truth = BodyState.from_pose(_pose_of(sample))
+        truth = BodyState.from_pose(pose_of(sample))
         posed = self._rig.pose(truth.rotations, truth.betas)
         joints = posed.joints + truth.transl
         parts = sample.parts[_MAP_PIXELS, _MAP_PIXELS]
@@ -199,11 +198,6 @@ def _charge(belief: PoseBelief, truth: BodyState) -> float:
     turn = axis_angle_from_matrix(np.swapaxes(belief.state.rotations, -1, -2) @ truth.rotations).reshape(-1)
     p, r, o = belief.precision, slice(0, len(turn)), slice(len(turn), None)
     return float(turn @ (p[r, r] - p[r, o] @ np.linalg.solve(p[o, o], p[o, r])) @ turn)
-
-
-def _pose_of(sample: Sample) -> Pose:
-    theta = np.asarray(sample.theta, float).reshape(-1, 3)
-    return Pose(theta[0], theta[1:].reshape(-1), np.asarray(sample.betas, float), np.asarray(sample.transl, float))
 
 
 def summary(rows: list[Row]) -> dict[str, dict[str, float]]:

@@ -122,6 +122,14 @@ def likelihood(
     return Likelihood(*(torch.stack(column) for column in zip(*bodies, strict=True)))
 
 
+def covered_cost(delta: Tensor, coverage: Tensor) -> Tensor:
+    """−log(½ N_fg + ½ N_bg) + log N_bg where there is a body, of coverage 0..1 (3DNBF eqs. 3–6).
+
+    delta: log N_fg − log N_bg of the pixels.
+    """
+    return coverage * (math.log(2) - torch.nn.functional.softplus(delta))
+
+
 def pixel_likelihood(
     observation: FeatureObservation, terms: tuple[Tensor, Tensor, Tensor], cosine: Tensor, coverage: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -133,8 +141,7 @@ def pixel_likelihood(
     """
     base, weight, mask = terms
     delta = base + observation.concentration * cosine
-    gain = math.log(2) - torch.nn.functional.softplus(delta)
-    cost = weight * (coverage * gain + observation.mask_weight * (coverage - mask) ** 2)
+    cost = weight * (covered_cost(delta, coverage) + observation.mask_weight * (coverage - mask) ** 2)
     return cost, torch.sigmoid(-delta)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kernels.ellipsoids_reference import covered_cost
 from kernels.ellipsoids_values import unit_base
 from tracker.core.camera import NEAREST_Z
 
@@ -82,8 +82,7 @@ def pose_costs(pixels: RenderedPixels, clutter: Tensor, temperature: float) -> T
         index, weight = pixels.index[batch, rival, row, column], pixels.weight[batch, rival, row, column]
         drawn = (weight[..., None] * pixels.bank[batch[:, None], rival, index]).sum(1)
         cosine = (observed * functional.normalize(drawn, dim=1)).sum(1)
-        gain = math.log(2) - functional.softplus(base + cosine / temperature)
-        cost = pixels.coverage[batch, rival, row, column] * gain
+        cost = covered_cost(base + cosine / temperature, pixels.coverage[batch, rival, row, column])
         costs.append(torch.zeros_like(pixels.coverage[:, 0, 0, 0]).index_add(0, batch, cost))
     return torch.stack(costs, dim=1)
 
