@@ -26,6 +26,7 @@ from tracker.core.shown_text import printable, shown_address
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
+from tracker.export.frame_store import FrameStore
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
 from tracker.overlay.mesh_overlay import OverlayStyle
@@ -34,11 +35,11 @@ from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
-from tracker.smooth.delayed_smoother import smoothed_frames
+from tracker.smooth.smoothed_frames import smoothed_frames
 from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, open_source
+from tracker.world.body_track import contact_body
 from tracker.world.camera_watch import CameraWatch
-from tracker.world.estimate import WorldEstimate
-from tracker.world.grounded import grounded_frames
+from tracker.world.grounded import grounded_frames, surroundings
 
 _AHEAD = 4
 """Frames that each stage may be ahead of the next one."""
@@ -108,9 +109,8 @@ def track(
         run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
             run.all_frames(source, interrupt, drawing)
-            smooth = tracker.config.smooth
-            if smooth.mode == "offline":
-                writer.replace_people(*run.finished(list(writer.frames())))
+            if config.smooth.mode == "offline":
+                finish_people(writer, config, tracker.persons, camera, run.camera_moves)
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
         if run.film_fault is not None:
             warnings.append(str(run.film_fault))
@@ -138,7 +138,7 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._camera, self._watch, self._sheet = camera, CameraWatch(), ContactSheet()
+        self._watch, self._sheet = CameraWatch(), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
@@ -170,10 +170,10 @@ class _Run:
             camera_moved=self._watch.moved_at,
         )
 
-    def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
-        """See `finished_frames`."""
-        tracker = self._tracker
-        return finished_frames(records, tracker.config, tracker.persons, self._camera, self._watch.moved_at is not None)
+    @property
+    def camera_moves(self) -> bool:
+        """As far as it was watched."""
+        return self._watch.moved_at is not None
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
@@ -218,14 +218,22 @@ class _Run:
         self.film_fault = video.fault
 
 
-def finished_frames(
-    records: list[FrameRecord], config: TrackerConfig, persons: PersonBuilder, camera: Camera, camera_moves: bool
-) -> tuple[list[FrameRecord], WorldEstimate | None]:
-    """All frames, smoothed both ways in time and, under a camera that stands still, set on the floor."""
-    frames = list(smoothed_frames(records, persons, camera, config.smooth.offline))
-    if camera_moves or not any(frame.people for frame in frames):
-        return frames, None
-    return grounded_frames(frames, persons, camera, config.world)
+def finish_people(
+    writer: RunWriter, config: TrackerConfig, persons: PersonBuilder, camera: Camera, camera_moves: bool
+) -> None:
+    """Puts everybody smoothed both ways in time and, under a camera that stands still, set on the floor in the place of
+    those that have been written."""
+    observed = writer.recorded
+    with FrameStore(writer.folder) as smoothed:
+        for frame in smoothed_frames(observed.frames(), observed.last_betas(), persons, camera, config.smooth.offline):
+            smoothed.append(frame)
+        people = len(smoothed.person_ids())
+        if camera_moves or not people:
+            writer.replace_people(smoothed.frames())
+            return
+        around = surroundings(smoothed.frames(), people, contact_body(persons.body), config.world)
+        held = grounded_frames(smoothed, around, persons, camera) if config.world.lock_feet else smoothed.frames()
+        writer.replace_people(held, around.estimate)
 
 
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:
