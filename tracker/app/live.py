@@ -8,7 +8,6 @@ why; an output that fails ends alone.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +48,7 @@ from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayCon
 from tracker.overlay.renderers import RENDERERS
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
+from tracker.runtime.recent_times import recent_times
 from tracker.source import Source
 from tracker.source.latest_frames import LatestFrames
 
@@ -57,8 +57,6 @@ log = logging.getLogger("tracker")
 DrawMode = Literal["mesh", "skeleton", "confidence", "off"]
 DRAW_MODES: tuple[DrawMode, ...] = (*OVERLAY_STYLES, "off")
 KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   f smoothing   h help"
-_TIMED_FRAMES = 100_000
-"""Frames whose times are kept for the record."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ class LiveSession:
         self._notice = Notice()
         self._latest: CapturedPeople | None = None
         self._watched = bool(outputs)
-        self._stage_ms = {name: deque[float](maxlen=_TIMED_FRAMES) for name in ("draw", "show", "capture_to_drawn")}
+        self._stage_ms = {name: recent_times() for name in ("draw", "show", "capture_to_drawn")}
         self._recorder: Recorder | None = None
         self._begins_recording = job.record
         self._recordings: list[RunResult] = []

@@ -22,6 +22,7 @@ from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.outputs.output import Picture
 from tracker.overlay.video_writer import VideoWriter
+from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.world.camera_watch import CameraWatch
 
@@ -56,7 +57,7 @@ class Recorder:
         self._writer = RunWriter(folder, export, context, header)
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
         self._watch, self._sheet = CameraWatch(), ContactSheet()
-        self._write_ms: list[float] = []
+        self._write_ms = recent_times()
         self._open = ExitStack()
         try:
             self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))

@@ -20,7 +20,7 @@ _FADE = 1.0
 
 
 @dataclass(frozen=True)
-class Window:
+class TimeWindow:
     """Rows of a run."""
 
     own: slice
@@ -37,7 +37,7 @@ class Window:
         return slice(rows.start - self.known.start, rows.stop - self.known.start)
 
 
-def windows(times: Sequence[float] | Array) -> Iterator[Window]:
+def windows(times: Sequence[float] | Array) -> Iterator[TimeWindow]:
     """Of rows with these times (T,) s, ascending. The last one takes what would be less than half of one, so that
     whatever is not longer than one and a half windows is in a single one."""
     ascending = np.maximum.accumulate(np.asarray(times, np.float64))
@@ -54,5 +54,5 @@ def windows(times: Sequence[float] | Array) -> Iterator[Window]:
             end = len(ascending)
         fade_out = slice(end, end) if end == len(ascending) else near(end, _FADE / 2)
         known = slice(near(start, _BESIDE).start, max(near(end - 1, _BESIDE).stop, fade_out.stop))
-        yield Window(slice(start, end), known, fade_in, fade_out)
+        yield TimeWindow(slice(start, end), known, fade_in, fade_out)
         start, fade_in = end, fade_out
