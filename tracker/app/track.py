@@ -8,6 +8,8 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +24,7 @@ from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
-from tracker.core.shown_text import printable, shown_address
+from tracker.core.shown_text import printable, shown_address, warnings_hint
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
@@ -30,15 +32,18 @@ from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
 from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
-from tracker.overlay.overlay_video import OverlayVideoJob
+from tracker.overlay.overlay_video import TIMED_FRAMES, OverlayVideoJob, OverlayVideoTimes
+from tracker.overlay.video_writer import require_encodable
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
-from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, open_source
+from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, guessed_focal, open_source
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.estimate import WorldEstimate
 from tracker.world.grounded import grounded_frames
+
+log = logging.getLogger("tracker")
 
 _AHEAD = 4
 """Frames that each stage may be ahead of the next one."""
@@ -97,6 +102,7 @@ def track(
     started = perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
+        require_drawable(job, source.info)
         tracker.look_through(source.info)
         camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
@@ -112,11 +118,13 @@ def track(
             if smooth.mode == "offline":
                 writer.replace_people(*run.finished(list(writer.frames())))
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
+        warnings += guessed_focal(config.camera, info)
         if run.film_fault is not None:
             warnings.append(str(run.film_fault))
         summary = run.summary([*warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
-            writer.close(summary)
+            result = writer.close(summary)
+            log.info("%s%s", job.folder, warnings_hint(result.warnings))
             raise KeyboardInterrupt
         result = writer.finish(summary)
         if run.film_fault is not None:
@@ -141,7 +149,8 @@ class _Run:
         self._camera, self._watch, self._sheet = camera, CameraWatch(), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
-        self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
+        self._read_ms = deque[float](maxlen=TIMED_FRAMES)
+        self._film_times = OverlayVideoTimes()
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
@@ -162,8 +171,9 @@ class _Run:
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
+        film = {"draw": list(self._film_times.draw_ms), "write": list(self._film_times.write_ms)}
         return RunSummary(
-            stages | self._stage_ms,
+            {**stages, "read": list(self._read_ms), **film},
             warnings,
             wall_seconds,
             pictures=self._sheet.pictures(),
@@ -200,7 +210,7 @@ class _Run:
     def _timed(self, source: Source) -> Iterator[Frame]:
         before = perf_counter()
         for frame in source:
-            self._stage_ms["read"].append(1e3 * (perf_counter() - before))
+            self._read_ms.append(1e3 * (perf_counter() - before))
             yield frame
             before = perf_counter()
 
@@ -214,8 +224,15 @@ class _Run:
         film = film_job(self._job, self._tracker.config, self._tracker.body, source.info)
         with overlay_video_of(film, source.expected_frames) as video:
             yield video
-        self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
+        self._film_times = video.times
         self.film_fault = video.fault
+
+
+def require_drawable(job: TrackJob, info: SourceInfo) -> None:
+    """Raises InputError, before hours of tracking, where no video can be of the size that the job's overlay has."""
+    if job.overlay and info.kind != "image":
+        width = 2 * info.width if job.side_by_side else info.width
+        require_encodable((width, info.height), info.location)
 
 
 def finished_frames(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import BinaryIO
 
 import numpy as np
 
 from tracker.body.model import BodyModel
+from tracker.core.arrays import Array
+from tracker.core.npz_file import NpzWriter
 from tracker.export.sequence import PersonSequence
 
 _COLUMNS = 156
@@ -21,19 +22,22 @@ T_ZUP_YUP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """`poses` (T, 156), `trans` (T, 3), `betas` (16,), `dmpls` (T, 8) zeros, `gender`, `mocap_framerate`."""
-    own, trans = person.in_frame(T_ZUP_YUP @ person.T_yup_camera)
-    count = len(person.timestamps)
-    poses = np.zeros((count, _COLUMNS))
-    poses[:, :_BODY] = own[:, :_BODY]
-    whole = io.BytesIO()
-    np.savez(
-        whole,
-        poses=poses,
-        trans=trans,
-        betas=np.pad(person.betas.astype(float), (0, _BETAS - len(person.betas))),
-        dmpls=np.zeros((count, _DMPLS)),
-        gender=np.array("neutral"),
-        mocap_framerate=np.float64(person.timeline.frame_rate),
-        surface_model_type=np.array("smplh"),
-    )
-    stream.write(whole.getbuffer())
+    T_zup_camera, count = T_ZUP_YUP @ person.T_yup_camera, len(person.timestamps)
+    with NpzWriter(stream) as file:
+        poses = (_with_fingers(block.in_frame(T_zup_camera)[0]) for block in person.blocks())
+        file.add_rows("poses", (count, _COLUMNS), np.float64, poses)
+        places = (block.in_frame(T_zup_camera)[1] for block in person.blocks())
+        file.add_rows("trans", (count, 3), np.float64, places)
+        file.add("betas", np.pad(person.betas.astype(float), (0, _BETAS - len(person.betas))))
+        blocks = (np.zeros((len(block.timestamps), _DMPLS)) for block in person.blocks())
+        file.add_rows("dmpls", (count, _DMPLS), np.float64, blocks)
+        file.add("gender", np.array("neutral"))
+        file.add("mocap_framerate", np.array(person.timeline.frame_rate, np.float64))
+        file.add("surface_model_type", np.array("smplh"))
+
+
+def _with_fingers(poses: Array) -> Array:
+    """(T, 72) → (T, 156) rad."""
+    whole = np.zeros((len(poses), _COLUMNS))
+    whole[:, :_BODY] = poses[:, :_BODY]
+    return whole

@@ -16,6 +16,9 @@ from tracker.core.person import FrameRecord
 from tracker.export.files import append_whole, write_error
 from tracker.export.sequence import OBSERVATION, observe, person_of
 
+_MOST_IN_MEMORY = 1 << 28
+"""Bytes of rows, of which somebody has a hundred megabytes an hour."""
+
 
 class FrameStore:
     """Frames in the order in which they came: 20 bytes each in memory, their people in an unnamed file on disk.
@@ -86,8 +89,9 @@ class FrameStore:
         )
 
     def free_disk(self) -> None:
-        """Takes everything into memory and gives its disk space to the files to come; nothing can be appended then."""
-        if self._in_memory is None:
+        """Takes everything into memory and gives its disk space to the files to come; nothing can be appended then.
+        What is much stays on disk."""
+        if self._in_memory is None and sum(self._counts) * OBSERVATION.itemsize <= _MOST_IN_MEMORY:
             self._in_memory = np.array(self.observations())
             self._file.close()
 

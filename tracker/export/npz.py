@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from tracker.body.model import BodyModel
 from tracker.core.camera import Camera
 from tracker.core.input_file import read_bytes, reading
-from tracker.core.npz_file import read_npz
+from tracker.core.npz_file import NpzWriter, read_npz
 from tracker.export.sequence import PersonSequence, Timeline
 from tracker.world.body_track import CONTACT_PARTS
 from tracker.world.world_frame import WorldFrame
@@ -43,25 +42,25 @@ _SLOWEST, _FASTEST = 1e-3, 1e5
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """The keys are the file's contract: `poses betas trans mocap_framerate gender` as AMASS, then ours."""
+    camera = person.camera
     arrays = {name: np.asarray(getattr(person, name), dtype) for name, dtype in _ARRAYS.items()}
-    poses, trans = person.in_frame(person.T_file_camera)
-    arrays |= {"poses": poses.astype(np.float32), "trans": trans.astype(np.float32)}
+    arrays |= {
+        "mocap_framerate": np.array(person.timeline.frame_rate, np.float64),
+        "gender": np.array("neutral"),
+        "camera_matrix": camera.matrix,
+        "image_size": np.array([camera.width, camera.height], np.int64),
+        "body_model": np.array(person.body_model),
+        "coordinate_system": np.array(person.coordinate_system),
+        "contact_names": np.array(CONTACT_PARTS),
+    }
     if person.world is not None:
         arrays["T_world_camera"] = person.world.T_world_camera
-    camera = person.camera
-    whole = io.BytesIO()  # numpy leaves a zip file behind that complains, out of reach, when the disk is full
-    np.savez(
-        whole,
-        **arrays,
-        mocap_framerate=np.float64(person.timeline.frame_rate),
-        gender=np.array("neutral"),
-        camera_matrix=camera.matrix,
-        image_size=np.array([camera.width, camera.height], np.int64),
-        body_model=np.array(person.body_model),
-        coordinate_system=np.array(person.coordinate_system),
-        contact_names=np.array(CONTACT_PARTS),
-    )
-    stream.write(whole.getbuffer())
+    with NpzWriter(stream) as file:
+        for name, array in arrays.items():
+            file.add(name, array)
+        for place, name in enumerate(_PLACED):
+            blocks = (block.in_frame(person.T_file_camera)[place] for block in person.blocks())
+            file.add_rows(name, getattr(person, name).shape, np.float32, blocks)
 
 
 def load_person(path: str | Path) -> PersonSequence:

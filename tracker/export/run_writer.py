@@ -34,7 +34,7 @@ from tracker.export.jsonl import FrameStream, encode_frame
 from tracker.export.report import RunReport, report_page
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
 from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble, body_track, placed_in
-from tracker.world.estimate import WorldEstimate, estimate_world
+from tracker.world.estimate import MOST_ROWS, WorldEstimate, estimate_world
 
 OBSERVATIONS = "observations"
 """Every frame as it was recorded, in one file for this package's own use."""
@@ -198,6 +198,7 @@ class RunWriter:
             len(warnings),
         )
         run_json.write(self._folder / RUN_NAME, self._header, replace(summary, warnings=warnings), counts)
+        self._recording.close()
         self._lock.release()
         if failures:
             raise failures[0]
@@ -215,7 +216,8 @@ class RunWriter:
             ]
         estimate = self._estimate
         if estimate is None:
-            tracks = [body_track(person, self._context.body) for person in self._people()]
+            first = slice(0, MOST_ROWS)
+            tracks = [body_track(person.rows(first), self._context.body) for person in self._people()]
             estimate = estimate_world(tracks, self._context.world) if tracks else None
         return estimate, [] if estimate is None else estimate.warnings
 

@@ -10,7 +10,7 @@ file says: SMPL(poses, betas) + trans, and its projection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +30,9 @@ from tracker.world.contacts import contact_mask, contacts_of
 from tracker.world.gravity import Plane
 from tracker.world.world_config import FileFrame, WorldConfig
 from tracker.world.world_frame import CAMERA_SYSTEM, WORLD_SYSTEM, WorldFrame
+
+_TOGETHER = 4096
+"""Rows of which something is computed at once."""
 
 FALLBACK_FRAME_RATE = 30.0
 """Hz, for a run of a single picture, which has no rate of its own."""
@@ -155,7 +158,12 @@ class PersonSequence:
         """(T, 24, 3) rad, axis-angle."""
         return self.poses.reshape(-1, NUM_JOINTS, 3)
 
-    def rows(self, chosen: NDArray[np.bool_]) -> PersonSequence:
+    def blocks(self) -> Iterator[PersonSequence]:
+        """All rows, some thousands at a time: what is computed of hours at once takes gigabytes."""
+        for start in range(0, len(self.timestamps), _TOGETHER):
+            yield self.rows(slice(start, start + _TOGETHER))
+
+    def rows(self, chosen: NDArray[np.bool_] | slice) -> PersonSequence:
         """Those rows (T,) only."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in _ROWS})
 
@@ -242,20 +250,26 @@ def person_of(observation: np.void) -> Person:
 def assemble(observations: NDArray[np.void], context: RunContext, timeline: Timeline) -> PersonSequence:
     """(T,) OBSERVATION of one identity, in order of time → its sequence under the track's last β."""
     betas = observations["betas"][-1]
-    theta = observations["poses"].reshape(-1, NUM_JOINTS, 3)
-    posed = shape_body(context.body, betas).with_pose(context.body.v_template.new_tensor(theta))
-    joints = to_numpy(posed.joints)
-    trans = place_on_rays(joints, observations["joints3d"].astype(np.float64))
-    joints3d = joints + trans[:, None]
+    shaped = shape_body(context.body, betas)
+    trans = np.zeros((len(observations), 3), np.float32)
+    joints3d = np.zeros((len(observations), NUM_JOINTS, 3), np.float32)
+    joints2d = np.zeros((len(observations), NUM_JOINTS, 2), np.float32)
+    for start in range(0, len(observations), _TOGETHER):
+        block = slice(start, start + _TOGETHER)
+        theta = observations["poses"][block].reshape(-1, NUM_JOINTS, 3)
+        joints = to_numpy(shaped.with_pose(context.body.v_template.new_tensor(theta)).joints)
+        moved = place_on_rays(joints, observations["joints3d"][block].astype(np.float64))
+        joints += moved[:, None]
+        trans[block], joints3d[block], joints2d[block] = moved, joints, context.camera.project_clamped(joints)
     return PersonSequence(
         person_id=int(observations["person_id"][0]),
         poses=observations["poses"].copy(),
         betas=betas.copy(),
-        trans=trans.astype(np.float32),
+        trans=trans,
         timestamps=observations["time"].copy(),
         frame_index=observations["frame_index"].copy(),
-        joints3d=joints3d.astype(np.float32),
-        joints2d=context.camera.project_clamped(joints3d).astype(np.float32),
+        joints3d=joints3d,
+        joints2d=joints2d,
         joint_confidence=observations["joint_confidence"].copy(),
         bbox=observations["bbox"].copy(),
         nll=observations["nll"].copy(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,6 +24,8 @@ from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
 
 PICTURE_SUFFIX = ".png"
+TIMED_FRAMES = 100_000
+"""Whose times are kept."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,10 @@ class OverlayVideoJob:
 
 @dataclass(frozen=True)
 class OverlayVideoTimes:
-    """Milliseconds that each picture took."""
+    """Milliseconds that each of the last TIMED_FRAMES pictures took."""
 
-    draw_ms: list[float] = field(default_factory=list)
-    write_ms: list[float] = field(default_factory=list)
+    draw_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_FRAMES))
+    write_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_FRAMES))
 
 
 def _writer(job: OverlayVideoJob) -> VideoWriter | PictureWriter:

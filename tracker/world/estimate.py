@@ -15,7 +15,7 @@ from tracker.world.world_frame import WorldFrame
 
 _ROUNDS = 3
 _MOST_STANDS = 2000
-_MOST_ROWS = 20_000
+MOST_ROWS = 20_000
 """Of each person, from the start: more only take time."""
 
 
@@ -42,7 +42,7 @@ class WorldEstimate:
 def estimate_world(tracks: Sequence[BodyTrack], config: WorldConfig) -> WorldEstimate:
     """From everybody in a clip, by identity. Without feet that stand in view the floor lies under the lowest feet as
     they are guessed to be."""
-    tracks = [track.rows(slice(0, _MOST_ROWS)) for track in tracks]
+    tracks = [track.rows(slice(0, MOST_ROWS)) for track in tracks]
     floor, stands = _floor(tracks, config)
     first = tracks[0].joints[0, 0] if tracks else np.array([0.0, 0.0, 3.0])
     return WorldEstimate(floor, stands, WorldFrame.of_floor(floor.up, floor.height, first))
