@@ -27,8 +27,9 @@ from tracker.export.load_result import load_result
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker
 from tracker.runtime.interrupt import Interrupt
-from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_frames
+from tracker.smooth.delayed_smoother import DelayedSmoother
 from tracker.smooth.smooth_config import SmoothConfig
+from tracker.smooth.smoothed_frames import last_betas, smoothed_frames
 
 RATE = 20
 FRAMES = 50
@@ -112,10 +113,9 @@ def test_the_drawn_poses_are_those_of_the_files() -> None:
             shown += lookahead.push(TrackedFrame(frame, people))
         assert len(shown) == FRAMES - RATE, "a second waits"
         shown += lookahead.rest()
-        camera = one.config.camera.for_size(*SIZE)
-        for record, drawn in zip(
-            smoothed_frames(records, one.persons, camera, one.config.smooth.offline), shown, strict=True
-        ):
+        camera, smooth = one.config.camera.for_size(*SIZE), one.config.smooth.offline
+        smoothed = smoothed_frames(records, last_betas(records), one.persons, camera, smooth)
+        for record, drawn in zip(smoothed, shown, strict=True):
             (expected,), (got,) = record.people, drawn.people
             np.testing.assert_allclose(got.pose.theta, expected.pose.theta, atol=1e-9)
             # the place depends on β, which is not quite the last one yet; what is seen does not

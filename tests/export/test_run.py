@@ -371,7 +371,7 @@ class TestReplacePeople:
         with writer(tmp_path / "clip", formats) as out:
             for frame in FRAMES:
                 out.write(frame)
-            out.replace_people(self.smooth(out.frames()))
+            out.replace_people(self.smooth(out.recorded.frames()))
             out.finish(RunSummary())
         assert "person_001.npz" not in names(tmp_path / "clip")
         boxes = load_person(tmp_path / "clip" / "person_000.npz").bbox
@@ -389,7 +389,7 @@ class TestReplacePeople:
         with pytest.raises(ZeroDivisionError), writer(tmp_path / "clip") as out:
             for frame in FRAMES:
                 out.write(frame)
-            out.replace_people(failing(out.frames()))
+            out.replace_people(failing(out.recorded.frames()))
         assert len(list(load_frames(tmp_path / "clip" / "frames.jsonl"))) == len(FRAMES)
         assert len(load_person(tmp_path / "clip" / "person_001.npz").timestamps) == len(FRAMES)
 
@@ -397,7 +397,7 @@ class TestReplacePeople:
         with writer(tmp_path / "clip") as out:
             for frame in FRAMES:
                 out.write(frame)
-            for again, frame in zip(out.frames(), FRAMES, strict=True):
+            for again, frame in zip(out.recorded.frames(), FRAMES, strict=True):
                 assert (again.index, again.time) == (frame.index, frame.time)
                 for a, b in zip(again.people, frame.people, strict=True):
                     assert a.person_id == b.person_id
@@ -468,7 +468,7 @@ class TestRunJson:
         np.testing.assert_array_equal(read.timestamps, long.timestamps)
 
     def test_rows_of_hours_stay_on_disk(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("tracker.export.frame_store._MOST_IN_MEMORY", 1000)
+        monkeypatch.setattr("tracker.export.frame_store._IN_MEMORY", 1000)
         run(tmp_path / "disk")
         monkeypatch.undo()
         run(tmp_path / "memory")

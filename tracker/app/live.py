@@ -8,7 +8,6 @@ why; an output that fails ends alone.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +49,7 @@ from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayCon
 from tracker.overlay.renderers import RENDERERS
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
+from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
@@ -59,8 +59,6 @@ log = logging.getLogger("tracker")
 DrawMode = Literal["mesh", "skeleton", "confidence", "off"]
 DRAW_MODES: tuple[DrawMode, ...] = (*OVERLAY_STYLES, "off")
 KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   f smoothing   h help"
-_TIMED_FRAMES = 100_000
-"""Frames whose times are kept for the record."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ class LiveJob:
     """Among RENDERERS."""
     style: OverlayStyle = "mesh"
     """What is drawn at first."""
-    longest: float = 7200.0
-    """s of a recording, after which another one goes on: its files are made in memory, and read into it."""
+    longest: float = 14_400.0
+    """s of a recording, after which another one goes on: files of days could not be read into memory."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ class LiveSession:
         self._notice = Notice()
         self._latest: CapturedPeople | None = None
         self._watched = bool(outputs)
-        self._stage_ms = {name: deque[float](maxlen=_TIMED_FRAMES) for name in ("draw", "show", "capture_to_drawn")}
+        self._stage_ms = {name: recent_times() for name in ("draw", "show", "capture_to_drawn")}
         self._recorder: Recorder | None = None
         self._begins_recording = job.record
         self._recordings: list[RunResult] = []

@@ -9,7 +9,6 @@ a second for that, which is as far as the filter sees.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,20 +27,22 @@ from tracker.core.shown_text import printable, shown_address, warnings_hint
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
+from tracker.export.frame_store import FrameStore
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
 from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
-from tracker.overlay.overlay_video import TIMED_FRAMES, OverlayVideoJob, OverlayVideoTimes
+from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.overlay.video_writer import require_encodable
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
+from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker, read_ahead
-from tracker.smooth.delayed_smoother import smoothed_frames
+from tracker.smooth.smoothed_frames import smoothed_frames
 from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, guessed_focal, open_source
+from tracker.world.body_track import contact_body
 from tracker.world.camera_watch import CameraWatch
-from tracker.world.estimate import WorldEstimate
-from tracker.world.grounded import grounded_frames
+from tracker.world.grounded import grounded_frames, surroundings
 
 log = logging.getLogger("tracker")
 
@@ -114,9 +115,8 @@ def track(
         run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
             run.all_frames(source, interrupt, drawing)
-            smooth = tracker.config.smooth
-            if smooth.mode == "offline":
-                writer.replace_people(*run.finished(list(writer.frames())))
+            if config.smooth.mode == "offline":
+                finish_people(writer, config, tracker.persons, camera, run.camera_moves)
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
         warnings += guessed_focal(config.camera, info)
         if run.film_fault is not None:
@@ -146,11 +146,10 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._camera, self._watch, self._sheet = camera, CameraWatch(), ContactSheet()
+        self._watch, self._sheet = CameraWatch(), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
-        self._read_ms = deque[float](maxlen=TIMED_FRAMES)
-        self._film_times = OverlayVideoTimes()
+        self._stage_ms = {name: recent_times() for name in ("read", "draw", "write")}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
@@ -171,19 +170,18 @@ class _Run:
     def summary(self, warnings: list[str], wall_seconds: float) -> RunSummary:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
-        film = {"draw": list(self._film_times.draw_ms), "write": list(self._film_times.write_ms)}
         return RunSummary(
-            {**stages, "read": list(self._read_ms), **film},
+            {**stages, **self._stage_ms},
             warnings,
             wall_seconds,
             pictures=self._sheet.pictures(),
             camera_moved=self._watch.moved_at,
         )
 
-    def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
-        """See `finished_frames`."""
-        tracker = self._tracker
-        return finished_frames(records, tracker.config, tracker.persons, self._camera, self._watch.moved_at is not None)
+    @property
+    def camera_moves(self) -> bool:
+        """As far as it was watched."""
+        return self._watch.moved_at is not None
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
@@ -210,7 +208,7 @@ class _Run:
     def _timed(self, source: Source) -> Iterator[Frame]:
         before = perf_counter()
         for frame in source:
-            self._read_ms.append(1e3 * (perf_counter() - before))
+            self._stage_ms["read"].append(1e3 * (perf_counter() - before))
             yield frame
             before = perf_counter()
 
@@ -224,7 +222,7 @@ class _Run:
         film = film_job(self._job, self._tracker.config, self._tracker.body, source.info)
         with overlay_video_of(film, source.expected_frames) as video:
             yield video
-        self._film_times = video.times
+        self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
         self.film_fault = video.fault
 
 
@@ -235,14 +233,22 @@ def require_drawable(job: TrackJob, info: SourceInfo) -> None:
         require_encodable((width, info.height), info.location)
 
 
-def finished_frames(
-    records: list[FrameRecord], config: TrackerConfig, persons: PersonBuilder, camera: Camera, camera_moves: bool
-) -> tuple[list[FrameRecord], WorldEstimate | None]:
-    """All frames, smoothed both ways in time and, under a camera that stands still, set on the floor."""
-    frames = list(smoothed_frames(records, persons, camera, config.smooth.offline))
-    if camera_moves or not any(frame.people for frame in frames):
-        return frames, None
-    return grounded_frames(frames, persons, camera, config.world)
+def finish_people(
+    writer: RunWriter, config: TrackerConfig, persons: PersonBuilder, camera: Camera, camera_moves: bool
+) -> None:
+    """Puts everybody smoothed both ways in time and, under a camera that stands still, set on the floor in the place of
+    those that have been written."""
+    observed = writer.recorded
+    with FrameStore(writer.folder) as smoothed:
+        for frame in smoothed_frames(observed.frames(), observed.last_betas(), persons, camera, config.smooth.offline):
+            smoothed.append(frame)
+        people = len(smoothed.person_ids())
+        if camera_moves or not people:
+            writer.replace_people(smoothed.frames())
+            return
+        around = surroundings(smoothed.frames(), people, contact_body(persons.body), config.world)
+        held = grounded_frames(smoothed, around, persons, camera) if config.world.lock_feet else smoothed.frames()
+        writer.replace_people(held, around.estimate)
 
 
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:

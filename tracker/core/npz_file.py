@@ -1,7 +1,6 @@
-"""Reads .npz and .npy files, whose entries may be pickled objects, without trusting them; writes .npz row by row.
+"""Reads .npz and .npy files, whose entries may be pickled objects, without trusting them.
 
-numpy's own reader makes an array as large as a header says before it looks for its values, and unpickles. Its writer
-wants whole arrays, and leaves an archive behind that complains, out of reach, when the disk is full.
+numpy's own reader makes an array as large as a header says before it looks for its values, and unpickles.
 """
 
 from __future__ import annotations
@@ -9,9 +8,8 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Collection, Iterable
-from types import TracebackType
-from typing import Any, BinaryIO, cast
+from collections.abc import Collection
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,54 +22,6 @@ _LARGEST_CONTENT = 1 << 31
 _FREE_CONTENT, _LARGEST_RATIO = 1 << 26, 100
 """Content may be this many times as large as the file, beyond an amount that harms nobody."""
 _PLAIN_KINDS = "biufcSU"
-
-
-class NpzWriter:
-    """Writes arrays to a stream that can seek, as `np.savez` does; use as a context manager."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._archive = zipfile.ZipFile(cast(BinaryIO, _GivesUp(stream)), "w", zipfile.ZIP_STORED)
-
-    def add(self, name: str, array: NDArray[Any]) -> None:
-        """A whole array."""
-        self.add_rows(name, array.shape, array.dtype, [array])
-
-    def add_rows(
-        self, name: str, shape: tuple[int, ...], dtype: np.typing.DTypeLike, blocks: Iterable[NDArray[Any]]
-    ) -> None:
-        """An array of this shape whose rows come in blocks, of any type that can be made `dtype`."""
-        header = {"shape": shape, "fortran_order": False, "descr": np.lib.format.dtype_to_descr(np.dtype(dtype))}
-        with self._archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-            np.lib.format.write_array_header_1_0(entry, header)  # type: ignore[no-untyped-call]
-            for block in blocks:
-                entry.write(np.ascontiguousarray(block, dtype).reshape(-1).view(np.uint8).data)
-
-    def __enter__(self) -> NpzWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._archive.close()
-
-
-class _GivesUp:
-    """A stream that writes nothing more when it has failed once: an archive would go on, and hide the first error."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._failed = stream, False
-
-    def write(self, data: Any) -> int:
-        if self._failed:
-            return len(data)
-        try:
-            return self._stream.write(data)
-        except BaseException:
-            self._failed = True
-            raise
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 def read_npz(data: bytes, names: Collection[str] | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracker.body.model import BodyModel
 from tracker.core.arrays import Array
-from tracker.core.npz_file import NpzWriter
+from tracker.export.npz_stream import NpzStream
 from tracker.export.sequence import PersonSequence
 
 _COLUMNS = 156
@@ -22,22 +22,20 @@ T_ZUP_YUP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """`poses` (T, 156), `trans` (T, 3), `betas` (16,), `dmpls` (T, 8) zeros, `gender`, `mocap_framerate`."""
-    T_zup_camera, count = T_ZUP_YUP @ person.T_yup_camera, len(person.timestamps)
-    with NpzWriter(stream) as file:
-        poses = (_with_fingers(block.in_frame(T_zup_camera)[0]) for block in person.blocks())
-        file.add_rows("poses", (count, _COLUMNS), np.float64, poses)
-        places = (block.in_frame(T_zup_camera)[1] for block in person.blocks())
-        file.add_rows("trans", (count, 3), np.float64, places)
-        file.add("betas", np.pad(person.betas.astype(float), (0, _BETAS - len(person.betas))))
-        blocks = (np.zeros((len(block.timestamps), _DMPLS)) for block in person.blocks())
-        file.add_rows("dmpls", (count, _DMPLS), np.float64, blocks)
-        file.add("gender", np.array("neutral"))
-        file.add("mocap_framerate", np.array(person.timeline.frame_rate, np.float64))
-        file.add("surface_model_type", np.array("smplh"))
+    count = len(person.timestamps)
+    with NpzStream(stream) as file:
+        file.rows("poses", (count, _COLUMNS), float, (_z_up(block)[0] for block in person.blocks()))
+        file.rows("trans", (count, 3), float, (_z_up(block)[1] for block in person.blocks()))
+        file.array("betas", np.pad(person.betas.astype(float), (0, _BETAS - len(person.betas))))
+        file.rows("dmpls", (count, _DMPLS), float, (np.zeros((len(b.timestamps), _DMPLS)) for b in person.blocks()))
+        file.array("gender", "neutral")
+        file.array("mocap_framerate", np.float64(person.timeline.frame_rate))
+        file.array("surface_model_type", "smplh")
 
 
-def _with_fingers(poses: Array) -> Array:
-    """(T, 72) → (T, 156) rad."""
-    whole = np.zeros((len(poses), _COLUMNS))
-    whole[:, :_BODY] = poses[:, :_BODY]
-    return whole
+def _z_up(person: PersonSequence) -> tuple[Array, Array]:
+    """poses (T, 156) and trans (T, 3)."""
+    own, trans = person.in_frame(T_ZUP_YUP @ person.T_yup_camera)
+    poses = np.zeros((len(own), _COLUMNS))
+    poses[:, :_BODY] = own[:, :_BODY]
+    return poses, trans

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -22,8 +21,8 @@ from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.outputs.output import Picture
-from tracker.overlay.overlay_video import TIMED_FRAMES
 from tracker.overlay.video_writer import VideoWriter
+from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.world.camera_watch import CameraWatch
 
@@ -61,7 +60,7 @@ class Recorder:
         self._writer = RunWriter(folder, export, context, header)
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
         self._watch, self._sheet = CameraWatch(), ContactSheet()
-        self._write_ms = deque[float](maxlen=TIMED_FRAMES)
+        self._write_ms = recent_times()
         self._open = ExitStack()
         try:
             self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
@@ -104,7 +103,7 @@ class Recorder:
             failure = error
         whole = replace(
             summary,
-            stage_ms={**summary.stage_ms, "write": list(self._write_ms)},
+            stage_ms={**summary.stage_ms, "write": self._write_ms},
             warnings=[*summary.warnings, *self._cameras.warnings, *([] if failure is None else [str(failure)])],
             wall_seconds=perf_counter() - self._began,
             pictures=self._sheet.pictures(),

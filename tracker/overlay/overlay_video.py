@@ -19,13 +19,12 @@ from tracker.overlay.mesh_overlay import MeshOverlay, OverlayConfig, OverlayStyl
 from tracker.overlay.picture_writer import PictureWriter
 from tracker.overlay.renderers import RENDERERS
 from tracker.overlay.video_writer import VideoWriter
+from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
 
 PICTURE_SUFFIX = ".png"
-TIMED_FRAMES = 100_000
-"""Whose times are kept."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,10 @@ class OverlayVideoJob:
 
 @dataclass(frozen=True)
 class OverlayVideoTimes:
-    """Milliseconds that each of the last TIMED_FRAMES pictures took."""
+    """Milliseconds that each picture took."""
 
-    draw_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_FRAMES))
-    write_ms: deque[float] = field(default_factory=lambda: deque(maxlen=TIMED_FRAMES))
+    draw_ms: deque[float] = field(default_factory=recent_times)
+    write_ms: deque[float] = field(default_factory=recent_times)
 
 
 def _writer(job: OverlayVideoJob) -> VideoWriter | PictureWriter:
