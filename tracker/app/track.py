@@ -8,6 +8,7 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
-from tracker.core.shown_text import printable, shown_address
+from tracker.core.shown_text import printable, shown_address, warnings_hint
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
@@ -32,15 +33,18 @@ from tracker.export.run_json import jsonable
 from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
+from tracker.overlay.video_writer import require_encodable
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.smoothed_frames import smoothed_frames
-from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, open_source
+from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, guessed_focal, open_source
 from tracker.world.body_track import contact_body
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.grounded import grounded_frames, surroundings
+
+log = logging.getLogger("tracker")
 
 _AHEAD = 4
 """Frames that each stage may be ahead of the next one."""
@@ -99,6 +103,7 @@ def track(
     started = perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
+        require_drawable(job, source.info)
         tracker.look_through(source.info)
         camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
@@ -113,11 +118,13 @@ def track(
             if config.smooth.mode == "offline":
                 finish_people(writer, config, tracker.persons, camera, run.camera_moves)
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
+        warnings += guessed_focal(config.camera, info)
         if run.film_fault is not None:
             warnings.append(str(run.film_fault))
         summary = run.summary([*warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
-            writer.close(summary)
+            result = writer.close(summary)
+            log.info("%s%s", job.folder, warnings_hint(result.warnings))
             raise KeyboardInterrupt
         result = writer.finish(summary)
         if run.film_fault is not None:
@@ -217,6 +224,13 @@ class _Run:
             yield video
         self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
         self.film_fault = video.fault
+
+
+def require_drawable(job: TrackJob, info: SourceInfo) -> None:
+    """Raises InputError, before hours of tracking, where no video can be of the size that the job's overlay has."""
+    if job.overlay and info.kind != "image":
+        width = 2 * info.width if job.side_by_side else info.width
+        require_encodable((width, info.height), info.location)
 
 
 def finish_people(
