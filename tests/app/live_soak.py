@@ -7,6 +7,7 @@ grew.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import resource
 import shutil
@@ -26,14 +27,16 @@ from urllib.parse import urlsplit
 import av
 import numpy as np
 import psutil
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from tests import ROOT
 from tests.app.killed_runs import faults_of
 
-_CYCLE_SECONDS = 30.0
-_SENT_SECONDS = 22.0
+_CYCLE_SECONDS = 40.0
+_SENT_SECONDS = 34.0
 """Of a cycle; for the rest of it the sender is away."""
+_ANSWER_SECONDS = 15.0
 _FULL_BYTES = 20_000
 """No file grows beyond that while the disk is full."""
 _RATE = 20
@@ -113,16 +116,25 @@ class Clients:
 
     def press(self, word: str) -> None:
         """A button of the page."""
-        with suppress(OSError), self._page() as page:
+        with suppress(OSError, WebSocketException), self._page() as page:
             page.send(word)
-            page.recv(timeout=5)
+            page.recv(timeout=_ANSWER_SECONDS)
+
+    def record(self, wanted: bool) -> None:
+        """Begins or ends a recording, unless that is so already."""
+        with suppress(OSError, WebSocketException), self._page() as page:
+            while isinstance(status := page.recv(timeout=_ANSWER_SECONDS), bytes):
+                continue
+            if json.loads(status)["recording"] != wanted:
+                page.send("record")
+                page.recv(timeout=_ANSWER_SECONDS)
 
     def come_and_go(self) -> None:
         """One that watches, one that asks and never reads, one that talks nonsense; all leave without a word."""
-        with suppress(OSError, TimeoutError), self._page() as page:
+        with suppress(OSError, WebSocketException), self._page() as page:
             for _ in range(20):
                 page.send("ready")
-                page.recv(timeout=5)
+                page.recv(timeout=_ANSWER_SECONDS)
             page.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
             page.socket.close()
         get = f"GET /stream.mjpg?{self._query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
@@ -149,21 +161,20 @@ class Soak:
         self.faults: list[str] = []
 
     def cycle(self, began: float) -> Sample:
-        """A sender comes, a recording ends and another begins, the disk fills up and is emptied, the sender goes."""
-        until = time.monotonic() + _CYCLE_SECONDS
+        """A sender comes, something is recorded, the disk fills up under the next recording, the sender goes."""
+        start, clients = time.monotonic(), Clients(self._page())
         with sending(self._address, self._clip):
-            clients = Clients(self._page())
-            clients.press("record")
+            clients.record(True)
             clients.come_and_go()
             clients.press("snapshot")
-            self._wait(until - _CYCLE_SECONDS + _SENT_SECONDS / 2)
+            clients.record(False)
+            clients.record(True)
             with self._full_disk():
                 clients.come_and_go()
                 clients.press("snapshot")
-                time.sleep(2)
-            clients.press("record")
-            self._wait(until - _CYCLE_SECONDS + _SENT_SECONDS)
-        self._wait(until)
+            clients.record(False)
+            self._wait(start + _SENT_SECONDS)
+        self._wait(start + _CYCLE_SECONDS)
         return self._sample(began)
 
     def _sample(self, began: float) -> Sample:
@@ -236,6 +247,7 @@ def soak(clip: Path, minutes: float, work: Path) -> tuple[list[Sample], list[str
 
 
 def main() -> None:
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # of connections that are cut as they are to be
     if sys.argv[1] == "--send":
         send(sys.argv[2], Path(sys.argv[3]))
         return
