@@ -227,7 +227,8 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
     from tracker.app.batch import TerminalView, job_count, shard_of, table
     from tracker.app.track_many import run_jobs
     from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
+    from tracker.runtime.ray_executor import RayExecutor
+    from tracker.runtime.task_needs import TaskNeeds
     from tracker.runtime.worker_processes import WorkerProcesses
 
     jobs = jobs if given["shard"] is None else shard_of(jobs, given["shard"])
