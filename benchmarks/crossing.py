@@ -1,8 +1,8 @@
 """People who meet other people and pillars, made of real clips whose people were tracked alone.
 
 The one person of each clip is followed in clear view first: that says where they are. Then somebody cut out of OTHER,
-as tall as they are, walks past in front of them (crossing) or comes to their side, stays and leaves (contact); a wall as
-wide as half of their body stands before them (half hidden), or one that hides all of them for two seconds (pillar).
+as tall as they are, walks past in front of them (crossing) or comes to their side, stays and leaves (contact); a wall
+hides half of where they are (half hidden), or all of it for two seconds (pillar).
 
 Per scene: in how many of the frames in which a quarter of the person or more can be seen they are found (within a
 quarter of their height), how many identities they are given, and how far their visible limb joints lie from those of

@@ -68,6 +68,12 @@ class Region:
         side = 2 * _RIM_MARGIN * float(np.linalg.norm(up))
         return cls(centre, max(side, _SMALLEST_SIDE), float(np.arctan2(up[0], -up[1])))
 
+    @classmethod
+    def after(cls, crop: LandmarkCrop) -> Region:
+        """Where the network that saw this crop says that the person is."""
+        points = crop.maps["landmarks"][[_CENTRE, _RIM], :2].astype(float)
+        return cls.on_rim(*apply_affine(crop.T_frame_crop, points))
+
     @property
     def box(self) -> Array:
         """(4,) xyxy px of the square before it is turned."""
@@ -163,7 +169,6 @@ class NetworkFollower:
         maps = {name: values[0] for name, values in outputs.items()}
         points = maps["landmarks"].astype(float)
         flat = refined(points[:, :2], maps["heatmaps"])
-        centre, rim = apply_affine(T_frame_crop, points[[_CENTRE, _RIM], :2])
         reading = PoseReading(
             landmarks2d=flat[:NUM_LANDMARKS],
             landmarks3d=maps["metric"][:NUM_LANDMARKS].astype(float),
@@ -171,9 +176,8 @@ class NetworkFollower:
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
-        return Followed(
-            reading, LandmarkCrop(crop, T_frame_crop, maps), float(maps["presence"].item()), Region.on_rim(centre, rim)
-        )
+        seen = LandmarkCrop(crop, T_frame_crop, maps)
+        return Followed(reading, seen, float(maps["presence"].item()), Region.after(seen))
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:

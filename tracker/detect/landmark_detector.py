@@ -8,7 +8,7 @@ was found there is a little old when it comes: it is followed in the present fra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -141,9 +141,7 @@ class LandmarkDetector:
     def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
         """Who is in a frame about where somebody was in the one after it, or before it, and is not one of the others;
         None for nobody. It changes nothing of what `detect` goes on from. Raises RunError when the engine fails."""
-        region = Region.around(near.landmarks2d)
-        masks = [other.mask for other in others if other.mask is not None and shared_box(other.bbox, region.box) > 0]
-        for painted in ([], masks)[: 1 + bool(masks)]:
+        for region, painted in _crops_of(near, others):
             for candidate in self._follow(frame, [region], painted):
                 apart = all(not is_same_person(candidate.detection, other) for other in others)
                 if apart and box_overlap(candidate.detection.bbox, near.bbox) >= FOUND_OVERLAP:
@@ -265,6 +263,18 @@ class LandmarkDetector:
         answers = self._follower.follow(frame.image, regions, painted)
         sure = (each for each in answers if each.presence >= self.config.min_tracking)
         return list(filter(is_person, (_followed(each, frame.size) for each in sure)))
+
+
+def _crops_of(near: Detection, others: Sequence[Detection]) -> Iterator[tuple[Region, list[PlacedMask]]]:
+    """Where to look for somebody in the next frame, and who is painted out there: nobody, then the others."""
+    regions = [Region.around(near.landmarks2d)]
+    if near.crop is not None and "landmarks" in near.crop.maps:
+        regions.append(Region.after(near.crop))
+    for region in regions:
+        masks = [o.mask for o in others if o.mask is not None and shared_box(o.bbox, region.box) > 0]
+        yield region, []
+        if masks:
+            yield region, masks
 
 
 def _beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
