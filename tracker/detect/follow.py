@@ -176,8 +176,8 @@ class NetworkFollower:
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
-        seen = LandmarkCrop(crop, T_frame_crop, maps)
-        return Followed(reading, seen, float(maps["presence"].item()), Region.after(seen))
+        answered = LandmarkCrop(crop, T_frame_crop, maps)
+        return Followed(reading, answered, float(maps["presence"].item()), Region.after(answered))
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:

@@ -125,8 +125,8 @@ class LandmarkDetector:
     def _pursue(self, frame: Frame, candidates: Sequence[Candidate]) -> None:
         """Remembers whom to follow: those seen now, and for a while those who are hidden where nobody else is found."""
         known = {id(each.candidate): each for each in self._followed}
-        seen = [known.get(id(c)) or Pursuit.begin(frame.time, frame.image, c) for c in candidates]
-        newcomers = [each for each in seen if each.begun_at == frame.time]
+        present = [known.get(id(c)) or Pursuit.begin(frame.time, frame.image, c) for c in candidates]
+        newcomers = [each for each in present if each.begun_at == frame.time]
         missed = [
             each
             for each in (*self._followed, *self._missed)
@@ -136,7 +136,10 @@ class LandmarkDetector:
         ][: self.config.max_people]
         hidden = [each for each in missed if frame.time - each.seen_at <= HIDDEN_SECONDS]
         hidden = hidden[: self.config.second_looks]
-        self._followed, self._missed = [*seen, *hidden], [each for each in missed if all(each is not h for h in hidden)]
+        self._followed, self._missed = (
+            [*present, *hidden],
+            [each for each in missed if all(each is not h for h in hidden)],
+        )
 
     def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
         """Who is in a frame about where somebody was in the one after it, or before it, and is not one of the others;
