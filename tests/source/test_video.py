@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -492,6 +493,32 @@ def test_frames_are_named_in_a_line_that_stays_short():
     for number in range(100, 200_000, 2):
         frames.add(number, number)
     assert str(frames).endswith(", 132, 134, …") and len(str(frames)) < 120
+
+
+def test_damaged_pictures_are_counted_and_kept(tmp_path):
+    spec = ClipSpec((320, 240), count=30, codec="mpeg2video", options=(("g", "5"), ("b", "2M")))
+    path = make_clip(tmp_path / "clip.mpg", spec)
+    content, places = bytearray(path.read_bytes()), np.random.default_rng(2)
+    for place in places.integers(len(content) // 3, len(content), 40):
+        content[place] ^= 255
+    path.write_bytes(content)
+    with open_source(str(path)) as source:
+        assert len(list(source)) > 20
+    assert any(re.search(r"clip\.mpg: picture damaged, \d+ times", warning) for warning in source.warnings)
+    assert any(re.search(r"clip\.mpg: frames \d.* damaged \(\d+ in all\)", warning) for warning in source.warnings)
+
+
+@pytest.mark.parametrize(("transfer", "warned"), [(1, False), (16, True), (18, True)])
+def test_high_dynamic_range_is_a_warning(tmp_path, transfer, warned):
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        stream.codec_context.color_trc = transfer
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p10le")))
+        container.mux(stream.encode(None))
+    with open_source(str(path)) as source:
+        assert any("high dynamic range" in warning for warning in source.warnings) == warned
 
 
 def test_problems_of_a_day_fill_no_memory():
