@@ -253,6 +253,16 @@ def test_a_small_stranger_is_found_in_the_first_frame() -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_who_is_tiny_is_found_in_the_first_frame_where_nobody_larger_is() -> None:
+    tiny = Bar(900.0, 300.0, 60.0)
+    with LandmarkDetector() as found:
+        (person,) = found.detect(Frame(0, 0.0, picture(tiny)))
+        np.testing.assert_allclose(person.landmarks2d, tiny.landmarks, atol=1.5)
+    with LandmarkDetector() as found:
+        assert len(found.detect(Frame(0, 0.0, picture(tiny, LARGE)))) == 1
+
+
+@pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize("rate", [5.0, 30.0, 60.0])
 @pytest.mark.parametrize("every", [0.5, 1.5])
 def test_the_search_costs_one_look_per_search_seconds(rate: float, every: float) -> None:
