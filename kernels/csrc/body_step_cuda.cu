@@ -320,17 +320,18 @@ extern "C" __global__ void body_keypoints(TermsArguments p) {
 extern "C" __global__ void body_linear(TermsArguments p) {
   const int b = blockIdx.x, count = p.body.parameters();
   const float* x = p.parameters + b * count;
+  const float* matrix = p.linear_matrix + (long long)b * p.linear_rows * count;
   float* residual = p.residual + b * p.linear_rows;
   for (int r = threadIdx.x; r < p.linear_rows; r += blockDim.x) {
     float sum = -p.linear_target[b * p.linear_rows + r];
-    for (int i = 0; i < count; ++i) sum += p.linear_matrix[(long long)r * count + i] * x[i];
+    for (int i = 0; i < count; ++i) sum += matrix[(long long)r * count + i] * x[i];
     residual[r] = sum;
     atomicAdd(p.loss + b, 0.5f * sum * sum);
   }
   __syncthreads();
   for (int i = threadIdx.x; i < count; i += blockDim.x) {
     float sum = 0;
-    for (int r = 0; r < p.linear_rows; ++r) sum += residual[r] * p.linear_matrix[(long long)r * count + i];
+    for (int r = 0; r < p.linear_rows; ++r) sum += residual[r] * matrix[(long long)r * count + i];
     p.gradient[b * count + i] += sum;
   }
 }
@@ -349,8 +350,8 @@ extern "C" __global__ void body_adam(AdamArguments p) {
     const int at = b * p.count + i;
     if (better) p.best[at] = p.parameters[at];
     if (p.update) {
-      p.parameters[at] +=
-          adam_update(p.settings, p.rates[i], p.gradient[at], p.correction1, p.correction2, p.mean + at, p.square + at);
+      p.parameters[at] += adam_update(p.settings, p.rates[at], p.gradient[at], p.correction1, p.correction2,
+                                      p.mean + at, p.square + at);
     }
   }
 }
