@@ -101,7 +101,8 @@ def _fit_evaluations(implementation: Implementation) -> int:
 def fit_step(size: Size, implementation: Implementation, device: str) -> Work:
     """The fitting loop; what is reported is one of its steps."""
     problem, start = scenes.fit_problem(size.people, size.kernels, size.map, size.channels)
-    adam = Adam(torch.full_like(start, 0.01), _fit_evaluations(implementation) - 1)
+    units = torch.eye(start.shape[1]).expand(len(start), -1, -1).contiguous()
+    adam = Adam(units, _fit_evaluations(implementation) - 1)
     loop, there = (
         body_step.fit_loop(on_device(problem, device), on_device(adam, device), implementation),
         start.to(device),

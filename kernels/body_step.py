@@ -60,7 +60,7 @@ def evaluate(problem: FitProblem, parameters: Tensor, implementation: Implementa
 class FitLoop(Protocol):
     """Adam on a problem, adam.steps times, without returning to Python in between.
 
-    The tensors of the problem and the learning rates are read anew at every run: a new frame's are written into them.
+    The tensors of the problem and Adam's units are read anew at every run: a new frame's are written into them.
     """
 
     def run(self, start: Tensor) -> VolumeFitResult:
@@ -73,7 +73,8 @@ def fit_loop(problem: FitProblem, adam: Adam, implementation: Implementation | N
 
     Raises TypeError or ValueError that name the bad argument.
     """
-    check_tensor("rates", adam.rates, (problem.cameras.shape[0], problem.body.parameters), like=problem.body.joints)
+    size = problem.body.parameters
+    check_tensor("units", adam.units, (problem.cameras.shape[0], size, size), like=problem.body.joints)
     return _LOOP[backend.choose(problem.body.joints, implementation)](problem, adam)
 
 
@@ -104,7 +105,7 @@ _EVALUATION = structure("loss gradient nll occlusion weight support")
 _TERMS = structure(
     "targets confidence linear_matrix linear_target",
     "linear_rows steps",
-    "likelihood_weight keypoint_weight keypoint_sigma beta1 beta2 epsilon",
+    "likelihood_weight keypoint_weight keypoint_sigma rate beta1 beta2 epsilon",
 )
 
 
@@ -135,7 +136,7 @@ def _c_bank(bank: FeatureBank) -> ctypes.Structure:
 
 def _c_problem(problem: FitProblem, adam: Adam | None) -> ctypes.Structure:
     terms, observation, dtype = problem.terms, problem.observation, problem.body.joints.dtype
-    moments = (0.0, 0.0, 1.0) if adam is None else (adam.beta1, adam.beta2, adam.epsilon)
+    moments = (0.0, 0.0, 0.0, 1.0) if adam is None else (adam.rate, adam.beta1, adam.beta2, adam.epsilon)
     c_terms = _TERMS[dtype](
         *map(build.pointer, (terms.targets, terms.confidence, terms.linear_matrix, terms.linear_target)),
         terms.linear_matrix.shape[1], 0 if adam is None else adam.steps,
@@ -205,8 +206,8 @@ class _MixCpu(torch.autograd.Function):
 
 
 def _c_evaluation(likelihood: Likelihood, loss: Tensor | None, gradient: Tensor | None) -> ctypes.Structure:
-    told = (likelihood.nll, likelihood.occlusion, likelihood.weight, likelihood.support)
-    return _EVALUATION[likelihood.nll.dtype](*map(build.pointer, (loss, gradient, *told)))
+    verdict = (likelihood.nll, likelihood.occlusion, likelihood.weight, likelihood.support)
+    return _EVALUATION[likelihood.nll.dtype](*map(build.pointer, (loss, gradient, *verdict)))
 
 
 def _evaluate_cpu(problem: FitProblem, parameters: Tensor) -> ObjectiveValue:
@@ -229,8 +230,8 @@ class _FitLoopCpu:
         likelihood = self._held.likelihood_buffers()
         best, last = start.detach().clone(), torch.empty_like(start)
         losses = start.new_empty((start.shape[0], self._adam.steps + 1))
-        told = _c_evaluation(likelihood, None, None)
-        _call("body_fit", start.dtype, self._c_problem, self._adam.rates, best, last, losses, told)
+        verdict = _c_evaluation(likelihood, None, None)
+        _call("body_fit", start.dtype, self._c_problem, self._adam.units, best, last, losses, verdict)
         return VolumeFitResult(best, last, losses, likelihood)
 
 

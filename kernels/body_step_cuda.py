@@ -70,9 +70,9 @@ _Terms = record(
 _Adam = record(
     "AdamArguments",
     [
-        *pointers("rates gradient loss parameters best best_loss losses mean square"),
+        *pointers("units gradient loss parameters best best_loss losses mean square along"),
         *integers("count step columns"),
-        *floats("beta1 beta2 epsilon correction1 correction2"),
+        *floats("rate beta1 beta2 epsilon correction1 correction2"),
         *integers("update"),
     ],
 )
@@ -216,14 +216,14 @@ class Fitter:
         held = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
         self._g_points, self._g_precisions, self._g_features, self._g_p, self.loss = held
 
-    def evaluate(self, told: Likelihood | None = None) -> None:
-        """Loss (B) and gradient (B, X) of the parameters. told: where what the picture says is written, too."""
+    def evaluate(self, verdict: Likelihood | None = None) -> None:
+        """Loss (B) and gradient (B, X) of the parameters. verdict: where what the picture says is written, too."""
         self._sums.zero_()
         self.posing.forward(self.parameters)
         held = _MixBuffers(self.posing.limbs, self._g_features, self.features, self._g_p, self.g_limbs)
         mix, batch = _mix_arguments(self.problem.body, self.problem.bank, held), self.parameters.shape[0]
         _launch_mix(mix, batch)
-        self._launch_likelihood(told)
+        self._launch_likelihood(verdict)
         terms = self._terms()
         keypoints = terms.body.n_points - terms.body.n_kernels
         cuda.launch("body_keypoints", (blocks(keypoints, _POINT_THREADS), batch), _POINT_THREADS, terms)
@@ -232,18 +232,20 @@ class Fitter:
         self.posing.backward(self.parameters, cotangents, self.gradient)
         cuda.launch("body_linear", (batch, 1), _POINT_THREADS, terms)
 
-    def _launch_likelihood(self, told: Likelihood | None) -> None:
+    def _launch_likelihood(self, verdict: Likelihood | None) -> None:
         tensors = (self.posing.points, self.posing.precisions, self.features)
         scene = scene_of(tensors, self._boxes, self._view)
         launch_boxes(scene)
-        occlusion, *sums = (None,) * 3 if told is None else (told.occlusion, told.weight.zero_(), told.support.zero_())
+        occlusion, *sums = (
+            (None,) * 3 if verdict is None else (verdict.occlusion, verdict.weight.zero_(), verdict.support.zero_())
+        )
         gradients = Gradients(*map(pointer, (self._g_points, self._g_precisions, self._g_features, *sums)))
         weight = self.problem.terms.likelihood_weight
         observation = observation_fields(self.problem.observation)
         arguments = LikelihoodArguments(scene, *observation, weight, pointer(self.loss), pointer(occlusion), gradients)
         cuda.launch("ellipsoids_likelihood", self._view.tiles, TILE_THREADS, arguments)
-        if told is not None:
-            torch.mul(self.loss, 1 / weight if weight else 0.0, out=told.nll)
+        if verdict is not None:
+            torch.mul(self.loss, 1 / weight if weight else 0.0, out=verdict.nll)
 
     def _terms(self) -> ctypes.Structure:
         terms = self.problem.terms
@@ -263,7 +265,7 @@ class FitLoopCuda:
     def __init__(self, problem: FitProblem, adam: Adam) -> None:
         self._fitter, self._adam = Fitter(problem), adam
         x = self._fitter.parameters
-        self._best, self._mean, self._square = torch.empty_like(x), torch.zeros_like(x), torch.zeros_like(x)
+        self._best, self._mean, self._square, self._along = torch.empty_like(x), *torch.zeros((3, *x.shape)).to(x)
         self._best_loss = x.new_empty(x.shape[0])
         self._losses = x.new_empty((x.shape[0], adam.steps + 1))
         self._told = problem.likelihood_buffers()
@@ -278,8 +280,8 @@ class FitLoopCuda:
             self._steps()
         else:
             self._graph.replay()
-        told = Likelihood(*(part.clone() for part in _parts(self._told)))
-        return VolumeFitResult(self._best.clone(), self._fitter.parameters.clone(), self._losses.clone(), told)
+        verdict = Likelihood(*(part.clone() for part in _parts(self._told)))
+        return VolumeFitResult(self._best.clone(), self._fitter.parameters.clone(), self._losses.clone(), verdict)
 
     def _recorded(self) -> torch.cuda.CUDAGraph:
         self._fitter.parameters.zero_()
@@ -305,13 +307,13 @@ class FitLoopCuda:
     def _launch_adam(self, step: int) -> None:
         fitter, adam = self._fitter, self._adam
         tensors = (
-            adam.rates, fitter.gradient, fitter.loss, fitter.parameters, self._best, self._best_loss, self._losses,
-            self._mean, self._square,
+            adam.units, fitter.gradient, fitter.loss, fitter.parameters, self._best, self._best_loss, self._losses,
+            self._mean, self._square, self._along,
         )  # fmt: skip
         corrections = (1 - adam.beta1 ** (step + 1), 1 - adam.beta2 ** (step + 1))
         arguments = _Adam(
             *map(pointer, tensors), fitter.parameters.shape[1], step, adam.steps + 1,
-            adam.beta1, adam.beta2, adam.epsilon, *corrections, int(step < adam.steps),
+            adam.rate, adam.beta1, adam.beta2, adam.epsilon, *corrections, int(step < adam.steps),
         )  # fmt: skip
         cuda.launch("body_adam", (fitter.parameters.shape[0], 1), _POINT_THREADS, arguments)
 
@@ -322,7 +324,7 @@ def _parts(likelihood: Likelihood) -> tuple[Tensor, ...]:
 
 def evaluate(problem: FitProblem, parameters: Tensor) -> ObjectiveValue:
     """`body_step.evaluate`."""
-    fitter, told = Fitter(problem), problem.likelihood_buffers()
+    fitter, verdict = Fitter(problem), problem.likelihood_buffers()
     fitter.parameters.copy_(parameters)
-    fitter.evaluate(told)
-    return ObjectiveValue(fitter.loss.clone(), fitter.gradient, told)
+    fitter.evaluate(verdict)
+    return ObjectiveValue(fitter.loss.clone(), fitter.gradient, verdict)

@@ -102,9 +102,9 @@ def evaluate(problem: FitProblem, parameters: Tensor) -> ObjectiveValue:
     """Loss and gradient of parameters (B, X)."""
     leaf = parameters.detach().requires_grad_()
     with torch.enable_grad():
-        value, told = body_loss(problem, leaf)
+        value, verdict = body_loss(problem, leaf)
         (gradient,) = torch.autograd.grad(value.sum(), leaf)
-    return ObjectiveValue(value.detach(), gradient, replace(told, nll=told.nll.detach()))
+    return ObjectiveValue(value.detach(), gradient, replace(verdict, nll=verdict.nll.detach()))
 
 
 class FitLoopReference:
@@ -118,17 +118,19 @@ class FitLoopReference:
         adam = self._adam
         x, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
         best, best_loss, losses = start.clone(), torch.full_like(start[:, 0], math.inf), []
-        told = evaluated = evaluate(self._problem, x)
+        verdict = evaluated = evaluate(self._problem, x)
         for step in range(1, adam.steps + 2):
             losses.append(evaluated.loss)
             better = evaluated.loss < best_loss
             best, best_loss = torch.where(better[:, None], x, best), torch.where(better, evaluated.loss, best_loss)
             if step > adam.steps:
                 break
-            told = evaluated
-            mean = adam.beta1 * mean + (1 - adam.beta1) * told.gradient
-            square = adam.beta2 * square + (1 - adam.beta2) * told.gradient * told.gradient
+            verdict = evaluated
+            gradient = torch.einsum("bxz,bx->bz", adam.units, verdict.gradient)
+            mean = adam.beta1 * mean + (1 - adam.beta1) * gradient
+            square = adam.beta2 * square + (1 - adam.beta2) * gradient * gradient
             scale = torch.sqrt(square / (1 - adam.beta2**step)) + adam.epsilon
-            x = x - adam.rates * (mean / (1 - adam.beta1**step)) / scale
+            along = -adam.rate * (mean / (1 - adam.beta1**step)) / scale
+            x = x + torch.einsum("bxz,bz->bx", adam.units, along)
             evaluated = evaluate(self._problem, x)
-        return VolumeFitResult(best, x, torch.stack(losses, dim=1), told.likelihood)
+        return VolumeFitResult(best, x, torch.stack(losses, dim=1), verdict.likelihood)

@@ -204,9 +204,11 @@ class FitProblem:
 class Adam:
     """How the fitting loop steps."""
 
-    rates: Tensor
-    """(B, X) learning rate of each body's parameters; 0 holds one."""
+    units: Tensor
+    """(B, X, X) W: the steps are Adam's in z, where parameters = start + W z; a row of zeros holds a parameter."""
     steps: int
+    rate: float = 0.02
+    """In units; 3DNBF's, of plain parameters."""
     beta1: float = 0.9
     beta2: float = 0.99
     epsilon: float = 1e-8
@@ -214,6 +216,8 @@ class Adam:
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise ValueError(f"steps: expected a number not below 0, got {self.steps}")
+        if not (self.rate > 0 and math.isfinite(self.rate)):
+            raise ValueError(f"rate: expected a number above 0, got {self.rate}")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and self.epsilon > 0):
             raise ValueError(f"adam: expected 0 <= beta < 1 and epsilon > 0, got {self}")
 

@@ -40,9 +40,9 @@ struct FitProblem {
 template <typename T>
 class Fitter {
  public:
-  // rates (batch, X); parameters (batch, X) in, the best out; last (batch, X); losses (batch, steps + 1); told: what
-  // the picture says before the last step.
-  void fit(const FitProblem<T>& problem, const T* rates, T* parameters, T* last, T* losses, const Evaluation<T>& told,
+  // units (batch, X, X): Adam steps in z, parameters = start + units z; parameters (batch, X) in, the best out; last
+  // (batch, X); losses (batch, steps + 1); told: what the picture says before the last step.
+  void fit(const FitProblem<T>& problem, const T* units, T* parameters, T* last, T* losses, const Evaluation<T>& told,
            int threads) {
     const int batch = problem.scene.batch, x = problem.body.parameters(), steps = problem.terms.steps;
     reserve(problem);
@@ -63,9 +63,9 @@ class Fitter {
       if (step == steps) break;
       power1 *= problem.terms.adam.beta1;
       power2 *= problem.terms.adam.beta2;
-      for (int i = 0; i < batch * x; ++i) {
-        last[i] += adam_update(problem.terms.adam, rates[i], gradient_[i], T(1) - power1, T(1) - power2, &mean_[i],
-                               &square_[i]);
+      for (int b = 0; b < batch; ++b) {
+        const int64_t at = static_cast<int64_t>(b) * x;
+        step_along(problem.terms.adam, units + at * x, at, x, T(1) - power1, T(1) - power2, last + at);
       }
     }
   }
@@ -91,6 +91,17 @@ class Fitter {
     for (std::vector<T>* v : {&centres_, &g_centres_}) v->resize(kernels * 3);
     for (std::vector<T>* v : {&precisions_, &g_precisions_}) v->resize(kernels * 9);
     for (std::vector<T>* v : {&features_, &g_features_}) v->resize(kernels * problem.bank.channels);
+  }
+
+  // One body's step: the gradient into the units, Adam there, and the update back.
+  void step_along(const AdamSettings<T>& adam, const T* units, int64_t at, int x, T correction1, T correction2,
+                  T* last) {
+    along_.assign(x, T(0));
+    for (int j = 0; j < x; ++j) add_scaled(gradient_[at + j], units + static_cast<int64_t>(j) * x, along_.data(), x);
+    for (int i = 0; i < x; ++i) {
+      along_[i] = adam_update(adam, along_[i], correction1, correction2, &mean_[at + i], &square_[at + i]);
+    }
+    for (int j = 0; j < x; ++j) last[j] += dot_n(units + static_cast<int64_t>(j) * x, along_.data(), x);
   }
 
   // Leaves loss and gradient here; told: where the picture's verdict goes, too, or null.
@@ -176,7 +187,7 @@ class Fitter {
   BodyPoser<T> poser_;
   FeatureMixer<T> mixer_;
   EllipsoidRenderer<T> renderer_;
-  std::vector<T> loss_, gradient_, mean_, square_;
+  std::vector<T> loss_, gradient_, mean_, square_, along_;
   std::vector<T> joints_, points_, g_points_, limbs_, g_limbs_;
   std::vector<T> centres_, g_centres_, precisions_, g_precisions_, features_, g_features_;
 };
@@ -232,9 +243,9 @@ void mix_backward(const BodyData<T>& body, const FeatureBank<T>& bank, const T* 
                                      int threads) {                                                                  \
     mine<T, Fitter>().evaluate(*problem, parameters, *out, threads);                                                 \
   }                                                                                                                  \
-  extern "C" void body_fit_##suffix(const FitProblem<T>* problem, const T* rates, T* parameters, T* last, T* losses, \
+  extern "C" void body_fit_##suffix(const FitProblem<T>* problem, const T* units, T* parameters, T* last, T* losses, \
                                     const Evaluation<T>* told, int threads) {                                        \
-    mine<T, Fitter>().fit(*problem, rates, parameters, last, losses, *told, threads);                                \
+    mine<T, Fitter>().fit(*problem, units, parameters, last, losses, *told, threads);                                \
   }
 
 KERNELS_BODY_ENTRY_POINTS(float, f32)

@@ -198,9 +198,10 @@ def test_gradient_is_that_of_the_value_in_double_precision(
 
 
 def adam_of(problem: FitProblem, steps: int) -> Adam:
-    rates = torch.full((problem.cameras.shape[0], problem.body.parameters), 0.01, dtype=problem.body.joints.dtype)
-    rates[-1] *= 0.5  # each body has its own
-    return Adam(rates, steps)
+    """In units that mix the parameters, each body's its own."""
+    size, dtype = problem.body.parameters, problem.body.joints.dtype
+    mixing = torch.randn((len(problem.cameras), size, size), generator=torch.Generator().manual_seed(1), dtype=dtype)
+    return Adam((torch.eye(size, dtype=dtype) + 0.1 * mixing).contiguous(), steps, rate=0.01)
 
 
 def test_fit_as_reference(target: Target, rng: torch.Generator) -> None:
@@ -225,7 +226,7 @@ def test_fit_as_reference(target: Target, rng: torch.Generator) -> None:
 def test_fit_keeps_the_best_pose(target: Target, rng: torch.Generator) -> None:
     problem = random_problem(rng)
     start = random_parameters(problem.body, 2, rng)
-    wild = on_device(Adam(torch.full_like(start, 0.6), 5), target.device)
+    wild = on_device(replace(adam_of(problem, 5), rate=0.6), target.device)
     there = on_device(problem, target.device)
     found = ops.fit(there, start.to(target.device), wild, target.implementation)
     best = ops.evaluate(there, found.parameters, target.implementation).loss
@@ -243,11 +244,11 @@ def test_no_steps_only_evaluate(target: Target, rng: torch.Generator) -> None:
     close(found.likelihood.support.cpu(), right["support"], VALUE)
 
 
-def test_rate_zero_holds_a_parameter(target: Target, rng: torch.Generator) -> None:
+def test_a_parameter_without_units_is_held(target: Target, rng: torch.Generator) -> None:
     problem = random_problem(rng)
     start = random_parameters(problem.body, 2, rng)
     adam = adam_of(problem, 3)
-    adam.rates[:, 5:9] = 0
+    adam.units[:, 5:9] = 0
     there = on_device(problem, target.device)
     found = ops.fit(there, start.to(target.device), on_device(adam, target.device), target.implementation).last.cpu()
     assert torch.equal(found[:, 5:9], start[:, 5:9])
@@ -299,10 +300,12 @@ def test_bad_arguments_are_named(rng: torch.Generator) -> None:
             replace(body, **change)
     with pytest.raises(ValueError, match=r"^parameters:"):
         ops.pose(body, x[:, :-1].contiguous())
-    with pytest.raises(ValueError, match=r"^rates:"):
-        ops.fit(problem, x, Adam(torch.zeros(2, 3), 2))
+    with pytest.raises(ValueError, match=r"^units:"):
+        ops.fit(problem, x, Adam(torch.zeros(2, 3, 3), 2))
     with pytest.raises(ValueError, match=r"^steps:"):
-        Adam(torch.zeros(3), -1)
+        Adam(torch.zeros(2, 3, 3), -1)
+    with pytest.raises(ValueError, match=r"^rate:"):
+        Adam(torch.zeros(2, 3, 3), 1, rate=0.0)
     with pytest.raises(ValueError, match=r"^confidence:"):
         replace(problem, terms=replace(problem.terms, confidence=torch.zeros(2, 1)))
     with pytest.raises(ValueError, match=r"^bank.limb:"):
@@ -327,16 +330,16 @@ def test_a_loop_reads_what_is_written_in_place(target: Target, rng: torch.Genera
     problem, other = random_problem(rng), random_problem(rng)
     start, adam = random_parameters(problem.body, 2, rng), adam_of(problem, 3)
     then = replace(problem, observation=other.observation, terms=replace(other.terms, targets=problem.terms.targets))
-    slower = replace(adam, rates=0.3 * adam.rates)
+    slower = replace(adam, units=0.3 * adam.units)
     rights = [ops.fit(p, start, a, Implementation.REFERENCE) for p, a in ((problem, adam), (then, slower))]
-    there, rates = on_device(problem, target.device), on_device(adam, target.device)
-    loop = ops.fit_loop(there, rates, target.implementation)
+    there, adam_there = on_device(problem, target.device), on_device(adam, target.device)
+    loop = ops.fit_loop(there, adam_there, target.implementation)
     first = loop.run(start.to(target.device))
     for name in ("features", "base", "weight", "mask"):
         getattr(there.observation, name).copy_(getattr(other.observation, name))
     for name in ("confidence", "linear_matrix", "linear_target"):
         getattr(there.terms, name).copy_(getattr(other.terms, name))
-    rates.rates.mul_(0.3)
+    adam_there.units.mul_(0.3)
     second = loop.run(start.to(target.device))
     for found, right in zip((first, second), rights, strict=True):
         close(found.losses.cpu(), right.losses, 1e-4)

@@ -2,8 +2,9 @@
 
 The volume is rendered in the pose, compared with the extractor's features under a likelihood in which something else
 may be in front (3DNBF eqs. 3–6), and the pose moved by a few steps of Adam so that it explains them better. What is
-believed beforehand, the landmark fit's own Gaussian or a wide one around a regressed pose, enters as it is, and says
-how long the steps are: stiff joints take short ones. All of a fit is one call of `kernels`, on a GPU one CUDA graph.
+believed beforehand, the landmark fit's own Gaussian or a wide one around a regressed pose, enters as it is, and says in
+which units Adam steps: its standard deviations, along its axes, so that stiff and loose directions converge together.
+All of a fit is one call of `kernels`, on a GPU one CUDA graph.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.linalg import cholesky
+from scipy.linalg.lapack import dtrtri
 from torch import Tensor
 
 from kernels import body_step, ellipsoids
@@ -48,10 +50,8 @@ class VolumeFitConfig:
     """Every how many-th pixel of the map is compared, along rows and columns: neighbours say nearly the same."""
     steps: int = 2
     """Of Adam; 0 only looks how far the picture supports the pose."""
-    rate: float = 0.1
-    """Adam's, in standard deviations of what is believed of each parameter by itself."""
-    longest_step: float = 0.01
-    """rad, units of β, m: no parameter's rate is larger, however little is believed of it."""
+    rate: float = 0.05
+    """Adam's, in standard deviations of what is believed."""
     likelihood_weight: float = 0.03
     """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
     turn_spread: float = 0.3
@@ -75,8 +75,8 @@ class VolumeFitConfig:
                 f"volume: expected steps and likelihood_weight not below 0, got {self.steps} and "
                 f"{self.likelihood_weight}"
             )
-        if self.rate <= 0 or self.longest_step <= 0:
-            raise InputError(f"volume: expected rate and longest_step above 0, got {self.rate} and {self.longest_step}")
+        if self.rate <= 0:
+            raise InputError(f"volume: expected a rate above 0, got {self.rate}")
         if not 1 <= self.stride <= _COARSEST:
             raise InputError(f"volume: expected a stride of 1 to {_COARSEST}, got {self.stride}")
 
@@ -144,10 +144,10 @@ class VolumeFitter:
         they are in the belief."""
         new, weight, size = self._body.joints.new_zeros, self.config.pixel_weight, self._body.parameters
         side, channels = self._nothing.base.shape[-1], self._bank.features.shape[2]
-        seen = replace(self._nothing, features=new(1, side, side, channels), base=new(1, side, side))
+        observation = replace(self._nothing, features=new(1, side, side, channels), base=new(1, side, side))
         terms = FitTerms(new(1, 0, 2), new(1, 0), new(1, size, size), new(1, size), likelihood_weight=weight)
-        problem = FitProblem(self._body, self._bank, new(1, 4), seen, terms, RenderSettings())
-        return problem, Adam(new(1, size), self.config.steps)
+        problem = FitProblem(self._body, self._bank, new(1, 4), observation, terms, RenderSettings())
+        return problem, Adam(new(1, size, size), self.config.steps, self.config.rate)
 
     def observe(self, features: Tensor) -> FeatureObservation:
         """features: (1, D, 64, 64), unit length along D, as the extractor gives them."""
@@ -176,10 +176,8 @@ class VolumeFitter:
             return self.look(observation, camera, belief.state)
         start = _parameters(belief.state)
         self._write(observation, camera, start, _root_precision(start, belief.precision))
-        found = self._loop.run(self._rows([start]))
-        told = found.likelihood
-        state = _state(found.parameters[0].double().cpu().numpy())
-        return VolumeFit(state, float(told.nll), told.occlusion[0].double().cpu().numpy(), self._joint_support(told))
+        result = self._loop.run(self._rows([start]))
+        return self._volume_fit(_state(result.parameters[0].double().cpu().numpy()), result.likelihood)
 
     def _write(self, observation: FeatureObservation, camera: Array, start: Array, root: Array) -> None:
         """Into what the next fit reads. root: (85, 85) U, so that the belief is ½ |U (x − start)|²."""
@@ -189,9 +187,8 @@ class VolumeFitter:
         problem.cameras.copy_(self._cameras(camera))
         problem.terms.linear_matrix.copy_(torch.from_numpy(root))
         problem.terms.linear_target.copy_(torch.from_numpy(root @ start))
-        spread = 1 / np.linalg.norm(root, axis=0)
-        rates = np.minimum(self.config.rate * spread, self.config.longest_step)
-        self._adam.rates.copy_(torch.from_numpy(rates))
+        units, _ = dtrtri(root)
+        self._adam.units.copy_(torch.from_numpy(units))
 
     def look(self, observation: FeatureObservation, camera: Array, state: BodyState) -> VolumeFit:
         """What the map says of a pose as it is."""
@@ -208,13 +205,12 @@ class VolumeFitter:
         posed = self._posed(self._rows([parameters]))
         cameras = self._cameras(camera)
         with torch.no_grad():
-            likelihood = ellipsoids.likelihood(posed, cameras, observation)
-        return VolumeFit(
-            _state(parameters),
-            float(likelihood.nll),
-            likelihood.occlusion[0].double().cpu().numpy(),
-            self._joint_support(likelihood),
-        )
+            return self._volume_fit(_state(parameters), ellipsoids.likelihood(posed, cameras, observation))
+
+    def _volume_fit(self, state: BodyState, likelihood: Likelihood) -> VolumeFit:
+        """A pose with what the picture says of it, or of one nearby."""
+        occlusion = likelihood.occlusion[0].double().cpu().numpy()
+        return VolumeFit(state, float(likelihood.nll), occlusion, self._joint_support(likelihood))
 
     def _joint_support(self, likelihood: Likelihood) -> Array:
         """Of the kernels that a joint moves: seen weight that the body explains, over what they would show alone."""
