@@ -35,7 +35,7 @@ from tracker.runtime.interrupt import Interrupt
 
 BODY = replace(small_body(influences=4), posedirs=None)
 """What the page can skin exactly: four joints a vertex, no pose correctives."""
-PATIENCE = 60.0
+PATIENCE = 150.0
 """s that a browser without a graphics card may take; a test passes as soon as it has what it waits for."""
 
 

@@ -49,7 +49,7 @@ class VolumeFitConfig:
     stride: int = 2
     """Every how many-th pixel of the map is compared, along rows and columns: neighbours say nearly the same."""
     steps: int = 2
-    """Of Adam; 0 only looks how far the picture supports the pose."""
+    """Of Adam; 0 only measures how far the picture supports the pose."""
     rate: float = 0.05
     """Adam's, in standard deviations of what is believed."""
     likelihood_weight: float = 0.03
