@@ -74,7 +74,9 @@ class BarFollower:
         self._reader = BarLandmarker(b"", None)
         self._reader.smallest = 0.0
 
-    def follow(self, image: np.ndarray, regions: Sequence[Region]) -> list[Followed]:
+    def follow(
+        self, image: np.ndarray, regions: Sequence[Region], painted: Sequence[PlacedMask] = ()
+    ) -> list[Followed]:
         self.asked.append(len(regions))
         return [self._follow(image, region) for region in regions]
 

@@ -31,6 +31,7 @@ from tracker.detect.candidate import (
     uncovered,
     without_duplicates,
 )
+from tracker.detect.clothing_colour import OWN_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
 from tracker.detect.landmarkers import HIPS, SHOULDERS, ImageLandmarker, LandmarkerSettings
@@ -48,6 +49,8 @@ _LOOK_MIN_QUALITY = 0.9
 _SEARCH_MIN_VISIBLE_POINTS = 10
 _SEARCH_MIN_VISIBILITY = 0.75
 _SEARCH_SIMILARITY = 0.75
+_KNOWN_SIMILARITY = 0.3
+"""The likeness that is asked of somebody in the clothes of a person who was seen before."""
 _CONFIRM_SIMILARITY = 0.6
 """What a closer look at a lost person, with others painted out, must keep when it is taken once more."""
 _ON_OTHERS = 0.5
@@ -85,6 +88,8 @@ class SearchTask:
     """xyxy px boxes where people should be; who is not found there is looked for more closely."""
     followed: Sequence[Candidate] = ()
     """Who is found already."""
+    missed: Sequence[Appearance] = ()
+    """What people wear who were seen before: whoever wears it, too, is believed sooner."""
     begins: bool = False
     """Whether nothing is known from frames before: a still, the first frame. It is searched all over."""
 
@@ -190,17 +195,26 @@ class Searcher:
             return candidates
         pieces = _search_looks(*frame.size)
         count = len(pieces) if errand.begins else 1
-        self._searched_at = frame.time
-        for _ in range(count):
-            piece = pieces[self._search_count % len(pieces)]
-            self._search_count += 1
+        turn = [pieces[(self._search_count + i) % len(pieces)] for i in range(count)]
+        self._searched_at, self._search_count = frame.time, self._search_count + count
+        # whoever stands beside somebody plainer is found at once where those are painted out
+        hidden_beside = [_Look(square_box(np.array([0.0, 0.0, *frame.size])))] if candidates else []
+        for piece in [*hidden_beside, *turn]:
             for stranger in _strangers(self._look(frame, piece, candidates), candidates):
-                if _is_well_seen(stranger) and all(
-                    self._likeness_again(frame, stranger, candidates, mirrored) >= _SEARCH_SIMILARITY
-                    for mirrored in (False, True)
-                ):
+                if self._is_surely_there(errand, stranger, candidates):
                     candidates = [*candidates, stranger]
         return candidates
+
+    def _is_surely_there(self, errand: SearchTask, stranger: Candidate, others: Sequence[Candidate]) -> bool:
+        """Whether looks framed anew see somebody, too, who was found by searching."""
+        frame = errand.frame
+        look = appearance_of(frame.image, stranger.detection)
+        distances = (appearance_distance(look, each) for each in errand.missed)
+        if any(each is not None and each < OWN_CLOTHES for each in distances):
+            return self._likeness_again(frame, stranger, others, False) >= _KNOWN_SIMILARITY
+        return _is_well_seen(stranger) and all(
+            self._likeness_again(frame, stranger, others, mirrored) >= _SEARCH_SIMILARITY for mirrored in (False, True)
+        )
 
     def _likeness_again(
         self, frame: Frame, candidate: Candidate, painted: Sequence[Candidate], mirrored: bool
