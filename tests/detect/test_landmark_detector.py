@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -226,6 +227,22 @@ def test_known_people_are_painted_out_of_a_closer_look() -> None:
         for look in looks_taken(found):
             tall = [p for p in BarLandmarker(b"", None).read(look) if np.ptp(p.landmarks2d[:, 1]) > 0.6 * len(look)]
             assert tall == [], "the large person must be gone"
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("legs", "expected"), [(0.4, 1), (0.1, 0)])
+def test_who_is_half_hidden_is_found_unless_too_little_is_seen(
+    monkeypatch: pytest.MonkeyPatch, legs: float, expected: int
+) -> None:
+    def half(self: BarLandmarker, *about: Any) -> PoseReading:
+        visibility = np.full(33, 0.9)
+        visibility[MEDIAPIPE.limbs[6:]] = legs
+        return replace(pose(self, *about), visibility=visibility)
+
+    pose = BarLandmarker._pose
+    monkeypatch.setattr(BarLandmarker, "_pose", half)
+    with LandmarkDetector(DetectConfig(look_delay=0.0)) as found:
+        assert len(found.detect(Frame(0, 0.0, picture(SMALL)))) == expected
 
 
 @pytest.mark.usefixtures("fake")
