@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -151,7 +152,9 @@ class LiveSession:
         threads raised (a camera unplugged for good) after saving.
         """
         with ExitStack() as stack:
-            self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
+            device = self._tracker.config.engine.kernels_device
+            renderer = partial(RENDERERS[self._job.renderer], device)
+            self._overlay = stack.enter_context(MeshOverlay(make_renderer=renderer))
             self._warm_up(source)
             self._finishing = stack.enter_context(Worker("finish recordings", self._finish_each))
             self._source, self._frames = source, frames or stack.enter_context(LatestFrames(source))
