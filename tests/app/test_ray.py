@@ -7,20 +7,22 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.app.batch_endurance import digests, make_clips
+from tests.app.batch_endurance import digests, local_cluster, lose_machine, make_clips
 from tests.app.test_batch import BARE, Inline
 from tests.clips import write_clip
 from tracker import TrackOptions, track_many
 from tracker.core.errors import InputError
 from tracker.export.earlier_run import EarlierRun
 from tracker.runtime.cores import core_share
-from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
-from tracker.runtime.worker_processes import TaskLost
+from tracker.runtime.ray_executor import RayExecutor
+from tracker.runtime.task_needs import TaskNeeds
+from tracker.runtime.worker_processes import TaskLost, task_interrupt
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -31,18 +33,9 @@ SMALL = TaskNeeds(cores=1, memory=300_000_000)
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head that tracks nothing, and two machines of one core each."""
-    from ray.cluster_utils import Cluster
-
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    store = {"object_store_memory": 80_000_000}
-    head = {"num_cpus": 0, "include_dashboard": False, **store}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1, memory=2_000_000_000, **store)
+    with local_cluster(2) as cluster:
         yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def fault(kind: str) -> int | None:
@@ -60,7 +53,7 @@ def kill_one_at_work(cluster: Any, out: Path) -> threading.Thread:
     def watch() -> None:
         while not (list(out.rglob("run.json")) and list(out.rglob(".*.part"))):
             time.sleep(0.02)
-        cluster.remove_node(sorted(cluster.worker_nodes, key=str)[0], allow_graceful=False)
+        lose_machine(cluster)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -87,6 +80,40 @@ def test_a_machine_that_dies_costs_no_result(cluster: Any, tmp_path: Path) -> No
         assert (run is not None and run.finished) == report.done
     track_many([tmp_path / "clips"], tmp_path / "calm", Inline(), options=BARE)
     assert digests(out) == digests(tmp_path / "calm"), "whole, and nothing besides"
+
+
+def gpu_of(seconds: float) -> tuple[int, str]:
+    """Which process this is, and which GPU it may see; after a while, or when it is asked to stop."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not task_interrupt().requested:
+        time.sleep(0.02)
+    return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_gpus_have_one_process_each_which_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with local_cluster(2, gpus=1) as cluster:
+        with pytest.raises(InputError, match=r"--ray-gpus 2: no machine of the cluster has that much"):
+            RayExecutor(cluster.address, replace(SMALL, gpus=2))
+        with RayExecutor(cluster.address, replace(SMALL, gpus=1, retries=1)) as ray:
+            seen: set[tuple[int, str]] = set()
+            while len(seen) < 2:
+                seen |= {future.result() for future in [ray.submit(gpu_of, 0.1) for _ in range(8)]}
+            assert len(seen) == 2, "and no more for so many tasks"
+            assert {gpu for _, gpu in seen} == {"0"}, "each machine's own"
+            with pytest.raises(InputError, match=r"^the value is wrong$"):
+                ray.submit(fault, "input").result()
+            with pytest.raises(TaskLost, match="has lost the task"):
+                ray.submit(fault, "death").result()
+            futures = [ray.submit(gpu_of, 0.5) for _ in range(6)]
+            futures[0].result()
+            lose_machine(cluster)
+            assert {gpu for _, gpu in (future.result() for future in futures[1:])} == {"0"}, "on the other machine"
+            running, waiting = ray.submit(gpu_of, 600), ray.submit(gpu_of, 600)
+            while not running.running():
+                time.sleep(0.02)
+            ray.stop()
+            assert running.result()[1] == "0" and waiting.cancelled()
 
 
 def test_what_is_no_cluster_is_named() -> None:

@@ -8,11 +8,11 @@ why; an output that fails ends alone.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -21,35 +21,36 @@ import cv2
 import numpy as np
 
 from tracker.app.live_stages import CapturedPeople, tracked_frames
-from tracker.app.meter import Meter
+from tracker.app.meter import Meter, Pace
 from tracker.app.notice import Notice
 from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
+from tracker.core.shown_text import warnings_hint
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
 from tracker.export.files import fresh_folder, write_error
 from tracker.outputs.output import (
-    AnyKeys,
     Keys,
     LiveStatus,
     NoKeys,
     Output,
     Outputs,
     Picture,
-    PictureFeed,
+    SceneFeed,
     StatusFeed,
-    WithHud,
+    with_hud,
 )
 from tracker.outputs.recorder import Recorder
 from tracker.outputs.send import open_send
-from tracker.outputs.web import WebPage
-from tracker.outputs.window import Window
+from tracker.outputs.web_scene import BodyScene
 from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayConfig, OverlayStyle
 from tracker.overlay.renderers import RENDERERS
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
-from tracker.source import Source
+from tracker.runtime.recent_times import recent_times
+from tracker.runtime.worker import Worker
+from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
 
 log = logging.getLogger("tracker")
@@ -57,8 +58,6 @@ log = logging.getLogger("tracker")
 DrawMode = Literal["mesh", "skeleton", "confidence", "off"]
 DRAW_MODES: tuple[DrawMode, ...] = (*OVERLAY_STYLES, "off")
 KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   f smoothing   h help"
-_TIMED_FRAMES = 100_000
-"""Frames whose times are kept for the record."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,17 @@ class LiveJob:
     """Among RENDERERS."""
     style: OverlayStyle = "mesh"
     """What is drawn at first."""
+    longest: float = 14_400.0
+    """s of a recording, after which another one goes on: files of days could not be read into memory."""
+
+
+@dataclass(frozen=True)
+class _EndedRecording:
+    """A recording whose files are to be made."""
+
+    recorder: Recorder
+    summary: RunSummary
+    interrupted: bool
 
 
 @dataclass(frozen=True)
@@ -81,44 +91,34 @@ class LiveResult:
     """What a live run was like."""
 
     frames: int
+    frames_with_people: int
     dropped: int
-    rate: float
-    latency_p50_ms: float
-    latency_p95_ms: float
+    """Frames that were never looked at."""
+    pace: Pace
     recordings: list[RunResult]
     faults: list[str]
     """Why a recording could not be begun, or ended before its time."""
 
 
 @contextmanager
-def open_outputs(
-    headless: bool,
-    web: tuple[int, str, Path] | None,
-    send: Sequence[str] = (),
-    config: TrackerConfig = TrackerConfig(),  # noqa: B008
-) -> Iterator[tuple[list[Output], Keys]]:
-    """A window unless `headless`, a page for browsers as `web` says, and what `send` names. Window and page take keys.
+def open_sends(addresses: Sequence[str], config: TrackerConfig) -> Iterator[list[Output]]:
+    """What `--send` names: addresses as in `docs/stream.md`.
 
-    web: the port, the address to listen on, and the folder of the recordings. send: addresses as in `docs/stream.md`.
     config: with the camera and the world that people are seen with and in. Raises InputError where one cannot be had.
     """
     outputs: list[Output] = []
-    keys: list[Keys] = []
     try:
-        for address in send:
+        for address in addresses:
             outputs.append(open_send(address, config.camera, config.world))
-        if web is not None:
-            page = WebPage(*web)
-            outputs.append(page)
-            keys.append(page)
-            log.info("the live picture is at %s", page.address)
-        if not headless:
-            window = Window()
-            outputs.append(window)
-            keys.insert(0, window)  # it is asked each time, which keeps it alive
-        yield outputs, AnyKeys(keys)
+        yield outputs
     finally:
         Outputs(outputs).close()
+
+
+def warm_up(tracker: Tracker, width: int, height: int) -> None:
+    """Has the networks look at a black picture, so that the first real one is not seconds late."""
+    tracker.detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
+    tracker.detector.forget()
 
 
 class LiveSession:
@@ -127,49 +127,54 @@ class LiveSession:
     def __init__(self, job: LiveJob, tracker: Tracker, outputs: Sequence[Output], keys: Keys | None = None) -> None:
         """outputs: are closed by whoever opened them. keys: None where nobody presses any."""
         self._job, self._tracker, self._keys = job, tracker, keys or NoKeys()
-        feeds = [output for output in outputs if isinstance(output, PictureFeed)]
-        screens = [output for output in outputs if not isinstance(output, PictureFeed)]
-        self._outputs = Outputs([*feeds, WithHud(Outputs(screens), self._hud_lines)])
+        self._outputs = with_hud(outputs, self._hud_lines)
+        self._status_feeds = [output for output in outputs if isinstance(output, StatusFeed)]
         for output in outputs:
-            if isinstance(output, StatusFeed):
-                output.follow(self._status)
+            if isinstance(output, SceneFeed):
+                output.scene = BodyScene(tracker.body, tracker.config.world)
         self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
         self._notice = Notice()
         self._latest: CapturedPeople | None = None
         self._watched = bool(outputs)
-        self._stage_ms = {name: deque[float](maxlen=_TIMED_FRAMES) for name in ("draw", "show", "capture_to_drawn")}
+        self._stage_ms = {name: recent_times() for name in ("draw", "show", "capture_to_drawn")}
         self._recorder: Recorder | None = None
         self._begins_recording = job.record
         self._recordings: list[RunResult] = []
         self._faults: list[str] = []
 
-    def run(self, source: Source, interrupt: Interrupt) -> LiveResult:
+    def run(self, source: Source, interrupt: Interrupt, frames: LatestFrames | None = None) -> LiveResult:
         """Until the source ends, q is pressed or the user interrupts; a recording under way is finished in any case.
 
-        A recording that fails ends alone, and the run with it only where nothing else is asked for. Raises InputError
-        where `--record` cannot even begin, and what any of the threads raised (a camera unplugged for good) after
-        saving.
+        frames: the source's, where they are being read already. A recording that fails ends alone, and the run with it
+        only where nothing else is asked for. Raises InputError where `--record` cannot even begin, and what any of the
+        threads raised (a camera unplugged for good) after saving.
         """
         with ExitStack() as stack:
-            self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
+            device = self._tracker.config.engine.kernels_device
+            renderer = partial(RENDERERS[self._job.renderer], device)
+            self._overlay = stack.enter_context(MeshOverlay(make_renderer=renderer))
             self._warm_up(source)
-            self._frames = stack.enter_context(LatestFrames(source))
+            self._finishing = stack.enter_context(Worker("finish recordings", self._finish_each))
+            self._source, self._frames = source, frames or stack.enter_context(LatestFrames(source))
+            self._frames.dropped = 0
+            for feed in self._status_feeds:  # before, there is nothing to say
+                feed.follow(self._status)
             stack.push(lambda kind, *_: self._end_recording(source, interrupted=kind is not None))
             for tracked in tracked_frames(self._tracker, self._frames, interrupt, stack):
                 if tracked is not None:
                     self._handle(tracked, source)
+                elif source.waiting:
+                    self._outputs.wait()
                 if not self._obey(self._keys.key(), source) or (self._faults and not self._watched):
                     break
         meter = self._meter
-        dropped = self._frames.dropped
         return LiveResult(
             meter.frames,
-            dropped,
-            meter.rate,
-            meter.latency_ms(50),
-            meter.latency_ms(95),
+            meter.frames_with_people,
+            self._frames.dropped,
+            meter.altogether(),
             self._recordings,
             self._faults,
         )
@@ -177,8 +182,7 @@ class LiveSession:
     def _warm_up(self, source: Source) -> None:
         """Loads networks and kernels on a black picture, so that the first real one is not seconds late."""
         width, height = source.info.width, source.info.height
-        self._tracker.detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
-        self._tracker.detector.forget()
+        warm_up(self._tracker, width, height)
         body, camera = self._tracker.body, self._tracker.config.camera.for_size(width, height)
         self._overlay.silhouette(camera, body.v_template.numpy() + np.array([0.0, 0.0, 3.0]), body.faces.numpy())
 
@@ -188,7 +192,7 @@ class LiveSession:
         if self._begins_recording:
             self._begin_recording(frame, source)
         picture = self._draw(frame, tracked.people) if self._wants_picture else None
-        self._stage_ms["capture_to_drawn"].append(1e3 * self._meter.add(tracked.captured))
+        self._stage_ms["capture_to_drawn"].append(1e3 * self._meter.add(tracked.captured, len(tracked.people)))
         self._record(tracked, picture, source)
         between = perf_counter()
         self._outputs.send(frame, tracked.people, picture)
@@ -207,24 +211,27 @@ class LiveSession:
         return self._overlay.draw(frame.image, camera, people, self._tracker.body)
 
     def _hud_lines(self) -> list[str]:
-        meter = self._meter
+        pace = self._meter.lately()
         state = "  REC" if self._recorder is not None else ""
-        latency = f"latency {meter.latency_ms(50):.0f} ms (p95 {meter.latency_ms(95):.0f})"
-        first = f"{meter.rate:.1f} fps   {latency}   {self._frames.dropped} dropped{state}"
+        latency = f"latency {pace.latency_p50_ms:.0f} ms (p95 {pace.latency_p95_ms:.0f})"
+        first = f"{pace.rate:.1f} fps   {latency}   {self._frames.dropped} dropped{state}"
         return [first, *([KEY_HELP] if self._help else []), *self._notice.lines()]
 
     def _status(self) -> LiveStatus:
-        meter = self._meter
+        meter, pace = self._meter, self._meter.lately()
         return LiveStatus(
-            rate=meter.rate,
-            latency_ms=meter.latency_ms(50),
-            latency_p95_ms=meter.latency_ms(95),
+            rate=pace.rate,
+            latency_ms=pace.latency_p50_ms,
+            latency_p95_ms=pace.latency_p95_ms,
+            frames=meter.frames,
+            frames_with_people=meter.frames_with_people,
             dropped=self._frames.dropped,
             people=0 if self._latest is None else len(self._latest.people),
             recording=self._recorder is not None,
             draw=self._mode,
             smoothing=self._tracker.smoothing,
             notice=" ".join(self._notice.lines()),
+            waiting=self._source.waiting,
         )
 
     def _obey(self, key: str, source: Source) -> bool:
@@ -284,18 +291,35 @@ class LiveSession:
             self._recorder.send(tracked.captured.frame, tracked.people, picture)
         except Exception:  # ending it raises the same again, when all that can be saved is saved
             self._end_recording(source, interrupted=True)
+            return
+        if self._recorder.seconds >= self._job.longest:
+            self._finishing.put(self._ended(self._recorder, source))
+            self._recorder, self._begins_recording = None, True
 
     def _end_recording(self, source: Source, interrupted: bool = False) -> None:
         """Saves the recording that is under way, if there is one."""
         if self._recorder is None:
             return
         recorder, self._recorder = self._recorder, None
+        self._finish(self._ended(recorder, source, interrupted))
+
+    def _ended(self, recorder: Recorder, source: Source, interrupted: bool = False) -> _EndedRecording:
         tracked = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         stages = {**tracked, **{name: list(times) for name, times in self._stage_ms.items()}}
-        summary = RunSummary(stages, source.warnings, dropped=self._frames.dropped)
+        warnings = [*source.warnings, *guessed_focal(self._tracker.config.camera, source.info)]
+        return _EndedRecording(recorder, RunSummary(stages, warnings, dropped=self._frames.dropped), interrupted)
+
+    def _finish_each(self, recordings: Iterator[_EndedRecording]) -> None:
+        for ended in recordings:
+            self._finish(ended)
+
+    def _finish(self, ended: _EndedRecording) -> None:
+        """Writes its files."""
+        recorder = ended.recorder
         try:
-            self._recordings.append(recorder.finish(summary, interrupted))
-            self._notice.say(f"recorded: {recorder.folder}")
+            result = recorder.finish(ended.summary, ended.interrupted)
+            self._recordings.append(result)
+            self._notice.say(f"recorded: {recorder.folder}{warnings_hint(result.warnings)}")
         except Exception as error:  # whatever it is, it is the recording's alone
             self._fault(error)
 

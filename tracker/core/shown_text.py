@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-_ADDRESS_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S*", re.IGNORECASE)
+_ADDRESS_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S*[^\s:;,.)]", re.IGNORECASE)
 _HOST = re.compile(r"(\[[0-9a-f:.%]*\]|[^:\[\]]*)(:\d*)?", re.IGNORECASE)
 _SECRET = re.compile(r"((?:pass|pwd|token|key|secret|sig|auth|user|login)[\w.-]*)=[^&;/]*", re.IGNORECASE)
 _LONGEST_MESSAGE = 300
@@ -40,6 +40,11 @@ def shown_address(location: str) -> str:
 def printable(text: str) -> str:
     """The text with escapes in the places of control characters, and of bytes that are not UTF-8."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def warnings_hint(count: int) -> str:
+    """What is said behind the line on a result with so many warnings."""
+    return f"; {count} warning{'s' if count > 1 else ''}, see run.json" if count else ""
 
 
 def message_line(error: object) -> str:

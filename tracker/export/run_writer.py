@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
@@ -33,8 +31,18 @@ from tracker.export.grid import gaps, on_grid
 from tracker.export.jsonl import FrameStream, encode_frame
 from tracker.export.report import RunReport, report_page
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
-from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble, body_track, placed_in
-from tracker.world.estimate import WorldEstimate, estimate_world
+from tracker.export.scratch import Scratch
+from tracker.export.sequence import (
+    PersonSequence,
+    RunContext,
+    Timeline,
+    assemble,
+    body_track,
+    joined,
+    placed_in,
+    row_blocks,
+)
+from tracker.world.estimate import WorldEstimate, estimate_world, rows_wanted
 
 OBSERVATIONS = "observations"
 """Every frame as it was recorded, in one file for this package's own use."""
@@ -85,6 +93,7 @@ class RunWriter:
         try:
             self._watch = FolderWatch(folder)
             self._recording = FrameStore(folder)
+            self._scratch = Scratch(folder)
             self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
         except BaseException:
             self._lock.release()
@@ -92,6 +101,11 @@ class RunWriter:
         self._open = True
         self._estimate: WorldEstimate | None = None
         self._result: RunResult | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder
 
     def __enter__(self) -> RunWriter:
         return self
@@ -115,12 +129,13 @@ class RunWriter:
             self._stream.append(encode_frame(frame.index, frame.time, frame.people))
         self._recording.append(frame)
 
-    def frames(self) -> Iterator[FrameRecord]:
+    @property
+    def recorded(self) -> FrameStore:
         """The frames written so far, for filters that look both ways in time."""
-        return self._recording.frames()
+        return self._recording
 
     def replace_people(self, frames: Iterable[FrameRecord], estimate: WorldEstimate | None = None) -> None:
-        """Puts these frames in the place of all written so far (`frames()` may be their source) and ends the writing.
+        """Puts these frames in the place of all written so far (`recorded` may be their source) and ends the writing.
 
         estimate: of the world that the frames are in, where it is known already.
 
@@ -172,7 +187,7 @@ class RunWriter:
             lengths[person.person_id] = len(person.timestamps)
             if estimate is not None:
                 person = placed_in(estimate.world, person, self._context.body)
-            uniform = on_grid(person, self._recording.times, self._recording.indices)
+            uniform = on_grid(person, self._recording.times, self._recording.indices, self._scratch)
             absences[person.person_id] = gaps(uniform)
             files += self._person_files(uniform, failures)
             if scene_formats or self._reports:
@@ -215,15 +230,19 @@ class RunWriter:
             ]
         estimate = self._estimate
         if estimate is None:
-            tracks = [body_track(person, self._context.body) for person in self._people()]
+            most = rows_wanted(len(self._recording.person_ids()))
+            tracks = [body_track(person, self._context.body) for person in self._people(most)]
             estimate = estimate_world(tracks, self._context.world) if tracks else None
         return estimate, [] if estimate is None else estimate.warnings
 
-    def _people(self) -> Iterator[PersonSequence]:
+    def _people(self, most: int | None = None) -> Iterator[PersonSequence]:
+        """Everybody, by identity. most: rows of each, the first."""
         timeline = Timeline.of(self._recording.times, self._context.frame_rate)
         observations = self._recording.observations()
-        for person_id in np.unique(observations["person_id"]):
-            yield assemble(observations[observations["person_id"] == person_id], self._context, timeline)
+        for person_id, betas in self._recording.last_betas().items():
+            rows = self._recording.rows_of(person_id)[:most]
+            blocks = (assemble(observations[rows[b]], self._context, timeline, betas) for b in row_blocks(len(rows)))
+            yield joined(blocks, len(rows), self._scratch)
 
     def _person_files(self, person: PersonSequence, failures: list[RunError]) -> Iterator[Path]:
         for name in self._config.formats:

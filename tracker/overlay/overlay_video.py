@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -18,6 +20,7 @@ from tracker.overlay.mesh_overlay import MeshOverlay, OverlayConfig, OverlayStyl
 from tracker.overlay.picture_writer import PictureWriter
 from tracker.overlay.renderers import RENDERERS
 from tracker.overlay.video_writer import VideoWriter
+from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
@@ -57,8 +60,8 @@ class OverlayVideoJob:
 class OverlayVideoTimes:
     """Milliseconds that each picture took."""
 
-    draw_ms: list[float] = field(default_factory=list)
-    write_ms: list[float] = field(default_factory=list)
+    draw_ms: deque[float] = field(default_factory=recent_times)
+    write_ms: deque[float] = field(default_factory=recent_times)
 
 
 def _writer(job: OverlayVideoJob) -> VideoWriter | PictureWriter:
@@ -90,7 +93,7 @@ def make_overlay_video(job: OverlayVideoJob, frames: Iterator[TrackedFrame], tim
 
     if job.smooth is not None:
         frames = smoothed_with_delay(frames, DelayedSmoother(PersonBuilder(job.body), job.cameras, job.smooth))
-    drawing = MeshOverlay(OverlayConfig(style=job.style), RENDERERS[job.renderer])
+    drawing = MeshOverlay(OverlayConfig(style=job.style), partial(RENDERERS[job.renderer], "cpu"))
     with Worker("encode", encode) as encoding, drawing as overlay:
         for shown in frames:
             start = perf_counter()

@@ -53,6 +53,8 @@ class BodyTrack:
     """(T, 9, 3) m: places of CONTACT_PARTS."""
     confidence: Array
     """(T, 24) 0..1: how far the picture supports each joint."""
+    standing: float = 0.0
+    """m from neck to ankles at their farthest in the longer track that this is a part of; 0 where it is the whole."""
 
     def __post_init__(self) -> None:
         shapes = {"theta": (NUM_JOINTS, 3), "transl": (3,), "joints": (NUM_JOINTS, 3), "confidence": (NUM_JOINTS,)}
