@@ -29,6 +29,7 @@ from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker_processes import count_item, task_interrupt
 from tracker.smooth.filters import CausalFilter
 from tracker.source import LiveConfig, Source, open_source
+from tracker.world.camera_path import CameraMotion
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         moved = min((run["camera_moved"] for run in runs if run["camera_moved"] is not None), default=None)
         if config.smooth.mode == "offline":
             records = list(writer.frames())
-            writer.replace_people(*finished_frames(records, config, persons, camera, moved is not None))
+            writer.replace_people(*finished_frames(records, config, persons, camera, CameraMotion(moved)))
         fault: Exception | None = None
         if job.overlay:
             film = replace(film_job(job, config, body, source.info), smooth=None)
@@ -113,7 +114,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         if fault is not None:
             warnings[str(fault)] = None
         seconds = sum(run["wall_seconds"] for run in runs) + perf_counter() - started
-        writer.finish(RunSummary({}, [*warnings], seconds, camera_moved=moved))
+        writer.finish(RunSummary({}, [*warnings], seconds, camera=CameraMotion(moved)))
         if fault is not None:
             raise fault
 

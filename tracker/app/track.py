@@ -36,9 +36,11 @@ from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.delayed_smoother import smoothed_frames
 from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, open_source
+from tracker.world.camera_path import CameraMotion
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.estimate import WorldEstimate
 from tracker.world.grounded import grounded_frames
+from tracker.world.turning import as_seen_first, as_seen_then
 
 _AHEAD = 4
 """Frames that each stage may be ahead of the next one."""
@@ -138,7 +140,7 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._camera, self._watch, self._sheet = camera, CameraWatch(), ContactSheet()
+        self._camera, self._watch, self._sheet = camera, CameraWatch(camera), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
         self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
@@ -167,13 +169,13 @@ class _Run:
             warnings,
             wall_seconds,
             pictures=self._sheet.pictures(),
-            camera_moved=self._watch.moved_at,
+            camera=self._watch.motion,
         )
 
     def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
         """See `finished_frames`."""
         tracker = self._tracker
-        return finished_frames(records, tracker.config, tracker.persons, self._camera, self._watch.moved_at is not None)
+        return finished_frames(records, tracker.config, tracker.persons, self._camera, self._watch.motion)
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
@@ -219,13 +221,19 @@ class _Run:
 
 
 def finished_frames(
-    records: list[FrameRecord], config: TrackerConfig, persons: PersonBuilder, camera: Camera, camera_moves: bool
+    records: list[FrameRecord], config: TrackerConfig, persons: PersonBuilder, camera: Camera, motion: CameraMotion
 ) -> tuple[list[FrameRecord], WorldEstimate | None]:
-    """All frames, smoothed both ways in time and, under a camera that stands still, set on the floor."""
+    """All frames, smoothed both ways in time and, under a camera that stays in its place, set on the floor."""
+    path = motion.path
+    if path is not None:
+        records = as_seen_first(records, path, persons, camera)
     frames = list(smoothed_frames(records, persons, camera, config.smooth.offline))
-    if camera_moves or not any(frame.people for frame in frames):
+    if motion.refused_at is not None or not any(frame.people for frame in frames):
         return frames, None
-    return grounded_frames(frames, persons, camera, config.world)
+    frames, estimate = grounded_frames(frames, persons, camera, config.world)
+    if path is None:
+        return frames, estimate
+    return as_seen_then(frames, path, persons, camera), replace(estimate, path=path)
 
 
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:

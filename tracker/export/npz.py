@@ -14,11 +14,13 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from tracker.body.model import BodyModel
+from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.input_file import read_bytes, reading
 from tracker.core.npz_file import read_npz
-from tracker.export.sequence import PersonSequence, Timeline
+from tracker.export.sequence import PersonSequence, Timeline, moved_by
 from tracker.world.body_track import CONTACT_PARTS
+from tracker.world.camera_path import CameraPath
 from tracker.world.world_frame import WorldFrame
 
 _PLACED = ("poses", "trans")
@@ -46,8 +48,11 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     arrays = {name: np.asarray(getattr(person, name), dtype) for name, dtype in _ARRAYS.items()}
     poses, trans = person.in_frame(person.T_file_camera)
     arrays |= {"poses": poses.astype(np.float32), "trans": trans.astype(np.float32)}
-    if person.world is not None:
-        arrays["T_world_camera"] = person.world.T_world_camera
+    known = person.T_world_camera
+    if known is not None:
+        arrays["T_world_camera"] = known
+    if person.path is not None:
+        arrays["zoom"] = person.path.zoom_at(person.timestamps)
     camera = person.camera
     whole = io.BytesIO()  # numpy leaves a zip file behind that complains, out of reach, when the disk is full
     np.savez(
@@ -97,24 +102,39 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} has numbers that are not finite")
     start = float(arrays["timestamps"][0]) if arrays["timestamps"].size else 0.0
+    world, path = _surroundings(content, arrays["timestamps"])
     person = PersonSequence(
         person_id=person_id,
         camera=camera,
         timeline=Timeline(start, rate),
         body_model=str(content["body_model"]),
         tracked=tracked,
-        world=WorldFrame(content["T_world_camera"].astype(float)) if in_world or "T_world_camera" in content else None,
         frame="world" if in_world else "camera",
+        world=world,
+        path=path,
         **arrays,
     )
     return (_from_world(person) if in_world else person).rows(tracked)
 
 
+def _surroundings(content: dict[str, np.ndarray], times: Array) -> tuple[WorldFrame | None, CameraPath | None]:
+    """`world` and `path` of a sequence, as far as its file knows them. times: (T,) s of its rows."""
+    if "T_world_camera" not in content:
+        return None, None
+    known = content["T_world_camera"].astype(float)
+    if known.ndim == 2:
+        return WorldFrame(known), None
+    if known.shape != (len(times), 4, 4) or content["zoom"].shape != times.shape:
+        raise ValueError(f"T_world_camera {known.shape} and zoom {content['zoom'].shape} do not fit {len(times)} rows")
+    turns = known[0, :3, :3].T @ known[:, :3, :3]
+    return WorldFrame(known[0]), CameraPath(times, turns, content["zoom"].astype(float))
+
+
 def _from_world(person: PersonSequence) -> PersonSequence:
     """poses and trans as a file in the world's frame has them → in the camera's; the joints are there already."""
-    assert person.world is not None
-    rotation, poses = person.world.T_world_camera[:3, :3], person.poses.astype(float)
-    poses[:, :3] = (Rotation.from_matrix(rotation.T) * Rotation.from_rotvec(poses[:, :3])).as_rotvec()
+    known = person.T_file_camera
+    rotation, poses = known[..., :3, :3], person.poses.astype(float)
+    poses[:, :3] = (Rotation.from_matrix(rotation.swapaxes(-1, -2)) * Rotation.from_rotvec(poses[:, :3])).as_rotvec()
     pelvis = person.joints3d[:, 0].astype(float)
-    rest = (person.world.to_world(pelvis) - person.trans).mean(axis=0)
+    rest = (moved_by(known, pelvis) - person.trans).mean(axis=0)
     return replace(person, poses=poses.astype(np.float32), trans=(pelvis - rest).astype(np.float32))

@@ -34,6 +34,7 @@ from tracker.export.jsonl import FrameStream, encode_frame
 from tracker.export.report import RunReport, report_page
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
 from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble, body_track, placed_in
+from tracker.world.camera_path import CameraMotion
 from tracker.world.estimate import WorldEstimate, estimate_world
 
 OBSERVATIONS = "observations"
@@ -69,6 +70,16 @@ class RunResult:
 def _bounded(warnings: list[str]) -> list[str]:
     left_out = len(warnings) - _MOST_WARNINGS
     return warnings if left_out <= 0 else [*warnings[:_MOST_WARNINGS], f"and {left_out} more warnings"]
+
+
+def _refusal(motion: CameraMotion, wanted: bool) -> str:
+    """Why there is no world around a camera that moves. wanted: whether files were to be in its frame."""
+    instead = "the files are in the camera's frame" if wanted else ""
+    if motion.path is not None:
+        then = f": {instead}; --smooth offline follows its turns" if wanted else ""
+        return f"the camera turns from {motion.moved_at:.2f} s on{then}"
+    because = ", other than by turning and zooming, so that there is no still world to be in: " + instead
+    return f"the camera moves from {motion.moved_at:.2f} s on" + (because if wanted else "")
 
 
 class RunWriter:
@@ -142,9 +153,10 @@ class RunWriter:
             for frame in frames:
                 recording.append(frame)
             return
-        world = None if self._estimate is None else self._estimate.world
+        estimate = self._estimate
         with atomic_file(self._folder / FRAMES_NAME) as stream:
             for frame in frames:
+                world = None if estimate is None else estimate.world_at(frame.time)
                 stream.write(encode_frame(frame.index, frame.time, frame.people, world))
                 recording.append(frame)
 
@@ -207,13 +219,9 @@ class RunWriter:
         """What is known of the world around the camera, and what the user should know of it."""
         if self._config.formats == (OBSERVATIONS,):
             return None, []
-        if summary.camera_moved is not None:
-            wanted = self._context.world.frame == "world"
-            return None, [
-                f"the camera moves from {summary.camera_moved:.2f} s on"
-                + (", so that there is no still world to be in: the files are in the camera's frame" if wanted else "")
-            ]
-        estimate = self._estimate
+        estimate, motion = self._estimate, summary.camera
+        if motion.moved_at is not None and estimate is None:
+            return None, [_refusal(motion, self._context.world.frame == "world")]
         if estimate is None:
             tracks = [body_track(person, self._context.body) for person in self._people()]
             estimate = estimate_world(tracks, self._context.world) if tracks else None
@@ -223,7 +231,8 @@ class RunWriter:
         timeline = Timeline.of(self._recording.times, self._context.frame_rate)
         observations = self._recording.observations()
         for person_id in np.unique(observations["person_id"]):
-            yield assemble(observations[observations["person_id"] == person_id], self._context, timeline)
+            rows = observations[observations["person_id"] == person_id]
+            yield assemble(rows, self._context, timeline, None if self._estimate is None else self._estimate.path)
 
     def _person_files(self, person: PersonSequence, failures: list[RunError]) -> Iterator[Path]:
         for name in self._config.formats:

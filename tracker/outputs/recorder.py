@@ -55,7 +55,7 @@ class Recorder:
         self._began, self._start, self._size = perf_counter(), first.time, first.size
         self._writer = RunWriter(folder, export, context, header)
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
-        self._watch, self._sheet = CameraWatch(), ContactSheet()
+        self._watch, self._sheet = CameraWatch(context.camera), ContactSheet()
         self._write_ms: list[float] = []
         self._open = ExitStack()
         try:
@@ -76,8 +76,9 @@ class Recorder:
     def _record(self, frames: Iterator[RecordedFrame]) -> None:
         for each in frames:
             before, time = perf_counter(), each.frame.time - self._start
-            self._watch.show(each.frame, each.people)
-            self._sheet.show(replace(each.frame, time=time), each.people)
+            timed = replace(each.frame, time=time)
+            self._watch.show(timed, each.people)
+            self._sheet.show(timed, each.people)
             people = self._cameras.of_files(each.frame, each.people)
             self._writer.write(FrameRecord(each.frame.index, time, people))
             picture = each.picture
@@ -102,7 +103,7 @@ class Recorder:
             warnings=[*summary.warnings, *self._cameras.warnings, *([] if failure is None else [str(failure)])],
             wall_seconds=perf_counter() - self._began,
             pictures=self._sheet.pictures(),
-            camera_moved=None if self._watch.moved_at is None else self._watch.moved_at - self._start,
+            camera=self._watch.motion,
         )
         if failure is not None:
             with suppress(RunError):  # what ended the recording also keeps its files from being written
