@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ class OpenVinoEngine(Engine):
         openvino = _openvino()
         if options.device not in ("auto", "cpu"):
             raise BackendError(f"openvino runs on the CPU here, not on {options.device}; use the backend torch")
-        core = openvino.Core()
+        core = _core()
         network = _read(core, model)
         ports = {_name(port): port for port in network.outputs}
         names = wanted_outputs(str(model), list(ports), options)
@@ -73,6 +75,19 @@ def _openvino() -> Any:
     except ImportError as error:
         raise BackendError(f"openvino cannot be imported ({error}); install it with: pip install openvino") from None
     return openvino
+
+
+@functools.cache
+def _core() -> Any:
+    """The process's one Core, with the CPU's plugin loaded.
+
+    The plugin gives the thread that loads it a signal stack, and frees that with itself, from whichever thread drops
+    the last engine: the next signal, as Ctrl-C, would then run on freed memory. So a thread that ends at once loads it.
+    """
+    core = _openvino().Core()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(core.get_property, "CPU", "FULL_DEVICE_NAME").result()
+    return core
 
 
 def _read(core: Any, model: Path) -> Any:

@@ -1,8 +1,10 @@
-"""What all tests share: one thread for BLAS, as the tracker has it, since its matrices are small; and the landmark
-network of mediapipe's wheel, whatever else this machine has, so that figures are the same everywhere."""
+"""What all tests share: one thread for BLAS, as the tracker has it, since its matrices are small; Ctrl-C as a terminal
+gives it, since what a script starts in the background ignores it; and the landmark network of mediapipe's wheel,
+whatever else this machine has, so that figures are the same everywhere."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from tracker.networks import landmark_files
 
 threadpool_limits(limits=1, user_api="blas")
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ import click
 
 from tracker import __version__
 from tracker.core.errors import InputError, RunError
-from tracker.core.shown_text import message_line, printable, shown_address
+from tracker.core.shown_text import message_line, printable, shown_address, warnings_hint
 from tracker.runtime.blas import name_the_processor
 from tracker.runtime.helper_process import keep_current_folder_out
 from tracker.runtime.standard_streams import secure_standard_streams, tell
@@ -210,7 +210,8 @@ def track_one(job: Any) -> None:
 
     job, finished = resumed(job)
     if finished is not None:
-        tell(f"{job.track.spec}: finished before → {job.track.folder}")
+        hint = warnings_hint(len(finished.document["warnings"]))
+        tell(f"{printable(shown_address(job.track.spec))}: finished before → {printable(str(job.track.folder))}{hint}")
         return
     with (
         deferred_interrupt() as interrupt,
@@ -867,8 +868,7 @@ def summary_line(spec: str, result: Any) -> str:
     people = "1 person" if result.people == 1 else f"{result.people} people"
     share = f"{result.frames_with_people} of {result.frames} frames"
     hint = "" if result.people else " (nobody was found)"
-    count = f"{result.warnings} warning{'s' if result.warnings > 1 else ''}"
-    warned = f"; {count}, see run.json there" if result.warnings else ""
+    warned = warnings_hint(result.warnings)
     return f"{printable(shown_address(spec))}: {people} in {share} → {printable(str(result.folder))}{hint}{warned}"
 
 

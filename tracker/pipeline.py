@@ -49,6 +49,7 @@ from tracker.networks.landmark_network import FEATURES
 from tracker.networks.released import SUFFIXES
 from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.runtime.engine_config import EngineConfig
+from tracker.runtime.recent_times import recent_times
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
 from tracker.smooth.smooth_config import SmoothConfig
@@ -92,8 +93,6 @@ class TrackerConfig:
 
 
 STAGES = ("detect", "identify", "extract", "fit", "smooth")
-_TIMED_FRAMES = 100_000
-"""Calls of each stage whose times are kept, so that a camera that runs for days does not fill the memory."""
 _FORGET_SECONDS = 60.0
 """Somebody who has been away for so long would get a new identity."""
 
@@ -129,7 +128,7 @@ class Tracker:
             self._volume = VolumeFitter(network, config.volume)
         self.cameras = config.camera
         """What is known of the camera: what the configuration says, else what the source knows (`look_through`)."""
-        self.stage_seconds = {stage: deque[float](maxlen=_TIMED_FRAMES) for stage in STAGES}
+        self.stage_seconds = {stage: recent_times() for stage in STAGES}
         self._fitter = LandmarkFitter(self.persons.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._judge = FitJudge(config.trust, config.fit.outlier, self.persons)
         self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()

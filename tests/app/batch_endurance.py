@@ -1,6 +1,8 @@
 """A batch that is killed and interrupted again and again, and ends like one that was left alone.
 
-`python -m tests.app.batch_endurance CLIP COUNT JOBS` does it with COUNT clips made from CLIP; the tests do it with few.
+`python -m tests.app.batch_endurance CLIP COUNT JOBS` does it with COUNT clips made from CLIP, 10 of them damaged; the
+tests do it with few. Then the same on a Ray cluster: three machines of one core each, all on this one, of which one is
+lost besides.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -134,25 +138,75 @@ def digests(out: Path) -> dict[str, str]:
     }
 
 
+@contextmanager
+def local_cluster(machines: int) -> Iterator[Any]:
+    """A Ray cluster of a head that tracks nothing and so many machines of one core each, all of them on this one."""
+    from ray.cluster_utils import Cluster
+
+    store = {"object_store_memory": 80_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **store})
+    try:
+        for _ in range(machines):
+            cluster.add_node(num_cpus=1, memory=2_000_000_000, **store)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def lose_machine(cluster: Any) -> None:
+    """One of the cluster's machines is gone from one moment to the next."""
+    cluster.remove_node(sorted(cluster.worker_nodes, key=str)[0], allow_graceful=False)
+
+
+def endure(batch: Endurance, out: Path, faults: list[list[Callable[[psutil.Process], None]]], more: int) -> Ending:
+    """A run that suffers each list of faults in turn, each after so many more results, and is then resumed."""
+    statuses = [batch.disturbed(out, more, *steps) for steps in faults]
+    last = batch.undisturbed(out, "--resume")
+    print(f"{' '.join(batch.arguments)}: exit statuses {statuses}, then {last.returncode}")
+    print("\n".join(last.stdout.splitlines()[-3:]), flush=True)
+    return Ending.of(out, last)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a batch has left in the end."""
+
+    files: dict[str, str]
+    """Name → digest."""
+    lines: list[str]
+    """One of every input that has failed."""
+
+    @classmethod
+    def of(cls, out: Path, run: subprocess.CompletedProcess[str]) -> Ending:
+        lines = sorted(line for line in run.stderr.splitlines() if line.startswith("error: "))
+        return cls(digests(out), lines)
+
+    def tell_differences(self, other: Ending) -> None:
+        for name in sorted(self.files.keys() | other.files.keys()):
+            if self.files.get(name) != other.files.get(name):
+                print("differs:", name)
+        for line in set(self.lines) ^ set(other.lines):
+            print("only in one:", line)
+
+
 def main() -> None:
     original, count, jobs = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     with tempfile.TemporaryDirectory() as folder:
-        clips, calm, out = Path(folder) / "clips", Path(folder) / "calm", Path(folder) / "out"
-        make_clips(clips, original, count - 10)
+        clips, calm, out = (Path(folder) / name for name in ("clips", "calm", "out"))
+        make_clips(clips, original, count - 10, frames=13)
         damage(clips, 10)
-        batch = Endurance(clips, ("--jobs", jobs))
-        first = batch.undisturbed(calm)
-        steps = [kill, kill_worker, interrupt]
-        statuses = [batch.disturbed(out, count // 5, step) for step in steps]
-        last = batch.undisturbed(out, "--resume")
-        print("\n".join(last.stdout.splitlines()[-3:]))
-        print(f"exit statuses: undisturbed {first.returncode}, disturbed {statuses}, last {last.returncode}")
-        print(f"lines of failure: {sum(line.startswith('error: ') for line in last.stderr.splitlines()) - 1}")
-        expected, got = digests(calm), digests(out)
-        print(f"{len(expected)} files; equal: {expected == got}")
-        for name in sorted(expected.keys() | got.keys()):
-            if expected.get(name) != got.get(name):
-                print("differs:", name)
+        batch, more = Endurance(clips, ("--jobs", jobs)), count // 6
+        expected = Ending.of(calm, batch.undisturbed(calm))
+        print(*expected.lines, f"{len(expected.files)} files of {count_finished(calm)} results", sep="\n", flush=True)
+        ends = [endure(batch, out, [[kill], [kill], [kill_worker, interrupt]], more)]
+        with local_cluster(3) as cluster:
+            on_ray = Endurance(clips, ("--ray", cluster.address, "--ray-memory", "0.3"))
+            faults = [[kill], [kill], [lambda _: lose_machine(cluster), interrupt]]
+            ends.append(endure(on_ray, Path(folder) / "out_ray", faults, more))
+        for end in ends:
+            expected.tell_differences(end)
+        print(f"the same in the end: {[end == expected for end in ends]}")
+        sys.exit(any(end != expected for end in ends))
 
 
 if __name__ == "__main__":

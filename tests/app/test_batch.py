@@ -68,7 +68,7 @@ def test_bad_inputs_are_passed_over_and_the_tree_is_the_inputs(tracked: tuple[Pa
         assert report.done or re.fullmatch(rf"[^\n]*{Path(report.spec).name}: [^\n]+", report.error)
     lines = list(table(reports))
     assert sum("failed" in line for line in lines[:-1]) == 3
-    assert lines[-1] == "4 tracked, 3 failed; 36 frames tracked"
+    assert lines[-1] == "4 tracked, 3 failed; 36 frames tracked; 4 warnings, see run.json"
 
 
 def test_finished_ones_are_kept_and_interrupted_ones_done_anew(

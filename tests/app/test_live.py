@@ -21,7 +21,7 @@ from tracker.core.detection import Detection
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.export import load_person
+from tracker.export import load_frames, load_person
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.source import Clip
@@ -116,6 +116,18 @@ def test_keys_record_snap_switch_and_quit(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("snapshot-*.png"))) == 1
     mesh, skeleton, nothing = screen.pictures[1], screen.pictures[2], screen.pictures[3]
     assert (mesh != skeleton).any() and (skeleton != nothing).any() and (mesh != nothing).any()
+
+
+def test_a_long_recording_goes_on_in_another(tmp_path: Path) -> None:
+    camera = Camera(20)
+    live, screen = session(LiveJob(tmp_path, record=True, longest=6 / 30), camera)
+    result = live.run(camera, Interrupt())
+    assert len(screen.pictures) == 20 and result.faults == []
+    parts = sorted(result.recordings, key=lambda each: each.folder.stat().st_ctime)
+    assert len(parts) >= 2 and sum(part.frames for part in parts) == 20, "no frame is lost between them"
+    indices = sorted(frame["frame"] for part in parts for frame in load_frames(part.folder / "frames.jsonl"))
+    assert indices == list(range(20))
+    assert all(json.loads((part.folder / "run.json").read_text())["finished"] for part in parts)
 
 
 def test_two_recordings_in_one_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,5 +302,6 @@ def test_files_of_a_size_that_changed_are_in_one_cameras_pixels(tmp_path: Path) 
     person = load_person(result.recordings[0].folder / "person_000.npz")
     height = np.ptp(person.joints2d[:, :, 1], axis=1)
     assert len(height) == 8 and height[4:].mean() == pytest.approx(height[:4].mean(), rel=0.05)
-    (warning,) = json.loads((result.recordings[0].folder / "run.json").read_text())["warnings"]
+    focal, warning = json.loads((result.recordings[0].folder / "run.json").read_text())["warnings"]
+    assert "the focal length is guessed" in focal
     assert f"{SIZE[0] // 2}×{SIZE[1] // 2}" in warning and f"{SIZE[0]}×{SIZE[1]}" in warning

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.batch_endurance import digests, make_clips
+from tests.app.batch_endurance import digests, local_cluster, lose_machine, make_clips
 from tests.app.test_batch import BARE, Inline
 from tests.clips import write_clip
 from tracker import TrackOptions, track_many
@@ -31,18 +31,9 @@ SMALL = TaskNeeds(cores=1, memory=300_000_000)
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head that tracks nothing, and two machines of one core each."""
-    from ray.cluster_utils import Cluster
-
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    store = {"object_store_memory": 80_000_000}
-    head = {"num_cpus": 0, "include_dashboard": False, **store}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1, memory=2_000_000_000, **store)
+    with local_cluster(2) as cluster:
         yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def fault(kind: str) -> int | None:
@@ -60,7 +51,7 @@ def kill_one_at_work(cluster: Any, out: Path) -> threading.Thread:
     def watch() -> None:
         while not (list(out.rglob("run.json")) and list(out.rglob(".*.part"))):
             time.sleep(0.02)
-        cluster.remove_node(sorted(cluster.worker_nodes, key=str)[0], allow_graceful=False)
+        lose_machine(cluster)
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -17,6 +17,7 @@ from tests.pipeline.test_pipeline import CONFIG, SIZE, somebody
 from tracker.app.track import TrackJob, track
 from tracker.body import load_body
 from tracker.core.arrays import Array
+from tracker.core.camera import CameraConfig
 from tracker.core.detection import Detection
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
@@ -26,8 +27,9 @@ from tracker.export.load_result import load_result
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker
 from tracker.runtime.interrupt import Interrupt
-from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_frames
+from tracker.smooth.delayed_smoother import DelayedSmoother
 from tracker.smooth.smooth_config import SmoothConfig
+from tracker.smooth.smoothed_frames import last_betas, smoothed_frames
 
 RATE = 20
 FRAMES = 50
@@ -111,10 +113,9 @@ def test_the_drawn_poses_are_those_of_the_files() -> None:
             shown += lookahead.push(TrackedFrame(frame, people))
         assert len(shown) == FRAMES - RATE, "a second waits"
         shown += lookahead.rest()
-        camera = one.config.camera.for_size(*SIZE)
-        for record, drawn in zip(
-            smoothed_frames(records, one.persons, camera, one.config.smooth.offline), shown, strict=True
-        ):
+        camera, smooth = one.config.camera.for_size(*SIZE), one.config.smooth.offline
+        smoothed = smoothed_frames(records, last_betas(records), one.persons, camera, smooth)
+        for record, drawn in zip(smoothed, shown, strict=True):
             (expected,), (got,) = record.people, drawn.people
             np.testing.assert_allclose(got.pose.theta, expected.pose.theta, atol=1e-9)
             # the place depends on β, which is not quite the last one yet; what is seen does not
@@ -148,6 +149,25 @@ def test_an_overlay_that_cannot_be_written_costs_nothing_else(clip: Path, tmp_pa
     assert report["frames_read"] == FRAMES and report["interrupted"] is False
     assert len(load_person(tmp_path / "out/person_000.npz").frame_index) == FRAMES
     assert len([warning for warning in report["warnings"] if "overlay.mp4" in warning]) == 1
+
+
+def test_a_size_that_no_video_can_have_is_refused_before_the_tracking(tmp_path: Path) -> None:
+    (tmp_path / "tall").mkdir()
+    for index in range(2):
+        Image.fromarray(np.zeros((20000, 1, 3), np.uint8)).save(tmp_path / f"tall/{index}.png")
+    with tracker() as one, pytest.raises(InputError, match=r"tall: pictures of 1×20000 pixels.*--no-overlay"):
+        track(TrackJob(str(tmp_path / "tall"), tmp_path / "out"), one, Interrupt())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_guessed_focal_length_is_a_warning(clip: Path, tmp_path: Path) -> None:
+    for name, camera in (("guessed", CameraConfig()), ("given", CameraConfig(focal=700.0))):
+        with Tracker(replace(CONFIG, camera=camera), load_body(None), Walking()) as one:
+            result = track(TrackJob(str(clip), tmp_path / name, overlay=False), one, Interrupt())
+        warnings = json.loads((tmp_path / name / "run.json").read_text())["warnings"]
+        assert result.warnings == len(warnings)
+        said = [warning for warning in warnings if "the focal length is guessed" in warning and "--fov" in warning]
+        assert len(said) == (name == "guessed")
 
 
 def test_a_run_is_read_back_with_its_meshes(clip: Path, tmp_path: Path) -> None:

@@ -302,3 +302,26 @@ def test_openvino_reports_to_nobody_and_forks_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split()[0] == "0"
     assert "stub" in done.stdout
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+def test_a_signal_after_openvino_was_freed_elsewhere(path: Path) -> None:
+    """Its plugin gives a signal stack to the thread that loads it, and frees that in the thread that drops it last: so
+    Ctrl-C ended the process by a fault of memory."""
+    probe = (
+        "import gc, signal, threading\n"
+        "from pathlib import Path\n"
+        "from engines import EngineOptions, openvino_engine\n"
+        f"held = [openvino_engine.OpenVinoEngine(Path({str(path)!r}), EngineOptions())]\n"
+        "def drop():\n"
+        "    held.clear()\n"
+        "    openvino_engine._core.cache_clear()\n"
+        "    gc.collect()\n"
+        "other = threading.Thread(target=drop)\n"
+        "other.start()\n"
+        "other.join()\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('handled'))\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tracemalloc
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from tracker.export import (
     RunWriter,
     load_frames,
     load_person,
+    npz,
     output_folders,
     prepare_folder,
 )
@@ -369,7 +371,7 @@ class TestReplacePeople:
         with writer(tmp_path / "clip", formats) as out:
             for frame in FRAMES:
                 out.write(frame)
-            out.replace_people(self.smooth(out.frames()))
+            out.replace_people(self.smooth(out.recorded.frames()))
             out.finish(RunSummary())
         assert "person_001.npz" not in names(tmp_path / "clip")
         boxes = load_person(tmp_path / "clip" / "person_000.npz").bbox
@@ -387,7 +389,7 @@ class TestReplacePeople:
         with pytest.raises(ZeroDivisionError), writer(tmp_path / "clip") as out:
             for frame in FRAMES:
                 out.write(frame)
-            out.replace_people(failing(out.frames()))
+            out.replace_people(failing(out.recorded.frames()))
         assert len(list(load_frames(tmp_path / "clip" / "frames.jsonl"))) == len(FRAMES)
         assert len(load_person(tmp_path / "clip" / "person_001.npz").timestamps) == len(FRAMES)
 
@@ -395,7 +397,7 @@ class TestReplacePeople:
         with writer(tmp_path / "clip") as out:
             for frame in FRAMES:
                 out.write(frame)
-            for again, frame in zip(out.frames(), FRAMES, strict=True):
+            for again, frame in zip(out.recorded.frames(), FRAMES, strict=True):
                 assert (again.index, again.time) == (frame.index, frame.time)
                 for a, b in zip(again.people, frame.people, strict=True):
                     assert a.person_id == b.person_id
@@ -440,11 +442,38 @@ class TestRunJson:
 
         few = run(tmp_path / "few", [], RunSummary({}, ["dim", "damaged"]))
         assert few.warnings == 2
-        assert summary_line("clip.mp4", few).endswith("; 2 warnings, see run.json there")
+        assert summary_line("clip.mp4", few).endswith("; 2 warnings, see run.json")
         assert "see run.json" not in summary_line("clip.mp4", run(tmp_path / "none", []))
         run(tmp_path / "many", [], RunSummary({}, [f"picture {n}" for n in range(1000)]))
         warnings = json.loads((tmp_path / "many" / "run.json").read_text())["warnings"]
         assert (len(warnings), warnings[-1]) == (101, "and 900 more warnings")
+
+    def test_a_person_of_hours_is_written_in_little_memory(self, tmp_path):
+        run(tmp_path / "clip")
+        one = load_person(tmp_path / "clip" / "person_001.npz")
+        rows = np.zeros(200_000, np.intp)
+        long = replace(one.rows(rows), timestamps=np.arange(len(rows)) / 30, frame_index=np.arange(len(rows)))
+        tracemalloc.start()
+        try:
+            with (tmp_path / "person_001.npz").open("wb") as stream:
+                npz.write(stream, long, small_body())
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert (tmp_path / "person_001.npz").stat().st_size > 150e6
+        assert peak < 20e6
+        read = load_person(tmp_path / "person_001.npz")
+        np.testing.assert_allclose(read.poses[-1], one.poses[0], atol=1e-6)
+        np.testing.assert_allclose(read.trans[[0, -1]], one.trans[[0, 0]], atol=1e-5)
+        np.testing.assert_array_equal(read.timestamps, long.timestamps)
+
+    def test_rows_of_hours_stay_on_disk(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("tracker.export.frame_store._IN_MEMORY", 1000)
+        run(tmp_path / "disk")
+        monkeypatch.undo()
+        run(tmp_path / "memory")
+        for name in ("person_000.npz", "person_001.npz"):
+            assert (tmp_path / "disk" / name).read_bytes() == (tmp_path / "memory" / name).read_bytes()
 
     def test_any_config_becomes_plain_json(self, tmp_path):
         config = Config(Inner(Path("a/b"), (1.0, np.nan)), limit=float("inf"))

@@ -348,7 +348,7 @@ class TestTurningCamera:
     def sequence(self, config: WorldConfig = IN_WORLD) -> PersonSequence:
         observations = np.concatenate([observe(i, TIMES[i], self.seen(TIMES[i])) for i in range(5, 30)])
         context = RunContext(CAMERA, BODY, RATE, config)
-        person = assemble(observations, context, Timeline.of(TIMES, RATE), self.path)
+        person = assemble(observations, context, Timeline.of(TIMES, RATE), path=self.path)
         return on_grid(placed_in(WORLD, person, BODY), list(TIMES), list(range(30)))
 
     def test_files_of_the_world_are_as_those_of_a_still_camera(self):

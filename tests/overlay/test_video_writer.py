@@ -15,9 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.source_clips import NTSC, ClipSpec, grey_level, level_of, make_clip
-from tracker.core.errors import RunError
+from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
-from tracker.overlay.video_writer import VideoConfig, VideoWriter
+from tracker.overlay.video_writer import VideoConfig, VideoWriter, require_encodable
 from tracker.source import Clip, open_source
 
 SIZE = (64, 48)
@@ -48,6 +48,35 @@ def copy_with_sound(source_path: Path, path: Path, clip: Clip) -> None:
             for frame in source:
                 video.write(frame.time, frame.image)
             assert video.warnings == []
+
+
+@pytest.mark.parametrize("size", [(1, 20000), (20000, 2)])
+def test_a_size_that_no_video_can_have_is_said_with_name_and_remedy(tmp_path, size):
+    sentence = rf"wide\.mp4: pictures of {size[0]}×{size[1]} pixels cannot be a video.*16384.*--no-overlay"
+    with pytest.raises(InputError, match=sentence):
+        VideoWriter(tmp_path / "wide.mp4", size, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (16384, 2)])
+def test_the_smallest_and_the_longest_pictures_are_a_video(tmp_path, size):
+    require_encodable(size, "clip")
+    write(tmp_path / "clip.mp4", [0.0, 0.04], Fraction(25), size)
+    assert [frame.size for frame in read(tmp_path / "clip.mp4")] == [size] * 2
+
+
+def test_sound_whose_times_begin_anew_costs_no_picture(tmp_path):
+    """Of recordings that were joined."""
+    clip = make_clip(tmp_path / "clip.ts", ClipSpec(count=20, sound="aac"))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(2 * clip.read_bytes())
+    with open_source(str(joined)) as source:
+        with VideoWriter(tmp_path / "copy.mp4", SIZE, source.info.rate, audio_from=joined) as video:
+            for frame in source:
+                video.write(frame.time, frame.image)
+    assert len(read(tmp_path / "copy.mp4")) == 40
+    codec, begin, samples = sound_of(tmp_path / "copy.mp4")
+    assert codec == "aac" and abs(begin) < 0.05 and len(samples) / 48000 == pytest.approx(1.6, abs=0.1)
 
 
 def sound_of(path: Path) -> tuple[str, float, NDArray[np.floating]]:

@@ -12,8 +12,9 @@ from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera, CameraConfig
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, Person, Pose, TrackedFrame
-from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_frames, smoothed_with_delay
+from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
+from tracker.smooth.smoothed_frames import last_betas, smoothed_frames
 
 CAMERA = Camera.default(64, 48)
 RATE = 30.0
@@ -41,7 +42,8 @@ def depth_step(people: Iterable[Person]) -> float:
 def test_files_keep_the_distance_of_somebody_who_stands_still(persons: PersonBuilder) -> None:
     people = standing(persons, 60)
     records = [FrameRecord(i, i / RATE, [person]) for i, person in enumerate(people)]
-    smoothed = [record.people[0] for record in smoothed_frames(records, persons, CAMERA, SavitzkyConfig())]
+    frames = smoothed_frames(records, last_betas(records), persons, CAMERA, SavitzkyConfig())
+    smoothed = [record.people[0] for record in frames]
     assert depth_step(people) > 0.02
     assert depth_step(smoothed) < 1e-3
     assert {tuple(person.pose.betas) for person in smoothed} == {tuple(people[-1].pose.betas)}

@@ -21,9 +21,10 @@ from tests.source_clips import ClipSpec, level_of, make_clip
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.source import Clip, LiveConfig, open_source
-from tracker.source.container import decode, open_container
-from tracker.source.live_source import FEWEST_ATTEMPTS, MOST_NOTES
+from tracker.source.container import DecodingProblems, decode, open_container
+from tracker.source.live_source import FEWEST_ATTEMPTS
 from tracker.source.sender_clock import PARTED_SECONDS, SenderClock
+from tracker.source.source import MOST_WARNINGS
 from tracker.source.webcam import CameraSource
 
 AT_ONCE = LiveConfig(reconnect_seconds=0.0)
@@ -122,14 +123,14 @@ def test_slow_attempts_do_not_use_up_the_patience(monkeypatch):
 
 def test_a_camera_that_comes_and_goes_all_day_fills_no_memory(monkeypatch):
     monkeypatch.setattr("tracker.source.live_source.RETRY_SECONDS", 0.0)
-    lives = 3 * MOST_NOTES
+    lives = 3 * MOST_WARNINGS
     source = CameraSource(0, Clip(), LiveConfig(reconnect_seconds=0.5), FakeCamera(*[2] * lives).open)
     frames = 0
     with pytest.raises(RunError):
         for _ in source:
             frames += 1
     assert frames == 2 * lives - 1
-    assert len(source.warnings) == MOST_NOTES
+    assert len(source.warnings) == MOST_WARNINGS + 1 and source.warnings[-1].startswith("and ")
 
 
 def test_waiting_for_a_camera_can_be_stopped():
@@ -476,10 +477,10 @@ def test_a_stream_in_which_nothing_can_be_decoded_is_lost(tmp_path, monkeypatch)
     now = iter(range(1000))
     monkeypatch.setattr("tracker.source.container.time.monotonic", lambda: float(next(now)))
     monkeypatch.setattr(av.Packet, "decode", lambda self: [], raising=False)
-    problems: list[str] = []
+    problems = DecodingProblems()
     with open_container(str(path)) as container:
         assert list(decode(container, problems, patience=20.0)) == []
-    assert problems == ["nothing of what came for 20 s could be decoded"]
+    assert problems.lines() == ["nothing of what came for 20 s could be decoded"]
 
 
 def test_a_size_that_changes_midway_is_each_frames_own(server):

@@ -27,6 +27,7 @@ from tests.source_clips import (
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.source import Clip, open_source
+from tracker.source.container import DecodingProblems
 from tracker.source.video import ContainerClock
 
 LONG_GOP = (("g", "100"), ("bf", "2"), ("sc_threshold", "0"))
@@ -113,6 +114,27 @@ def test_joined_recordings_go_on_after_the_seam():
     placed, line = timeline([(1000, 0), (1004, 0), (1200, 0), (0, 0), (4, 0)])
     assert placed == pytest.approx([0.0, 0.04, 2.0, 2.04, 2.08])
     assert line.left_out == 0
+
+
+@pytest.mark.parametrize("counts", [(2, 2), (12, 12, 12), (20, 5, 20)])
+def test_short_clips_that_were_joined_keep_all_their_frames(tmp_path, counts):
+    """As `cat` joins them: the times of each begin anew, less than a second before the last one's end."""
+    clips = [make_clip(tmp_path / f"{i}.ts", ClipSpec(count=count)) for i, count in enumerate(counts)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(clip.read_bytes() for clip in clips))
+    with open_source(str(joined)) as source:
+        frames = list(source)
+    assert [level_of(frame.image) for frame in frames] == [i for count in counts for i in range(count)]
+    assert [frame.index for frame in frames] == list(range(sum(counts)))
+    assert np.diff([frame.time for frame in frames]) == pytest.approx(0.04)
+    assert source.warnings == []
+
+
+def test_a_stray_time_begins_no_new_timeline():
+    line = timeline([(0, 0)])[1]
+    pictures = [SimpleNamespace(pts=pts, dts=0) for pts in (4, 8, 2, 12, 16)]
+    placed = [line.place(picture, upcoming) for picture, upcoming in zip(pictures, [*pictures[1:], None], strict=True)]
+    assert placed == [0.04, 0.08, None, 0.12, 0.16]
 
 
 def test_left_out_frames_are_a_warning_and_keep_their_index(tmp_path, monkeypatch):
@@ -432,10 +454,37 @@ def test_damage_in_the_middle_is_passed_over(tmp_path, capfd):
     content[starts[10] : starts[11] - 40] = bytes(starts[11] - 40 - starts[10])
     path.write_bytes(content)
     with open_source(str(path)) as source:
-        indices = [level_of(frame.image) for frame in source]
-    assert indices == [i for i in range(24) if i != 10]
+        frames = list(source)
+    assert [level_of(frame.image) for frame in frames] == [i for i in range(24) if i != 10]
+    assert [frame.index for frame in frames] == [i for i in range(24) if i != 10]
+    assert [frame.index for frame in read(path, Clip(start=0.3))] == [8, 9, *range(11, 24)]
     assert any("decoding failed" in warning for warning in source.warnings)
     assert capfd.readouterr().err == ""
+
+
+def test_pictures_that_cannot_be_decoded_keep_their_number(tmp_path):
+    """With pictures that are decoded in another order than they are shown in."""
+    path = make_clip(tmp_path / "whole.mp4", ClipSpec(count=60, options=(("g", "12"), ("bf", "2"))))
+    damaged = tmp_path / "clip.mp4"
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    for position, size in (packets[7], packets[31], packets[32]):
+        content[position : position + size] = b"\xff" * size
+    damaged.write_bytes(content)
+    frames = read(damaged)
+    assert 40 < len(frames) < 60
+    times = {round(frame.time, 3): frame.index for frame in read(path)}
+    assert [frame.index for frame in frames] == [times[round(frame.time, 3)] for frame in frames]
+
+
+def test_problems_of_a_day_fill_no_memory():
+    problems = DecodingProblems()
+    for _ in range(100_000):
+        problems.note("picture damaged")
+    problems.note("reading failed (gone)")
+    assert problems.lines() == ["picture damaged, 100000 times", "reading failed (gone)"]
+    assert problems.last == "reading failed (gone)"
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users")

@@ -176,7 +176,7 @@ class TestContacts:
         unseen[hidden] = 0.2
 
         def told(points: Array, confidence: Array) -> Array:
-            return contact_mask(contacts_of(replace(low, points=points, confidence=confidence), floor), 60)[:, :4]
+            return contact_mask(contacts_of(replace(low, points=points, confidence=confidence), floor), 60)[:, 1:4]
 
         assert told(points, unseen)[hidden].all()
         assert not told(points, low.confidence)[hidden].any(axis=1).all()
@@ -346,10 +346,10 @@ class TestTurning:
             orient = axis_angle_from_matrix(turns[number].T @ matrix_from_axis_angle(standing.global_orient))
             pose = replace(standing, global_orient=orient, transl=seen - (first.joints3d[0] - standing.transl))
             records.append(FrameRecord(number, times[number], [persons.person(0, pose, CAMERA, np.ones(24), 0.0)]))
-        still = as_seen_first(records, path, persons, CAMERA)
+        still = list(as_seen_first(records, path, persons, CAMERA))
         places = np.stack([record.people[0].joints3d[0] for record in still])
         np.testing.assert_allclose(places, np.tile(first.joints3d[0], (20, 1)), atol=1e-5)
-        again = as_seen_then(still, path, persons, CAMERA)
+        again = list(as_seen_then(still, path, persons, CAMERA))
         pelvis = [record.people[0].joints2d[0] for record in again]
         np.testing.assert_allclose(pelvis, [record.people[0].joints2d[0] for record in records], atol=0.01)
 

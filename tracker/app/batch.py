@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from tracker.app.clip_job import BatchTask, ClipJob, ClipReport, Outcome
 from tracker.core.errors import InputError
-from tracker.core.shown_text import printable, shown_address
+from tracker.core.shown_text import printable, shown_address, warnings_hint
 from tracker.runtime.cores import available_cores
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker_processes import TaskLost
@@ -166,4 +166,6 @@ def table(reports: Sequence[ClipReport]) -> Iterator[str]:
         yield f"{_shown(report):{width}}  " + (figures if report.done else report.outcome)
     counts = {name: sum(each.outcome == name for each in reports) for name in get_args(Outcome)}
     frames = sum(report.frames for report in reports if report.outcome == "tracked")
-    yield ", ".join(f"{count} {name}" for name, count in counts.items() if count) + f"; {frames} frames tracked"
+    warnings = warnings_hint(sum(report.warnings for report in reports))
+    outcomes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    yield f"{outcomes}; {frames} frames tracked{warnings}"

@@ -12,6 +12,7 @@ from tracker.app.clip_job import BatchTask, ClipJob, ClipReport, resumed
 from tracker.app.join import JoinJob, TrackedPiece
 from tracker.app.pieces import VideoPiece, cut
 from tracker.app.place import FolderPlace, SharedPlace, StoredPlace
+from tracker.app.track import require_drawable
 from tracker.core.errors import InputError, RunError
 from tracker.export import ExportConfig
 from tracker.export.run_writer import OBSERVATIONS
@@ -68,6 +69,7 @@ def _plan(job: ClipJob, seconds: float) -> _Plan:
 def _pieces_of(job: ClipJob, seconds: float) -> list[VideoPiece]:
     with open_source(job.track.spec, job.track.clip, LiveConfig(trust=job.track.trust)) as source:
         info = source.info
+        require_drawable(job.track, info)
     if info.live or info.duration is None:
         return []
     clip = job.track.clip

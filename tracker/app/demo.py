@@ -16,6 +16,7 @@ from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.atomic_file import whole_file
 from tracker.core.errors import InputError, RunError
+from tracker.core.shown_text import warnings_hint
 from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joint_errors, mean
 from tracker.evaluation.world_errors import TrueWorld, world_errors
 from tracker.export import ExportConfig
@@ -63,14 +64,15 @@ def run_demo(job: DemoJob, config: TrackerConfig, interrupt: Interrupt) -> str:
     made = perf_counter()
     with Tracker.open(config) as tracker:
         opened = perf_counter()
-        track(TrackJob(str(clip_path), folder, export=ExportConfig(overwrite=True)), tracker, interrupt)
+        result = track(TrackJob(str(clip_path), folder, export=ExportConfig(overwrite=True)), tracker, interrupt)
     done = perf_counter()
     people = [load_person(path) for path in sorted(folder.glob("person_*.npz"))]
     report = [
         f"made {len(truth.times)} frames in {made - started:.1f} s; tracked, smoothed, drew and wrote them in "
         f"{done - opened:.1f} s: {len(truth.times) / (done - opened):.1f} fps end to end",
         *accuracy_table(people, truth),
-        f"clip {clip_path}   truth {job.out / TRUTH_NAME}   overlay, SMPL parameters and frames in {folder}",
+        f"clip {clip_path}   truth {job.out / TRUTH_NAME}   overlay, SMPL parameters and frames in {folder}"
+        f"{warnings_hint(result.warnings)}",
     ]
     return "\n".join(report)
 

@@ -13,7 +13,7 @@ from typing import Any
 from tracker.app.clip_job import ClipJob, ClipReport
 from tracker.app.pieces import SeamMatcher, SharedBetas, VideoPiece
 from tracker.app.place import Place
-from tracker.app.track import TrackJob, film_job, finished_frames
+from tracker.app.track import TrackJob, film_job, finish_people
 from tracker.body import load_body
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
@@ -99,13 +99,12 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
             interrupt.check()
         moved = min((run["camera_moved"] for run in runs if run["camera_moved"] is not None), default=None)
         if config.smooth.mode == "offline":
-            records = list(writer.frames())
-            writer.replace_people(*finished_frames(records, config, persons, camera, CameraMotion(moved)))
+            finish_people(writer, config, persons, camera, CameraMotion(moved))
         fault: Exception | None = None
         if job.overlay:
             film = replace(film_job(job, config, body, source.info), smooth=None)
             with overlay_video_of(film, source.expected_frames) as video:
-                for tracked in _with_pictures(source, writer.frames()):
+                for tracked in _with_pictures(source, writer.recorded.frames()):
                     video.put(tracked)
                     count_item()
                     interrupt.check()

@@ -8,7 +8,6 @@ why; an output that fails ends alone.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -23,10 +22,12 @@ import numpy as np
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter
 from tracker.app.notice import Notice
+from tracker.body import load_body
 from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
+from tracker.core.shown_text import warnings_hint
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
 from tracker.export.files import fresh_folder, write_error
 from tracker.outputs.output import (
@@ -49,16 +50,17 @@ from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayCon
 from tracker.overlay.renderers import RENDERERS
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
-from tracker.source import Source
+from tracker.runtime.recent_times import recent_times
+from tracker.runtime.worker import Worker
+from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
+from tracker.world.live_world import LiveWorld
 
 log = logging.getLogger("tracker")
 
 DrawMode = Literal["mesh", "skeleton", "confidence", "off"]
 DRAW_MODES: tuple[DrawMode, ...] = (*OVERLAY_STYLES, "off")
 KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   f smoothing   h help"
-_TIMED_FRAMES = 100_000
-"""Frames whose times are kept for the record."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,17 @@ class LiveJob:
     """Among RENDERERS."""
     style: OverlayStyle = "mesh"
     """What is drawn at first."""
+    longest: float = 14_400.0
+    """s of a recording, after which another one goes on: files of days could not be read into memory."""
+
+
+@dataclass(frozen=True)
+class _EndedRecording:
+    """A recording whose files are to be made."""
+
+    recorder: Recorder
+    summary: RunSummary
+    interrupted: bool
 
 
 @dataclass(frozen=True)
@@ -105,8 +118,9 @@ def open_outputs(
     outputs: list[Output] = []
     keys: list[Keys] = []
     try:
-        for address in send:
-            outputs.append(open_send(address, config.camera, config.world))
+        if send:
+            world = LiveWorld(config.world, load_body(config.body))
+            outputs += [open_send(address, config.camera, world) for address in send]
         if web is not None:
             page = WebPage(*web)
             outputs.append(page)
@@ -139,7 +153,7 @@ class LiveSession:
         self._notice = Notice()
         self._latest: CapturedPeople | None = None
         self._watched = bool(outputs)
-        self._stage_ms = {name: deque[float](maxlen=_TIMED_FRAMES) for name in ("draw", "show", "capture_to_drawn")}
+        self._stage_ms = {name: recent_times() for name in ("draw", "show", "capture_to_drawn")}
         self._recorder: Recorder | None = None
         self._begins_recording = job.record
         self._recordings: list[RunResult] = []
@@ -155,6 +169,7 @@ class LiveSession:
         with ExitStack() as stack:
             self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
             self._warm_up(source)
+            self._finishing = stack.enter_context(Worker("finish recordings", self._finish_each))
             self._frames = stack.enter_context(LatestFrames(source))
             stack.push(lambda kind, *_: self._end_recording(source, interrupted=kind is not None))
             for tracked in tracked_frames(self._tracker, self._frames, interrupt, stack):
@@ -284,18 +299,35 @@ class LiveSession:
             self._recorder.send(tracked.captured.frame, tracked.people, picture)
         except Exception:  # ending it raises the same again, when all that can be saved is saved
             self._end_recording(source, interrupted=True)
+            return
+        if self._recorder.seconds >= self._job.longest:
+            self._finishing.put(self._ended(self._recorder, source))
+            self._recorder, self._begins_recording = None, True
 
     def _end_recording(self, source: Source, interrupted: bool = False) -> None:
         """Saves the recording that is under way, if there is one."""
         if self._recorder is None:
             return
         recorder, self._recorder = self._recorder, None
+        self._finish(self._ended(recorder, source, interrupted))
+
+    def _ended(self, recorder: Recorder, source: Source, interrupted: bool = False) -> _EndedRecording:
         tracked = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         stages = {**tracked, **{name: list(times) for name, times in self._stage_ms.items()}}
-        summary = RunSummary(stages, source.warnings, dropped=self._frames.dropped)
+        warnings = [*source.warnings, *guessed_focal(self._tracker.config.camera, source.info)]
+        return _EndedRecording(recorder, RunSummary(stages, warnings, dropped=self._frames.dropped), interrupted)
+
+    def _finish_each(self, recordings: Iterator[_EndedRecording]) -> None:
+        for ended in recordings:
+            self._finish(ended)
+
+    def _finish(self, ended: _EndedRecording) -> None:
+        """Writes its files."""
+        recorder = ended.recorder
         try:
-            self._recordings.append(recorder.finish(summary, interrupted))
-            self._notice.say(f"recorded: {recorder.folder}")
+            result = recorder.finish(ended.summary, ended.interrupted)
+            self._recordings.append(result)
+            self._notice.say(f"recorded: {recorder.folder}{warnings_hint(result.warnings)}")
         except Exception as error:  # whatever it is, it is the recording's alone
             self._fault(error)
 

@@ -8,6 +8,7 @@ a second for that, which is as far as the filter sees.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,25 +23,30 @@ from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, TrackedFrame
-from tracker.core.shown_text import printable, shown_address
+from tracker.core.shown_text import printable, shown_address, warnings_hint
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.contact_sheet import ContactSheet
 from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
+from tracker.export.frame_store import FrameStore
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
 from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
+from tracker.overlay.video_writer import require_encodable
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
+from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker, read_ahead
-from tracker.smooth.delayed_smoother import smoothed_frames
-from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, open_source
+from tracker.smooth.smoothed_frames import smoothed_frames
+from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, guessed_focal, open_source
+from tracker.world.body_track import contact_body
 from tracker.world.camera_path import CameraMotion
 from tracker.world.camera_watch import CameraWatch
-from tracker.world.estimate import WorldEstimate
-from tracker.world.grounded import grounded_frames
+from tracker.world.grounded import grounded_frames, surroundings
 from tracker.world.turning import as_seen_first, as_seen_then
+
+log = logging.getLogger("tracker")
 
 _AHEAD = 4
 """Frames that each stage may be ahead of the next one."""
@@ -99,6 +105,7 @@ def track(
     started = perf_counter()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
+        require_drawable(job, source.info)
         tracker.look_through(source.info)
         camera = tracker.cameras.for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
@@ -110,15 +117,16 @@ def track(
         run = _Run(job, tracker, writer, camera, on_frame)
         with run.drawing(source) as drawing:
             run.all_frames(source, interrupt, drawing)
-            smooth = tracker.config.smooth
-            if smooth.mode == "offline":
-                writer.replace_people(*run.finished(list(writer.frames())))
+            if config.smooth.mode == "offline":
+                finish_people(writer, config, tracker.persons, camera, run.camera_motion)
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
+        warnings += guessed_focal(config.camera, info)
         if run.film_fault is not None:
             warnings.append(str(run.film_fault))
         summary = run.summary([*warnings, *run.sizes.warnings], perf_counter() - started)
         if interrupt.requested:
-            writer.close(summary)
+            result = writer.close(summary)
+            log.info("%s%s", job.folder, warnings_hint(result.warnings))
             raise KeyboardInterrupt
         result = writer.finish(summary)
         if run.film_fault is not None:
@@ -140,10 +148,10 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._camera, self._watch, self._sheet = camera, CameraWatch(camera), ContactSheet()
+        self._watch, self._sheet = CameraWatch(camera), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
-        self._stage_ms: dict[str, list[float]] = {"read": [], "draw": [], "write": []}
+        self._stage_ms = {name: recent_times() for name in ("read", "draw", "write")}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
@@ -165,17 +173,17 @@ class _Run:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         return RunSummary(
-            stages | self._stage_ms,
+            {**stages, **self._stage_ms},
             warnings,
             wall_seconds,
             pictures=self._sheet.pictures(),
             camera=self._watch.motion,
         )
 
-    def finished(self, records: list[FrameRecord]) -> tuple[list[FrameRecord], WorldEstimate | None]:
-        """See `finished_frames`."""
-        tracker = self._tracker
-        return finished_frames(records, tracker.config, tracker.persons, self._camera, self._watch.motion)
+    @property
+    def camera_motion(self) -> CameraMotion:
+        """As far as it was watched."""
+        return self._watch.motion
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
@@ -220,20 +228,32 @@ class _Run:
         self.film_fault = video.fault
 
 
-def finished_frames(
-    records: list[FrameRecord], config: TrackerConfig, persons: PersonBuilder, camera: Camera, motion: CameraMotion
-) -> tuple[list[FrameRecord], WorldEstimate | None]:
-    """All frames, smoothed both ways in time and, under a camera that stays in its place, set on the floor."""
-    path = motion.path
-    if path is not None:
-        records = as_seen_first(records, path, persons, camera)
-    frames = list(smoothed_frames(records, persons, camera, config.smooth.offline))
-    if motion.refused_at is not None or not any(frame.people for frame in frames):
-        return frames, None
-    frames, estimate = grounded_frames(frames, persons, camera, config.world)
-    if path is None:
-        return frames, estimate
-    return as_seen_then(frames, path, persons, camera), replace(estimate, path=path)
+def require_drawable(job: TrackJob, info: SourceInfo) -> None:
+    """Raises InputError, before hours of tracking, where no video can be of the size that the job's overlay has."""
+    if job.overlay and info.kind != "image":
+        width = 2 * info.width if job.side_by_side else info.width
+        require_encodable((width, info.height), info.location)
+
+
+def finish_people(
+    writer: RunWriter, config: TrackerConfig, persons: PersonBuilder, camera: Camera, motion: CameraMotion
+) -> None:
+    """Puts everybody smoothed both ways in time and, under a camera that stays in its place, set on the floor in the
+    place of those that have been written."""
+    observed, path = writer.recorded, motion.path
+    seen = observed.frames() if path is None else as_seen_first(observed.frames(), path, persons, camera)
+    with FrameStore(writer.folder) as smoothed:
+        for frame in smoothed_frames(seen, observed.last_betas(), persons, camera, config.smooth.offline):
+            smoothed.append(frame)
+        people = len(smoothed.person_ids())
+        if motion.refused_at is not None or not people:
+            writer.replace_people(smoothed.frames())
+            return
+        around = surroundings(smoothed.frames(), people, contact_body(persons.body), config.world)
+        held = grounded_frames(smoothed, around, persons, camera) if config.world.lock_feet else smoothed.frames()
+        if path is not None:
+            held = as_seen_then(held, path, persons, camera)
+        writer.replace_people(held, replace(around.estimate, path=path))
 
 
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:

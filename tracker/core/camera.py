@@ -131,6 +131,15 @@ class CameraConfig:
         if self.fov is not None and not _NARROWEST <= self.fov <= _WIDEST:
             raise InputError(f"--fov {self.fov}: expected {_NARROWEST} to {_WIDEST} degrees, such as 75")
 
+    def guess(self, width: int, height: int) -> str | None:
+        """What the user should know where nothing is known of the camera of pictures of this size."""
+        if any(value is not None for value in (self.focal, self.fov, self.intrinsics)):
+            return None
+        return (
+            f"the focal length is guessed as {Camera.default(width, height).fx:.0f} px (43 mm on 35 mm film); if it is "
+            "another, all distances are wrong by as much: give --focal, --fov or --intrinsics"
+        )
+
     def or_focal(self, focal: float | None) -> CameraConfig:
         """The same; where the user has said nothing, with this focal length (px) that the source knows of."""
         known = any(value is not None for value in (self.focal, self.fov, self.intrinsics))

@@ -42,6 +42,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
+def warnings_hint(count: int) -> str:
+    """What is said behind the line on a result with so many warnings."""
+    return f"; {count} warning{'s' if count > 1 else ''}, see run.json" if count else ""
+
+
 def message_line(error: object) -> str:
     """What is printed of an error: one line of at most 300 characters, in which addresses are shown without secrets."""
     text = " ".join(_ADDRESS_IN_TEXT.sub(lambda match: shown_address(match[0]), str(error)).split())

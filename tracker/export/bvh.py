@@ -8,7 +8,7 @@ without the person hold or bridge the pose; run.json lists them as `gaps`.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -29,29 +29,40 @@ _PLAIN = FilesConfig()
 
 def write(stream: BinaryIO, person: PersonSequence, body: BodyModel, files: FilesConfig = _PLAIN) -> None:
     """HIERARCHY with offsets; MOTION with the pelvis' place, then intrinsic Z-X-Y degrees of every joint."""
-    motion = SkeletonMotion.of(person)
     skeleton = _Skeleton.of(body, person.betas, files)
-    degrees = continuous_euler(motion.quaternions[:, skeleton.order])
-    rows = np.concatenate([files.scale * motion.pelvis, degrees.reshape(len(degrees), -1)], axis=1)
     late = round((person.timestamps[0] - person.timeline.start) * person.timeline.frame_rate)
-    rows = np.concatenate([np.repeat(rows[:1], late, axis=0), rows])
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\n")
     text.write("HIERARCHY\n" + "\n".join(skeleton.lines) + "\n")
-    text.write(f"MOTION\nFrames: {len(rows)}\nFrame Time: {1 / person.timeline.frame_rate:.8f}\n")
-    np.savetxt(text, rows, fmt="%.5f")
+    count = late + len(person.timestamps)
+    text.write(f"MOTION\nFrames: {count}\nFrame Time: {1 / person.timeline.frame_rate:.8f}\n")
+    for number, rows in enumerate(_motion_rows(person, skeleton.order, files.scale)):
+        np.savetxt(text, rows if number else np.concatenate([np.repeat(rows[:1], late, axis=0), rows]), fmt="%.5f")
     text.flush()
     text.detach()
 
 
-def continuous_euler(quaternions: Array) -> Array:
+def _motion_rows(person: PersonSequence, order: Sequence[int], scale: float) -> Iterator[Array]:
+    """Blocks (n, 3 + 72) of the MOTION section."""
+    previous = np.zeros((len(order), 3))
+    for block in person.blocks():
+        motion = SkeletonMotion.of(block)
+        degrees = continuous_euler(motion.quaternions[:, order], previous)
+        previous = degrees[-1]
+        yield np.concatenate([scale * motion.pelvis, degrees.reshape(len(degrees), -1)], axis=1)
+
+
+def continuous_euler(quaternions: Array, previous: Array | None = None) -> Array:
     """(T, n, 4) xyzw → (T, n, 3) degrees Z, X, Y; of the two equivalent triples, and of the turns of 360°, always those
-    nearest to the frame before, so that a curve editor shows no jumps."""
+    nearest to the frame before, so that a curve editor shows no jumps.
+
+    previous: (n, 3), of the frame before the first.
+    """
     frames, joints = quaternions.shape[:2]
     rotations = Rotation.from_quat(quaternions.reshape(-1, 4))
     first = rotations.as_euler(_EULER, degrees=True).reshape(frames, joints, 3)
     other = first * [1, -1, 1] + [180, 180, 180]
     chosen = np.empty_like(first)
-    previous = np.zeros((joints, 3))
+    previous = np.zeros((joints, 3)) if previous is None else previous
     for t in range(frames):
         candidates = np.stack([first[t], other[t]])
         candidates += 360 * np.round((previous - candidates) / 360)

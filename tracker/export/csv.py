@@ -40,7 +40,8 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows(_rows(person))
+    for block in person.blocks():
+        writer.writerows(_rows(block))
     text.flush()
     text.detach()
 

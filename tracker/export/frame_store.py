@@ -11,27 +11,39 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.arrays import Array
 from tracker.core.errors import InputError
 from tracker.core.person import FrameRecord
 from tracker.export.files import append_whole, write_error
 from tracker.export.sequence import OBSERVATION, observe, person_of
 
+_IN_MEMORY = 64_000_000
+"""Bytes that may be taken into memory where that makes room on the disk."""
+_EVERYTHING = slice(None)
+
 
 class FrameStore:
-    """Frames in the order in which they came: 20 bytes each in memory, their people in an unnamed file on disk.
+    """Frames in the order in which they came: 24 bytes each in memory, their people in an unnamed file on disk.
 
-    The system removes that file with the process, however it ends.
+    The system removes that file with the process, however it ends. Use as a context manager where it is not closed.
     """
 
     def __init__(self, folder: Path) -> None:
         """Raises RunError when the folder cannot hold the file."""
         self._folder = folder
         self._indices, self._times, self._counts = array("q"), array("d"), array("i")
+        self._ids = array("i")
         self._in_memory: NDArray[np.void] | None = None
         try:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
         except OSError as error:
             raise write_error(folder, error) from error
+
+    def __enter__(self) -> FrameStore:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -57,23 +69,36 @@ class FrameStore:
         self._indices.append(frame.index)
         self._times.append(frame.time)
         self._counts.append(len(rows))
+        self._ids.extend(person.person_id for person in frame.people)
 
     def observations(self) -> NDArray[np.void]:
         """(n,) OBSERVATION of everybody, mapped from disk as long as they are there."""
         if self._in_memory is not None:
             return self._in_memory
-        count = sum(self._counts)
-        if count == 0:
+        if not self._ids:
             return np.zeros(0, OBSERVATION)
-        return np.memmap(self._file, OBSERVATION, mode="r", shape=(count,))
+        return np.asarray(np.memmap(self._file, OBSERVATION, mode="r", shape=(len(self._ids),)))
 
-    def frames(self) -> Iterator[FrameRecord]:
-        """Everything that was appended, in float32."""
-        observations, start = self.observations(), 0
-        for index, time, count in zip(self._indices, self._times, self._counts, strict=True):
-            people = [person_of(row) for row in observations[start : start + count]]
-            yield FrameRecord(index, time, people)
-            start += count
+    def person_ids(self) -> list[int]:
+        """Of everybody, ascending."""
+        return np.unique(np.asarray(self._ids)).tolist()
+
+    def rows_of(self, person_id: int) -> NDArray[np.intp]:
+        """(T,): where one identity is among `observations`, in order of time."""
+        return np.flatnonzero(np.asarray(self._ids) == person_id)
+
+    def last_betas(self) -> dict[int, Array]:
+        """Identity → β (10,) of its last frame, the best known."""
+        observations = self.observations()
+        return {key: observations["betas"][self.rows_of(key)[-1]].copy() for key in self.person_ids()}
+
+    def frames(self, chosen: slice = _EVERYTHING) -> Iterator[FrameRecord]:
+        """Those of the frames that were appended, in float32."""
+        ends = np.cumsum(np.asarray(self._counts), dtype=np.intp)
+        observations = self.observations()
+        for number in range(*chosen.indices(len(self))):
+            rows = observations[ends[number] - self._counts[number] : ends[number]]
+            yield FrameRecord(self._indices[number], self._times[number], [person_of(row) for row in rows])
 
     def save(self, stream: BinaryIO) -> None:
         """Everything that was appended, as `load_frame_records` reads it."""
@@ -86,8 +111,9 @@ class FrameStore:
         )
 
     def free_disk(self) -> None:
-        """Takes everything into memory and gives its disk space to the files to come; nothing can be appended then."""
-        if self._in_memory is None:
+        """Takes everything into memory, unless it is large, and gives its disk space to the files to come; nothing can
+        be appended then."""
+        if self._in_memory is None and len(self._ids) * OBSERVATION.itemsize <= _IN_MEMORY:
             self._in_memory = np.array(self.observations())
             self._file.close()
 

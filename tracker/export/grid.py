@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.export.sequence import PersonSequence, increasing
+from tracker.export.scratch import MEMORY, Scratch
+from tracker.export.sequence import PersonSequence, increasing, joined, row_blocks
 
 _EXACT = 0.03
 """Of a step: frames that are so close to the grid lie on it."""
@@ -24,13 +25,29 @@ LONGEST_BRIDGE = 0.1
 """s: two frames so close to each other have no gap between them."""
 
 
-def on_grid(person: PersonSequence, run_times: Sequence[float], run_indices: Sequence[int]) -> PersonSequence:
+def on_grid(
+    person: PersonSequence, run_times: Sequence[float], run_indices: Sequence[int], scratch: Scratch = MEMORY
+) -> PersonSequence:
     """The person from their first to their last frame at the run's nominal rate, counted from its first frame.
 
     run_times: (F,) s, run_indices: (F,) of every frame of the run.
     """
-    kept = person.rows(increasing(person.timestamps))
+    kept = _increasing(person, scratch)
     grid = _grid(kept)
+    indices = _indices(grid, run_times, run_indices, kept.timeline.frame_rate)
+    blocks = (_on_grid(kept, grid[rows], indices[rows]) for rows in row_blocks(len(grid)))
+    return joined(blocks, len(grid), scratch)
+
+
+def _increasing(person: PersonSequence, scratch: Scratch) -> PersonSequence:
+    chosen = np.flatnonzero(increasing(person.timestamps))
+    if len(chosen) == len(person.timestamps):
+        return person
+    return joined((person.rows(chosen[rows]) for rows in row_blocks(len(chosen))), len(chosen), scratch)
+
+
+def _on_grid(kept: PersonSequence, grid: Array, indices: NDArray[np.int64]) -> PersonSequence:
+    """At these (K,) times of the grid."""
     before, share = _between(kept.timestamps, grid, kept.timeline.frame_rate)
     tracked = _tracked(kept.timestamps, grid, kept.timeline.frame_rate)
     linear: dict[str, Any] = {
@@ -44,7 +61,7 @@ def on_grid(person: PersonSequence, run_times: Sequence[float], run_indices: Seq
         kept,
         timestamps=grid,
         poses=_blended_poses(kept, before, share),
-        frame_index=_indices(grid, run_times, run_indices, kept.timeline.frame_rate),
+        frame_index=indices,
         tracked=tracked,
         contacts=kept.contacts[nearest] & tracked[:, None],
         **linear,
@@ -92,9 +109,10 @@ def _blended_poses(person: PersonSequence, before: NDArray[np.intp], share: Arra
     poses = np.where((share == 1)[:, None], person.poses[after], person.poses[before])
     mixed = np.flatnonzero((share > 0) & (share < 1))
     if len(mixed):
-        theta, rows = person.theta.astype(float), before[mixed] + share[mixed]
+        first = before[0]
+        theta, rows = person.theta[first : after[-1] + 1].astype(float), before[mixed] + share[mixed]
         for joint in range(NUM_JOINTS):
-            turns = Slerp(np.arange(len(theta)), Rotation.from_rotvec(theta[:, joint]))
+            turns = Slerp(first + np.arange(len(theta)), Rotation.from_rotvec(theta[:, joint]))
             poses[mixed, 3 * joint : 3 * joint + 3] = turns(rows).as_rotvec()
     return poses.astype(person.poses.dtype)
 

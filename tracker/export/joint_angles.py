@@ -5,6 +5,8 @@ Axes of every segment in the body's rest pose, as the ISB has them: X to the fro
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -29,6 +31,18 @@ def joint_angles(person: PersonSequence) -> dict[str, Array]:
         legs = _leg(local, side, sign) | _arm(local, side, sign)
         angles |= {f"{side}_{name}": values for name, values in legs.items()}
     return angles
+
+
+def joint_angles_in_blocks(person: PersonSequence) -> Iterator[tuple[PersonSequence, dict[str, Array]]]:
+    """Rows of the person and their `joint_angles`; turns of the pelvis go on from one block to the next."""
+    last: float | None = None
+    for block in person.blocks():
+        angles = joint_angles(block)
+        rotation = angles["pelvis_rotation"]
+        if last is not None:
+            rotation += 360 * np.round((last - rotation[0]) / 360)
+        last = rotation[-1]
+        yield block, angles
 
 
 def opensim_coordinates(person: PersonSequence) -> dict[str, Array]:

@@ -17,12 +17,18 @@ from tracker.export.sequence import PersonSequence
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """OpenSim's header, the names, and a line a row."""
-    coordinates = opensim_coordinates(person)
-    seconds = person.timestamps - person.timeline.start
-    table = np.column_stack([seconds, *coordinates.values()])
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\n")
-    text.write(f"person_{person.person_id:03d}\nversion=1\nnRows={len(table)}\nnColumns={table.shape[1]}\n")
-    text.write("inDegrees=yes\nendheader\n" + "\t".join(["time", *coordinates]) + "\n")
-    np.savetxt(text, table, fmt="%.6f", delimiter="\t")
+    for number, block in enumerate(person.blocks()):
+        coordinates = opensim_coordinates(block)
+        if number == 0:
+            text.write(_header(person, list(coordinates)))
+        seconds = block.timestamps - person.timeline.start
+        np.savetxt(text, np.column_stack([seconds, *coordinates.values()]), fmt="%.6f", delimiter="\t")
     text.flush()
     text.detach()
+
+
+def _header(person: PersonSequence, names: list[str]) -> str:
+    counts = f"nRows={len(person.timestamps)}\nnColumns={1 + len(names)}\n"
+    columns = "\t".join(["time", *names])
+    return f"person_{person.person_id:03d}\nversion=1\n{counts}inDegrees=yes\nendheader\n{columns}\n"

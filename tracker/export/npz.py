@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -18,6 +17,7 @@ from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.input_file import read_bytes, reading
 from tracker.core.npz_file import read_npz
+from tracker.export.npz_stream import NpzStream
 from tracker.export.sequence import PersonSequence, Timeline, moved_by
 from tracker.world.body_track import CONTACT_PARTS
 from tracker.world.camera_path import CameraPath
@@ -25,8 +25,7 @@ from tracker.world.world_frame import WorldFrame
 
 _PLACED = ("poses", "trans")
 """In the frame of the file, float32."""
-_ARRAYS = {
-    "betas": np.float32,
+_ROWS = {
     "timestamps": np.float64,
     "frame_index": np.int64,
     "joints3d": np.float32,
@@ -45,28 +44,38 @@ _SLOWEST, _FASTEST = 1e-3, 1e5
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """The keys are the file's contract: `poses betas trans mocap_framerate gender` as AMASS, then ours."""
-    arrays = {name: np.asarray(getattr(person, name), dtype) for name, dtype in _ARRAYS.items()}
-    poses, trans = person.in_frame(person.T_file_camera)
-    arrays |= {"poses": poses.astype(np.float32), "trans": trans.astype(np.float32)}
-    known = person.T_world_camera
-    if known is not None:
-        arrays["T_world_camera"] = known
-    if person.path is not None:
-        arrays["zoom"] = person.path.zoom_at(person.timestamps)
+    with NpzStream(stream) as file:
+        file.array("betas", np.asarray(person.betas, np.float32))
+        for name, dtype in (_ROWS | dict.fromkeys(_PLACED, np.float32)).items():
+            blocks = (_written(block, name) for block in person.blocks())
+            file.rows(name, getattr(person, name).shape, dtype, blocks)
+        if person.path is not None:
+            file.array("zoom", person.path.zoom_at(person.timestamps))
+        for name, value in _described(person).items():
+            file.array(name, value)
+
+
+def _written(person: PersonSequence, name: str) -> Array:
+    """An array in the file's frame."""
+    if name not in _PLACED:
+        return getattr(person, name)
+    return person.in_frame(person.T_file_camera)[_PLACED.index(name)]
+
+
+def _described(person: PersonSequence) -> dict[str, Any]:
+    """What there is besides the rows."""
     camera = person.camera
-    whole = io.BytesIO()  # numpy leaves a zip file behind that complains, out of reach, when the disk is full
-    np.savez(
-        whole,
-        **arrays,
-        mocap_framerate=np.float64(person.timeline.frame_rate),
-        gender=np.array("neutral"),
-        camera_matrix=camera.matrix,
-        image_size=np.array([camera.width, camera.height], np.int64),
-        body_model=np.array(person.body_model),
-        coordinate_system=np.array(person.coordinate_system),
-        contact_names=np.array(CONTACT_PARTS),
-    )
-    stream.write(whole.getbuffer())
+    known = person.T_world_camera
+    placed = {} if known is None else {"T_world_camera": known}
+    return placed | {
+        "mocap_framerate": np.float64(person.timeline.frame_rate),
+        "gender": "neutral",
+        "camera_matrix": camera.matrix,
+        "image_size": np.array([camera.width, camera.height], np.int64),
+        "body_model": person.body_model,
+        "coordinate_system": person.coordinate_system,
+        "contact_names": CONTACT_PARTS,
+    }
 
 
 def load_person(path: str | Path) -> PersonSequence:
@@ -92,8 +101,8 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
     camera = Camera(fx, fy, cx, cy, width, height)
     tracked = content["joint_confidence"].any(axis=1)
     content.setdefault("contacts", np.zeros((len(tracked), len(CONTACT_PARTS)), bool))  # older files have none
-    arrays = {name: content[name].astype(dtype) for name, dtype in _ARRAYS.items()}
-    arrays |= {name: content[name].astype(np.float32) for name in _PLACED}
+    arrays = {name: content[name].astype(dtype) for name, dtype in _ROWS.items()}
+    arrays |= {name: content[name].astype(np.float32) for name in ("betas", *_PLACED)}
     in_world = str(content["coordinate_system"]).startswith("world")
     rate = float(content["mocap_framerate"])
     if not _SLOWEST <= rate <= _FASTEST:

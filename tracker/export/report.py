@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
@@ -98,14 +99,16 @@ def _person(person: PersonSequence) -> Iterator[str]:
 
 
 def _charts(person: PersonSequence) -> Iterator[Chart]:
+    every = max(1, len(person.timestamps) // _POINTS)
+    shown = np.arange(0, len(person.timestamps), every)
+    speeds = {name: _speeds(person, smpl_index(joint), shown) for name, joint in _FASTEST.items()}
+    person = person.rows(shown)
     angles = joint_angles(person)
     for title, names in _ANGLES.items():
         yield _over_time(person, title, "degrees", {name.replace("_", " "): angles[name] for name in names})
+    yield _over_time(person, "Speed", "m/s", speeds)
     joints = person.joints_y_up.astype(float)
-    pelvis, hands = joints[:, 0], joints[:, [smpl_index("left_hand"), smpl_index("right_hand")]]
-    speeds = {"pelvis": _speeds(person, pelvis), "left hand": _speeds(person, hands[:, 0])}
-    yield _over_time(person, "Speed", "m/s", speeds | {"right hand": _speeds(person, hands[:, 1])})
-    feet = joints[:, [smpl_index("left_ankle"), smpl_index("right_ankle")], 1]
+    pelvis, feet = joints[:, 0], joints[:, [smpl_index("left_ankle"), smpl_index("right_ankle")], 1]
     heights = {"pelvis": pelvis[:, 1], "left ankle": feet[:, 0], "right ankle": feet[:, 1]}
     where = "Height over the floor" if person.in_world else "Height against the camera"
     yield _over_time(person, where, "m", heights)
@@ -114,6 +117,8 @@ def _charts(person: PersonSequence) -> Iterator[Chart]:
     yield _over_time(person, "How far the picture supports it", "0..1", lowest)
 
 
+_FASTEST = {"pelvis": "pelvis", "left hand": "left_hand", "right hand": "right_hand"}
+"""Name of a curve and the joint whose speed it is."""
 _ANGLES = {
     "Knees and hips": ("left_knee_flexion", "right_knee_flexion", "left_hip_flexion", "right_hip_flexion"),
     "Trunk and pelvis": ("trunk_flexion", "trunk_lateral_bend", "trunk_rotation", "pelvis_tilt"),
@@ -123,30 +128,29 @@ _ANGLES = {
 
 def _over_time(person: PersonSequence, title: str, unit: str, curves: dict[str, Array]) -> Chart:
     """Curves that are interrupted where the person was not tracked."""
-    every = max(1, len(person.timestamps) // _POINTS)
-    times = (person.timestamps - person.timeline.start)[::every]
+    times = person.timestamps - person.timeline.start
     series = {
-        name: list(zip(times.tolist(), np.where(person.tracked, values, np.nan)[::every].tolist(), strict=True))
+        name: list(zip(times.tolist(), np.where(person.tracked, values, np.nan).tolist(), strict=True))
         for name, values in curves.items()
     }
     return Chart(title, "s", unit, series)
 
 
-def _speeds(person: PersonSequence, places: Array) -> Array:
-    """(T,) m/s of (T, 3) m on the grid."""
-    step = max(1, round(_SPEED_SECONDS * person.timeline.frame_rate))
-    rows = np.arange(len(places))
-    after, before = np.minimum(rows + step, len(places) - 1), np.maximum(rows - step, 0)
+def _speeds(person: PersonSequence, joint: int, rows: NDArray[np.intp]) -> Array:
+    """(n,) m/s of a joint in these rows (n,) of the grid."""
+    step, last = max(1, round(_SPEED_SECONDS * person.timeline.frame_rate)), len(person.timestamps) - 1
+    after, before = np.minimum(rows + step, last), np.maximum(rows - step, 0)
     seconds = np.maximum(after - before, 1) / person.timeline.frame_rate
-    return np.linalg.norm(places[after] - places[before], axis=1) / seconds
+    moved = person.joints3d[after, joint].astype(float) - person.joints3d[before, joint]
+    return np.linalg.norm(moved, axis=1) / seconds
 
 
 def _paths_chart(people: Sequence[PersonSequence]) -> Chart:
     """The pelvis' way over the floor, the camera below."""
     series = {}
     for person in sorted(people, key=lambda each: each.person_id)[: len(COLOURS)]:
-        every = max(1, len(person.timestamps) // _POINTS)
-        x, _, z = np.where(person.tracked[:, None], person.joints_y_up[:, 0], np.nan)[::every].T
+        shown = person.rows(slice(None, None, max(1, len(person.timestamps) // _POINTS)))
+        x, _, z = np.where(shown.tracked[:, None], shown.joints_y_up[:, 0], np.nan).T
         series[f"person {person.person_id}"] = list(zip(x.tolist(), (-z).tolist(), strict=True))
     return Chart("Paths from above", "m to the right", "m away from the camera", series)
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
@@ -33,9 +31,20 @@ from tracker.export.grid import gaps, on_grid
 from tracker.export.jsonl import FrameStream, encode_frame
 from tracker.export.report import RunReport, report_page
 from tracker.export.run_json import RunCounts, RunHeader, RunSummary
-from tracker.export.sequence import PersonSequence, RunContext, Timeline, assemble, body_track, placed_in
+from tracker.export.scratch import Scratch
+from tracker.export.sequence import (
+    PersonSequence,
+    RunContext,
+    Timeline,
+    assemble,
+    body_track,
+    joined,
+    placed_in,
+    row_blocks,
+)
 from tracker.world.camera_path import CameraMotion
-from tracker.world.estimate import WorldEstimate, estimate_world
+from tracker.world.estimate import WorldEstimate, estimate_world, rows_wanted
+from tracker.world.world_frame import WorldFrame
 
 OBSERVATIONS = "observations"
 """Every frame as it was recorded, in one file for this package's own use."""
@@ -96,6 +105,7 @@ class RunWriter:
         try:
             self._watch = FolderWatch(folder)
             self._recording = FrameStore(folder)
+            self._scratch = Scratch(folder)
             self._stream = FrameStream(folder / FRAMES_NAME) if JSONL in config.formats else None
         except BaseException:
             self._lock.release()
@@ -103,6 +113,11 @@ class RunWriter:
         self._open = True
         self._estimate: WorldEstimate | None = None
         self._result: RunResult | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder
 
     def __enter__(self) -> RunWriter:
         return self
@@ -117,21 +132,25 @@ class RunWriter:
         finally:
             self._lock.release()
 
-    def write(self, frame: FrameRecord) -> None:
-        """Records one frame. When it returns, the frame's line in frames.jsonl survives the process."""
+    def write(self, frame: FrameRecord, world: WorldFrame | None = None) -> None:
+        """Records one frame. When it returns, the frame's line in frames.jsonl survives the process.
+
+        world: as it is believed at that moment.
+        """
         if not self._open:
             raise RuntimeError(f"{self._folder}: a frame was written after the run's frames were complete")
         self._watch.check()
         if self._stream is not None:
-            self._stream.append(encode_frame(frame.index, frame.time, frame.people))
+            self._stream.append(encode_frame(frame.index, frame.time, frame.people, world))
         self._recording.append(frame)
 
-    def frames(self) -> Iterator[FrameRecord]:
+    @property
+    def recorded(self) -> FrameStore:
         """The frames written so far, for filters that look both ways in time."""
-        return self._recording.frames()
+        return self._recording
 
     def replace_people(self, frames: Iterable[FrameRecord], estimate: WorldEstimate | None = None) -> None:
-        """Puts these frames in the place of all written so far (`frames()` may be their source) and ends the writing.
+        """Puts these frames in the place of all written so far (`recorded` may be their source) and ends the writing.
 
         estimate: of the world that the frames are in, where it is known already.
 
@@ -184,7 +203,7 @@ class RunWriter:
             lengths[person.person_id] = len(person.timestamps)
             if estimate is not None:
                 person = placed_in(estimate.world, person, self._context.body)
-            uniform = on_grid(person, self._recording.times, self._recording.indices)
+            uniform = on_grid(person, self._recording.times, self._recording.indices, self._scratch)
             absences[person.person_id] = gaps(uniform)
             files += self._person_files(uniform, failures)
             if scene_formats or self._reports:
@@ -223,16 +242,22 @@ class RunWriter:
         if motion.moved_at is not None and estimate is None:
             return None, [_refusal(motion, self._context.world.frame == "world")]
         if estimate is None:
-            tracks = [body_track(person, self._context.body) for person in self._people()]
+            most = rows_wanted(len(self._recording.person_ids()))
+            tracks = [body_track(person, self._context.body) for person in self._people(most)]
             estimate = estimate_world(tracks, self._context.world) if tracks else None
         return estimate, [] if estimate is None else estimate.warnings
 
-    def _people(self) -> Iterator[PersonSequence]:
+    def _people(self, most: int | None = None) -> Iterator[PersonSequence]:
+        """Everybody, by identity. most: rows of each, the first."""
         timeline = Timeline.of(self._recording.times, self._context.frame_rate)
         observations = self._recording.observations()
-        for person_id in np.unique(observations["person_id"]):
-            rows = observations[observations["person_id"] == person_id]
-            yield assemble(rows, self._context, timeline, None if self._estimate is None else self._estimate.path)
+        path = None if self._estimate is None else self._estimate.path
+        for person_id, betas in self._recording.last_betas().items():
+            rows = self._recording.rows_of(person_id)[:most]
+            blocks = (
+                assemble(observations[rows[b]], self._context, timeline, betas, path) for b in row_blocks(len(rows))
+            )
+            yield joined(blocks, len(rows), self._scratch)
 
     def _person_files(self, person: PersonSequence, failures: list[RunError]) -> Iterator[Path]:
         for name in self._config.formats:

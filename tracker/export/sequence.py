@@ -10,9 +10,11 @@ file says: SMPL(poses, betas) + trans, and its projection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,13 +27,17 @@ from tracker.core.camera import Camera
 from tracker.core.geometry import place_on_rays
 from tracker.core.person import Person, Pose
 from tracker.export.files_config import FilesConfig
+from tracker.export.scratch import MEMORY, Scratch
 from tracker.world.body_track import CONTACT_PARTS, BodyTrack, contact_body
 from tracker.world.camera_path import CameraPath
 from tracker.world.contacts import contact_mask, contacts_of
 from tracker.world.gravity import Plane
+from tracker.world.windows import windows
 from tracker.world.world_config import FileFrame, WorldConfig
 from tracker.world.world_frame import CAMERA_SYSTEM, WORLD_SYSTEM, WorldFrame
 
+_TOGETHER = 4096
+"""Rows that are worked on at a time."""
 FALLBACK_FRAME_RATE = 30.0
 """Hz, for a run of a single picture, which has no rate of its own."""
 
@@ -158,9 +164,13 @@ class PersonSequence:
         """(T, 24, 3) rad, axis-angle."""
         return self.poses.reshape(-1, NUM_JOINTS, 3)
 
-    def rows(self, chosen: NDArray[np.bool_]) -> PersonSequence:
-        """Those rows (T,) only."""
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> PersonSequence:
+        """Those rows only."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in _ROWS})
+
+    def blocks(self) -> Iterator[PersonSequence]:
+        """All rows, so many at a time that what is computed of them hardly takes memory."""
+        yield from (self.rows(each) for each in row_blocks(len(self.timestamps)))
 
     @property
     def in_world(self) -> bool:
@@ -218,6 +228,30 @@ _ROWS = (
 )  # fmt: skip
 
 
+def row_blocks(count: int) -> Iterator[slice]:
+    """Slices of so many rows, in order."""
+    return (slice(start, min(start + _TOGETHER, count)) for start in range(0, count, _TOGETHER))
+
+
+def joined(blocks: Iterable[PersonSequence], count: int, scratch: Scratch = MEMORY) -> PersonSequence:
+    """The sequence of `count` rows that these are blocks of, in order; at least one."""
+    rest = iter(blocks)
+    block = next(rest)
+    if len(block.timestamps) == count:
+        return block
+    whole = {
+        name: scratch.empty((count, *getattr(block, name).shape[1:]), getattr(block, name).dtype) for name in _ROWS
+    }
+    start = 0
+    for each in chain([block], rest):
+        end = start + len(each.timestamps)
+        for name, array in whole.items():
+            array[start:end] = getattr(each, name)
+        start = end
+    changes: dict[str, Any] = dict(whole)
+    return replace(block, **changes)
+
+
 def moved_by(T_dst_src: Array, points: Array) -> Array:
     """(T, ..., 3) m → (T, ..., 3) m, by one transform (4, 4), or one a row (T, 4, 4)."""
     if T_dst_src.ndim == 2:
@@ -262,13 +296,18 @@ def person_of(observation: np.void) -> Person:
 
 
 def assemble(
-    observations: NDArray[np.void], context: RunContext, timeline: Timeline, path: CameraPath | None = None
+    observations: NDArray[np.void],
+    context: RunContext,
+    timeline: Timeline,
+    betas: Array | None = None,
+    path: CameraPath | None = None,
 ) -> PersonSequence:
-    """(T,) OBSERVATION of one identity, in order of time → its sequence under the track's last β.
+    """(T,) OBSERVATION of one identity, in order of time → its sequence under one β (10,): the last, unless another is
+    given.
 
     path: of a camera that turned, where the observations take its zoom into account.
     """
-    betas = observations["betas"][-1]
+    betas = observations["betas"][-1] if betas is None else betas
     theta = observations["poses"].reshape(-1, NUM_JOINTS, 3)
     posed = shape_body(context.body, betas).with_pose(context.body.v_template.new_tensor(theta))
     joints = to_numpy(posed.joints)
@@ -314,8 +353,12 @@ def body_track(person: PersonSequence, body: BodyModel) -> BodyTrack:
 
 def placed_in(world: WorldFrame, person: PersonSequence, body: BodyModel) -> PersonSequence:
     """The person with the world around them and what of them touches its floor."""
-    contacts = contacts_of(body_track(person, body), Plane(world.up, world.camera_height))
-    return replace(person, world=world, contacts=contact_mask(contacts, len(person.timestamps)))
+    floor, touching = Plane(world.up, world.camera_height), np.zeros_like(person.contacts)
+    for window in windows(person.timestamps):
+        track = body_track(person.rows(window.known), body)
+        mask = contact_mask(contacts_of(track, floor), len(track.times))
+        touching[window.own] = mask[window.in_known(window.own)]
+    return replace(person, world=world, contacts=touching)
 
 
 def increasing(times: Array) -> NDArray[np.bool_]:

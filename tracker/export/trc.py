@@ -6,6 +6,8 @@ Rows in which the person was not tracked are blank, which is how the format says
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
@@ -17,15 +19,20 @@ from tracker.export.sequence import PersonSequence
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """Tab-separated text with OpenSim's five header lines, a blank one, and a line a frame."""
-    markers = person.joints_y_up.astype(np.float64).reshape(len(person.timestamps), -1)
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\r\n")
-    text.write(_header(person, len(markers)))
-    seconds = person.timestamps - person.timeline.start
-    for number, (time, row, valid) in enumerate(zip(seconds, markers, person.tracked, strict=True), start=1):
-        cells = [f"{v:.5f}" for v in row] if valid else [""] * len(row)
-        text.write("\t".join([str(number), f"{time:.6f}", *cells]) + "\n")
+    text.write(_header(person, len(person.timestamps)))
+    rows = chain.from_iterable(map(_rows, person.blocks()))
+    text.writelines("\t".join([str(number), *cells]) + "\n" for number, cells in enumerate(rows, start=1))
     text.flush()
     text.detach()
+
+
+def _rows(person: PersonSequence) -> Iterator[list[str]]:
+    """The cells of each line after its number."""
+    markers = person.joints_y_up.astype(np.float64).reshape(len(person.timestamps), -1)
+    seconds = person.timestamps - person.timeline.start
+    for time, row, valid in zip(seconds, markers, person.tracked, strict=True):
+        yield [f"{time:.6f}", *(f"{v:.5f}" for v in row)] if valid else [f"{time:.6f}", *[""] * len(row)]
 
 
 def _header(person: PersonSequence, frames: int) -> str:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from tracker.body.person_builder import PersonBuilder
-from tracker.core.errors import RunError
+from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, Person
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
@@ -22,8 +22,10 @@ from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.outputs.output import Picture
 from tracker.overlay.video_writer import VideoWriter
+from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.world.camera_watch import CameraWatch
+from tracker.world.live_world import LiveWorld
 
 _WAITING = 8
 """Pictures that may wait to be encoded before the loop waits for them."""
@@ -49,24 +51,29 @@ class Recorder:
     ) -> None:  # fmt: skip
         """first: the frame at which the clock of the files begins, not written yet; rate: of the source, if known.
 
-        Raises InputError where the folder holds an earlier result, RunError where it cannot be written.
+        Raises InputError where the folder holds an earlier result or no video can be of that size, RunError where it
+        cannot be written.
         """
         self.folder = folder
+        self.seconds = 0.0
+        """Recorded so far."""
         self._began, self._start, self._size = perf_counter(), first.time, first.size
         self._writer = RunWriter(folder, export, context, header)
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
         self._watch, self._sheet = CameraWatch(context.camera), ContactSheet()
-        self._write_ms: list[float] = []
+        self._world = LiveWorld(context.world, context.body)
+        self._write_ms = recent_times()
         self._open = ExitStack()
         try:
             self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
-        except RunError:
+        except (InputError, RunError):
             self._writer.close()
             raise
         self._worker = self._open.enter_context(Worker("record", self._record, _WAITING))
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         assert picture is not None
+        self.seconds = frame.time - self._start
         self._worker.put(RecordedFrame(frame, people, picture))
 
     def close(self) -> None:
@@ -80,7 +87,7 @@ class Recorder:
             self._watch.show(timed, each.people)
             self._sheet.show(timed, each.people)
             people = self._cameras.of_files(each.frame, each.people)
-            self._writer.write(FrameRecord(each.frame.index, time, people))
+            self._writer.write(FrameRecord(each.frame.index, time, people), self._world.watch(time, people))
             picture = each.picture
             if each.frame.size != self._size:
                 picture = np.ascontiguousarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA))

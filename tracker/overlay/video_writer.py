@@ -46,6 +46,10 @@ COPIED_CODECS = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opu
 """Sound that MP4 players take as it is; anything else is encoded as AAC."""
 
 
+_LONGEST_SIDE = 16384
+"""px: of libx264."""
+
+
 @dataclass(frozen=True)
 class VideoConfig:
     """How H.264 is encoded."""
@@ -56,6 +60,26 @@ class VideoConfig:
     """Quality: 18 looks lossless, 28 is coarse."""
     threads: int = 2
     """More cost processor time that the rest of a run needs, and gain little."""
+
+
+def require_encodable(size: tuple[int, int], name: str) -> None:
+    """Raises InputError where the encoder takes no pictures of this size, (width, height) px. name: of the video."""
+    context = av.CodecContext.create("libx264", "w")
+    _describe(context, size)
+    context.time_base = 1 / DEFAULT_RATE
+    try:
+        context.open()
+    except FFmpegError as error:
+        raise InputError(
+            f"{name}: pictures of {size[0]}×{size[1]} pixels cannot be a video, whose sides H.264 limits to "
+            f"{_LONGEST_SIDE}; give pictures of another size, or --no-overlay"
+        ) from error
+
+
+def _describe(context: av.VideoCodecContext, size: tuple[int, int]) -> None:
+    context.width, context.height = size
+    # 4:2:0 halves the colours' resolution and cannot have an odd size.
+    context.pix_fmt = "yuv420p" if size[0] % 2 == 0 and size[1] % 2 == 0 else "yuv444p"
 
 
 class VideoWriter:
@@ -73,7 +97,7 @@ class VideoWriter:
         audio_from: Path | str | None = None,
         config: VideoConfig = VideoConfig(),
     ) -> None:
-        """Opens the file. Raises RunError, one line, when it cannot be written.
+        """Opens the file. Raises RunError, one line, when it cannot be written, and as `require_encodable`.
 
         size: (width, height) px, kept also when odd. rate: nominal frames per second, for players and the encoder
         (the frames' own times are what counts); DEFAULT_RATE where the source does not know. audio_from: the video
@@ -81,6 +105,7 @@ class VideoWriter:
         """
         self.path = path
         self.warnings: list[str] = []
+        require_encodable(size, str(path))
         self._part = path.with_name(path.name + ".part")
         self._width, self._height = size
         self._rate = (rate or DEFAULT_RATE).limit_denominator(1001)
@@ -103,11 +128,9 @@ class VideoWriter:
         # No B-frames: some versions of FFmpeg then let fragmented files begin two frames late.
         options = {"preset": config.preset, "crf": str(config.crf), "bf": "0"}
         stream = self._container.add_stream("libx264", rate=self._rate, options=options)
-        stream.width, stream.height = self._width, self._height
-        # 4:2:0 halves the colours' resolution and cannot have an odd size.
-        stream.pix_fmt = "yuv420p" if self._width % 2 == 0 and self._height % 2 == 0 else "yuv444p"
         stream.time_base = self._time_base
         context = stream.codec_context
+        _describe(context, (self._width, self._height))
         context.time_base = self._time_base
         context.thread_count = config.threads
         context.gop_size = max(1, round(FRAGMENT_SECONDS * self._rate))
@@ -245,7 +268,9 @@ class _Audio:
         self.warnings: list[str] = []
         self._source = source
         self._stream: AudioStream = source.streams.audio[0]
-        self._copied = self._stream.codec_context.name in COPIED_CODECS
+        codec = self._stream.codec_context
+        in_transport = codec.name == "aac" and not codec.extradata  # as broadcasts have it, and MP4 does not
+        self._copied = codec.name in COPIED_CODECS and not in_transport
         if self._copied:
             self._out = target.add_stream_from_template(self._stream)
         else:
@@ -265,19 +290,25 @@ class _Audio:
             self._waiting = next(self._queue, None)
 
     def _from(self, start: float) -> Iterator[tuple[float, list[av.Packet]]]:
-        """(seconds from the source's first picture, packets with the start as their 0), from the start on."""
+        """(seconds from the source's first picture, packets with the start as their 0), from the start on.
+
+        Where times begin anew, in recordings that were joined, the sound goes on without a gap.
+        """
         time_base = Fraction(self._stream.time_base or 1)
-        shift = round((Fraction(start) + self._origin) / time_base)
+        begin = shift = round((Fraction(start) + self._origin) / time_base)
+        last, due = -1, 0
         try:
             if start > 0:
-                self._source.seek(shift, stream=self._stream)
+                self._source.seek(begin, stream=self._stream)
             for packet in self._source.demux(self._stream):
                 for piece in [packet] if self._copied else packet.decode():
-                    if piece.pts is None or piece.pts < shift:
+                    if piece.pts is None or (last < 0 and piece.pts < begin):
                         continue
-                    seconds = float(piece.pts * time_base - self._origin)
+                    if piece.pts - shift <= last:
+                        shift = piece.pts - due
                     piece.pts -= shift
-                    yield seconds, self._ready(piece, shift)
+                    last, due = piece.pts, piece.pts + max(1, piece.duration or 0)
+                    yield float((last + begin) * time_base - self._origin), self._ready(piece, shift)
         except (FFmpegError, OSError) as error:
             self.warnings.append(f"{self._source.name}: sound ends early ({reason(error)})")
 

@@ -11,8 +11,8 @@ import numpy as np
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera, CameraConfig
-from tracker.core.person import FrameRecord, Person, Pose, TrackedFrame
-from tracker.smooth.filters import SavitzkyConfig, reach, smooth_zero_phase, smoothed_at
+from tracker.core.person import Person, Pose, TrackedFrame
+from tracker.smooth.filters import SavitzkyConfig, reach, smoothed_rows
 
 _LOOKAHEAD_SECONDS = 1.0
 _LOOKAHEAD_BYTES = 400_000_000
@@ -102,7 +102,8 @@ class _History:
         """The pose of one of the times, smoothed."""
         times = np.array(self.times)
         middle = int(np.searchsorted(times, time))
-        return smoothed_at(middle, times, list(self._poses), np.stack(list(self._confidence)), config)
+        rows = range(middle, middle + 1)
+        return smoothed_rows(rows, times, list(self._poses), np.stack(list(self._confidence)), config)[0]
 
     def forget(self, before: float) -> None:
         """Drops what lies before a time, s."""
@@ -110,26 +111,3 @@ class _History:
             self.times.popleft()
             self._poses.popleft()
             self._confidence.popleft()
-
-
-def smoothed_frames(
-    records: list[FrameRecord], persons: PersonBuilder, camera: Camera, config: SavitzkyConfig
-) -> Iterator[FrameRecord]:
-    """The frames with every identity's poses smoothed without lag and its last, best known β throughout."""
-    smoothed: dict[tuple[int, int], Person] = {}
-
-    def smoothed_people(people: list[Person], times: Array) -> list[Person]:
-        """One identity's people, (T,) s ascending, given the last β, then smoothed: under each frame's own, what it
-        gets wrong of the size would be smoothed as if it were a step in the distance."""
-        confidence = np.stack([person.joint_confidence for person in people])
-        reshaped = [persons.reshaped(person.pose, people[-1].pose.betas) for person in people]
-        poses = smooth_zero_phase(times, reshaped, confidence, config)
-        return [persons.posed(pose, camera, person) for person, pose in zip(people, poses, strict=True)]
-
-    for key in sorted({person.person_id for record in records for person in record.people}):
-        appearances = [(i, p) for i, record in enumerate(records) for p in record.people if p.person_id == key]
-        times = np.array([records[i].time for i, _ in appearances])
-        for (i, _), person in zip(appearances, smoothed_people([p for _, p in appearances], times), strict=True):
-            smoothed[i, key] = person
-    for i, record in enumerate(records):
-        yield replace(record, people=[smoothed[i, person.person_id] for person in record.people])

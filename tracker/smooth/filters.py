@@ -138,13 +138,15 @@ def smooth_zero_phase(times: Array, poses: Sequence[Pose], confidence: Array, co
     parabola fitted to its neighbours, in the tangent space of its own rotations; a Savitzky–Golay filter that knows
     of uneven frames.
     """
-    chunks = [np.arange(i, min(i + _TOGETHER, len(poses))) for i in range(0, len(poses), _TOGETHER)]
+    return smoothed_rows(range(len(poses)), times, poses, confidence, config)
+
+
+def smoothed_rows(
+    rows: range, times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig
+) -> list[Pose]:
+    """These poses of `smooth_zero_phase`; nothing farther away from them than `reach(config)` seconds matters."""
+    chunks = [np.arange(i, min(i + _TOGETHER, rows.stop)) for i in range(rows.start, rows.stop, _TOGETHER)]
     return [pose for middles in chunks for pose in _smoothed(middles, times, poses, confidence, config)]
-
-
-def smoothed_at(middle: int, times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig) -> Pose:
-    """One pose of `smooth_zero_phase`; nothing farther away than `reach(config)` seconds matters to it."""
-    return _smoothed(np.array([middle]), times, poses, confidence, config)[0]
 
 
 def _smoothed(

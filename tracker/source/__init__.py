@@ -8,6 +8,7 @@ from __future__ import annotations
 from tracker.core.errors import InputError
 from tracker.core.shown_text import is_address, shown_address
 from tracker.source.animation import AnimationSource, picture_count
+from tracker.source.focal_length import guessed_focal
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource
 from tracker.source.inputs import VIDEO_SUFFIXES, Input, existing_path, find_inputs, is_camera
 from tracker.source.network_stream import StreamSource, is_recorded
@@ -28,6 +29,7 @@ __all__ = [
     "SourceInfo",
     "SourceKind",
     "find_inputs",
+    "guessed_focal",
     "open_live_source",
     "open_source",
     "paced",

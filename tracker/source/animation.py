@@ -84,7 +84,7 @@ class AnimationSource(Source):
                     stored.seek(index)
                     picture = upright(stored, self._max_pixels)
                 except (OSError, ValueError, SyntaxError, EOFError) as error:
-                    self.warnings.append(f"picture {index}: {what_is_wrong(self._path, error)}")
+                    self.warn(f"picture {index}: {what_is_wrong(self._path, error)}")
                     continue
                 yield Frame(index, time, picture)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from heapq import heappop, heappush
 from pathlib import Path
 
 import av
@@ -105,11 +107,35 @@ def video_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def decode(container: InputContainer, problems: list[str], patience: float = float("inf")) -> Iterator[av.VideoFrame]:
+class DecodingProblems:
+    """What went wrong while pictures were decoded, in as much memory for a day as for a minute."""
+
+    def __init__(self) -> None:
+        self.last = ""
+        """What was wrong last; empty where nothing was."""
+        self._times = Counter[str]()
+
+    def note(self, problem: str) -> None:
+        """Once more."""
+        self.last = problem
+        self._times[problem] += 1
+
+    def lines(self) -> list[str]:
+        """Each kind once, with how often it was met."""
+        return [problem + (f", {times} times" if times > 1 else "") for problem, times in self._times.items()]
+
+
+def decode(
+    container: InputContainer,
+    problems: DecodingProblems,
+    patience: float = float("inf"),
+    lost: LostPictures | None = None,
+) -> Iterator[av.VideoFrame]:
     """Gives the main video's pictures from where the container stands.
 
     Damaged packets are passed over and noted in `problems`. A failure to read on ends the pictures and is noted too:
     what has been decoded before counts. So does `patience` running out: seconds in which packets, but no picture, come.
+    lost: is told what is met.
     """
     packets = container.demux(video_stream(container))
     last = time.monotonic()
@@ -117,21 +143,58 @@ def decode(container: InputContainer, problems: list[str], patience: float = flo
         try:
             packet = next(packets, None)
         except (FFmpegError, OSError) as error:
-            problems.append(f"reading failed ({reason(error)})")
+            problems.note(f"reading failed ({reason(error)})")
             return
         if packet is None:
             return
         if time.monotonic() - last > patience:
-            problems.append(f"nothing of what came for {patience:.0f} s could be decoded")
+            problems.note(f"nothing of what came for {patience:.0f} s could be decoded")
             return
+        if lost is not None:
+            lost.expect(packet)
         try:
             pictures = packet.decode()
         except (FFmpegError, OSError) as error:
-            problems.append(f"decoding failed ({reason(error)})")
+            problems.note(f"decoding failed ({reason(error)})")
+            if lost is not None:
+                lost.failures += 1
             continue
         last = time.monotonic() if pictures else last
-        problems.extend("picture damaged" for picture in pictures if picture.is_corrupt)
-        yield from pictures
+        for picture in pictures:
+            if picture.is_corrupt:
+                problems.note("picture damaged")
+            yield picture
+
+
+class LostPictures:
+    """Counts the pictures that could not be decoded, so that those behind them keep their place in the file.
+
+    The decoder says that it failed, but several packets later: which picture is missing is told by the timestamps of
+    the packets that have given none.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+        """Of the decoder, whose pictures have not been missed yet."""
+        self._due: list[int] = []
+
+    def expect(self, packet: av.Packet) -> None:
+        """A packet goes to the decoder."""
+        if packet.pts is not None and packet.size > 0 and not packet.is_discard:
+            heappush(self._due, packet.pts)
+
+    def before(self, picture: av.VideoFrame) -> int:
+        """How many are missing between this decoded picture and the one before it."""
+        missed = self.failures
+        if picture.pts is None:
+            self._due.clear()
+        elif self._due:
+            missed = 0
+            while self._due and self._due[0] <= picture.pts:
+                missed += heappop(self._due) < picture.pts
+        lost = min(missed, self.failures)  # other packets without a picture are the second fields of pictures
+        self.failures -= lost
+        return lost
 
 
 def reason(error: Exception) -> str:

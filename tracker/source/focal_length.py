@@ -15,6 +15,9 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from tracker.core.camera import CameraConfig
+from tracker.source.source import SourceInfo
+
 _FILM_DIAGONAL = math.hypot(36.0, 24.0)
 """mm"""
 _PLAUSIBLE = (8.0, 1200.0)
@@ -41,6 +44,12 @@ def focal_of_video(metadata: Mapping[str, str], width: int, height: int) -> floa
     if length is None or not _is_plausible(float(length.group(1))):
         return None
     return _in_pixels(float(length.group(1)), width, height)
+
+
+def guessed_focal(cameras: CameraConfig, info: SourceInfo) -> list[str]:
+    """The warning of a source of which neither the user nor its files say the focal length."""
+    guess = cameras.or_focal(info.focal).guess(info.width, info.height)
+    return [] if guess is None else [f"{info.location}: {guess}"]
 
 
 def _from_sensor(tags: Mapping[int, Any], width: int, height: int) -> float | None:

@@ -113,7 +113,7 @@ class ImageSource(Source):
             try:
                 image = read_image(path, self._max_pixels)
             except InputError as error:
-                self.warnings.append(str(error))
+                self.warn(str(error))
                 continue
             yield Frame(index=index, time=time, image=image)
 

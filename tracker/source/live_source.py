@@ -24,8 +24,6 @@ RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 5.0
 """Between the first two attempts to reach a lost camera or stream; doubled each time, up to the second."""
 FEWEST_ATTEMPTS = 3
 """Before a source that is waited for at all is given up, however long an attempt takes."""
-MOST_NOTES = 50
-"""Of a run: a camera that comes and goes all day fills no memory."""
 
 
 class ConnectionLost(Exception):
@@ -75,8 +73,7 @@ class LiveSource(Source):
 
     def note(self, text: str) -> None:
         """Tells the user, and run.json."""
-        if len(self.warnings) < MOST_NOTES:
-            self.warnings.append(f"{self.info.location}: {text}")
+        if self.warn(f"{self.info.location}: {text}"):
             log.warning("%s: %s", self.info.location, text)
 
     def _read(self, pictures: Iterator[Picture]) -> Picture:

@@ -10,7 +10,7 @@ from av.container import InputContainer
 
 from tracker.core.errors import InputError
 from tracker.core.shown_text import shown_address
-from tracker.source.container import decode, open_container, video_stream
+from tracker.source.container import DecodingProblems, decode, open_container, video_stream
 from tracker.source.live_source import ConnectionLost, LiveSource, Picture
 from tracker.source.picture_converter import PictureConverter
 from tracker.source.sender_clock import SenderClock
@@ -45,8 +45,7 @@ class StreamSource(LiveSource):
             address, config.timeout_seconds, LOW_DELAY, config.trust
         )
         stream = video_stream(self._container)
-        problems: list[str] = []
-        first = next(decode(self._container, problems, PICTURE_SECONDS), None)
+        first = next(decode(self._container, DecodingProblems(), PICTURE_SECONDS), None)
         if first is None:
             self._disconnect()
             raise InputError(f"{shown}: sends no picture that can be decoded; check the address and the sender")
@@ -71,12 +70,12 @@ class StreamSource(LiveSource):
         stream = video_stream(container)
         convert = PictureConverter(stream.sample_aspect_ratio)
         clockless = container.format.name in CLOCKLESS_FORMATS
-        problems: list[str] = []
+        problems = DecodingProblems()
         self._clock.reconnect()
         for picture in decode(container, problems, PICTURE_SECONDS):
             sent = None if clockless else picture.time
             yield self._clock.moment(sent, time.monotonic()), convert(picture)
-        raise ConnectionLost(f"the stream stopped ({problems[-1] if problems else 'the sender closed it'})")
+        raise ConnectionLost(f"the stream stopped ({problems.last or 'the sender closed it'})")
 
     def _connect(self) -> InputContainer:
         try:

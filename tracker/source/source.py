@@ -16,6 +16,9 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.shown_text import is_address
 
+MOST_WARNINGS = 50
+"""Of one source."""
+
 SourceKind = Literal["file", "image", "folder", "camera", "stream"]
 
 
@@ -137,6 +140,7 @@ class Source(ABC):
         self.clip = clip
         self.warnings: list[str] = []
         """What was wrong with the input and could be lived with; complete once the iteration has ended."""
+        self._warned = 0
         self._stopped = threading.Event()
 
     @abstractmethod
@@ -146,6 +150,16 @@ class Source(ABC):
     @abstractmethod
     def _release(self) -> None:
         """Gives back the file, camera or connection."""
+
+    def warn(self, text: str) -> bool:
+        """Takes a warning down; whether it is kept. Of those beyond MOST_WARNINGS it is kept how many there were: a
+        camera that comes and goes all day, or a million broken pictures, fill no memory."""
+        self._warned += 1
+        if self._warned <= MOST_WARNINGS:
+            self.warnings.append(text)
+            return True
+        self.warnings[MOST_WARNINGS:] = [f"and {self._warned - MOST_WARNINGS} more warnings of {self.info.location}"]
+        return False
 
     @property
     def expected_frames(self) -> int | None:

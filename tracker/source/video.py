@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av
@@ -21,7 +20,14 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.shown_text import shown_address
 from tracker.runtime.cores import core_share
-from tracker.source.container import GENERATE_PTS, decode, open_container, video_stream
+from tracker.source.container import (
+    GENERATE_PTS,
+    DecodingProblems,
+    LostPictures,
+    decode,
+    open_container,
+    video_stream,
+)
 from tracker.source.focal_length import focal_of_video
 from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
 from tracker.source.source import Clip, InputTrust, Source, SourceInfo, no_frame_message
@@ -30,7 +36,11 @@ DEFAULT_RATE = Fraction(30)
 """For pictures that carry no time in a container that names no rate."""
 
 JUMP_SECONDS = 1.0
-"""A timestamp that falls back this far starts a new timeline (joined recordings); less is a duplicate."""
+"""A timestamp that falls back this far starts a new timeline (joined recordings)."""
+
+SEAM_PERIODS = Fraction(5, 2)
+"""So does one that falls back this far, or to the timeline's first picture, where the next picture goes on from there.
+Less is a duplicate, or an error of the multiplexer, whose pictures are left out."""
 
 EARLY_SECONDS = 0.5
 """A file whose pictures end this long before its header says was cut off."""
@@ -47,7 +57,7 @@ class ContainerClock:
 
     The container's presentation time is taken where it has one; its decoding time where it has only that (AVI). A
     picture without either follows its predecessor by one period. One that is not later than its predecessor is left
-    out, unless time falls back by JUMP_SECONDS: then it goes on one period after it.
+    out, unless a new timeline begins with it: then it goes on one period after it.
     """
 
     def __init__(self, first: av.VideoFrame, time_base: Fraction, period: Fraction) -> None:
@@ -55,7 +65,6 @@ class ContainerClock:
         self._time_base = time_base
         self._uses_dts = first.pts is None
         self.first_ticks = self.ticks(first)
-        self._last: Fraction | None = None
         self.rewind()
 
     def ticks(self, stamped: av.VideoFrame | av.Packet) -> int | None:
@@ -69,22 +78,35 @@ class ContainerClock:
     def rewind(self) -> None:
         """Forgets what came so far: the next picture may lie anywhere."""
         self._origin = (self.first_ticks or 0) * self._time_base
-        self._last = None
+        self._begin = Fraction(0)
+        self._last: Fraction | None = None
         self.left_out = 0
 
-    def place(self, picture: av.VideoFrame) -> float | None:
-        """The picture's time in seconds, or None when it is to be left out."""
+    def place(self, picture: av.VideoFrame, upcoming: av.VideoFrame | None = None) -> float | None:
+        """The picture's time in seconds, or None when it is to be left out. upcoming: the one that is decoded next."""
         following = Fraction(0) if self._last is None else self._last + self.period
-        ticks = self.ticks(picture)
-        time = following if ticks is None else ticks * self._time_base - self._origin
+        stamped = self._stamp(picture)
+        time = following if stamped is None else stamped
         if self._last is not None and time <= self._last:
-            if self._last - time < JUMP_SECONDS:
+            if not self._begins_anew(time, self._last, None if upcoming is None else self._stamp(upcoming)):
                 self.left_out += 1
                 return None
             self._origin += time - following
-            time = following
+            self._begin = time = following
         self._last = time
         return float(time)
+
+    def _stamp(self, picture: av.VideoFrame) -> Fraction | None:
+        """s on this timeline, by the picture's own timestamp."""
+        ticks = self.ticks(picture)
+        return None if ticks is None else ticks * self._time_base - self._origin
+
+    def _begins_anew(self, time: Fraction, last: Fraction, upcoming: Fraction | None) -> bool:
+        """Whether another timeline begins with a picture that is no later than the last one."""
+        if last - time >= JUMP_SECONDS:
+            return True
+        far = last - time >= SEAM_PERIODS * self.period or time <= self._begin < last
+        return far and upcoming is not None and time < upcoming <= last
 
     def shown_for(self, picture: av.VideoFrame) -> float:
         """Seconds until the next picture is due."""
@@ -96,6 +118,8 @@ class _Placed:
     """A decoded picture with its time."""
 
     picture: av.VideoFrame
+    index: int
+    """In the file, from where the decoding began."""
     time: float
 
 
@@ -116,7 +140,7 @@ class VideoSource(Source):
         self._location = location
         self._trust = trust
         self._timeout = timeout
-        self._problems: list[str] = []
+        self._problems, self._lost = DecodingProblems(), LostPictures()
         self._container = self._open()
         try:
             super().__init__(self._prepare(), clip)
@@ -140,10 +164,10 @@ class VideoSource(Source):
         stream = video_stream(self._container)
         rate = nominal_rate(stream)
         shown = shown_address(self._location)
-        pictures = decode(self._container, self._problems)
+        pictures = decode(self._container, self._problems, lost=self._lost)
         first = next(pictures, None)
         if first is None:
-            why = f" ({self._problems[0]})" if self._problems else ""
+            why = f" ({self._problems.last})" if self._problems.last else ""
             limit = f"of at most {self._trust.max_pixels:,} pixels a picture (--max-pixels)"
             raise InputError(f"{shown}: not one frame can be decoded{why}; expected a whole video file, {limit}")
         self._timeline = ContainerClock(first, Fraction(stream.time_base or 1), 1 / (rate or DEFAULT_RATE))
@@ -169,9 +193,15 @@ class VideoSource(Source):
 
     def _place(self, pictures: Iterable[av.VideoFrame]) -> Iterator[_Placed | None]:
         """Each picture with its time; None for one that is left out."""
-        for picture in pictures:
-            time = self._timeline.place(picture)
-            yield None if time is None else _Placed(picture, time)
+        index, begun = 0, False
+        for picture, upcoming in pairwise(chain(pictures, [None])):
+            assert picture is not None
+            lost = self._lost.before(picture)
+            index += lost if begun else 0
+            begun = True
+            time = self._timeline.place(picture, upcoming)
+            yield None if time is None else _Placed(picture, index, time)
+            index += 1
 
     def _find_start(self) -> tuple[_Placed, int]:
         """Moves to the clip's first picture and counts those before it. Raises InputError when the clip is empty."""
@@ -207,9 +237,9 @@ class VideoSource(Source):
 
     def _restart(self) -> None:
         """Decodes from where the container now stands."""
-        self._problems.clear()
+        self._problems, self._lost = DecodingProblems(), LostPictures()
         self._timeline.rewind()
-        self._placed = self._place(decode(self._container, self._problems))
+        self._placed = self._place(decode(self._container, self._problems, lost=self._lost))
 
     def _is_sure(self, placed: _Placed) -> bool:
         """Whether a picture met after a seek is whole (not before a key frame) and its time its own, not inferred."""
@@ -236,14 +266,14 @@ class VideoSource(Source):
     def _run(self) -> Iterator[Frame]:
         if self._stopped.is_set():
             return
-        end = 0.0
-        for index, placed in enumerate(chain([self._first], self._placed), self._first_index):
+        end, skipped = 0.0, self._first_index - self._first.index
+        for placed in chain([self._first], self._placed):
             if placed is None:
                 continue
             if self.clip.over(placed.time):
                 self._note_problems()
                 return
-            yield Frame(index=index, time=placed.time, image=self._convert(placed.picture))
+            yield Frame(index=placed.index + skipped, time=placed.time, image=self._convert(placed.picture))
             if self._stopped.is_set():
                 return
             end = placed.time + self._timeline.shown_for(placed.picture)
@@ -258,8 +288,7 @@ class VideoSource(Source):
             )
 
     def _note_problems(self) -> None:
-        for problem, times in Counter(self._problems).items():
-            self.warnings.append(f"{self.info.location}: {problem}" + (f", {times} times" if times > 1 else ""))
+        self.warnings += [f"{self.info.location}: {problem}" for problem in self._problems.lines()]
         if self._timeline.left_out:
             self.warnings.append(
                 f"{self.info.location}: {self._timeline.left_out} frames without a time of their own left out"

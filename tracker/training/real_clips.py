@@ -32,8 +32,8 @@ from tracker.core.person import FrameRecord, Person, Pose
 from tracker.export.files import atomic_file
 from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Detector, Tracker, TrackerConfig
-from tracker.smooth.delayed_smoother import smoothed_frames
 from tracker.smooth.smooth_config import SmoothConfig
+from tracker.smooth.smoothed_frames import last_betas, smoothed_frames
 from tracker.source import VIDEO_SUFFIXES, Source, open_source
 
 _VISIBLE = 0.5
@@ -169,7 +169,8 @@ def label_clip(source: Source, tracker: Tracker, config: FootageConfig) -> Itera
     camera = tracker.config.camera.for_size(source.info.width, source.info.height)
     with MeshOverlay() as overlay:
         judge = _Judge(config, tracker, overlay)
-        for record in smoothed_frames(records, tracker.persons, camera, tracker.config.smooth.offline):
+        betas, smooth = last_betas(records), tracker.config.smooth.offline
+        for record in smoothed_frames(records, betas, tracker.persons, camera, smooth):
             if record.index in detected:
                 yield from judge.crops(source.info.name, record, detected[record.index], camera)
 

@@ -53,6 +53,8 @@ class BodyTrack:
     """(T, 9, 3) m: places of CONTACT_PARTS."""
     confidence: Array
     """(T, 24) 0..1: how far the picture supports each joint."""
+    standing: float = 0.0
+    """m from neck to ankles at their farthest in the longer track that this is a part of; 0 where it is the whole."""
 
     def __post_init__(self) -> None:
         shapes = {"theta": (NUM_JOINTS, 3), "transl": (3,), "joints": (NUM_JOINTS, 3), "confidence": (NUM_JOINTS,)}
@@ -71,13 +73,19 @@ class BodyTrack:
 
     def rows(self, chosen: slice) -> BodyTrack:
         """These frames only."""
-        names = ("times", "theta", "transl", "joints", "points", "confidence")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+        return replace(self, **{name: getattr(self, name)[chosen] for name in _ROWS})
+
+    def followed_by(self, later: BodyTrack) -> BodyTrack:
+        """These frames and later ones of the same person, under the later β."""
+        return replace(later, **{name: np.concatenate([getattr(self, name), getattr(later, name)]) for name in _ROWS})
 
     def moved(self, offset: Array) -> BodyTrack:
         """The whole body moved by (T, 3) m."""
         step = offset[:, None]
         return replace(self, transl=self.transl + offset, joints=self.joints + step, points=self.points + step)
+
+
+_ROWS = ("times", "theta", "transl", "joints", "points", "confidence")
 
 
 class ContactBody:

@@ -190,18 +190,24 @@ def _hidden_between(before: Contact, after: Contact, track: BodyTrack) -> bool:
 def _places(points: Array, first: int) -> list[tuple[int, int]]:
     """A long contact (n, 3) m as contacts in one place each: (start, before end), counted from row `first`."""
     rays = points / np.linalg.norm(points, axis=-1, keepdims=True)
-    parts, start = [], 0
+    parts, start, total = [], 0, points[0].copy()
     for row in range(1, len(points)):
-        offset = points[row] - points[start:row].mean(axis=0)
+        offset = points[row] - total / (row - start)
         offset -= (offset @ rays[row]) * rays[row]
         if np.linalg.norm(offset) > _DRIFT:
             parts.append((first + start, first + row))
-            start = row
+            start, total = row, np.zeros(3)
+        total += points[row]
     return [*parts, (first + start, first + len(points))]
 
 
 def straightness(track: BodyTrack) -> Array:
-    """(T,) 0..1: distance from neck to ankles against its longest in the track."""
-    ankles = track.joints[:, PART_JOINTS[:2]].mean(axis=1)
-    length = np.linalg.norm(track.joints[:, _NECK] - ankles, axis=1)
-    return length / max(float(length.max()), 1e-9)
+    """(T,) 0..1: distance from neck to ankles against its longest in the track, or in that which it is a part of."""
+    length = standing_lengths(track.joints)
+    return length / max(float(length.max()), track.standing, 1e-9)
+
+
+def standing_lengths(joints: Array) -> Array:
+    """(..., 24, 3) m → (...) m from neck to ankles."""
+    ankles = joints[..., PART_JOINTS[:2], :].mean(axis=-2)
+    return np.linalg.norm(joints[..., _NECK, :] - ankles, axis=-1)

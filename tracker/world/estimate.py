@@ -16,8 +16,8 @@ from tracker.world.world_frame import WorldFrame
 
 _ROUNDS = 3
 _MOST_STANDS = 2000
-_MOST_ROWS = 20_000
-"""Of each person, from the start: more only take time."""
+_MOST_ROWS, _MOST_ROWS_TOGETHER = 20_000, 30_000
+"""Of each person, from the start, and of all of them: more only take time and memory."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,15 @@ class WorldEstimate:
         ]
 
 
+def rows_wanted(people: int) -> int:
+    """Of each of so many people, from their first on, that a world is told from."""
+    return max(1, min(_MOST_ROWS, _MOST_ROWS_TOGETHER // max(people, 1)))
+
+
 def estimate_world(tracks: Sequence[BodyTrack], config: WorldConfig) -> WorldEstimate:
     """From everybody in a clip, by identity. Without feet that stand in view the floor lies under the lowest feet as
     they are guessed to be."""
-    tracks = [track.rows(slice(0, _MOST_ROWS)) for track in tracks]
+    tracks = [track.rows(slice(0, rows_wanted(len(tracks)))) for track in tracks]
     floor, stands = _floor(tracks, config)
     first = tracks[0].joints[0, 0] if tracks else np.array([0.0, 0.0, 3.0])
     return WorldEstimate(floor, stands, WorldFrame.of_floor(floor.up, floor.height, first))

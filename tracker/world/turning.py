@@ -6,7 +6,7 @@ are over the focal length, so their distance is told too short by as much as tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from tracker.world.camera_path import CameraPath
 
 def as_seen_first(
     records: Iterable[FrameRecord], path: CameraPath, persons: PersonBuilder, camera: Camera
-) -> list[FrameRecord]:
+) -> Iterator[FrameRecord]:
     """Everybody, fitted as if the camera had never zoomed, before the camera of the first picture."""
 
     def before_first(person: Person, time: float) -> tuple[Pose, Camera]:
@@ -36,7 +36,7 @@ def as_seen_first(
 
 def as_seen_then(
     records: Iterable[FrameRecord], path: CameraPath, persons: PersonBuilder, camera: Camera
-) -> list[FrameRecord]:
+) -> Iterator[FrameRecord]:
     """Everybody before the camera of their own moment again, where they really are."""
 
     def before_own(person: Person, time: float) -> tuple[Pose, Camera]:
@@ -49,12 +49,12 @@ def as_seen_then(
 
 def _changed(
     records: Iterable[FrameRecord], change: Callable[[Person, float], tuple[Pose, Camera]], persons: PersonBuilder
-) -> list[FrameRecord]:
+) -> Iterator[FrameRecord]:
     def changed(person: Person, time: float) -> Person:
         pose, camera = change(person, time)
         return persons.posed(pose, camera, person)
 
-    return [replace(r, people=[changed(person, r.time) for person in r.people]) for r in records]
+    return (replace(r, people=[changed(person, r.time) for person in r.people]) for r in records)
 
 
 def _moved(person: Person, turn: Array, pelvis: Array) -> Pose:

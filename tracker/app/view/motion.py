@@ -22,10 +22,11 @@ from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.export.files import OVERLAY_NAME, RUN_NAME
 from tracker.export.sequence import T_YUP_CAMERA, moved_by, shape_body, to_numpy
-from tracker.outputs.send.ground import SOLE
 from tracker.world.body_track import CONTACT_PARTS
 
 _FEET = [smpl_index("left_foot"), smpl_index("right_foot")]
+SOLE = 0.027
+"""m from the foot's joint down to the sole of the built-in body at rest."""
 _R_YUP_ZUP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 _DEFAULT_RATE = 30.0
 _LONGEST_BRIDGE = 2.5
