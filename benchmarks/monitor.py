@@ -23,6 +23,8 @@ class MemorySample:
     seconds: float
     """Since the monitor began."""
     rss_mb: float
+    descriptors: int = 0
+    """Files, sockets and pipes that are open; 0 where the system does not say."""
 
 
 class Monitor:
@@ -71,7 +73,7 @@ class Monitor:
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):
             self._spent |= _thread_seconds()
-            self.samples.append(MemorySample(perf_counter() - self._began, rss_mb()))
+            self.samples.append(MemorySample(perf_counter() - self._began, rss_mb(), descriptors()))
 
 
 def rss_mb() -> float:
@@ -80,6 +82,12 @@ def rss_mb() -> float:
     if not status.exists():
         return 0.0
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def descriptors() -> int:
+    """How many the process has open; 0 where the system does not say."""
+    opened = Path("/proc/self/fd")
+    return len(list(opened.iterdir())) if opened.exists() else 0
 
 
 def _process_seconds() -> float:

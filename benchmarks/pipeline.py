@@ -239,7 +239,7 @@ def measure_live(clip: Path, case: PipelineCase, folder: Path) -> Latency:
         prepare_for_real_time()
         result = LiveSession(job, tracker, [Unwatched()]).run(source, interrupt)
         interrupt.check()
-    return Latency(result.latency_p50_ms, result.latency_p95_ms, result.frames, result.dropped)
+    return Latency(result.pace.latency_p50_ms, result.pace.latency_p95_ms, result.frames, result.dropped)
 
 
 def measure(case: PipelineCase, clip: Path, folder: Path) -> PipelineRow:
@@ -261,7 +261,7 @@ def soak(clip: Path, minutes: float, folder: Path) -> Soak:
         with Monitor(interval=max(60 * minutes / _SOAK_SAMPLES, 0.1)) as monitor:
             result = LiveSession(job, tracker, [Unwatched()]).run(source, interrupt)
         interrupt.check()
-    latency = Latency(result.latency_p50_ms, result.latency_p95_ms, result.frames, result.dropped)
+    latency = Latency(result.pace.latency_p50_ms, result.pace.latency_p95_ms, result.frames, result.dropped)
     return Soak(minutes, latency, monitor.cores, monitor.samples)
 
 

@@ -26,7 +26,8 @@ from tracker.core.atomic_file import write_whole
 from tracker.core.errors import RunError
 from tracker.overlay.video_writer import VideoWriter
 from tracker.runtime.cores import available_cores
-from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
+from tracker.runtime.ray_executor import RayExecutor
+from tracker.runtime.task_needs import TaskNeeds
 from tracker.runtime.worker_processes import WorkerProcesses
 from tracker.source import open_source
 

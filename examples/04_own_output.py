@@ -49,7 +49,7 @@ def main() -> None:
     ):
         result = LiveSession(LiveJob(Path("out")), tracker, [output]).run(source, interrupt)
     output.close()
-    print(f"{result.frames} frames, {result.rate:.1f} a second, {result.dropped} dropped")
+    print(f"{result.frames} frames, {result.pace.rate:.1f} a second, {result.dropped} dropped")
 
 
 if __name__ == "__main__":

@@ -227,7 +227,8 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
     from tracker.app.batch import TerminalView, job_count, shard_of, table
     from tracker.app.track_many import run_jobs
     from tracker.runtime.interrupt import deferred_interrupt
-    from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
+    from tracker.runtime.ray_executor import RayExecutor
+    from tracker.runtime.task_needs import TaskNeeds
     from tracker.runtime.worker_processes import WorkerProcesses
 
     jobs = jobs if given["shard"] is None else shard_of(jobs, given["shard"])
@@ -330,35 +331,54 @@ def live(
     m mesh/skeleton/confidence/off, f smoothing on/off, h hide the help. A recording holds the same files as `track`
     writes.
     """
-    from tracker.app.live import LiveJob, LiveSession, open_outputs
-    from tracker.export import ExportConfig, parse_formats
+    from contextlib import ExitStack
+
+    from tracker.app.live_start import PagePlace, loaded_meanwhile, open_screens
     from tracker.runtime.interrupt import deferred_interrupt
     from tracker.source import InputTrust, LiveConfig, open_live_source
+    from tracker.source.latest_frames import LatestFrames
 
     trust = InputTrust(given["max_pixels"], given["playlists"])
     camera = LiveConfig(reconnect_seconds=reconnect, camera_size=given["size"], camera_mjpg=given["mjpg"], trust=trust)
-    export = ExportConfig(parse_formats(given["formats"]))
-    job = LiveJob(record or Path("out"), record is not None, export, given["renderer"], given["style"])
-    config = configured(given, {"detect": {"punctual": False}})
-    page = None if web is None else (web, host, job.folder)
+    folder = record or Path("out")
+    page = None if web is None else PagePlace(web, host, folder)
     with (
         deferred_interrupt() as interrupt,
         open_live_source(source, camera) as opened,
-        open_outputs(headless, page, send, config) as (outputs, keys),
-        opened_tracker(config) as tracker,
+        open_screens(not headless, page) as screens,
+        ExitStack() as stack,
     ):
-        result = LiveSession(job, tracker, outputs, keys).run(opened, interrupt)
+        frames = stack.enter_context(LatestFrames(opened)) if opened.info.path is None else None
+
+        def load() -> Any:
+            """Imports and opens what takes seconds."""
+            from tracker.app.live import LiveJob, LiveSession, open_sends, warm_up
+            from tracker.export import ExportConfig, parse_formats
+            from tracker.pipeline import Tracker
+
+            export = ExportConfig(parse_formats(given["formats"]))
+            job = LiveJob(folder, record is not None, export, given["renderer"], given["style"])
+            config = configured(given, {"detect": {"punctual": False}})
+            sends = stack.enter_context(open_sends(send, config))
+            tracker = stack.enter_context(Tracker.open(config))
+            warm_up(tracker, opened.info.width, opened.info.height)
+            return LiveSession(job, tracker, [*sends, *screens.outputs], screens.keys)
+
+        session = loaded_meanwhile(load, opened, frames, screens, interrupt)
+        if session is None:
+            raise KeyboardInterrupt("stopped before anything was tracked")
+        prepare_process()
+        result = session.run(opened, interrupt, frames)
     lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
     for recording in result.recordings:
         tell(summary_line(source, recording), err=lines_on_stdout)
-    tell(
-        f"{printable(shown_address(source))}: {result.frames} frames, {result.dropped} dropped, {result.rate:.1f} fps, "
-        f"latency {result.latency_p50_ms:.0f} ms (p95 {result.latency_p95_ms:.0f} ms)",
-        err=lines_on_stdout,
-    )
+    tell(f"{printable(shown_address(source))}: {live_summary(result)}", err=lines_on_stdout)
     if result.faults:
         raise RunError(result.faults[0])
-    interrupt.check()
+    if interrupt.requested:
+        raise KeyboardInterrupt(
+            "stopped; " + ("the recording is saved" if result.recordings else "nothing was recorded")
+        )
 
 
 @cli.command()
@@ -856,11 +876,25 @@ def check_device(name: str) -> None:
 def opened_tracker(config: Any) -> Any:
     """A fresh tracker, in a process that is set for it."""
     from tracker.pipeline import Tracker
-    from tracker.runtime.process import prepare_for_real_time
 
     tracker = Tracker.open(config)
-    prepare_for_real_time()
+    prepare_process()
     return tracker
+
+
+def prepare_process() -> None:
+    """See `prepare_for_real_time`."""
+    from tracker.runtime.process import prepare_for_real_time
+
+    prepare_for_real_time()
+
+
+def live_summary(result: Any) -> str:
+    """What a live run was like."""
+    share = f"{result.frames} frames, {result.frames_with_people} with people, {result.dropped} dropped"
+    pace = result.pace
+    speed = f"{pace.rate:.1f} fps, latency {pace.latency_p50_ms:.0f} ms (p95 {pace.latency_p95_ms:.0f} ms)"
+    return f"{share}; {'with people: ' if result.frames_with_people else ''}{speed}"
 
 
 def summary_line(spec: str, result: Any) -> str:
@@ -901,8 +935,8 @@ def main() -> int:
     except RunError as error:
         click.echo(f"error: {message_line(error)}", err=True)
         return 1
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo("interrupted; everything so far is saved", err=True)
+    except (KeyboardInterrupt, click.exceptions.Abort) as stop:
+        click.echo(str(stop) or "interrupted; everything so far is saved", err=True)
         return 130
     except BrokenPipeError:
         return 1

@@ -139,15 +139,18 @@ def digests(out: Path) -> dict[str, str]:
 
 
 @contextmanager
-def local_cluster(machines: int) -> Iterator[Any]:
-    """A Ray cluster of a head that tracks nothing and so many machines of one core each, all of them on this one."""
+def local_cluster(machines: int, gpus: int = 0) -> Iterator[Any]:
+    """A Ray cluster of a head that tracks nothing and so many machines of one core each, all of them on this one.
+
+    gpus: that each of them claims to have.
+    """
     from ray.cluster_utils import Cluster
 
     store = {"object_store_memory": 80_000_000}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **store})
     try:
         for _ in range(machines):
-            cluster.add_node(num_cpus=1, memory=2_000_000_000, **store)
+            cluster.add_node(num_cpus=1, num_gpus=gpus, memory=2_000_000_000, **store)
         yield cluster
     finally:
         cluster.shutdown()

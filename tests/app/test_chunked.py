@@ -81,6 +81,9 @@ def test_joined_is_what_one_run_leaves(video: Path, tmp_path: Path, mode: str) -
     assert joined.run["job"]["chunk"] == 12.0 and joined.run["frames_read"] == RATE * SECONDS
     assert [path.name for path in (tmp_path / "joined").iterdir()] == ["sway"], "the pieces are gone"
     assert joined.run["people"] == whole.run["people"] and len(whole.people) == 2
+    here, there = (np.array(run.run["world"]["T_world_camera"]) for run in (joined, whole))
+    assert np.degrees(np.arccos(here[1, :3] @ there[1, :3])) < 0.5, "up is up"
+    assert abs(here[1, 3] - there[1, 3]) < 0.02, "m: the camera is as high"
     for key, person in whole.people.items():
         other = joined.people[key]
         np.testing.assert_array_equal(other.frame_index, person.frame_index)
@@ -91,6 +94,10 @@ def test_joined_is_what_one_run_leaves(video: Path, tmp_path: Path, mode: str) -
         steps = np.linalg.norm(np.diff(other.joints3d, axis=0), axis=2).max(axis=1)
         seams = np.isin(other.frame_index[1:], [12 * RATE, 24 * RATE])
         assert steps[seams].max() <= steps[~seams].max(), "nobody jumps at a seam"
+        offset = (other.joints3d - person.joints3d)[settled]
+        assert np.linalg.norm(offset, axis=2).max() < 0.03 * person.joints3d[..., 2].max(), "as far away, but for β"
+        assert np.linalg.norm(offset - offset[:, :1], axis=2).max() < 0.04, "m: in the same pose"
+        assert np.linalg.norm(np.diff(offset, axis=0), axis=2).max() < 0.03, "m: nor away from the other at a seam"
 
 
 def test_a_piece_that_is_finished_is_not_tracked_again(video: Path, tmp_path: Path, monkeypatch) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -31,7 +32,8 @@ from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
-from tracker.source import LiveConfig, open_live_source
+from tracker.source import Clip, LiveConfig, open_live_source
+from tracker.source.webcam import CameraSource
 
 FFMPEG, XVFB = shutil.which("ffmpeg"), shutil.which("Xvfb")
 RATE = 20
@@ -175,6 +177,7 @@ def test_a_recording_that_fails_ends_a_run_that_nobody_watches(monkeypatch: pyte
 IN_A_WINDOW = """
 import sys
 import cv2
+import av
 import numpy as np
 from tracker.core.frame import Frame
 from tracker.outputs.window import WINDOW, Window
@@ -235,3 +238,69 @@ def test_ctrl_c_ends_it_with_everything_saved(tmp_path: Path) -> None:
     (report,) = tmp_path.glob("out/*/run.json")
     assert json.loads(report.read_text())["frames_read"] >= 1
     assert "saved" in said
+
+
+class Fickle:
+    """A webcam that says it gives 0 pictures a second, goes away after a while and comes back with another size."""
+
+    def __init__(self) -> None:
+        self.lives: list[tuple[int, tuple[int, int] | None]] = [(40, (320, 240)), (0, None), (100_000, (160, 120))]
+
+    def open(self, device: int | str, config: LiveConfig) -> FickleCapture:
+        return FickleCapture(*self.lives.pop(0))
+
+
+class FickleCapture:
+    """One time that it is plugged in."""
+
+    def __init__(self, pictures: int, size: tuple[int, int] | None) -> None:
+        self._left, self._size = pictures, size
+
+    def isOpened(self) -> bool:
+        return self._size is not None
+
+    def grab(self) -> bool:
+        time.sleep(0.04)
+        self._left -= 1
+        return self._left >= 0
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        assert self._size is not None
+        return True, np.full((self._size[1], self._size[0], 3), 90, np.uint8)
+
+    def get(self, prop: int, /) -> float:
+        return 0.0
+
+    def release(self) -> None:
+        """There is nothing to release."""
+
+
+def test_a_camera_without_a_rate_that_goes_and_comes_back_in_another_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tracker.source.live_source.RETRY_SECONDS", 0.05)
+    caplog.set_level("INFO", "tracker")
+    interrupt, sizes = Interrupt(), []
+
+    class Screen:
+        name, wants_picture = "screen", True
+
+        def send(self, frame: Frame, people: object, picture: np.ndarray) -> None:
+            sizes.append((picture.shape[1], picture.shape[0]))
+            interrupt.requested = sizes.count((160, 120)) >= 3
+
+        def close(self) -> None:
+            """There is nothing to close."""
+
+    with CameraSource(0, Clip(), LiveConfig(reconnect_seconds=60.0), Fickle().open) as source:
+        assert source.info.rate is None
+        tracker = Tracker(TrackerConfig(), load_body(None), Everywhere())
+        result = LiveSession(LiveJob(tmp_path, record=True), tracker, [Screen()]).run(source, interrupt)
+    assert set(sizes) == {(320, 240), (160, 120)}
+    (recording,) = result.recordings
+    assert result.frames == len((recording.folder / "frames.jsonl").read_text().splitlines()) == len(sizes)
+    assert "camera 0: is back after 0 s" in caplog.messages
+    assert any("trying again" in warning for warning in source.warnings)
+    with av.open(str(recording.folder / "overlay.mp4")) as film:
+        shown = [(frame.width, frame.height) for frame in film.decode(video=0)]
+    assert set(shown) == {(320, 240)} and len(shown) == len(sizes), "one film has one size"

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from tracker import TrackOptions, track_many
 from tracker.core.errors import InputError
 from tracker.export.earlier_run import EarlierRun
 from tracker.runtime.cores import core_share
-from tracker.runtime.ray_executor import RayExecutor, TaskNeeds
-from tracker.runtime.worker_processes import TaskLost
+from tracker.runtime.ray_executor import RayExecutor
+from tracker.runtime.task_needs import TaskNeeds
+from tracker.runtime.worker_processes import TaskLost, task_interrupt
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -78,6 +80,40 @@ def test_a_machine_that_dies_costs_no_result(cluster: Any, tmp_path: Path) -> No
         assert (run is not None and run.finished) == report.done
     track_many([tmp_path / "clips"], tmp_path / "calm", Inline(), options=BARE)
     assert digests(out) == digests(tmp_path / "calm"), "whole, and nothing besides"
+
+
+def gpu_of(seconds: float) -> tuple[int, str]:
+    """Which process this is, and which GPU it may see; after a while, or when it is asked to stop."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not task_interrupt().requested:
+        time.sleep(0.02)
+    return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_gpus_have_one_process_each_which_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with local_cluster(2, gpus=1) as cluster:
+        with pytest.raises(InputError, match=r"--ray-gpus 2: no machine of the cluster has that much"):
+            RayExecutor(cluster.address, replace(SMALL, gpus=2))
+        with RayExecutor(cluster.address, replace(SMALL, gpus=1, retries=1)) as ray:
+            seen: set[tuple[int, str]] = set()
+            while len(seen) < 2:
+                seen |= {future.result() for future in [ray.submit(gpu_of, 0.1) for _ in range(8)]}
+            assert len(seen) == 2, "and no more for so many tasks"
+            assert {gpu for _, gpu in seen} == {"0"}, "each machine's own"
+            with pytest.raises(InputError, match=r"^the value is wrong$"):
+                ray.submit(fault, "input").result()
+            with pytest.raises(TaskLost, match="has lost the task"):
+                ray.submit(fault, "death").result()
+            futures = [ray.submit(gpu_of, 0.5) for _ in range(6)]
+            futures[0].result()
+            lose_machine(cluster)
+            assert {gpu for _, gpu in (future.result() for future in futures[1:])} == {"0"}, "on the other machine"
+            running, waiting = ray.submit(gpu_of, 600), ray.submit(gpu_of, 600)
+            while not running.running():
+                time.sleep(0.02)
+            ray.stop()
+            assert running.result()[1] == "0" and waiting.cancelled()
 
 
 def test_what_is_no_cluster_is_named() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,3 +81,29 @@ def test_own_output(clip: Path) -> None:
 def test_evaluate_folder(demo: Path) -> None:
     text = run("05_evaluate_folder.py", demo / "demo_clip", demo / "truth.npz")
     assert 5 < float(text.split(": ")[1].split(" mm")[0]) < 120
+
+
+NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
+
+
+def notebook_cells() -> list[dict[str, Any]]:
+    return json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    for cell in notebook_cells():
+        assert cell.get("outputs", []) == [] and cell.get("execution_count") is None
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(demo: Path, tmp_path: Path) -> None:
+    """Its cells one after the other, as a program, where the clip that it makes is there already."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notebook").symlink_to(demo)
+    cells = ["".join(cell["source"]) for cell in notebook_cells() if cell["cell_type"] == "code"]
+    (tmp_path / "cells.py").write_text("\n\n".join(cells), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    command = [sys.executable, "cells.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "m over the floor" in done.stdout and (demo / "moment.obj").stat().st_size > 100_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -18,19 +17,11 @@ import numpy as np
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
-from tests.app.test_live import Camera
-from tests.pipeline.test_pipeline import SIZE, Script, somebody
-from tracker.app.live import LiveJob, LiveSession, open_outputs
-from tracker.body import load_body
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.outputs import http_server, web
 from tracker.outputs.output import LiveStatus
 from tracker.outputs.web import WebPage
-from tracker.pipeline import Tracker, TrackerConfig
-from tracker.runtime.interrupt import Interrupt
-
-CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture
@@ -341,84 +332,3 @@ def test_nothing_without_the_token(recorded: WebPage, path: str) -> None:
 
 def test_a_page_without_recordings_says_so(page: WebPage) -> None:
     assert asked(page, "/files?{token}") == (200, b"{}") and asked(page, "/files/live-1/run.json?{token}")[0] == 404
-
-
-# ---------------------------------------------------------------- in a browser
-
-
-class Steady(Camera):
-    """Gives pictures until it is stopped."""
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in super().__iter__():
-            yield frame
-            self.taken.set()
-            self._stopped.wait(0.03)
-
-
-def test_a_browser_shows_the_picture_and_its_buttons_work(tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    camera = Steady(100_000)
-    detection, _ = somebody(0.0)
-    tracker = Tracker(TrackerConfig(), load_body(None), Script([[detection]] * camera.count))
-    with playwright.sync_playwright() as drive:
-        browser = drive.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        view = browser.new_page(viewport={"width": 1400, "height": 800})
-        view.set_default_timeout(0)
-        problems: list[str] = []
-        view.on("pageerror", lambda error: problems.append(str(error)))
-        view.on("dialog", lambda dialog: dialog.accept())
-        with (
-            open_outputs(headless=True, web=(0, "127.0.0.1", tmp_path)) as (outputs, keys),
-            _running(LiveSession(LiveJob(tmp_path), tracker, outputs, keys), camera) as until_the_end,
-        ):
-            (shown,) = outputs
-            assert isinstance(shown, WebPage)
-            view.goto(shown.address)
-            view.locator(f"canvas[width='{SIZE[0]}']").wait_for()
-            for width in (1400, 400):
-                view.set_viewport_size({"width": width, "height": 800})
-                assert view.evaluate("document.documentElement.scrollWidth") <= width
-                box = view.locator("canvas").bounding_box()
-                assert box is not None and min(box["width"], box["height"]) >= 0.4 * width
-            view.get_by_role("button", name="Record", exact=True).click()
-            view.get_by_text("● recording").wait_for()
-            view.get_by_role("button", name="Snapshot").click()
-            view.get_by_text("snapshot: ").wait_for()
-            view.get_by_role("button", name="Mesh").click()
-            view.get_by_role("button", name="Skeleton").wait_for()
-            smoothing = tracker.smoothing
-            view.get_by_role("button", name="Smoothing").click()
-            view.get_by_role("button", name=f"Smoothing {'off' if smoothing else 'on'}").wait_for()
-            view.get_by_role("button", name="Stop recording").click()
-            view.get_by_text("recorded: ").wait_for()
-            view.get_by_role("button", name="Recordings").click()
-            with view.expect_download(timeout=0) as download:
-                view.get_by_role("link", name="overlay.mp4").click()
-            (film,) = tmp_path.glob("live-*/overlay.mp4")
-            assert download.value.path().read_bytes() == film.read_bytes()
-            view.get_by_role("button", name="Close").click()
-            view.get_by_role("button", name="Quit").click()
-            until_the_end()
-        view.get_by_text("ended").wait_for()
-        browser.close()
-        assert problems == []
-    assert len(list(tmp_path.glob("snapshot-*.png"))) == 1
-    (recording,) = tmp_path.glob("live-*/run.json")
-    assert json.loads(recording.read_text())["frames_read"] >= 1
-
-
-@contextmanager
-def _running(session: LiveSession, camera: Camera) -> Iterator[Callable[[], None]]:
-    """A live run in a thread; gives what waits for its end."""
-    import threading
-
-    thread = threading.Thread(target=session.run, args=(camera, Interrupt()), daemon=True)
-    thread.start()
-    try:
-        yield thread.join
-    finally:
-        camera.stop()
-        thread.join()

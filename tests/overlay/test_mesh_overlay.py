@@ -11,13 +11,13 @@ import pytest
 from tests.export_scene import CAMERA, person_at, small_body, vertices_of
 from tracker.core.camera import Camera
 from tracker.core.errors import RunError
+from tracker.overlay.hud import draw_hud
 from tracker.overlay.mesh_overlay import (
     PALETTE,
     MeshOverlay,
     OverlayConfig,
     SkeletonConfig,
     confidence_colours,
-    draw_hud,
     draw_labels,
     draw_skeleton,
     identity_colour,

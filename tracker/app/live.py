@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from tracker.app.live_stages import CapturedPeople, tracked_frames
-from tracker.app.meter import Meter
+from tracker.app.meter import Meter, Pace
 from tracker.app.notice import Notice
 from tracker.body import load_body
 from tracker.core.atomic_file import write_whole
@@ -31,21 +31,19 @@ from tracker.core.shown_text import warnings_hint
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
 from tracker.export.files import fresh_folder, write_error
 from tracker.outputs.output import (
-    AnyKeys,
     Keys,
     LiveStatus,
     NoKeys,
     Output,
     Outputs,
     Picture,
-    PictureFeed,
+    SceneFeed,
     StatusFeed,
-    WithHud,
+    with_hud,
 )
 from tracker.outputs.recorder import Recorder
 from tracker.outputs.send import open_send
-from tracker.outputs.web import WebPage
-from tracker.outputs.window import Window
+from tracker.outputs.web_scene import BodyScene
 from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayConfig, OverlayStyle
 from tracker.overlay.renderers import RENDERERS
 from tracker.pipeline import Tracker, TrackerConfig
@@ -94,45 +92,35 @@ class LiveResult:
     """What a live run was like."""
 
     frames: int
+    frames_with_people: int
     dropped: int
-    rate: float
-    latency_p50_ms: float
-    latency_p95_ms: float
+    """Frames that were never looked at."""
+    pace: Pace
     recordings: list[RunResult]
     faults: list[str]
     """Why a recording could not be begun, or ended before its time."""
 
 
 @contextmanager
-def open_outputs(
-    headless: bool,
-    web: tuple[int, str, Path] | None,
-    send: Sequence[str] = (),
-    config: TrackerConfig = TrackerConfig(),  # noqa: B008
-) -> Iterator[tuple[list[Output], Keys]]:
-    """A window unless `headless`, a page for browsers as `web` says, and what `send` names. Window and page take keys.
+def open_sends(addresses: Sequence[str], config: TrackerConfig) -> Iterator[list[Output]]:
+    """What `--send` names: addresses as in `docs/stream.md`.
 
-    web: the port, the address to listen on, and the folder of the recordings. send: addresses as in `docs/stream.md`.
     config: with the camera and the world that people are seen with and in. Raises InputError where one cannot be had.
     """
     outputs: list[Output] = []
-    keys: list[Keys] = []
     try:
-        if send:
-            world = LiveWorld(config.world, load_body(config.body))
-            outputs += [open_send(address, config.camera, world) for address in send]
-        if web is not None:
-            page = WebPage(*web)
-            outputs.append(page)
-            keys.append(page)
-            log.info("the live picture is at %s", page.address)
-        if not headless:
-            window = Window()
-            outputs.append(window)
-            keys.insert(0, window)  # it is asked each time, which keeps it alive
-        yield outputs, AnyKeys(keys)
+        world = LiveWorld(config.world, load_body(config.body))
+        for address in addresses:
+            outputs.append(open_send(address, config.camera, world))
+        yield outputs
     finally:
         Outputs(outputs).close()
+
+
+def warm_up(tracker: Tracker, width: int, height: int) -> None:
+    """Has the networks look at a black picture, so that the first real one is not seconds late."""
+    tracker.detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
+    tracker.detector.forget()
 
 
 class LiveSession:
@@ -141,12 +129,13 @@ class LiveSession:
     def __init__(self, job: LiveJob, tracker: Tracker, outputs: Sequence[Output], keys: Keys | None = None) -> None:
         """outputs: are closed by whoever opened them. keys: None where nobody presses any."""
         self._job, self._tracker, self._keys = job, tracker, keys or NoKeys()
-        feeds = [output for output in outputs if isinstance(output, PictureFeed)]
-        screens = [output for output in outputs if not isinstance(output, PictureFeed)]
-        self._outputs = Outputs([*feeds, WithHud(Outputs(screens), self._hud_lines)])
+        self._outputs = with_hud(outputs, self._hud_lines)
+        self._status_feeds = [output for output in outputs if isinstance(output, StatusFeed)]
+        for feed in self._status_feeds:
+            feed.follow(self._status)
         for output in outputs:
-            if isinstance(output, StatusFeed):
-                output.follow(self._status)
+            if isinstance(output, SceneFeed):
+                output.scene = BodyScene(tracker.body, LiveWorld(tracker.config.world, tracker.body))
         self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
@@ -159,32 +148,34 @@ class LiveSession:
         self._recordings: list[RunResult] = []
         self._faults: list[str] = []
 
-    def run(self, source: Source, interrupt: Interrupt) -> LiveResult:
+    def run(self, source: Source, interrupt: Interrupt, frames: LatestFrames | None = None) -> LiveResult:
         """Until the source ends, q is pressed or the user interrupts; a recording under way is finished in any case.
 
-        A recording that fails ends alone, and the run with it only where nothing else is asked for. Raises InputError
-        where `--record` cannot even begin, and what any of the threads raised (a camera unplugged for good) after
-        saving.
+        frames: the source's, where they are being read already. A recording that fails ends alone, and the run with it
+        only where nothing else is asked for. Raises InputError where `--record` cannot even begin, and what any of the
+        threads raised (a camera unplugged for good) after saving.
         """
         with ExitStack() as stack:
             self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
             self._warm_up(source)
             self._finishing = stack.enter_context(Worker("finish recordings", self._finish_each))
-            self._frames = stack.enter_context(LatestFrames(source))
+            self._source, self._frames = source, frames or stack.enter_context(LatestFrames(source))
+            self._frames.dropped = 0
             stack.push(lambda kind, *_: self._end_recording(source, interrupted=kind is not None))
             for tracked in tracked_frames(self._tracker, self._frames, interrupt, stack):
                 if tracked is not None:
                     self._handle(tracked, source)
+                elif source.waiting:
+                    for feed in self._status_feeds:
+                        feed.wait()
                 if not self._obey(self._keys.key(), source) or (self._faults and not self._watched):
                     break
         meter = self._meter
-        dropped = self._frames.dropped
         return LiveResult(
             meter.frames,
-            dropped,
-            meter.rate,
-            meter.latency_ms(50),
-            meter.latency_ms(95),
+            meter.frames_with_people,
+            self._frames.dropped,
+            meter.altogether(),
             self._recordings,
             self._faults,
         )
@@ -192,8 +183,7 @@ class LiveSession:
     def _warm_up(self, source: Source) -> None:
         """Loads networks and kernels on a black picture, so that the first real one is not seconds late."""
         width, height = source.info.width, source.info.height
-        self._tracker.detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
-        self._tracker.detector.forget()
+        warm_up(self._tracker, width, height)
         body, camera = self._tracker.body, self._tracker.config.camera.for_size(width, height)
         self._overlay.silhouette(camera, body.v_template.numpy() + np.array([0.0, 0.0, 3.0]), body.faces.numpy())
 
@@ -203,7 +193,7 @@ class LiveSession:
         if self._begins_recording:
             self._begin_recording(frame, source)
         picture = self._draw(frame, tracked.people) if self._wants_picture else None
-        self._stage_ms["capture_to_drawn"].append(1e3 * self._meter.add(tracked.captured))
+        self._stage_ms["capture_to_drawn"].append(1e3 * self._meter.add(tracked.captured, len(tracked.people)))
         self._record(tracked, picture, source)
         between = perf_counter()
         self._outputs.send(frame, tracked.people, picture)
@@ -222,24 +212,27 @@ class LiveSession:
         return self._overlay.draw(frame.image, camera, people, self._tracker.body)
 
     def _hud_lines(self) -> list[str]:
-        meter = self._meter
+        pace = self._meter.lately()
         state = "  REC" if self._recorder is not None else ""
-        latency = f"latency {meter.latency_ms(50):.0f} ms (p95 {meter.latency_ms(95):.0f})"
-        first = f"{meter.rate:.1f} fps   {latency}   {self._frames.dropped} dropped{state}"
+        latency = f"latency {pace.latency_p50_ms:.0f} ms (p95 {pace.latency_p95_ms:.0f})"
+        first = f"{pace.rate:.1f} fps   {latency}   {self._frames.dropped} dropped{state}"
         return [first, *([KEY_HELP] if self._help else []), *self._notice.lines()]
 
     def _status(self) -> LiveStatus:
-        meter = self._meter
+        meter, pace = self._meter, self._meter.lately()
         return LiveStatus(
-            rate=meter.rate,
-            latency_ms=meter.latency_ms(50),
-            latency_p95_ms=meter.latency_ms(95),
+            rate=pace.rate,
+            latency_ms=pace.latency_p50_ms,
+            latency_p95_ms=pace.latency_p95_ms,
+            frames=meter.frames,
+            frames_with_people=meter.frames_with_people,
             dropped=self._frames.dropped,
             people=0 if self._latest is None else len(self._latest.people),
             recording=self._recorder is not None,
             draw=self._mode,
             smoothing=self._tracker.smoothing,
             notice=" ".join(self._notice.lines()),
+            waiting=self._source.waiting,
         )
 
     def _obey(self, key: str, source: Source) -> bool:

@@ -23,24 +23,24 @@ class DetectConfig:
     """A MediaPipe pose landmarker bundle to find people with; null is made of MediaPipe's person detector and the
     landmark network."""
     min_detection: float = 0.5
-    """MediaPipe's confidence below which its person detector has found nobody."""
+    """Detections of MediaPipe's person detector with less confidence are dropped."""
     min_presence: float = 0.5
-    """MediaPipe's confidence below which its landmarks are nobody's."""
+    """Landmarks of MediaPipe's landmark network with less confidence are dropped."""
     min_tracking: float = 0.5
     """The landmark network's confidence below which somebody who is followed is lost."""
     second_looks: int = 2
-    """At most so many closer looks a time for tracked people whom the look at the whole frame did not find. What one
-    sees beside other people is confirmed by one more."""
+    """At most so many crops around tracked people in which the person detector is run when it has missed them in the
+    whole frame. A person found in one beside other people is confirmed by one more run."""
     look_seconds: float = 0.5
-    """The whole frame is looked at so often while all whom we know are followed; 0: every frame."""
+    """s between two runs of the person detector over the whole frame while everybody is tracked; 0: every frame."""
     look_delay: float = 0.2
-    """s of the video after which what was found takes effect, so that looking goes on beside the following; 0: at once,
-    and the following waits. Nobody waits for the search for somebody lost for more than a twentieth of a second."""
+    """s of the video after which the person detector's result is used, so that it can run beside tracking; 0: at once,
+    and tracking waits for it. For somebody who was lost tracking waits for at most 50 ms."""
     punctual: bool = True
-    """What was found takes effect exactly look_delay later, and is waited for: a file always gives the same result.
-    False: as soon as it is there, and no more than a quarter of the time is spent looking, as cameras need it."""
+    """The person detector's result is used exactly look_delay later, and waited for: a file always gives the same
+    result. False: as soon as it is there, and the detector runs a quarter of the time at most, as cameras need it."""
     search_seconds: float = 0.5
-    """One piece of the frame is searched for people not known yet so often; infinity: never."""
+    """s between two runs of the person detector over one part of the frame, for new people; infinity: never."""
 
     def __post_init__(self) -> None:
         if self.max_people < 1:

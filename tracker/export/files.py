@@ -33,7 +33,9 @@ _RESULT = re.compile(
     r"overlay\.(mp4|png)|frames\.jsonl|run\.json|report\.html|observations\.npz|scene\.(glb|usdc|fbx|blend)"
     r"|amass_\d{3,}\.npz|person_\d{3,}(\.(npz|bvh|glb|csv|trc|c3d|mot)|_angles\.csv)"
 )
-_PART = re.compile(rf"\.(overlay|frames|run|report|scene|(person|amass)_\d{{3,}}(_angles)?){PART}\.\w+")
+_PART = re.compile(
+    rf"\.(overlay|frames|run|report|scene|(person|amass)_\d{{3,}}(_angles)?){PART}\.\w+|overlay\.mp4\.part"
+)
 _BAD_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL)
 _LOOK_SECONDS = 1.0
 """Between two looks at whether a run's folder is still there."""
@@ -197,6 +199,11 @@ def mirrored_folders(inputs: Sequence[tuple[str, Path]], out: Path) -> list[Path
 def is_result_name(name: str) -> bool:
     """Whether a run may have given a file this name."""
     return _RESULT.fullmatch(name) is not None
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a run that was killed may have left an unfinished file of this name."""
+    return _PART.fullmatch(name) is not None
 
 
 def holds_result(folder: Path) -> bool:

@@ -59,7 +59,7 @@ class FitConfig:
     guess_weight: float = 1.0
     """What the guessed rotation of a joint that is not seen at all counts, against its own standard deviation."""
     guess_seen: float = 0.3
-    """Share of that for a joint that is seen: its landmarks have had their say."""
+    """Share of that for a visible joint, whose landmarks are fitted anyway."""
     guess_seconds: float = 0.3
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
     prior_weight: float = 1.5

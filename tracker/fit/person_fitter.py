@@ -54,11 +54,11 @@ class TrackConfig:
     forget_seconds: float = 1.5
     """After so long an absence the pose starts anew; the shape is kept."""
     surprise: float = 1.5
-    """A fit this many times worse than the track's median is tried again from scratch."""
+    """A fit whose cost is this many times the track's median is repeated without the previous pose."""
     missed: float = 6.0
-    """Standard deviations by which landmarks are missed where a limb is caught in a wrong pose."""
+    """Standard deviations between landmarks and a limb above which the limb is fitted anew."""
     retry_seconds: float = 0.2
-    """After trying in vain to free a limb it is left alone for so long."""
+    """s until a limb that was fitted anew in vain is tried again."""
     better: float = 0.8
     """A fit from scratch must cost less than this part of the present one to be taken."""
     swap_surprise: float = 2.5

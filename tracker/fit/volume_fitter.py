@@ -48,7 +48,7 @@ class VolumeFitConfig:
     stride: int = 2
     """Every how many-th pixel of the map is compared, along rows and columns: neighbours say nearly the same."""
     steps: int = 2
-    """Renderings with gradients that a fit takes; 0 only looks how far the picture supports the pose."""
+    """Renderings with gradients in a fit; 0 only measures how far the picture supports the pose."""
     likelihood_weight: float = 0.03
     """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
     turn_spread: float = 0.3

@@ -24,6 +24,8 @@ REQUEST_SECONDS = 10.0
 """In which a connection must have sent its request, and the next one."""
 _SECONDS_TO_START = 10.0
 _SECONDS_TO_CLOSE = 1.0
+_ELSEWHERE = "192.0.2.1"
+"""An address that stands for any other machine, and is nobody's."""
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -177,3 +179,13 @@ def _is_number(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def own_address() -> str:
+    """The number by which other machines of the network reach this one, else its name. Nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((_ELSEWHERE, 1))
+        except OSError:  # there is no network
+            return socket.gethostname()
+        return str(probe.getsockname()[0])

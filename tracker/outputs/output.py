@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.overlay.mesh_overlay import draw_hud
+from tracker.overlay.hud import draw_hud
 
 log = logging.getLogger("tracker")
 
@@ -50,10 +50,12 @@ class LiveStatus:
     """How a live run is going."""
 
     rate: float = 0.0
-    """Frames per second, lately."""
+    """Frames with people per second, lately; of all frames where nobody is in any."""
     latency_ms: float = 0.0
-    """From a frame's arrival to its drawn picture: the median of the recent ones."""
+    """From the arrival of a frame with people to its drawn picture: the median of the recent ones."""
     latency_p95_ms: float = 0.0
+    frames: int = 0
+    frames_with_people: int = 0
     dropped: int = 0
     """Frames that were never looked at."""
     people: int = 0
@@ -63,6 +65,8 @@ class LiveStatus:
     smoothing: bool = True
     notice: str = ""
     """What has just happened; empty when that is some time ago."""
+    waiting: str = ""
+    """What keeps pictures from coming; empty while they come."""
 
 
 class StatusFeed:
@@ -73,6 +77,28 @@ class StatusFeed:
     def follow(self, status: Callable[[], LiveStatus]) -> None:
         """status: gives what is to be said, in the loop's thread."""
         self.status = status
+
+    def wait(self) -> None:
+        """No picture comes: the status says why. Called several times a second while it lasts."""
+
+
+class Scene(Protocol):
+    """Bodies in 3D, for whoever draws them at the other end."""
+
+    def mesh(self) -> bytes:
+        """The body at rest, with what it takes to shape and to pose it."""
+        ...
+
+    def poses(self, frame: Frame, people: Sequence[Person]) -> bytes:
+        """A frame's people, as `docs/stream.md` describes them."""
+        ...
+
+
+class SceneFeed:
+    """Base of outputs that show bodies in 3D."""
+
+    scene: Scene | None = None
+    """None until the body is loaded."""
 
 
 class Keys(Protocol):
@@ -147,3 +173,10 @@ class WithHud:
 
     def close(self) -> None:
         self._outputs.close()
+
+
+def with_hud(outputs: Sequence[Output], lines: Callable[[], list[str]]) -> Outputs:
+    """Outputs as one, with lines of text over the picture of those that people look at."""
+    feeds = [output for output in outputs if isinstance(output, PictureFeed)]
+    screens = [output for output in outputs if not isinstance(output, PictureFeed)]
+    return Outputs([*feeds, WithHud(Outputs(screens), lines)])

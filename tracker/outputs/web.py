@@ -23,10 +23,11 @@ from aiohttp import WSMsgType, web
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.outputs.http_server import Gate, HttpServer, Newest, is_loopback
-from tracker.outputs.output import Picture, PictureFeed, StatusFeed
+from tracker.outputs.http_server import Gate, HttpServer, Newest, is_loopback, own_address
+from tracker.outputs.output import Picture, PictureFeed, SceneFeed, StatusFeed
 
 PAGE = Path(__file__).with_name("web_page.html")
+BODY_VIEW = Path(__file__).with_name("web_body.js")
 KEYS = {"record": "r", "snapshot": "s", "draw": "m", "smooth": "f", "quit": "q"}
 """What the page's buttons say, and the key that does the same."""
 
@@ -42,14 +43,14 @@ _SEND_BUFFER = 1 << 18
 _MOST_PRESSED = 16
 _SAFE = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' blob:; connect-src 'self'; "
-    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' blob: data:; connect-src 'self'; "
+    "style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 
 
-class WebPage(PictureFeed, StatusFeed):
+class WebPage(PictureFeed, StatusFeed, SceneFeed):
     """Serves the page and takes its buttons, which are the window's keys."""
 
     name = "web page"
@@ -64,9 +65,13 @@ class WebPage(PictureFeed, StatusFeed):
         self._gate = Gate(self._token, is_loopback(host))
         self._pressed: queue.Queue[str] = queue.Queue(_MOST_PRESSED)
         self._pictures, self._jpegs, self._statuses = Newest[Picture](), Newest[bytes](), Newest[str]()
+        self._poses = Newest[bytes]()
+        self._mesh: bytes | None = None
         self._encoder = ThreadPoolExecutor(1, "encode page")
         routes = [
             web.get("/", self._page),
+            web.get("/body.js", self._body_view),
+            web.get("/body", self._body),
             web.get("/live", self._live),
             web.get("/stream.mjpg", self._stream),
             web.get("/files", self._list),
@@ -82,7 +87,7 @@ class WebPage(PictureFeed, StatusFeed):
     @property
     def address(self) -> str:
         """What to open in a browser; whoever has it sees the picture and may press the buttons."""
-        host = socket.gethostname() if self._host in ("0.0.0.0", "::") else self._host
+        host = own_address() if self._host in ("0.0.0.0", "::") else self._host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}/?token={self._token}"
 
     @property
@@ -92,6 +97,11 @@ class WebPage(PictureFeed, StatusFeed):
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         if picture is not None:
             self._server.call(self._pictures.set, picture)
+        if self.scene is not None and self._poses.listeners:
+            self._server.call(self._poses.set, self.scene.poses(frame, people))
+        self.wait()
+
+    def wait(self) -> None:
         self._server.call(self._statuses.set, json.dumps(asdict(self.status())))
 
     def key(self) -> str:
@@ -109,6 +119,7 @@ class WebPage(PictureFeed, StatusFeed):
         self._encoding.cancel()
         await asyncio.gather(self._encoding, return_exceptions=True)
         self._jpegs.set(None)
+        self._poses.set(None)
         self._statuses.set(None)
 
     def _begin_encoding(self) -> None:
@@ -121,6 +132,19 @@ class WebPage(PictureFeed, StatusFeed):
     async def _page(self, request: web.Request) -> web.Response:
         self._gate.check(request)
         return web.Response(body=PAGE.read_bytes(), content_type="text/html", charset="utf-8", headers=_SAFE)
+
+    async def _body_view(self, request: web.Request) -> web.Response:
+        self._gate.check(request)
+        return web.Response(body=BODY_VIEW.read_bytes(), content_type="text/javascript", charset="utf-8", headers=_SAFE)
+
+    async def _body(self, request: web.Request) -> web.Response:
+        """The mesh for the page to pose; made when the first page asks for it."""
+        self._gate.check(request)
+        if self.scene is None:
+            raise web.HTTPServiceUnavailable(text="the body is still loading\n", headers=_SAFE)
+        if self._mesh is None:
+            self._mesh = await asyncio.get_running_loop().run_in_executor(self._encoder, self.scene.mesh)
+        return web.Response(body=self._mesh, content_type="application/octet-stream", headers=_SAFE)
 
     async def _list(self, request: web.Request) -> web.Response:
         self._gate.check(request)
@@ -151,12 +175,13 @@ class WebPage(PictureFeed, StatusFeed):
         return response
 
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
-        """To the page: status as JSON, pictures as JPEG, each when it has said "ready"; from it: its buttons."""
+        """To the page: status as JSON, pictures as JPEG, each when it has said "ready", poses; from it: its buttons."""
         self._gate.check(request)
         page = web.WebSocketResponse(timeout=1.0, heartbeat=_STALLED_SECONDS, compress=False, max_msg_size=256)
         await page.prepare(request)
         ready = asyncio.Event()
-        feeds = [asyncio.ensure_future(feed) for feed in (self._feed_pictures(page, ready), self._feed_status(page))]
+        work = (self._feed_pictures(page, ready), self._feed_poses(page), self._feed_status(page))
+        feeds = [asyncio.ensure_future(feed) for feed in work]
         try:
             async for message in page:
                 if message.type is WSMsgType.TEXT:
@@ -180,6 +205,11 @@ class WebPage(PictureFeed, StatusFeed):
                 await ready.wait()
                 ready.clear()
         await page.close()
+
+    async def _feed_poses(self, page: web.WebSocketResponse) -> None:
+        async with aclosing(self._poses.items()) as poses:
+            async for message in poses:
+                await page.send_bytes(message)
 
     async def _feed_status(self, page: web.WebSocketResponse) -> None:
         async for status in self._statuses.items():

@@ -304,23 +304,3 @@ def _tag(picture: Picture, text: str, corner: tuple[int, int], colour: tuple[int
     y = int(np.clip(corner[1] - tag_height, 0, max(height - tag_height, 0)))
     cv2.rectangle(picture, (x, y), (x + tag_width - 1, y + tag_height - 1), colour, cv2.FILLED)
     cv2.putText(picture, text, (x + pad, y + pad + text_height), _FONT, scale, _DARK, 1, cv2.LINE_AA)
-
-
-def draw_hud(image: Picture, lines: Sequence[str]) -> Picture:
-    """The picture with lines of (ASCII) text on a dim panel in its upper left corner, as large as its width allows."""
-    picture = np.array(image, order="C")
-    height, width = picture.shape[:2]
-    if not lines:
-        return picture
-    scale = float(np.clip(height / 1300, 0.4, 1.4))
-    widest = max(cv2.getTextSize(line, _FONT, 1.0, 1)[0][0] for line in lines)
-    scale = min(scale, 0.94 * width / max(widest, 1))
-    line_height = int(np.ceil(34 * scale))
-    margin = max(line_height // 3, 1)
-    panel = picture[: len(lines) * line_height + 2 * margin, : int(widest * scale) + 3 * margin]
-    panel[:] = cv2.convertScaleAbs(panel, alpha=0.35)
-    thickness = 2 if scale > 0.9 else 1
-    for row, line in enumerate(lines, start=1):
-        place = (margin, margin + row * line_height - line_height // 3)
-        cv2.putText(picture, line, place, _FONT, scale, _bytes((0.94, 0.94, 0.94)), thickness, cv2.LINE_AA)
-    return picture

@@ -9,12 +9,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from tracker.core.errors import InputError
 from tracker.runtime.cores import set_core_share
+from tracker.runtime.ray_actors import GpuActors
+from tracker.runtime.task_needs import TaskNeeds
 from tracker.runtime.worker_processes import TaskLost
 
 Parameters = ParamSpec("Parameters")
@@ -22,30 +23,20 @@ Result = TypeVar("Result")
 
 _SETUP = "tracker.runtime.blas.name_the_processor"
 """The first that a worker does: before numpy is imported."""
-
-
 _ANSWER_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class TaskNeeds:
-    """What a machine must have free for a task to be sent there."""
-
-    cores: float = 1.0
-    gpus: float = 0.0
-    memory: int = 2_000_000_000
-    """bytes; Ray kills the newest worker of a machine whose memory runs out."""
-    retries: int = 3
-    """On other machines, when the one that it was on is lost."""
+_USUAL = TaskNeeds()
 
 
 class RayExecutor(Executor):
-    """Runs tasks on a Ray cluster; use as a context manager. A task that all retries have lost fails with TaskLost."""
+    """Runs tasks on a Ray cluster; use as a context manager. A task that all retries have lost fails with TaskLost.
+
+    Tasks that need a GPU go to one process a GPU, which is kept; others to any worker that Ray has.
+    """
 
     items = None
     """How far tasks are is not told through Ray."""
 
-    def __init__(self, address: str, needs: TaskNeeds = TaskNeeds()) -> None:
+    def __init__(self, address: str, needs: TaskNeeds = _USUAL) -> None:
         """address: of the cluster's head, "auto" for the one that this machine belongs to.
 
         Raises InputError where Ray is missing or no cluster answers.
@@ -62,21 +53,30 @@ class RayExecutor(Executor):
             raise InputError(
                 f"--ray {address}: no cluster answers there ({error}); start one with `ray start`"
             ) from error
+        self._under_way: dict[Future[Any], Any] = {}
+        self._gpus: GpuActors | None = None
+        if needs.gpus:
+            try:
+                self._gpus = GpuActors(ray, needs)
+            except InputError:
+                ray.shutdown()
+                raise
         self._task = ray.remote(
             num_cpus=needs.cores,
-            num_gpus=needs.gpus,
             memory=needs.memory,
             max_retries=needs.retries,
-            max_calls=0,  # a worker goes on to the next task with the networks that it has loaded, also on a GPU
         )(_run)
-        self._under_way: dict[Future[Any], Any] = {}
 
     def submit(
         self, fn: Callable[Parameters, Result], /, *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Future[Result]:
         """As every executor; function and arguments are pickled."""
-        reference = self._task.remote(max(1, round(self._needs.cores)), fn, args, kwargs)
         future: Future[Result] = Future()
+        call = max(1, round(self._needs.cores)), fn, args, kwargs
+        if self._gpus is not None:
+            self._gpus.submit(future, *call)
+            return future
+        reference = self._task.remote(*call)
         self._under_way[future] = reference
 
         def pass_on(done: Future[Result]) -> None:
@@ -100,6 +100,8 @@ class RayExecutor(Executor):
 
     def stop(self) -> None:
         """Interrupts the tasks that run, and drops those that wait."""
+        if self._gpus is not None:
+            self._gpus.stop()
         for reference in list(self._under_way.values()):
             self._ray.cancel(reference)
 

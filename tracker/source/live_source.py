@@ -92,7 +92,7 @@ class LiveSource(Source):
         """A picture has come."""
         if self._lost_since is not None:
             log.info("%s: is back after %.0f s", self.info.location, time.monotonic() - self._lost_since)
-        self._lost_since, self._attempts = None, 0
+        self._lost_since, self._attempts, self.waiting = None, 0, ""
 
     def _wait(self, lost: ConnectionLost) -> None:
         """Lets go of the connection and waits for the next attempt. Raises RunError when it is time to give up."""
@@ -104,6 +104,7 @@ class LiveSource(Source):
             self._lost_since = now
             self.note(f"{lost}; trying again" if patience else str(lost))
         gone = now - self._lost_since
+        self.waiting = f"{self.info.location}: {lost}; trying again for {gone:.0f} s"
         if gone >= patience and (patience == 0 or self._attempts >= FEWEST_ATTEMPTS):
             raise RunError(f"{self.info.location}: {lost}; it did not come back within {gone:.0f} s")
         pause = min(RETRY_SECONDS * 2 ** min(self._attempts, 8), LONGEST_RETRY_SECONDS)

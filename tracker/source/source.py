@@ -140,6 +140,8 @@ class Source(ABC):
         self.clip = clip
         self.warnings: list[str] = []
         """What was wrong with the input and could be lived with; complete once the iteration has ended."""
+        self.waiting = ""
+        """What keeps pictures from coming, for the user; empty while they come. Read it from any thread."""
         self._warned = 0
         self._stopped = threading.Event()
 

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from tracker.app.view.motion import MovingPerson
 from tracker.body.model import BodyModel
+from tracker.body.skinner import strongest
 from tracker.body.smpl_joints import SKELETON_EDGES
 from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.arrays import Array
@@ -54,7 +55,7 @@ class PersonFigure:
             body.faces.numpy(),
             bone_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (len(person.rest_joints), 1)),
             bone_positions=person.rest_joints,
-            skin_weights=strongest(to_numpy(body.weights)),
+            skin_weights=strongest(to_numpy(body.weights), _INFLUENCES),
             color=colour,
         )
         joints, colours = self._lines(0)
@@ -143,11 +144,3 @@ class _Kernels:
         away = self._rest[:, None] - person.rest_joints[self._joints]
         moved = (person.rotations[row][self._joints] @ away[..., None])[..., 0] + person.joints[row][self._joints]
         return (moved * self._weights[..., None]).sum(axis=1)
-
-
-def strongest(weights: Array) -> NDArray[np.float32]:
-    """(V, 24) blend weights with only the four strongest of each vertex, which add up to 1 again."""
-    order = np.argsort(-weights, axis=1)[:, :_INFLUENCES]
-    kept = np.zeros_like(weights)
-    np.put_along_axis(kept, order, np.take_along_axis(weights, order, axis=1), axis=1)
-    return (kept / kept.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.app.view.motion import read_run
-from tracker.app.view.rerun_file import write_rerun
-from tracker.body import load_body
+from tracker.app.view.result_page import ResultPage
 from tracker.core.errors import InputError
 from tracker.runtime.interrupt import Interrupt
 
@@ -33,24 +31,44 @@ class ViewJob:
 
 
 def view(job: ViewJob, interrupt: Interrupt) -> None:
-    """Serves until the user interrupts, or writes the file. Raises InputError, RunError."""
-    body = load_body(job.body)
-    runs = [read_run(path, body) for path in job.results]
-    if job.rerun is not None:
-        write_rerun(runs, job.rerun)
-        return
-    try:
-        from tracker.app.view.viewer import ResultViewer
+    """Serves until the user interrupts, or writes the file. Raises InputError, RunError.
 
-        viewer = ResultViewer(runs, body, job.port)
-    except ModuleNotFoundError as error:
-        if error.name != "viser":
-            raise
-        raise InputError("view: needs the package viser; pip install 'body-tracker[view]'") from None
+    The page opens at once; what is shown on it is read meanwhile.
+    """
+    for path in job.results:
+        if not path.exists():
+            raise InputError(f"{path}: there is no such result")
+    if job.rerun is not None:
+        _write_rerun(job)
+        return
+    page = ResultPage(job.port)
     try:
-        log.info("the results are at %s; stop with Ctrl-C", viewer.address)
+        log.info("the results are at %s; stop with Ctrl-C", page.address)
         if job.browser:
-            webbrowser.open(viewer.address)
+            webbrowser.open(page.address)
+        _play(job, page, interrupt)
+    finally:
+        page.close()
+
+
+def _play(job: ViewJob, page: ResultPage, interrupt: Interrupt) -> None:
+    from tracker.app.view.motion import read_run
+    from tracker.app.view.viewer import ResultViewer
+    from tracker.body import load_body
+
+    body = load_body(job.body)
+    viewer = ResultViewer([read_run(path, body) for path in job.results], body, page)
+    try:
         viewer.play(interrupt)
     finally:
         viewer.close()
+
+
+def _write_rerun(job: ViewJob) -> None:
+    from tracker.app.view.motion import read_run
+    from tracker.app.view.rerun_file import write_rerun
+    from tracker.body import load_body
+
+    assert job.rerun is not None
+    body = load_body(job.body)
+    write_rerun([read_run(path, body) for path in job.results], job.rerun)

@@ -7,7 +7,6 @@ import logging
 import math
 import threading
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from html import escape
@@ -25,6 +24,7 @@ from tracker.app.view.bends import BENDS, bends
 from tracker.app.view.clip_pictures import ClipPictures
 from tracker.app.view.figure import Layers, PersonFigure
 from tracker.app.view.motion import ViewedRun
+from tracker.app.view.result_page import ResultPage
 from tracker.body.model import BodyModel
 from tracker.overlay.video_writer import VideoWriter
 from tracker.runtime.interrupt import Interrupt
@@ -59,14 +59,11 @@ class _Angle:
 
 
 class ResultViewer:
-    """Serves the page until it is closed; `play` advances the time."""
+    """Fills a page and plays on it; `play` advances the time."""
 
-    def __init__(self, runs: Sequence[ViewedRun], body: BodyModel, port: int, host: str = "127.0.0.1") -> None:
-        """port: the first one from there on that is free; 0 takes any."""
-        import viser
-
-        with redirect_stdout(io.StringIO()):  # it prints a frame with addresses
-            self._server: Any = viser.ViserServer(host=host, port=port, label="body-tracker", verbose=False)
+    def __init__(self, runs: Sequence[ViewedRun], body: BodyModel, page: ResultPage) -> None:
+        """page: is closed by whoever opened it."""
+        self._server = page.server
         self._runs = list(runs)
         self._spans = [run.span for run in runs]
         self.duration = max(last - first for first, last in self._spans)
@@ -80,10 +77,7 @@ class ResultViewer:
         self._build_controls()
         self._arrange()
         self._show()
-
-    @property
-    def address(self) -> str:
-        return f"http://{self._server.get_host()}:{self._server.get_port()}"
+        page.loaded()
 
     @property
     def now(self) -> float:
@@ -110,8 +104,6 @@ class ResultViewer:
             self._show()
 
     def close(self) -> None:
-        with redirect_stdout(io.StringIO()):
-            self._server.stop()
         for clip in self._clips:
             if clip is not None:
                 clip.close()
@@ -180,7 +172,6 @@ class ResultViewer:
 
     def _build_controls(self) -> None:
         gui = self._server.gui
-        gui.configure_theme(control_layout="collapsible", show_logo=False, show_share_button=False)
         gui.add_html(self._legend())
         with gui.add_folder("Time"):
             self._time = gui.add_slider("Seconds", 0.0, round(max(self.duration, 0.01), 3), 0.001, 0.0)
