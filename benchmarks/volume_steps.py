@@ -35,9 +35,9 @@ def fitted(fitter: VolumeFitter, judges: list[SampleJudge], starts: list[Start])
     states, seconds = [], []
     for start in starts:
         began = process_time()
-        observed = fitter.observed(start.reading.features)
+        observed = fitter.observed(start.features.features)
         belief = PoseBelief(start.both.state, start.both.precision)
-        states.append(fitter.fit(observed, start.reading.map_camera, belief).state)
+        states.append(fitter.fit(observed, start.features.map_camera, belief).state)
         seconds.append(process_time() - began)
     errors = [asdict(judge.errors(state)) for judge, state in zip(judges, states, strict=True)]
     means = {name: float(np.mean([each[name] for each in errors])) for name in errors[0]}

@@ -88,6 +88,7 @@ def send(address: str, clip: Path) -> None:
         stream = output.add_stream("libx264", rate=_RATE, options=options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"
+        print("sending", flush=True)
         began = time.monotonic()
         for index in range(10**9):
             frame = av.VideoFrame.from_ndarray(pictures[index % len(pictures)], "rgb24")
@@ -100,8 +101,10 @@ def send(address: str, clip: Path) -> None:
 def sending(address: str, clip: Path) -> Iterator[None]:
     """A sender within the block, killed at its end."""
     command = [sys.executable, "-m", "tests.app.live_soak", "--send", address, str(clip)]
-    with subprocess.Popen(command, cwd=ROOT) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdout is not None
+            process.stdout.readline()  # it has begun
             yield
         finally:
             process.kill()

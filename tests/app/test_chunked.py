@@ -80,6 +80,8 @@ def test_joined_is_what_one_run_leaves(video: Path, tmp_path: Path, mode: str) -
     joined = tracked(video, tmp_path / "joined", mode, 12.0)
     assert joined.run["job"]["chunk"] == 12.0 and joined.run["frames_read"] == RATE * SECONDS
     assert [path.name for path in (tmp_path / "joined").iterdir()] == ["sway"], "the pieces are gone"
+    pages = [(tmp_path / name / "sway/report.html").read_text().count("<img") for name in ("whole", "joined")]
+    assert pages == [12, 12]
     assert joined.run["people"] == whole.run["people"] and len(whole.people) == 2
     here, there = (np.array(run.run["world"]["T_world_camera"]) for run in (joined, whole))
     assert np.degrees(np.arccos(here[1, :3] @ there[1, :3])) < 0.5, "up is up"

@@ -54,4 +54,8 @@ def test_a_message_is_one_short_line_that_keeps_both_ends() -> None:
     message = message_line("file.mp4: " + "x\n" * 1000 + " rtsp://me:SECRET@host/a?b: give another")
     assert len(message) == 300
     assert message.startswith("file.mp4: x x")
-    assert message.endswith("rtsp://host/a give another")
+    assert message.endswith("rtsp://host/a: give another")
+    assert (
+        message_line("udp://127.0.0.1:5000: no answer (udp://host:1).")
+        == "udp://127.0.0.1:5000: no answer (udp://host:1)."
+    )

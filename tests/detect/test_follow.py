@@ -6,6 +6,7 @@ import itertools
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,7 +128,8 @@ def test_two_regions_on_one_person_give_one_person() -> None:
     left, right = Bar(300.0, 100.0, 500.0), Bar(900.0, 100.0, 500.0)
     with LandmarkDetector(QUIET) as found:
         assert len(found.detect(Frame(0, 0.0, picture(left, right)))) == 2
-        found._followed = [Region.around(left.landmarks), Region.around(left.landmarks + 5.0)]
+        on_the_left = Region.around(left.landmarks + 5.0)
+        found._followed = [replace(p, candidate=replace(p.candidate, region=on_the_left)) for p in found._followed]
         assert len(found.detect(Frame(1, 1 / 30, picture(left)))) == 1
 
 

@@ -80,6 +80,13 @@ def test_who_is_found_late_is_there_from_the_first_frame_in_which_they_can_be_se
     np.testing.assert_allclose(frames[5].people[0].detection.landmarks2d, visible[5].landmarks)
 
 
+def test_a_moment_unseen_does_not_end_the_way_back() -> None:
+    visible = walking(range(20), 100.0)
+    late = {index: figure for index, figure in visible.items() if index >= 12}
+    eyes = Eyes({index: figure for index, figure in visible.items() if index not in (8, 9)})
+    assert ids(through(seen(20, {0: late}), eyes)) == [[0]] * 8 + [[], []] + [[0]] * 10
+
+
 def test_no_farther_back_than_frames_wait() -> None:
     visible = walking(range(60), 100.0)
     frames = through(seen(60, {0: {i: f for i, f in visible.items() if i >= 50}}), Eyes(visible))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.source import Clip, open_source
 from tracker.source.container import DecodingProblems
+from tracker.source.frame_ranges import FrameRanges
 from tracker.source.video import ContainerClock
 
 LONG_GOP = (("g", "100"), ("bf", "2"), ("sc_threshold", "0"))
@@ -459,6 +461,7 @@ def test_damage_in_the_middle_is_passed_over(tmp_path, capfd):
     assert [frame.index for frame in frames] == [i for i in range(24) if i != 10]
     assert [frame.index for frame in read(path, Clip(start=0.3))] == [8, 9, *range(11, 24)]
     assert any("decoding failed" in warning for warning in source.warnings)
+    assert f"{path}: frame 10 could not be decoded (1 in all)" in source.warnings
     assert capfd.readouterr().err == ""
 
 
@@ -472,10 +475,50 @@ def test_pictures_that_cannot_be_decoded_keep_their_number(tmp_path):
     for position, size in (packets[7], packets[31], packets[32]):
         content[position : position + size] = b"\xff" * size
     damaged.write_bytes(content)
-    frames = read(damaged)
+    with open_source(str(damaged)) as source:
+        frames = list(source)
     assert 40 < len(frames) < 60
+    missing = sorted(set(range(60)) - {frame.index for frame in frames})
+    (line,) = (warning for warning in source.warnings if "could not be decoded" in warning)
+    assert line.endswith(f"({len(missing)} in all)") and f"frames {missing[0]}" in line
     times = {round(frame.time, 3): frame.index for frame in read(path)}
     assert [frame.index for frame in frames] == [times[round(frame.time, 3)] for frame in frames]
+
+
+def test_frames_are_named_in_a_line_that_stays_short():
+    frames = FrameRanges()
+    for first, last in ((3, 3), (10, 12), (13, 13)):
+        frames.add(first, last)
+    assert (str(frames), frames.count) == ("frames 3, 10–13", 5)
+    for number in range(100, 200_000, 2):
+        frames.add(number, number)
+    assert str(frames).endswith(", 132, 134, …") and len(str(frames)) < 120
+
+
+def test_damaged_pictures_are_counted_and_kept(tmp_path):
+    spec = ClipSpec((320, 240), count=30, codec="mpeg2video", options=(("g", "5"), ("b", "2M")))
+    path = make_clip(tmp_path / "clip.mpg", spec)
+    content, places = bytearray(path.read_bytes()), np.random.default_rng(2)
+    for place in places.integers(len(content) // 3, len(content), 40):
+        content[place] ^= 255
+    path.write_bytes(content)
+    with open_source(str(path)) as source:
+        assert len(list(source)) > 20
+    assert any(re.search(r"clip\.mpg: picture damaged, \d+ times", warning) for warning in source.warnings)
+    assert any(re.search(r"clip\.mpg: frames \d.* damaged \(\d+ in all\)", warning) for warning in source.warnings)
+
+
+@pytest.mark.parametrize(("transfer", "warned"), [(1, False), (16, True), (18, True)])
+def test_high_dynamic_range_is_a_warning(tmp_path, transfer, warned):
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        stream.codec_context.color_trc = transfer
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p10le")))
+        container.mux(stream.encode(None))
+    with open_source(str(path)) as source:
+        assert any("high dynamic range" in warning for warning in source.warnings) == warned
 
 
 def test_problems_of_a_day_fill_no_memory():

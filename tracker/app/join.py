@@ -10,6 +10,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from tracker.app.clip_job import ClipJob, ClipReport
 from tracker.app.pieces import SeamMatcher, SharedBetas, VideoPiece
 from tracker.app.place import Place
@@ -20,9 +22,10 @@ from tracker.core.camera import Camera
 from tracker.core.errors import InputError, RunError
 from tracker.core.person import FrameRecord, Person, TrackedFrame
 from tracker.export import RunContext, RunHeader, RunSummary, RunWriter
+from tracker.export.contact_sheet import ContactSheet, Snapshot
 from tracker.export.earlier_run import EarlierRun
 from tracker.export.files import OBSERVATIONS_NAME
-from tracker.export.frame_store import load_frame_records
+from tracker.export.frame_store import FrameStore, load_frame_records
 from tracker.overlay.overlay_process import overlay_video_of
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.interrupt import Interrupt
@@ -30,6 +33,9 @@ from tracker.runtime.worker_processes import count_item, task_interrupt
 from tracker.smooth.filters import CausalFilter
 from tracker.source import LiveConfig, Source, open_source
 from tracker.world.camera_path import CameraMotion
+
+_PICTURES = 12
+"""In the report."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,6 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         source = stack.enter_context(open_source(job.spec, job.clip, LiveConfig(trust=job.trust)))
         camera = config.camera.or_focal(source.info.focal).for_size(source.info.width, source.info.height)
         rate = float(source.info.rate) if source.info.rate else None
-        context = RunContext(camera, body, rate, config.world, config.files, source.info.path)
         header = RunHeader(config, runs[0]["device"], runs[0]["engine"], source.info, job.record)
         context = RunContext(camera, body, rate, config.world, config.files, source.info.path)
         writer = stack.enter_context(RunWriter(job.folder, job.export, context, header))
@@ -113,7 +118,8 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
         if fault is not None:
             warnings[str(fault)] = None
         seconds = sum(run["wall_seconds"] for run in runs) + perf_counter() - started
-        writer.finish(RunSummary({}, [*warnings], seconds, camera=CameraMotion(moved)))
+        pictures = _pictures(job, writer.recorded) if config.files.report else []
+        writer.finish(RunSummary({}, [*warnings], seconds, pictures=pictures, camera=CameraMotion(moved)))
         if fault is not None:
             raise fault
 
@@ -123,6 +129,17 @@ def _document(tracked: TrackedPiece) -> dict[str, Any]:
     if run is None or not run.finished:
         raise RunError(f"{tracked.folder}: this piece of the video is not there; track it again")
     return dict(run.document)
+
+
+def _pictures(job: TrackJob, recorded: FrameStore) -> list[Snapshot]:
+    """A few of the video, evenly over its time, with the people in them."""
+    sheet = ContactSheet()
+    for row in sorted({round(each) for each in np.linspace(0, len(recorded) - 1, _PICTURES)}) if recorded else ():
+        (record,) = recorded.frames(slice(row, row + 1))
+        clip = replace(job.clip, start=record.time, end=None)
+        with open_source(job.spec, clip, LiveConfig(trust=job.trust)) as source:
+            sheet.show(next(iter(source)), record.people)
+    return sheet.pictures()
 
 
 def _with_pictures(source: Source, records: Iterator[FrameRecord]) -> Iterator[TrackedFrame]:

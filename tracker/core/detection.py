@@ -39,6 +39,8 @@ class Detection:
     """Where the person is; None when the detector does not say."""
     crop: LandmarkCrop | None = None
     """None when it was not the landmark network alone that saw them."""
+    stranger: bool = False
+    """Whether the detector saw them come in front of somebody else whom it followed: so they are not that one."""
 
     def __post_init__(self) -> None:
         require_shape("Detection.landmarks2d", self.landmarks2d, (NUM_LANDMARKS, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-_ADDRESS_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S*", re.IGNORECASE)
+_ADDRESS_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S*[^\s:;,.)]", re.IGNORECASE)
 _HOST = re.compile(r"(\[[0-9a-f:.%]*\]|[^:\[\]]*)(:\d*)?", re.IGNORECASE)
 _SECRET = re.compile(r"((?:pass|pwd|token|key|secret|sig|auth|user|login)[\w.-]*)=[^&;/]*", re.IGNORECASE)
 _LONGEST_MESSAGE = 300

@@ -21,6 +21,7 @@ from tracker.core.crop import apply_affine, crop_transform, warp_crop
 from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import RunError
 from tracker.core.mask import PlacedMask
+from tracker.detect.erase import erased
 from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
 from tracker.networks.landmark_files import landmark_network_file
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
@@ -67,11 +68,21 @@ class Region:
         side = 2 * _RIM_MARGIN * float(np.linalg.norm(up))
         return cls(centre, max(side, _SMALLEST_SIDE), float(np.arctan2(up[0], -up[1])))
 
+    @classmethod
+    def after(cls, crop: LandmarkCrop) -> Region:
+        """Where the network that saw this crop says that the person is."""
+        points = crop.maps["landmarks"][[_CENTRE, _RIM], :2].astype(float)
+        return cls.on_rim(*apply_affine(crop.T_frame_crop, points))
+
+    @property
+    def box(self) -> Array:
+        """(4,) xyxy px of the square before it is turned."""
+        return np.concatenate([self.centre - self.side / 2, self.centre + self.side / 2])
+
     @property
     def transform(self) -> Array:
         """T_frame_crop (2, 3) of the network's crop."""
-        box = np.concatenate([self.centre - self.side / 2, self.centre + self.side / 2])
-        return crop_transform(box, NETWORK_SIZE, NETWORK_SIZE, self.turn)
+        return crop_transform(self.box, NETWORK_SIZE, NETWORK_SIZE, self.turn)
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,9 @@ class Follower(Protocol):
     @property
     def device(self) -> str: ...
 
-    def follow(self, image: NDArray[np.uint8], regions: Sequence[Region]) -> list[Followed]: ...
+    def follow(
+        self, image: NDArray[np.uint8], regions: Sequence[Region], painted: Sequence[PlacedMask] = ()
+    ) -> list[Followed]: ...
 
     def close(self) -> None: ...
 
@@ -136,13 +149,19 @@ class NetworkFollower:
         """Frees the engine."""
         self._engine.close()
 
-    def follow(self, image: NDArray[np.uint8], regions: Sequence[Region]) -> list[Followed]:
-        """image: (h, w, 3) RGB. One answer a region, in the same order. Raises RunError when the engine fails."""
-        return [self._look(image, region) for region in regions]
+    def follow(
+        self, image: NDArray[np.uint8], regions: Sequence[Region], painted: Sequence[PlacedMask] = ()
+    ) -> list[Followed]:
+        """image: (h, w, 3) RGB; painted: people who are painted out of all the regions. One answer a region, in the
+        same order. Raises RunError when the engine fails."""
+        return [self._look(image, region, painted) for region in regions]
 
-    def _look(self, image: NDArray[np.uint8], region: Region) -> Followed:
+    def _look(self, image: NDArray[np.uint8], region: Region, painted: Sequence[PlacedMask]) -> Followed:
         T_frame_crop = region.transform
         crop = warp_crop(image, T_frame_crop, NETWORK_SIZE, NETWORK_SIZE)
+        if painted:
+            masks = [mask.cropped(T_frame_crop, NETWORK_SIZE, NETWORK_SIZE) for mask in painted]
+            crop = erased(crop, np.maximum.reduce(masks))
         try:
             outputs = self._engine.run({INPUT: crop[None]})
         except BackendError as error:
@@ -150,7 +169,6 @@ class NetworkFollower:
         maps = {name: values[0] for name, values in outputs.items()}
         points = maps["landmarks"].astype(float)
         flat = refined(points[:, :2], maps["heatmaps"])
-        centre, rim = apply_affine(T_frame_crop, points[[_CENTRE, _RIM], :2])
         reading = PoseReading(
             landmarks2d=flat[:NUM_LANDMARKS],
             landmarks3d=maps["metric"][:NUM_LANDMARKS].astype(float),
@@ -158,9 +176,8 @@ class NetworkFollower:
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
-        return Followed(
-            reading, LandmarkCrop(crop, T_frame_crop, maps), float(maps["presence"].item()), Region.on_rim(centre, rim)
-        )
+        answered = LandmarkCrop(crop, T_frame_crop, maps)
+        return Followed(reading, answered, float(maps["presence"].item()), Region.after(answered))
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:

@@ -8,13 +8,14 @@ was found there is a little old when it comes: it is followed in the present fra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.frame import Frame
+from tracker.core.mask import PlacedMask
 from tracker.detect.background_search import BackgroundSearch
 from tracker.detect.candidate import (
     FOUND_OVERLAP,
@@ -28,11 +29,13 @@ from tracker.detect.candidate import (
     uncovered,
     without_duplicates,
 )
+from tracker.detect.clothing_colour import appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.landmark_choice import open_follower
+from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
 from tracker.detect.search import Searcher, SearchTask
-from tracker.detect.similarity import box_overlap
+from tracker.detect.similarity import box_overlap, pose_similarity, share_on_mask, shared_box
 from tracker.runtime.engine_config import EngineConfig
 
 _LOST_LOOK_SECONDS = 0.1
@@ -43,6 +46,12 @@ _FOLLOW_SECONDS = 1.0
 """Nobody is followed over a longer gap between frames."""
 _DOUBT = 0.5
 """What is left of the visibility of a pose that a second look does not find again."""
+_FADING = 0.5
+"""Part of min_tracking that is enough where somebody is seen in the place and pose of the frame before."""
+_SAME_POSE = 0.7
+"""Likeness of two looks at somebody who was hidden, below which one of them is mistaken."""
+_ON_OTHERS = 0.5
+"""Share of visible points on somebody else's mask from which a pose is taken for part of them."""
 _REST = 3.0
 """Between two searches that nobody waits for there is a pause this many times as long as the search."""
 
@@ -67,7 +76,8 @@ class LandmarkDetector:
 
     def forget(self) -> None:
         """The next frame is looked at like the first one."""
-        self._followed: list[Region] = []
+        self._followed: list[Pursuit] = []
+        self._missed: list[Pursuit] = []
         self._seen_at = self._sent_at = -math.inf
         self._due = math.inf
         self._scout.forget()
@@ -106,17 +116,39 @@ class LandmarkDetector:
         if 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
             candidates = self._go_on(frame, predicted)
         else:
+            self._followed, self._missed = [], []
             candidates = self._begin(SearchTask(frame, predicted, begins=True))
-        self._followed, self._seen_at = [candidate.region for candidate in candidates], frame.time
+        self._pursue(frame, candidates)
+        self._seen_at = frame.time
         return [candidate.detection for candidate in candidates]
+
+    def _pursue(self, frame: Frame, candidates: Sequence[Candidate]) -> None:
+        """Remembers whom to follow: those seen now, and for a while those who are hidden where nobody else is found."""
+        known = {id(each.candidate): each for each in self._followed}
+        present = [known.get(id(c)) or Pursuit.begin(frame.time, frame.image, c) for c in candidates]
+        newcomers = [each for each in present if each.begun_at == frame.time]
+        missed = [
+            each
+            for each in (*self._followed, *self._missed)
+            if 0 < frame.time - each.seen_at <= MISSED_SECONDS
+            and all(not is_same_person(each.own.detection, c.detection) for c in candidates)
+            and not any(newcomer.is_dressed_as(each) for newcomer in newcomers)
+        ][: self.config.max_people]
+        hidden = [each for each in missed if frame.time - each.seen_at <= HIDDEN_SECONDS]
+        hidden = hidden[: self.config.second_looks]
+        self._followed, self._missed = (
+            [*present, *hidden],
+            [each for each in missed if all(each is not h for h in hidden)],
+        )
 
     def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
         """Who is in a frame about where somebody was in the one after it, or before it, and is not one of the others;
         None for nobody. It changes nothing of what `detect` goes on from. Raises RunError when the engine fails."""
-        for candidate in self._follow(frame, [Region.around(near.landmarks2d)]):
-            apart = all(not is_same_person(candidate.detection, other) for other in others)
-            if apart and box_overlap(candidate.detection.bbox, near.bbox) >= FOUND_OVERLAP:
-                return candidate.detection
+        for region, painted in _crops_of(near, others):
+            for candidate in self._follow(frame, [region], painted):
+                apart = all(not is_same_person(candidate.detection, other) for other in others)
+                if apart and box_overlap(candidate.detection.bbox, near.bbox) >= FOUND_OVERLAP:
+                    return candidate.detection
         return None
 
     def _begin(self, errand: SearchTask) -> list[Candidate]:
@@ -130,15 +162,17 @@ class LandmarkDetector:
         return [next((c for c in closely if alike(c, candidate)), _doubted(candidate)) for candidate in candidates]
 
     def _go_on(self, frame: Frame, predicted: Sequence[Array]) -> list[Candidate]:
-        candidates = without_duplicates(self._follow(frame, self._followed))
+        candidates = without_duplicates(self._follow_apart(frame))
         lost = not candidates or bool(uncovered(predicted, candidates))
         if self._is_answer_due(frame.time, lost):
-            newcomers = self._follow(frame, [c.region for c in self._news()])
+            newcomers = [c for each in self._news() for c in self._seen_apart(frame, each.region, candidates)]
             candidates = the_more_expected([*candidates, *newcomers], predicted)
             lost = not candidates or bool(uncovered(predicted, candidates))
         if self._scout.errand is None and self._is_look_due(frame.time, lost):
             delay = min(self.config.look_delay, _LOST_DELAY) if lost else self.config.look_delay
-            self._send(SearchTask(frame, predicted, candidates), delay)
+            absent = [each for each in self._followed if each.seen_at < frame.time]
+            missed = [each.look for each in (*absent, *self._missed)]
+            self._send(SearchTask(frame, predicted, candidates, missed), delay)
             if self.config.punctual and delay == 0:
                 newcomers = self._seen_closely(frame, self._news())
                 return the_more_expected([*candidates, *newcomers], predicted)
@@ -168,11 +202,92 @@ class LandmarkDetector:
         known = {id(candidate) for candidate in errand.followed} if errand is not None else set()
         return [candidate for candidate in answer if id(candidate) not in known]
 
-    def _follow(self, frame: Frame, regions: Sequence[Region]) -> list[Candidate]:
-        """Whoever is in these regions."""
-        answers = self._follower.follow(frame.image, regions)
+    def _follow_apart(self, frame: Frame) -> list[Candidate]:
+        """Those who are followed, each in their own crop, and whoever was found in one of them instead.
+
+        Who is not seen, or is seen where somebody else is or in other clothes, is looked for once more with the others
+        painted out.
+        """
+        pursuits, self._followed = self._followed, []
+        seen_last = [each.seen_at == self._seen_at for each in pursuits]
+        answers = [self._kept(frame, p) if last else None for p, last in zip(pursuits, seen_last, strict=True)]
+        strange = {i for i, c in enumerate(answers) if c is not None and self._is_other(frame, pursuits[i], c)}
+        own = [None if i in strange else c for i, c in enumerate(answers)]
+        out = ousted(pursuits, own)
+        own = [None if i in out else c for i, c in enumerate(own)]
+        known = [c for c in own if c is not None]
+        intruders = [as_stranger(c) for i in sorted(strange) if (c := answers[i]) is not None]
+        intruders = _beside(without_duplicates(intruders), known)
+        for i, pursuit in enumerate(pursuits):
+            candidate = own[i]
+            if candidate is None and (known or intruders or not seen_last[i]):
+                candidate = self._uncovered(frame, pursuit, [*known, *intruders])
+                known = known if candidate is None else [*known, candidate]
+            if candidate is not None:
+                pursuit = pursuit.then(frame.time, candidate, appearance_of(frame.image, candidate.detection))
+            self._followed.append(pursuit)
+        return [*(p.candidate for p in self._followed if p.seen_at == frame.time), *intruders]
+
+    def _kept(self, frame: Frame, pursuit: Pursuit) -> Candidate | None:
+        """Who is in the crop of somebody seen in the last frame. Who stays where they were need not be as plain."""
+        (answer,) = self._follower.follow(frame.image, [pursuit.candidate.region])
+        candidate = _followed(answer, frame.size)
+        enough = self.config.min_tracking * (_FADING if pursuit.is_in_place(candidate) else 1.0)
+        return candidate if answer.presence >= enough and is_person(candidate) else None
+
+    def _is_other(self, frame: Frame, pursuit: Pursuit, candidate: Candidate) -> bool:
+        return pursuit.is_other(candidate, appearance_of(frame.image, candidate.detection))
+
+    def _uncovered(self, frame: Frame, pursuit: Pursuit, others: Sequence[Candidate]) -> Candidate | None:
+        """Somebody who was not seen, or not plainly: in their last crop without the others, and once more in the crop
+        that is theirs then; None for nobody."""
+        for candidate in self._painted_out(frame, pursuit.own.region, others):
+            if self._is_other(frame, pursuit, candidate):
+                continue
+            if pursuit.seen_at == self._seen_at and pursuit.is_in_place(candidate):
+                return candidate
+            for again in self._painted_out(frame, candidate.region, others):
+                if pose_similarity(again.detection.landmarks2d, candidate.detection.landmarks2d) >= _SAME_POSE:
+                    return again
+        return None
+
+    def _seen_apart(self, frame: Frame, region: Region, others: Sequence[Candidate]) -> list[Candidate]:
+        """Who is in a region, the others painted out where nobody or one of them is seen."""
+        plain = [c for c in self._follow(frame, [region]) if not any(alike(c, other) for other in others)]
+        return plain or self._painted_out(frame, region, others)
+
+    def _painted_out(self, frame: Frame, region: Region, others: Sequence[Candidate]) -> list[Candidate]:
+        """Who is in a region without the others."""
+        masks = [c.mask for c in others if shared_box(c.detection.bbox, region.box) > 0]
+        return _beside(self._follow(frame, [region], masks), others)
+
+    def _follow(self, frame: Frame, regions: Sequence[Region], painted: Sequence[PlacedMask] = ()) -> list[Candidate]:
+        """Whoever is in these regions when the painted people are not."""
+        answers = self._follower.follow(frame.image, regions, painted)
         sure = (each for each in answers if each.presence >= self.config.min_tracking)
         return list(filter(is_person, (_followed(each, frame.size) for each in sure)))
+
+
+def _crops_of(near: Detection, others: Sequence[Detection]) -> Iterator[tuple[Region, list[PlacedMask]]]:
+    """Where to look for somebody in the next frame, and who is painted out there: nobody, then the others."""
+    regions = [Region.around(near.landmarks2d)]
+    if near.crop is not None and "landmarks" in near.crop.maps:
+        regions.append(Region.after(near.crop))
+    for region in regions:
+        masks = [o.mask for o in others if o.mask is not None and shared_box(o.bbox, region.box) > 0]
+        yield region, []
+        if masks:
+            yield region, masks
+
+
+def _beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
+    """Those who are none of the others and do not lie on one of them."""
+    return [
+        c
+        for c in candidates
+        if all(not is_same_person(c.detection, o.detection) for o in others)
+        and all(share_on_mask(c.visible_points, o.mask, 0.0) < _ON_OTHERS for o in others)
+    ]
 
 
 def _doubted(candidate: Candidate) -> Candidate:

@@ -17,7 +17,7 @@ from tracker.core.person import FrameRecord
 from tracker.export.files import append_whole, write_error
 from tracker.export.sequence import OBSERVATION, observe, person_of
 
-_IN_MEMORY = 64_000_000
+_IN_MEMORY = 16_000_000
 """Bytes that may be taken into memory where that makes room on the disk."""
 _EVERYTHING = slice(None)
 

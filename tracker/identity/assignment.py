@@ -19,8 +19,8 @@ from tracker.core.arrays import Array
 from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
+from tracker.detect.clothing_colour import OTHER_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.similarity import BODY_POINTS, body_size, shared_box
-from tracker.identity.clothing_colour import Appearance, appearance_distance, appearance_of
 from tracker.identity.identity import Identity
 
 
@@ -81,8 +81,8 @@ _GROWTH_SPREAD = 0.35
 _SLOT_SECONDS = 1.0
 """Where max_people are followed, a stranger gets the place of one who has been away for so long."""
 _VISIBLE = 0.5
-_WELL_SEEN_POINTS = 8
-"""Visible body points (of 13) of a person whose identity needs no second sighting."""
+_WELL_SEEN_POINTS = 7
+"""Visible body points (of 13) of a person whose identity needs no second sighting: head and arms are seven."""
 _OVERLAPPING = 0.15
 """Share of the smaller of two boxes from which one of them may be a wrong pose on the other's body."""
 _CLEAN_OVERLAP = 0.2
@@ -240,7 +240,8 @@ class IdentityTracker:
         clothes = 0.5 * (difference / config.appearance_spread) ** 2
         # whoever has just been there is still there if something else is seen instead of their clothes: a box in front
         most = _SEEN_CLOTHES_COST + _LOST_CLOTHES_COST_PER_SECOND * track.absence(time)
-        clothes = most * (1 - math.exp(-clothes / most))
+        if not (sighting.detection.stranger and difference > OTHER_CLOTHES):
+            clothes = most * (1 - math.exp(-clothes / most))
         trust = 1.0 if sighting.clean else _MIXED_CLOTHES_TRUST
         return place + trust * clothes + (_UNCONFIRMED_COST if track.person_id is None else 0.0)
 

@@ -10,8 +10,8 @@ import numpy as np
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
+from tracker.detect.clothing_colour import Appearance, blended
 from tracker.detect.similarity import BODY_POINTS, body_size
-from tracker.identity.clothing_colour import Appearance, blended
 
 _VELOCITY_SECONDS = 0.15
 """Time constant of the velocity's running mean."""

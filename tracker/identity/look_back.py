@@ -123,16 +123,18 @@ class LookBack(Generic[Seen]):
         """Follows somebody who was not in the frame before the last one back to where they could first be seen: that
         frame's place among those that wait, and how they look there."""
         key, first, detection = person.person_id, len(self._waiting) - 1, person.detection
-        scene = self._waiting[first].scene
-        while first > 0:
-            entry = self._waiting[first - 1]
+        scene, seen_at = self._waiting[first].scene, self._waiting[first].frame.time
+        for place in range(first - 1, -1, -1):
+            entry = self._waiting[place]
             if entry.scene != scene or key in entry.ids or len(entry.people) >= self._limits.max_people:
                 break
             earlier = self._detector.detect_near(entry.frame, detection, [each.detection for each in entry.people])
             if earlier is None:
-                break
-            first, detection = first - 1, earlier
-            self._put(first, [*entry.people, TrackedDetection(key, earlier)])
+                if seen_at - entry.frame.time > self._limits.coast_seconds:
+                    break
+                continue
+            first, detection, seen_at = place, earlier, entry.frame.time
+            self._put(place, [*entry.people, TrackedDetection(key, earlier)])
             self._saw(key, entry.frame.time)
         return first, detection
 

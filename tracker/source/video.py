@@ -29,6 +29,7 @@ from tracker.source.container import (
     video_stream,
 )
 from tracker.source.focal_length import focal_of_video
+from tracker.source.frame_ranges import FrameRanges
 from tracker.source.picture_converter import TRANSFER_HLG, TRANSFER_PQ, PictureConverter
 from tracker.source.source import Clip, InputTrust, Source, SourceInfo, no_frame_message
 
@@ -121,6 +122,8 @@ class _Placed:
     index: int
     """In the file, from where the decoding began."""
     time: float
+    lost: int = 0
+    """Pictures right before this one that could not be decoded."""
 
 
 class VideoSource(Source):
@@ -140,6 +143,7 @@ class VideoSource(Source):
         self._location = location
         self._trust = trust
         self._timeout = timeout
+        self._missing, self._damaged = FrameRanges(), FrameRanges()
         self._problems, self._lost = DecodingProblems(), LostPictures()
         self._container = self._open()
         try:
@@ -200,7 +204,7 @@ class VideoSource(Source):
             index += lost if begun else 0
             begun = True
             time = self._timeline.place(picture, upcoming)
-            yield None if time is None else _Placed(picture, index, time)
+            yield None if time is None else _Placed(picture, index, time, lost if index else 0)
             index += 1
 
     def _find_start(self) -> tuple[_Placed, int]:
@@ -273,7 +277,9 @@ class VideoSource(Source):
             if self.clip.over(placed.time):
                 self._note_problems()
                 return
-            yield Frame(index=placed.index + skipped, time=placed.time, image=self._convert(placed.picture))
+            index = placed.index + skipped
+            self._note_damage(placed, index)
+            yield Frame(index=index, time=placed.time, image=self._convert(placed.picture))
             if self._stopped.is_set():
                 return
             end = placed.time + self._timeline.shown_for(placed.picture)
@@ -287,7 +293,16 @@ class VideoSource(Source):
                 f"{self.info.location}: ends early: {promised:.2f} s promised, pictures until {end:.2f} s (truncated?)"
             )
 
+    def _note_damage(self, placed: _Placed, index: int) -> None:
+        if placed.lost:
+            self._missing.add(index - placed.lost, index - 1)
+        if placed.picture.is_corrupt:
+            self._damaged.add(index, index)
+
     def _note_problems(self) -> None:
+        for frames, what in ((self._missing, "could not be decoded"), (self._damaged, "damaged")):
+            if frames.count:
+                self.warnings.append(f"{self.info.location}: {frames} {what} ({frames.count} in all)")
         self.warnings += [f"{self.info.location}: {problem}" for problem in self._problems.lines()]
         if self._timeline.left_out:
             self.warnings.append(

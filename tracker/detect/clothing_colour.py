@@ -21,6 +21,10 @@ from tracker.core.detection import Detection
 from tracker.core.mask import PlacedMask
 from tracker.detect.similarity import body_size
 
+OWN_CLOTHES = 0.35
+"""One person's clothes differ by less nine times in ten, those of two people hardly ever."""
+OTHER_CLOTHES = 0.5
+"""A difference that one person's clothes do not make from one moment to the next."""
 _BINS = 12
 _LOW = np.array([0.0, 88.0, 88.0])
 _HIGH = np.array([255.0, 168.0, 168.0])

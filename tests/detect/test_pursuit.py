@@ -1,0 +1,115 @@
+"""People who meet: crops do not slide onto passers-by, and who was hidden is found again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.detect.test_landmark_detector import ASPECT, HEIGHT, WIDTH, Bar, BarFollower, BarLandmarker
+from tracker.core.frame import Frame
+from tracker.core.mask import PlacedMask
+from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector, search
+from tracker.detect.candidate import Candidate, candidate_of
+from tracker.detect.erase import erased
+from tracker.detect.follow import Followed, Region
+from tracker.detect.pursuit import Pursuit, as_stranger, ousted
+
+RED, CRIMSON = (230, 20, 20), (160, 75, 80)
+QUIET = DetectConfig(look_seconds=10.0, look_delay=0.0, search_seconds=10.0)
+HERE, BESIDE = Bar(400.0, 100.0, 500.0), Bar(640.0, 100.0, 500.0)
+
+
+class GreedyFollower(BarFollower):
+    """Sees the rightmost bar of those that reach into a region."""
+
+    def follow(
+        self, image: np.ndarray, regions: Sequence[Region], painted: Sequence[PlacedMask] = ()
+    ) -> list[Followed]:
+        if painted:
+            image = erased(image, np.maximum.reduce([mask.picture() for mask in painted]))
+        return [self._follow(image, self._drawn_to(image, region)) for region in regions]
+
+    def _drawn_to(self, image: np.ndarray, region: Region) -> Region:
+        boxes = [reading.landmarks2d for reading in self._reader.read(image)]
+        near = [each for each in boxes if abs(each.mean(axis=0)[0] - region.centre[0]) < region.side / 2]
+        return Region.around(max(near, key=lambda each: each[:, 0].max())) if near else region
+
+
+@pytest.fixture
+def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
+    monkeypatch.setattr(search, "built_in_bundle", lambda network: b"")
+    monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda config, engine, maps: GreedyFollower(engine, maps))
+
+
+def painted(*bars: tuple[Bar, tuple[int, int, int]]) -> np.ndarray:
+    """A picture of bars in colours of their own."""
+    image = np.full((HEIGHT, WIDTH, 3), 110, np.uint8)
+    for bar, colour in bars:
+        half = round(bar.height * ASPECT / 2)
+        image[round(bar.y) : round(bar.y + bar.height), round(bar.x) - half : round(bar.x) + half] = colour
+    return image
+
+
+@pytest.mark.usefixtures("greedy")
+def test_a_passer_by_in_other_clothes_does_not_take_the_crop_away() -> None:
+    with LandmarkDetector(QUIET) as detector:
+        detector.detect(Frame(0, 0.0, painted((HERE, RED))))
+        for index in (1, 2, 3):
+            seen = detector.detect(Frame(index, index / 30, painted((HERE, RED), (BESIDE, CRIMSON))))
+            assert len(seen) == 2
+            first, other = sorted(seen, key=lambda each: each.bbox[0])
+            np.testing.assert_allclose(first.landmarks2d, HERE.landmarks, atol=3.0)
+            assert (first.stranger, other.stranger) == (False, True)
+
+
+@pytest.mark.usefixtures("greedy")
+def test_who_was_hidden_for_a_second_is_found_where_they_were() -> None:
+    with LandmarkDetector(QUIET) as detector:
+        detector.detect(Frame(0, 0.0, painted((HERE, RED))))
+        for index in range(1, 30):
+            assert not detector.detect(Frame(index, index / 30, painted()))
+        (again,) = detector.detect(Frame(30, 1.0, painted((HERE, RED))))
+        np.testing.assert_allclose(again.landmarks2d, HERE.landmarks, atol=3.0)
+
+
+def candidate(bar: Bar) -> Candidate:
+    (reading,) = BarLandmarker(b"", None).read(painted((bar, RED)))
+    return candidate_of(reading, (WIDTH, HEIGHT))
+
+
+def test_of_two_crops_on_one_body_that_of_who_was_there_stays() -> None:
+    image = painted((HERE, RED), (BESIDE, RED))
+    pursuits = [Pursuit.begin(0.0, image, candidate(bar)) for bar in (BESIDE, HERE)]
+    slid = candidate(Bar(HERE.x + 4, HERE.y, HERE.height))
+    assert ousted(pursuits, [slid, candidate(HERE)]) == {0}
+    assert ousted(pursuits, [candidate(BESIDE), candidate(HERE)]) == set()
+
+
+def test_a_box_before_the_clothes_makes_no_stranger() -> None:
+    pursuit = Pursuit.begin(0.0, painted((HERE, RED)), candidate(HERE))
+    box = Pursuit.begin(0.0, painted((HERE, CRIMSON)), candidate(HERE))
+    away = Pursuit.begin(0.0, painted((BESIDE, CRIMSON)), candidate(BESIDE))
+    assert not pursuit.is_other(box.candidate, box.look)
+    assert pursuit.is_other(away.candidate, away.look)
+    assert not pursuit.is_other(away.candidate, pursuit.look)
+
+
+def test_a_stranger_stays_one_for_a_while_only() -> None:
+    image = painted((HERE, RED))
+    pursuit = Pursuit.begin(0.0, image, as_stranger(candidate(HERE)))
+    assert pursuit.then(1.0, candidate(HERE), pursuit.look).candidate.detection.stranger
+    assert not pursuit.then(3.0, candidate(HERE), pursuit.look).candidate.detection.stranger
+
+
+def test_clothes_are_learned_from_the_person_alone() -> None:
+    image = painted((HERE, RED))
+    pursuit = Pursuit.begin(0.0, image, candidate(HERE))
+    crimson = Pursuit.begin(0.0, painted((HERE, CRIMSON)), candidate(HERE)).look
+    after = pursuit.then(1.0, replace(candidate(HERE), quality=0.5), crimson)
+    assert after.look is pursuit.look
+    assert after.own is pursuit.own

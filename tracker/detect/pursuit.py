@@ -1,0 +1,105 @@
+"""Who is followed, and who has slid into somebody else's crop.
+
+The landmark network takes whoever is plainest in its crop. Where people meet, that is often somebody else than the one
+who was followed: from then on two crops are on one body, or one goes away with a passer-by. Both show: of two poses on
+one body one has jumped, and whoever changes their clothes from one frame to the next is another person.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.detect.candidate import Candidate, is_same_person
+from tracker.detect.clothing_colour import (
+    OTHER_CLOTHES,
+    OWN_CLOTHES,
+    Appearance,
+    appearance_distance,
+    appearance_of,
+    blended,
+)
+from tracker.detect.similarity import box_overlap, pose_similarity
+
+HIDDEN_SECONDS = 2.0
+"""So long somebody who is hidden is looked for where they were."""
+MISSED_SECONDS = 10.0
+"""So long one remembers what somebody wore."""
+_LEARN_SECONDS = 2.0
+_STRANGE_SECONDS = 2.0
+"""So long somebody who came in front of somebody else is not taken for them."""
+_SAME_PLACE = 0.6
+"""Likeness of poses from which they may be one person's, whatever the clothes."""
+
+
+@dataclass(frozen=True)
+class Pursuit:
+    """Somebody who is followed."""
+
+    candidate: Candidate
+    """As they were seen last."""
+    own: Candidate
+    """As they were seen last in their own clothes."""
+    look: Appearance
+    begun_at: float
+    seen_at: float
+    """s"""
+
+    @classmethod
+    def begin(cls, time: float, image: NDArray[np.uint8], candidate: Candidate) -> Pursuit:
+        return cls(candidate, candidate, appearance_of(image, candidate.detection), time, time)
+
+    def is_other(self, candidate: Candidate, look: Appearance) -> bool:
+        """Whether that is another person: in other clothes, and elsewhere. Who only carries a box before them stays
+        where they are."""
+        difference = appearance_distance(self.look, look)
+        return difference is not None and difference > OTHER_CLOTHES and not self.is_in_place(candidate)
+
+    def is_in_place(self, candidate: Candidate) -> bool:
+        """Whether the candidate is where they were, in that pose."""
+        return self.likeness(candidate) >= _SAME_PLACE
+
+    def is_dressed_as(self, other: Pursuit) -> bool:
+        """Whether both may be one person, who was lost and found again."""
+        difference = appearance_distance(self.look, other.look)
+        return difference is not None and difference < OWN_CLOTHES
+
+    def likeness(self, candidate: Candidate) -> float:
+        """Of the candidate's pose to theirs, 0..1."""
+        return pose_similarity(self.own.detection.landmarks2d, candidate.detection.landmarks2d)
+
+    def nearness(self, candidate: Candidate) -> float:
+        """How much the candidate is where this person was, 0..2."""
+        return self.likeness(candidate) + box_overlap(self.own.detection.bbox, candidate.detection.bbox)
+
+    def then(self, time: float, candidate: Candidate, look: Appearance) -> Pursuit:
+        """They are seen again."""
+        if self.candidate.detection.stranger and time - self.begun_at <= _STRANGE_SECONDS:
+            candidate = as_stranger(candidate)
+        difference = appearance_distance(self.look, look)
+        if difference is not None and difference > OTHER_CLOTHES:
+            return replace(self, candidate=candidate, seen_at=time)
+        rate = 1 - math.exp(-(time - self.seen_at) / _LEARN_SECONDS)
+        known = self.look if difference is not None and difference > OWN_CLOTHES else blended(self.look, look, rate)
+        return replace(self, candidate=candidate, own=candidate, look=known, seen_at=time)
+
+
+def as_stranger(candidate: Candidate) -> Candidate:
+    """Somebody who came in front of somebody else."""
+    return replace(candidate, detection=replace(candidate.detection, stranger=True))
+
+
+def ousted(pursuits: Sequence[Pursuit], answers: Sequence[Candidate | None]) -> set[int]:
+    """Those whose crop has slid onto somebody whom another crop is on, too: all but the one who was there before."""
+    out: set[int] = set()
+    for i, first in enumerate(answers):
+        for j, second in enumerate(answers[:i]):
+            if first is None or second is None or i in out or j in out:
+                continue
+            if is_same_person(first.detection, second.detection):
+                out.add(i if pursuits[i].nearness(first) <= pursuits[j].nearness(second) else j)
+    return out
