@@ -23,6 +23,7 @@ import numpy as np
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter, Pace
 from tracker.app.notice import Notice
+from tracker.body import load_body
 from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
@@ -52,6 +53,7 @@ from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
+from tracker.world.live_world import LiveWorld
 
 log = logging.getLogger("tracker")
 
@@ -108,8 +110,9 @@ def open_sends(addresses: Sequence[str], config: TrackerConfig) -> Iterator[list
     """
     outputs: list[Output] = []
     try:
+        world = LiveWorld(config.world, load_body(config.body))
         for address in addresses:
-            outputs.append(open_send(address, config.camera, config.world))
+            outputs.append(open_send(address, config.camera, world))
         yield outputs
     finally:
         Outputs(outputs).close()
@@ -131,7 +134,7 @@ class LiveSession:
         self._status_feeds = [output for output in outputs if isinstance(output, StatusFeed)]
         for output in outputs:
             if isinstance(output, SceneFeed):
-                output.scene = BodyScene(tracker.body, tracker.config.world)
+                output.scene = BodyScene(tracker.body, LiveWorld(tracker.config.world, tracker.body))
         self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
