@@ -179,6 +179,15 @@ def test_a_camera_that_is_away_is_said_on_the_screen(tmp_path: Path) -> None:
     assert looking.statuses[-1].waiting == ""
 
 
+def test_a_session_that_does_not_run_yet_is_not_asked_how_it_goes(tmp_path: Path) -> None:
+    """It is made in another thread while the page says that the networks are loading."""
+    camera = Camera(1)
+    looking = Looking(camera)
+    looking.follow(lambda: LiveStatus(waiting="loading"))
+    LiveSession(LiveJob(tmp_path), Tracker(TrackerConfig(), load_body(None), Script([])), [looking])
+    assert looking.status().waiting == "loading"
+
+
 def test_the_pace_is_that_of_the_frames_with_people(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(np.cumsum([0.0] + 4 * [0.01, 0.1]))
     monkeypatch.setattr("tracker.app.meter.perf_counter", lambda: next(clock))

@@ -14,7 +14,7 @@ from tracker.app.live import LiveJob, LiveSession
 from tracker.body import load_body
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.outputs.output import Output, Picture
+from tracker.outputs.output import Output, Picture, PictureFeed, StatusFeed, with_hud
 from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
@@ -74,6 +74,32 @@ def test_an_output_that_fails_ends_alone(tmp_path: Path, caplog: pytest.LogCaptu
     assert 2 < len(steady.sent) == len((folder / "frames.jsonl").read_text().splitlines())
     warnings = [record.message for record in caplog.records if "collecting: stopped" in record.message]
     assert len(warnings) == 1 and "the other side is gone" in warnings[0]
+
+
+def test_an_output_that_fails_while_no_picture_comes_ends_alone(caplog: pytest.LogCaptureFixture) -> None:
+    class Telling(PictureFeed, StatusFeed):
+        name, wants_picture = "telling", False
+
+        def __init__(self, fails: bool) -> None:
+            self.told, self.fails, self.closed = 0, fails, False
+
+        def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+            """Is not interested."""
+
+        def wait(self) -> None:
+            self.told += 1
+            if self.fails:
+                raise RuntimeError("Event loop is closed")
+
+        def close(self) -> None:
+            self.closed = True
+
+    failing, steady = Telling(True), Telling(False)
+    outputs = with_hud([failing, steady], list)
+    outputs.wait()
+    outputs.wait()
+    assert (failing.told, failing.closed, steady.told, steady.closed) == (1, True, 2, False)
+    assert "telling: stopped, the others go on" in caplog.text
 
 
 def test_text_over_the_picture_is_not_in_the_recording(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -22,6 +23,7 @@ import numpy as np
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter, Pace
 from tracker.app.notice import Notice
+from tracker.body import load_body
 from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
@@ -51,6 +53,7 @@ from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
+from tracker.world.live_world import LiveWorld
 
 log = logging.getLogger("tracker")
 
@@ -107,8 +110,9 @@ def open_sends(addresses: Sequence[str], config: TrackerConfig) -> Iterator[list
     """
     outputs: list[Output] = []
     try:
+        world = LiveWorld(config.world, load_body(config.body))
         for address in addresses:
-            outputs.append(open_send(address, config.camera, config.world))
+            outputs.append(open_send(address, config.camera, world))
         yield outputs
     finally:
         Outputs(outputs).close()
@@ -128,11 +132,9 @@ class LiveSession:
         self._job, self._tracker, self._keys = job, tracker, keys or NoKeys()
         self._outputs = with_hud(outputs, self._hud_lines)
         self._status_feeds = [output for output in outputs if isinstance(output, StatusFeed)]
-        for feed in self._status_feeds:
-            feed.follow(self._status)
         for output in outputs:
             if isinstance(output, SceneFeed):
-                output.scene = BodyScene(tracker.body, tracker.config.world)
+                output.scene = BodyScene(tracker.body, LiveWorld(tracker.config.world, tracker.body))
         self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
@@ -153,18 +155,21 @@ class LiveSession:
         threads raised (a camera unplugged for good) after saving.
         """
         with ExitStack() as stack:
-            self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
+            device = self._tracker.config.engine.kernels_device
+            renderer = partial(RENDERERS[self._job.renderer], device)
+            self._overlay = stack.enter_context(MeshOverlay(make_renderer=renderer))
             self._warm_up(source)
             self._finishing = stack.enter_context(Worker("finish recordings", self._finish_each))
             self._source, self._frames = source, frames or stack.enter_context(LatestFrames(source))
             self._frames.dropped = 0
+            for feed in self._status_feeds:  # before, there is nothing to say
+                feed.follow(self._status)
             stack.push(lambda kind, *_: self._end_recording(source, interrupted=kind is not None))
             for tracked in tracked_frames(self._tracker, self._frames, interrupt, stack):
                 if tracked is not None:
                     self._handle(tracked, source)
                 elif source.waiting:
-                    for feed in self._status_feeds:
-                        feed.wait()
+                    self._outputs.wait()
                 if not self._obey(self._keys.key(), source) or (self._faults and not self._watched):
                     break
         meter = self._meter

@@ -61,7 +61,9 @@ class HttpServer:
         self._loop.call_soon_threadsafe(function, *arguments)
 
     def close(self) -> None:
-        """Returns when every connection is closed."""
+        """Returns when every connection is closed; may be called twice."""
+        if self._loop.is_closed():
+            return
         self._result(self._end(), None)
         self._stop_loop()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -140,12 +141,25 @@ class Outputs:
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         for output in list(self._outputs):
-            try:
+            with self._alone(output):
                 output.send(frame, people, picture if output.wants_picture else None)
-            except Exception as error:  # whatever it is, it is that output's alone
-                log.warning("%s: stopped, the others go on: %s: %s", output.name, type(error).__name__, error)
-                self._outputs.remove(output)
-                self._close(output)
+
+    def wait(self) -> None:
+        """No picture comes."""
+        for output in list(self._outputs):
+            if isinstance(output, StatusFeed | WithHud):
+                with self._alone(output):
+                    output.wait()
+
+    @contextmanager
+    def _alone(self, output: Output) -> Iterator[None]:
+        """Whatever goes wrong in the block is that output's alone."""
+        try:
+            yield
+        except Exception as error:
+            log.warning("%s: stopped, the others go on: %s: %s", output.name, type(error).__name__, error)
+            self._outputs.remove(output)
+            self._close(output)
 
     def close(self) -> None:
         for output in self._outputs:
@@ -170,6 +184,10 @@ class WithHud:
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         self._outputs.send(frame, people, None if picture is None else draw_hud(picture, self._lines()))
+
+    def wait(self) -> None:
+        """No picture comes."""
+        self._outputs.wait()
 
     def close(self) -> None:
         self._outputs.close()
