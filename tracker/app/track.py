@@ -241,9 +241,9 @@ def finish_people(
     """Puts everybody smoothed both ways in time and, under a camera that stays in its place, set on the floor in the
     place of those that have been written."""
     observed, path = writer.recorded, motion.path
-    seen = observed.frames() if path is None else as_seen_first(observed.frames(), path, persons, camera)
+    steady = observed.frames() if path is None else as_seen_first(observed.frames(), path, persons, camera)
     with FrameStore(writer.folder) as smoothed:
-        for frame in smoothed_frames(seen, observed.last_betas(), persons, camera, config.smooth.offline):
+        for frame in smoothed_frames(steady, observed.last_betas(), persons, camera, config.smooth.offline):
             smoothed.append(frame)
         people = len(smoothed.person_ids())
         if motion.refused_at is not None or not people:

@@ -54,6 +54,6 @@ def world_errors(world: WorldFrame, soles: Array, contacts: NDArray[np.bool_], t
     )
 
 
-def _f1(told: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-    total = told.sum() + true.sum()
-    return float(2 * (told & true).sum() / total) if total else float("nan")
+def _f1(estimated: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+    total = estimated.sum() + true.sum()
+    return float(2 * (estimated & true).sum() / total) if total else float("nan")

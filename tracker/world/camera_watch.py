@@ -223,10 +223,10 @@ class _KeyPicture:
 def _flow(src: NDArray[np.uint8], dst: NDArray[np.uint8], corners: Array, guess: Array) -> tuple[Array, NDArray]:
     """Where corners (n, 2) px of one picture are in another, and which are found (n,)."""
     start, places = (np.ascontiguousarray(each[:, None], np.float32) for each in (corners, guess))
-    found, ok, _ = cv2.calcOpticalFlowPyrLK(
+    reached, ok, _ = cv2.calcOpticalFlowPyrLK(
         src, dst, start, places, winSize=(21, 21), maxLevel=4, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
     )
-    return np.asarray(found, float)[:, 0], np.asarray(ok)[:, 0] == 1
+    return np.asarray(reached, float)[:, 0], np.asarray(ok)[:, 0] == 1
 
 
 def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

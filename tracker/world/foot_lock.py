@@ -89,9 +89,9 @@ def _on_floor(places: Array, floor: Plane) -> Array:
     """(n, 3) m: where the floor is seen in the direction of places close to it; below or above them, where that is far
     away."""
     along = -floor.height / np.minimum(places @ floor.up, -1e-6)
-    seen = places * along[:, None]
-    near = np.linalg.norm(seen - places, axis=1, keepdims=True) < _FARTHEST_ALONG
-    return np.where(near, seen, places - floor.heights(places)[:, None] * floor.up)
+    on_floor = places * along[:, None]
+    near = np.linalg.norm(on_floor - places, axis=1, keepdims=True) < _FARTHEST_ALONG
+    return np.where(near, on_floor, places - floor.heights(places)[:, None] * floor.up)
 
 
 def _alone(track: BodyTrack) -> float:
