@@ -29,6 +29,7 @@ from tracker.core.camera import Camera, CameraConfig
 from tracker.core.person import FrameRecord, Person, Pose
 from tracker.export import ExportConfig, RunContext, RunHeader, RunSummary, RunWriter
 from tracker.pipeline import TrackerConfig
+from tracker.world.camera_path import CameraMotion
 
 RATE = 30
 _PERIOD = 20
@@ -69,7 +70,7 @@ def write_run(people: MadeUpPeople, persons: PersonBuilder, camera: Camera, coun
     with RunWriter(folder, ExportConfig(), context, header) as writer:
         for frame in people.frames(count):
             writer.write(frame)
-        finish_people(writer, config, persons, camera, camera_moves=False)
+        finish_people(writer, config, persons, camera, CameraMotion())
         writer.finish(RunSummary())
 
 
