@@ -112,7 +112,7 @@ def fit_problem(people: int, count: int, size: int, channels: int) -> tuple[FitP
     observed, cameras = observation(people, size, channels)
     x = body.parameters
     targets, confidence = torch.rand(people, KEYPOINTS, 2) * size, torch.rand(people, KEYPOINTS)
-    terms = FitTerms(targets, confidence, 0.1 * torch.eye(x), torch.zeros(people, x))
+    terms = FitTerms(targets, confidence, 0.1 * torch.eye(x).expand(people, x, x).contiguous(), torch.zeros(people, x))
     start = torch.zeros(people, x)
     start[:, -1] = DISTANCE
     return FitProblem(body, bank, cameras, observed, terms), start

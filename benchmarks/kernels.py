@@ -21,11 +21,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks import kernel_scenes as scenes
-from kernels import body_step, body_step_cuda, build, ellipsoids, raster
-from kernels.backend import Implementation
+from kernels import body_step, build, ellipsoids, raster
+from kernels.backend import Implementation, on_device
 from kernels.body_step_values import Adam
 from kernels.ellipsoids_values import Ellipsoids
 
@@ -63,23 +62,11 @@ Work = Callable[[], object]
 Op = Callable[[Size, Implementation, str], Work]
 
 
-def _moved(value, device: str):  # type: ignore[no-untyped-def]
-    """A frozen dataclass of tensors, and of others like it, on another device."""
-    there = {}
-    for name in value.__dataclass_fields__:
-        field = getattr(value, name)
-        if isinstance(field, Tensor):
-            there[name] = field.to(device)
-        elif hasattr(field, "__dataclass_fields__"):
-            there[name] = _moved(field, device)
-    return replace(value, **there) if there else value
-
-
 def likelihood(size: Size, implementation: Implementation, device: str) -> Work:
     """Fused likelihood, forward and backward."""
-    bodies = _moved(scenes.ellipsoids(size.people, size.kernels, size.channels), device)
+    bodies = on_device(scenes.ellipsoids(size.people, size.kernels, size.channels), device)
     seen, cameras = scenes.observation(size.people, size.map, size.channels)
-    seen, cameras = _moved(seen, device), cameras.to(device)
+    seen, cameras = on_device(seen, device), cameras.to(device)
     leaves = [t.requires_grad_() for t in (bodies.centres, bodies.precisions, bodies.features)]
 
     def work() -> object:
@@ -91,17 +78,17 @@ def likelihood(size: Size, implementation: Implementation, device: str) -> Work:
 
 def score(size: Size, implementation: Implementation, device: str) -> Work:
     """Scores of several candidate poses of each person."""
-    bodies = _moved(scenes.ellipsoids(size.people * CANDIDATES, size.kernels, size.channels), device)
+    bodies = on_device(scenes.ellipsoids(size.people * CANDIDATES, size.kernels, size.channels), device)
     seen, cameras = scenes.observation(size.people, size.map, size.channels)
     index = torch.arange(size.people, dtype=torch.int32).repeat_interleave(CANDIDATES)
-    there = _moved(replace(seen, index=index), device)
+    there = on_device(replace(seen, index=index), device)
     all_cameras = cameras.repeat_interleave(CANDIDATES, dim=0).to(device)
     return lambda: ellipsoids.score(bodies, all_cameras, there, implementation=implementation)
 
 
 def render(size: Size, implementation: Implementation, device: str) -> Work:
     """Feature map, coverage, depth and the 20 strongest kernels of each pixel."""
-    bodies = _moved(scenes.ellipsoids(size.people, size.kernels, size.channels), device)
+    bodies = on_device(scenes.ellipsoids(size.people, size.kernels, size.channels), device)
     _, cameras = scenes.observation(size.people, size.map, size.channels)
     there = cameras.to(device)
     return lambda: ellipsoids.render(bodies, there, (size.map, size.map), implementation=implementation)
@@ -114,12 +101,13 @@ def _fit_evaluations(implementation: Implementation) -> int:
 def fit_step(size: Size, implementation: Implementation, device: str) -> Work:
     """The fitting loop; what is reported is one of its steps."""
     problem, start = scenes.fit_problem(size.people, size.kernels, size.map, size.channels)
-    adam = Adam(torch.full((problem.body.parameters,), 0.01), _fit_evaluations(implementation) - 1)
-    problem, adam, there = _moved(problem, device), _moved(adam, device), start.to(device)
-    if implementation is Implementation.CUDA:
-        loop = body_step_cuda.FitLoop(problem, adam).capture()
-        return lambda: loop.run(there)
-    return lambda: body_step.fit(problem, there, adam, implementation)
+    units = torch.eye(start.shape[1]).expand(len(start), -1, -1).contiguous()
+    adam = Adam(units, _fit_evaluations(implementation) - 1)
+    loop, there = (
+        body_step.fit_loop(on_device(problem, device), on_device(adam, device), implementation),
+        start.to(device),
+    )
+    return lambda: loop.run(there)
 
 
 def overlay(size: Size, implementation: Implementation, device: str) -> Work:

@@ -6,7 +6,7 @@ point closest to the detector's pixels, and says how far off they are without an
 landmarks are. The offsets in `tracker/body/landmark_set.py` and the spreads in
 `tracker/fit/landmark_fitter.py` come from here:
 
-    python -m benchmarks.landmark_map --people 12 --poses 25 --save samples.npz
+    python -m benchmarks.landmark_map --people 12 --poses 25 --save samples.npz [--landmarks heavy]
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tracker.detect import DetectConfig
 from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
 from tracker.detect.task_bundle import built_in_bundle
 from tracker.motion import MotionLibrary, PoseSampler, SamplerConfig
+from tracker.networks.landmark_files import FULL, landmark_network_file
 from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
 
@@ -83,13 +84,20 @@ def on_the_floor(theta: Array, figure: Figure, T_camera_world: Array, rng: np.ra
 
 
 def samples(
-    people: int, poses: int, seed: int, draw: Callable[[np.random.Generator], Array] = random_pose
+    people: int,
+    poses: int,
+    seed: int,
+    draw: Callable[[np.random.Generator], Array] = random_pose,
+    network: Path | None = None,
 ) -> Iterator[LandmarkSample]:
-    """Renders and detects; poses in which nobody is found are left out. draw: makes (24, 3), y up."""
+    """Renders and detects; poses in which nobody is found are left out.
+
+    draw: makes (24, 3), y up; network: the landmark network's file, by default the full one's.
+    """
     rng = np.random.default_rng(seed)
     config = DetectConfig()
     settings = LandmarkerSettings(1, config.min_detection, config.min_presence, config.min_tracking)
-    landmarker = ImageLandmarker(built_in_bundle(), settings)
+    landmarker = ImageLandmarker(built_in_bundle(network), settings)
     for person in range(people):
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), seed + person)
         view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
@@ -167,12 +175,14 @@ def metric_spread(rig: LandmarkRig, samples_of: list[LandmarkSample]) -> Array:
 @click.option("--poses", default=25, show_default=True, help="Poses of each.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--motion", type=click.Path(path_type=Path), help="Poses of held-out clips of these motion files.")
+@click.option("--landmarks", default=FULL, show_default=True, help="The landmark network: its name or file.")
 @click.option("--save", type=click.Path(path_type=Path), help="Keep the samples as an .npz, for `landmark_fit`.")
-def main(people: int, poses: int, seed: int, motion: Path | None, save: Path | None) -> None:
+def main(people: int, poses: int, seed: int, motion: Path | None, landmarks: str, save: Path | None) -> None:
     """Measure where the detector's landmarks lie on the built-in body."""
     rig = LandmarkRig.from_body(load_body(None))
     draw = random_pose if motion is None else moving_pose(MotionLibrary.open(motion).split()[1])
-    readings = list(tqdm(samples(people, poses, seed, draw), total=people * poses, unit="picture"))
+    network = landmark_network_file(landmarks)
+    readings = list(tqdm(samples(people, poses, seed, draw, network), total=people * poses, unit="picture"))
     if save is not None:
         np.savez(
             save,

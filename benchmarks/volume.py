@@ -138,8 +138,8 @@ class Methods:
         start = self.start(image, camera)
         around = {
             "head": PoseBelief.around(start.features.regressed, self._volume.config),
-            "landmark fit": PoseBelief(start.landmarks.state, start.landmarks.precision),
-            "head and landmark fit": PoseBelief(start.both.state, start.both.precision),
+            "landmark fit": self._held(start.landmarks),
+            "head and landmark fit": self._held(start.both),
         }
         states = {"mean pose": _mean_pose(start.landmarks.state.transl)}
         observed = self._volume.observed(start.features.features)
@@ -149,6 +149,10 @@ class Methods:
             volume = self._patient if name == "head" else self._volume
             states[f"{name} + volume"] = volume.fit(observed, start.features.map_camera, belief).state
         return states
+
+    def _held(self, fit: LandmarkFit) -> PoseBelief:
+        """As the tracker does it: of a fixed size."""
+        return PoseBelief(fit.state, fit.precision).holding_size(self._volume.config.size_hold)
 
     def _shown(self, observed: FeatureObservation, start: Start, around: dict[str, PoseBelief]) -> PoseBelief:
         """The head's pose or what the landmarks make of it: the tracker's own start."""

@@ -2,8 +2,8 @@
 
     python -m benchmarks.volume_steps --motion FOLDER --assets FOLDER
 
-The start is the landmark fit that believes the head; 0 steps is that start. Times are processor time of the fit alone,
-on one thread. Writes benchmarks/results/volume_steps.json.
+The start is the landmark fit that believes the head, its size held as the tracker holds it; 0 steps is that start.
+Times are processor time of the fit alone, on one thread. Writes benchmarks/results/volume_steps.json.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def fitted(fitter: VolumeFitter, judges: list[SampleJudge], starts: list[Start])
     states, seconds = [], []
     for start in starts:
         began = process_time()
-        observed = fitter.observed(start.reading.features)
-        belief = PoseBelief(start.both.state, start.both.precision)
-        states.append(fitter.fit(observed, start.reading.map_camera, belief).state)
+        observed = fitter.observed(start.features.features)
+        belief = PoseBelief(start.both.state, start.both.precision).holding_size(fitter.config.size_hold)
+        states.append(fitter.fit(observed, start.features.map_camera, belief).state)
         seconds.append(process_time() - began)
     errors = [asdict(judge.errors(state)) for judge, state in zip(judges, states, strict=True)]
     means = {name: float(np.mean([each[name] for each in errors])) for name in errors[0]}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass, replace
 from enum import Enum
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from kernels import build
+
+_Value = TypeVar("_Value")
 
 
 class Implementation(Enum):
@@ -38,3 +42,17 @@ def choose(tensor: Tensor, wanted: Implementation | None = None) -> Implementati
 def threads() -> int:
     """How many threads a C++ kernel may use: as many as torch."""
     return torch.get_num_threads()
+
+
+def on_device(value: _Value, device: torch.device | str) -> _Value:
+    """A dataclass of tensors, and of others like it, with its tensors on a device."""
+    parts: Any = value
+    there = {name: _moved(getattr(parts, name), device) for name in parts.__dataclass_fields__}
+    changed = {name: part for name, part in there.items() if part is not getattr(parts, name)}
+    return replace(parts, **changed) if changed else value
+
+
+def _moved(part: Any, device: torch.device | str) -> Any:
+    if isinstance(part, Tensor):
+        return part.to(device)
+    return on_device(part, device) if is_dataclass(part) else part

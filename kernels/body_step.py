@@ -7,8 +7,8 @@ the points that carry kernels or keypoints are posed: there is no mesh in the lo
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -22,12 +22,12 @@ from kernels.body_step_values import (
     FitProblem,
     ObjectiveValue,
     PosedKernels,
-    Prior,
     SkinnedBody,
     VolumeFitResult,
 )
 from kernels.checks import check_tensor
-from kernels.ellipsoids import real_type, structure, suffix
+from kernels.ellipsoids import structure, suffix
+from kernels.ellipsoids_values import Likelihood
 
 
 def pose(body: SkinnedBody, parameters: Tensor, implementation: Implementation | None = None) -> PosedKernels:
@@ -57,16 +57,33 @@ def evaluate(problem: FitProblem, parameters: Tensor, implementation: Implementa
     return _EVALUATE[backend.choose(parameters, implementation)](problem, parameters)
 
 
+class FitLoop(Protocol):
+    """Adam on a problem, adam.steps times, without returning to Python in between.
+
+    The tensors of the problem and Adam's units are read anew at every run: a new frame's are written into them.
+    """
+
+    def run(self, start: Tensor) -> VolumeFitResult:
+        """From the poses start (B, X). The pose of the least loss is kept."""
+        ...
+
+
+def fit_loop(problem: FitProblem, adam: Adam, implementation: Implementation | None = None) -> FitLoop:
+    """A loop to be run many times; on a GPU its steps are recorded in a CUDA graph at the first run.
+
+    Raises TypeError or ValueError that name the bad argument.
+    """
+    size = problem.body.parameters
+    check_tensor("units", adam.units, (problem.cameras.shape[0], size, size), like=problem.body.joints)
+    return _LOOP[backend.choose(problem.body.joints, implementation)](problem, adam)
+
+
 def fit(
     problem: FitProblem, start: Tensor, adam: Adam, implementation: Implementation | None = None
 ) -> VolumeFitResult:
-    """Adam from the poses start (B, X), adam.steps times, without returning to Python in between.
-
-    The pose of the least loss is kept. Raises TypeError or ValueError that name the bad argument.
-    """
+    """`fit_loop`, run once. Raises TypeError or ValueError that name the bad argument."""
     _check_parameters(problem, start)
-    check_tensor("rates", adam.rates, (problem.body.parameters,), like=start)
-    return _FIT[backend.choose(start, implementation)](problem, start, adam)
+    return fit_loop(problem, adam, implementation).run(start)
 
 
 def _check_parameters(problem: FitProblem, parameters: Tensor) -> None:
@@ -84,11 +101,11 @@ _BODY = structure(
 )
 _BANK = structure("features orientations limb", "n_orientations channels", "kappa")
 _POSED = structure("joints points precisions limbs")
-_EVALUATION = structure("loss gradient occlusion weight support")
+_EVALUATION = structure("loss gradient nll occlusion weight support")
 _TERMS = structure(
-    "targets confidence linear_matrix linear_target prior",
+    "targets confidence linear_matrix linear_target",
     "linear_rows steps",
-    "likelihood_weight keypoint_weight keypoint_sigma beta1 beta2 epsilon",
+    "likelihood_weight keypoint_weight keypoint_sigma rate beta1 beta2 epsilon",
 )
 
 
@@ -117,54 +134,12 @@ def _c_bank(bank: FeatureBank) -> ctypes.Structure:
     return _BANK[bank.features.dtype](*pointers, count, channels, bank.kappa)
 
 
-@dataclass(frozen=True)
-class _Callback:
-    """A prior as C++ calls it. `function` must live as long as C++ may call; what it raised is kept in `errors`."""
-
-    function: Any
-    errors: list[BaseException]
-
-    @classmethod
-    def of(cls, prior: Prior, shape: tuple[int, int], dtype: torch.dtype) -> _Callback:
-        errors: list[BaseException] = []
-        pointer = ctypes.POINTER(real_type(dtype))
-
-        def call(parameters, loss, gradient):  # type: ignore[no-untyped-def]
-            views = [_view(p, s, dtype) for p, s in ((parameters, shape), (loss, shape[:1]), (gradient, shape))]
-            try:
-                value, slope = prior(views[0].clone())
-                views[1].copy_(value)
-                views[2].copy_(slope)
-            except BaseException as error:  # an exception cannot pass through C++: `raise_first` re-raises it
-                errors.append(error)
-                views[1].zero_()
-                views[2].zero_()
-
-        return cls(ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(call), errors)
-
-    def raise_first(self) -> None:
-        if self.errors:
-            raise self.errors[0]
-
-
-def _view(pointer: ctypes._Pointer, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    count = int(torch.Size(shape).numel())
-    array = ctypes.cast(pointer, ctypes.POINTER(real_type(dtype) * count)).contents
-    return torch.frombuffer(array, dtype=dtype).reshape(shape)
-
-
-def _callback(problem: FitProblem) -> _Callback | None:
-    prior, shape = problem.terms.prior, (problem.cameras.shape[0], problem.body.parameters)
-    return None if prior is None else _Callback.of(prior, shape, problem.body.joints.dtype)
-
-
-def _c_problem(problem: FitProblem, callback: _Callback | None, adam: Adam | None) -> ctypes.Structure:
+def _c_problem(problem: FitProblem, adam: Adam | None) -> ctypes.Structure:
     terms, observation, dtype = problem.terms, problem.observation, problem.body.joints.dtype
-    function = None if callback is None else ctypes.cast(callback.function, ctypes.c_void_p)
-    moments = (0.0, 0.0, 1.0) if adam is None else (adam.beta1, adam.beta2, adam.epsilon)
+    moments = (0.0, 0.0, 0.0, 1.0) if adam is None else (adam.rate, adam.beta1, adam.beta2, adam.epsilon)
     c_terms = _TERMS[dtype](
-        *map(build.pointer, (terms.targets, terms.confidence, terms.linear_matrix, terms.linear_target)), function,
-        terms.linear_matrix.shape[0], 0 if adam is None else adam.steps,
+        *map(build.pointer, (terms.targets, terms.confidence, terms.linear_matrix, terms.linear_target)),
+        terms.linear_matrix.shape[1], 0 if adam is None else adam.steps,
         terms.likelihood_weight, terms.keypoint_weight, terms.keypoint_sigma, *moments,
     )  # fmt: skip
     settings, (_, height, width, channels) = problem.settings, observation.features.shape
@@ -230,28 +205,34 @@ class _MixCpu(torch.autograd.Function):
         return gradient, None, None
 
 
+def _c_evaluation(likelihood: Likelihood, loss: Tensor | None, gradient: Tensor | None) -> ctypes.Structure:
+    verdict = (likelihood.nll, likelihood.occlusion, likelihood.weight, likelihood.support)
+    return _EVALUATION[likelihood.nll.dtype](*map(build.pointer, (loss, gradient, *verdict)))
+
+
 def _evaluate_cpu(problem: FitProblem, parameters: Tensor) -> ObjectiveValue:
-    callback, batch, new = _callback(problem), parameters.shape[0], parameters.new_empty
-    size, kernels = problem.observation.features.shape[1:3], problem.body.kernels
-    value = ObjectiveValue(
-        new(batch), torch.empty_like(parameters), new((batch, *size)), new((batch, kernels)), new((batch, kernels))
-    )
-    pointers = (value.loss, value.gradient, value.occlusion, value.weight, value.support)
-    out = _EVALUATION[parameters.dtype](*map(build.pointer, pointers))
-    _call("body_loss", parameters.dtype, _c_problem(problem, callback, None), parameters, out)
-    if callback is not None:
-        callback.raise_first()
+    loss, gradient = parameters.new_empty(parameters.shape[0]), torch.empty_like(parameters)
+    value = ObjectiveValue(loss, gradient, problem.likelihood_buffers())
+    out = _c_evaluation(value.likelihood, loss, gradient)
+    _call("body_loss", parameters.dtype, _c_problem(problem, None), parameters, out)
     return value
 
 
-def _fit_cpu(problem: FitProblem, start: Tensor, adam: Adam) -> VolumeFitResult:
-    callback = _callback(problem)
-    best, last = start.detach().clone(), torch.empty_like(start)
-    losses = start.new_empty((start.shape[0], adam.steps + 1))
-    _call("body_fit", start.dtype, _c_problem(problem, callback, adam), adam.rates, best, last, losses)
-    if callback is not None:
-        callback.raise_first()
-    return VolumeFitResult(best, last, losses)
+class _FitLoopCpu:
+    def __init__(self, problem: FitProblem, adam: Adam) -> None:
+        self._held, self._c_problem = (
+            problem,
+            _c_problem(problem, adam),
+        )  # C++ reads the problem's tensors where they lie
+        self._adam = adam
+
+    def run(self, start: Tensor) -> VolumeFitResult:
+        likelihood = self._held.likelihood_buffers()
+        best, last = start.detach().clone(), torch.empty_like(start)
+        losses = start.new_empty((start.shape[0], self._adam.steps + 1))
+        verdict = _c_evaluation(likelihood, None, None)
+        _call("body_fit", start.dtype, self._c_problem, self._adam.units, best, last, losses, verdict)
+        return VolumeFitResult(best, last, losses, likelihood)
 
 
 _POSE = {Implementation.CPU: _PoseCpu, Implementation.CUDA: body_step_cuda.PoseFunction}
@@ -261,8 +242,8 @@ _EVALUATE = {
     Implementation.CPU: _evaluate_cpu,
     Implementation.CUDA: body_step_cuda.evaluate,
 }
-_FIT = {
-    Implementation.REFERENCE: body_step_reference.fit,
-    Implementation.CPU: _fit_cpu,
-    Implementation.CUDA: body_step_cuda.fit,
+_LOOP: dict[Implementation, Callable[[FitProblem, Adam], FitLoop]] = {
+    Implementation.REFERENCE: body_step_reference.FitLoopReference,
+    Implementation.CPU: _FitLoopCpu,
+    Implementation.CUDA: body_step_cuda.FitLoopCuda,
 }

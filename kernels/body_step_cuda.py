@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +26,7 @@ from kernels.ellipsoids_cuda import (
     observation_fields,
     scene_of,
 )
+from kernels.ellipsoids_values import Likelihood
 
 _JOINT_THREADS = 64
 _POINT_THREADS = 128
@@ -70,9 +70,9 @@ _Terms = record(
 _Adam = record(
     "AdamArguments",
     [
-        *pointers("rates gradient loss parameters best best_loss losses mean square"),
+        *pointers("units gradient loss parameters best best_loss losses mean square along"),
         *integers("count step columns"),
-        *floats("beta1 beta2 epsilon correction1 correction2"),
+        *floats("rate beta1 beta2 epsilon correction1 correction2"),
         *integers("update"),
     ],
 )
@@ -192,19 +192,10 @@ class Mix(torch.autograd.Function):
         return gradient, None, None
 
 
-class Verdict(NamedTuple):
-    """Where to put what the picture says of a pose, as `Likelihood` has it; weight and support are added to."""
-
-    occlusion: Tensor | None = None
-    weight: Tensor | None = None
-    support: Tensor | None = None
-
-
 class Fitter:
     """The buffers of a fit, and its launches."""
 
-    def __init__(self, problem: FitProblem, verdict: Verdict | None = None) -> None:
-        self._verdict = verdict or Verdict()
+    def __init__(self, problem: FitProblem) -> None:
         body, batch = problem.body, problem.cameras.shape[0]
         kernels, _, channels = problem.bank.features.shape
         device, new = body.joints.device, body.joints.new_empty
@@ -212,7 +203,7 @@ class Fitter:
         self.problem, self.posing = problem, Posing(body, batch)
         self.parameters, self.gradient = new((batch, body.parameters)), new((batch, body.parameters))
         self.features, self.g_limbs = new((batch, kernels, channels)), torch.empty_like(self.posing.limbs)
-        self._residual = new((batch, problem.terms.linear_matrix.shape[0]))
+        self._residual = new((batch, problem.terms.linear_matrix.shape[1]))
         self._boxes = torch.empty((batch, kernels, 4), dtype=torch.int32, device=device)
         self._view = MapView(
             problem.cameras, (observation.features.shape[2], observation.features.shape[1]), problem.settings
@@ -225,14 +216,14 @@ class Fitter:
         held = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
         self._g_points, self._g_precisions, self._g_features, self._g_p, self.loss = held
 
-    def evaluate(self) -> None:
-        """Loss (B) and gradient (B, X) of the parameters."""
+    def evaluate(self, verdict: Likelihood | None = None) -> None:
+        """Loss (B) and gradient (B, X) of the parameters. verdict: where what the picture says is written, too."""
         self._sums.zero_()
         self.posing.forward(self.parameters)
         held = _MixBuffers(self.posing.limbs, self._g_features, self.features, self._g_p, self.g_limbs)
         mix, batch = _mix_arguments(self.problem.body, self.problem.bank, held), self.parameters.shape[0]
         _launch_mix(mix, batch)
-        self._launch_likelihood()
+        self._launch_likelihood(verdict)
         terms = self._terms()
         keypoints = terms.body.n_points - terms.body.n_kernels
         cuda.launch("body_keypoints", (blocks(keypoints, _POINT_THREADS), batch), _POINT_THREADS, terms)
@@ -240,22 +231,21 @@ class Fitter:
         cotangents = (None, self._g_points, self._g_precisions, self.g_limbs)
         self.posing.backward(self.parameters, cotangents, self.gradient)
         cuda.launch("body_linear", (batch, 1), _POINT_THREADS, terms)
-        prior = self.problem.terms.prior
-        if prior is not None:
-            more, slope = prior(self.parameters)
-            self.loss += more
-            self.gradient += slope
 
-    def _launch_likelihood(self) -> None:
+    def _launch_likelihood(self, verdict: Likelihood | None) -> None:
         tensors = (self.posing.points, self.posing.precisions, self.features)
         scene = scene_of(tensors, self._boxes, self._view)
         launch_boxes(scene)
-        occlusion, *sums = self._verdict
+        occlusion, *sums = (
+            (None,) * 3 if verdict is None else (verdict.occlusion, verdict.weight.zero_(), verdict.support.zero_())
+        )
         gradients = Gradients(*map(pointer, (self._g_points, self._g_precisions, self._g_features, *sums)))
         weight = self.problem.terms.likelihood_weight
         observation = observation_fields(self.problem.observation)
         arguments = LikelihoodArguments(scene, *observation, weight, pointer(self.loss), pointer(occlusion), gradients)
         cuda.launch("ellipsoids_likelihood", self._view.tiles, TILE_THREADS, arguments)
+        if verdict is not None:
+            torch.mul(self.loss, 1 / weight if weight else 0.0, out=verdict.nll)
 
     def _terms(self) -> ctypes.Structure:
         terms = self.problem.terms
@@ -265,35 +255,35 @@ class Fitter:
         )  # fmt: skip
         written = (self._residual, self.loss, self._g_points, self.gradient)
         weights = (terms.keypoint_weight, terms.keypoint_sigma, self.problem.settings.near)
-        rows = terms.linear_matrix.shape[0]
+        rows = terms.linear_matrix.shape[1]
         return _Terms(_body_of(self.problem.body), *map(pointer, (*read, *written)), rows, *weights)
 
 
-class FitLoop:
-    """N steps of Adam on a problem, from wherever `run` is told to start.
-
-    The problem's tensors are read anew at every run: write a new frame's observation into them in place.
-    """
+class FitLoopCuda:
+    """`body_step.fit_loop`."""
 
     def __init__(self, problem: FitProblem, adam: Adam) -> None:
         self._fitter, self._adam = Fitter(problem), adam
         x = self._fitter.parameters
-        self._best, self._mean, self._square = torch.empty_like(x), torch.zeros_like(x), torch.zeros_like(x)
+        self._best, self._mean, self._square, self._along = torch.empty_like(x), *torch.zeros((3, *x.shape)).to(x)
         self._best_loss = x.new_empty(x.shape[0])
         self._losses = x.new_empty((x.shape[0], adam.steps + 1))
+        self._told = problem.likelihood_buffers()
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def run(self, start: Tensor) -> VolumeFitResult:
-        """Steps from start (B, X)."""
+        """Steps from start (B, X); recorded in a CUDA graph the first time, and replayed from then on."""
+        if self._graph is None and start.is_cuda:
+            self._graph = self._recorded()
         self._fitter.parameters.copy_(start)
-        if self._graph is None:
+        if self._graph is None:  # where the kernels are emulated there are no graphs
             self._steps()
         else:
             self._graph.replay()
-        return VolumeFitResult(self._best.clone(), self._fitter.parameters.clone(), self._losses.clone())
+        verdict = Likelihood(*(part.clone() for part in _parts(self._told)))
+        return VolumeFitResult(self._best.clone(), self._fitter.parameters.clone(), self._losses.clone(), verdict)
 
-    def capture(self) -> FitLoop:
-        """Records the steps in a CUDA graph, which `run` then replays."""
+    def _recorded(self) -> torch.cuda.CUDAGraph:
         self._fitter.parameters.zero_()
         self._fitter.parameters[:, -1] = 1.0
         aside = torch.cuda.Stream()
@@ -304,42 +294,37 @@ class FitLoop:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._steps()
-        self._graph = graph
-        return self
+        return graph
 
     def _steps(self) -> None:
         for buffer in (self._mean, self._square):
             buffer.zero_()
         self._best_loss.fill_(float("inf"))
         for step in range(self._adam.steps + 1):
-            self._fitter.evaluate()
+            self._fitter.evaluate(self._told if step == max(self._adam.steps - 1, 0) else None)
             self._launch_adam(step)
 
     def _launch_adam(self, step: int) -> None:
         fitter, adam = self._fitter, self._adam
         tensors = (
-            adam.rates, fitter.gradient, fitter.loss, fitter.parameters, self._best, self._best_loss, self._losses,
-            self._mean, self._square,
+            adam.units, fitter.gradient, fitter.loss, fitter.parameters, self._best, self._best_loss, self._losses,
+            self._mean, self._square, self._along,
         )  # fmt: skip
         corrections = (1 - adam.beta1 ** (step + 1), 1 - adam.beta2 ** (step + 1))
         arguments = _Adam(
             *map(pointer, tensors), fitter.parameters.shape[1], step, adam.steps + 1,
-            adam.beta1, adam.beta2, adam.epsilon, *corrections, int(step < adam.steps),
+            adam.rate, adam.beta1, adam.beta2, adam.epsilon, *corrections, int(step < adam.steps),
         )  # fmt: skip
         cuda.launch("body_adam", (fitter.parameters.shape[0], 1), _POINT_THREADS, arguments)
 
 
+def _parts(likelihood: Likelihood) -> tuple[Tensor, ...]:
+    return likelihood.nll, likelihood.occlusion, likelihood.weight, likelihood.support
+
+
 def evaluate(problem: FitProblem, parameters: Tensor) -> ObjectiveValue:
     """`body_step.evaluate`."""
-    size, kernels = problem.observation.features.shape[1:3], problem.body.kernels
-    occlusion = parameters.new_empty((parameters.shape[0], *size))
-    weight, support = parameters.new_zeros((2, parameters.shape[0], kernels))
-    fitter = Fitter(problem, Verdict(occlusion, weight, support))
+    fitter, verdict = Fitter(problem), problem.likelihood_buffers()
     fitter.parameters.copy_(parameters)
-    fitter.evaluate()
-    return ObjectiveValue(fitter.loss.clone(), fitter.gradient, occlusion, weight, support)
-
-
-def fit(problem: FitProblem, start: Tensor, adam: Adam) -> VolumeFitResult:
-    """`body_step.fit`."""
-    return FitLoop(problem, adam).run(start)
+    fitter.evaluate(verdict)
+    return ObjectiveValue(fitter.loss.clone(), fitter.gradient, verdict)

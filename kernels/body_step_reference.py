@@ -7,6 +7,7 @@ gradient by gradient (which autograd provides here). Formulas: docs/kernels.md.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -83,7 +84,7 @@ def keypoint_cost(points: Tensor, cameras: Tensor, targets: Tensor, sigma: float
 
 
 def body_loss(problem: FitProblem, parameters: Tensor) -> tuple[Tensor, Likelihood]:
-    """(B,) the loss of parameters (B, X) without the prior, and what the picture says."""
+    """(B,) the loss of parameters (B, X), and what the picture says."""
     body, terms = problem.body, problem.terms
     posed = pose(body, parameters)
     centres, keypoints = posed.points[:, : body.kernels], posed.points[:, body.kernels :]
@@ -92,38 +93,44 @@ def body_loss(problem: FitProblem, parameters: Tensor) -> tuple[Tensor, Likeliho
     result = likelihood(ellipsoids, problem.cameras, problem.observation, problem.settings)
     near = problem.settings.near
     costs = keypoint_cost(keypoints, problem.cameras, terms.targets, terms.keypoint_sigma, near)
-    residual = parameters @ terms.linear_matrix.T - terms.linear_target
+    residual = torch.einsum("brx,bx->br", terms.linear_matrix, parameters) - terms.linear_target
     total = terms.likelihood_weight * result.nll + terms.keypoint_weight * (terms.confidence * costs).sum(-1)
     return total + 0.5 * (residual * residual).sum(-1), result
 
 
 def evaluate(problem: FitProblem, parameters: Tensor) -> ObjectiveValue:
-    """Loss and gradient of parameters (B, X), the prior's included."""
+    """Loss and gradient of parameters (B, X)."""
     leaf = parameters.detach().requires_grad_()
     with torch.enable_grad():
-        value, result = body_loss(problem, leaf)
+        value, verdict = body_loss(problem, leaf)
         (gradient,) = torch.autograd.grad(value.sum(), leaf)
-    value = value.detach()
-    if problem.terms.prior is not None:
-        more, slope = problem.terms.prior(parameters)
-        value, gradient = value + more, gradient + slope
-    return ObjectiveValue(value, gradient, result.occlusion, result.weight, result.support)
+    return ObjectiveValue(value.detach(), gradient, replace(verdict, nll=verdict.nll.detach()))
 
 
-def fit(problem: FitProblem, start: Tensor, adam: Adam) -> VolumeFitResult:
-    """Adam from parameters (B, X)."""
-    x, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
-    best, best_loss, losses = start.clone(), torch.full_like(start[:, 0], math.inf), []
-    for step in range(1, adam.steps + 2):
-        evaluated = evaluate(problem, x)
-        value, gradient = evaluated.loss, evaluated.gradient
-        losses.append(value)
-        better = value < best_loss
-        best, best_loss = torch.where(better[:, None], x, best), torch.where(better, value, best_loss)
-        if step > adam.steps:
-            break
-        mean = adam.beta1 * mean + (1 - adam.beta1) * gradient
-        square = adam.beta2 * square + (1 - adam.beta2) * gradient * gradient
-        scale = torch.sqrt(square / (1 - adam.beta2**step)) + adam.epsilon
-        x = x - adam.rates * (mean / (1 - adam.beta1**step)) / scale
-    return VolumeFitResult(best, x, torch.stack(losses, dim=1))
+class FitLoopReference:
+    """`body_step.fit_loop`."""
+
+    def __init__(self, problem: FitProblem, adam: Adam) -> None:
+        self._problem, self._adam = problem, adam
+
+    def run(self, start: Tensor) -> VolumeFitResult:
+        """Adam from parameters (B, X)."""
+        adam = self._adam
+        x, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
+        best, best_loss, losses = start.clone(), torch.full_like(start[:, 0], math.inf), []
+        verdict = evaluated = evaluate(self._problem, x)
+        for step in range(1, adam.steps + 2):
+            losses.append(evaluated.loss)
+            better = evaluated.loss < best_loss
+            best, best_loss = torch.where(better[:, None], x, best), torch.where(better, evaluated.loss, best_loss)
+            if step > adam.steps:
+                break
+            verdict = evaluated
+            gradient = torch.einsum("bxz,bx->bz", adam.units, verdict.gradient)
+            mean = adam.beta1 * mean + (1 - adam.beta1) * gradient
+            square = adam.beta2 * square + (1 - adam.beta2) * gradient * gradient
+            scale = torch.sqrt(square / (1 - adam.beta2**step)) + adam.epsilon
+            along = -adam.rate * (mean / (1 - adam.beta1**step)) / scale
+            x = x + torch.einsum("bxz,bz->bx", adam.units, along)
+            evaluated = evaluate(self._problem, x)
+        return VolumeFitResult(best, x, torch.stack(losses, dim=1), verdict.likelihood)

@@ -6,7 +6,6 @@ Shapes and frames as in `ellipsoids_values`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +15,7 @@ from kernels.checks import check_dtype, check_indices, check_tensor
 from kernels.ellipsoids_values import (
     MAX_CHANNELS,
     FeatureObservation,
+    Likelihood,
     RenderSettings,
 )
 
@@ -144,10 +144,6 @@ class PosedKernels:
     """(B, L, 3) unit directions."""
 
 
-Prior = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Parameters (B, X) → loss (B,) and its gradient (B, X)."""
-
-
 @dataclass(frozen=True)
 class FitTerms:
     """What is fitted, and how much each part counts."""
@@ -157,15 +153,13 @@ class FitTerms:
     confidence: Tensor
     """(B, P − K), not negative; 0 for a keypoint that was not detected."""
     linear_matrix: Tensor
-    """(R, X). ½ |matrix · parameters − target|² holds Gaussian priors, and the motion's prediction in time."""
+    """(B, R, X). ½ |matrix · parameters − target|² holds Gaussian priors, and the motion's prediction in time."""
     linear_target: Tensor
     """(B, R)."""
     likelihood_weight: float = 1.0
     keypoint_weight: float = 1.0
     keypoint_sigma: float = 2.0
     """px: the distance at which a detection begins to count as an outlier."""
-    prior: Prior | None = None
-    """A further term, called at every step; slower than the linear one."""
 
 
 @dataclass(frozen=True)
@@ -193,20 +187,28 @@ class FitProblem:
         check_tensor("observation.index", self.observation.index, (batch,))
         check_tensor("targets", self.terms.targets, (batch, keypoints, 2), like=body.joints)
         check_tensor("confidence", self.terms.confidence, (batch, keypoints), like=body.joints)
-        check_tensor("linear_matrix", self.terms.linear_matrix, (-1, body.parameters), like=body.joints)
-        rows = self.terms.linear_matrix.shape[0]
+        check_tensor("linear_matrix", self.terms.linear_matrix, (batch, -1, body.parameters), like=body.joints)
+        rows = self.terms.linear_matrix.shape[1]
         check_tensor("linear_target", self.terms.linear_target, (batch, rows), like=body.joints)
         if not self.terms.keypoint_sigma > 0:
             raise ValueError(f"keypoint_sigma: expected pixels above 0, got {self.terms.keypoint_sigma}")
+
+    def likelihood_buffers(self) -> Likelihood:
+        """Unwritten, where an op puts what the picture says."""
+        batch, kernels, new = self.cameras.shape[0], self.body.kernels, self.body.joints.new_empty
+        size = self.observation.features.shape[1:3]
+        return Likelihood(new(batch), new((batch, *size)), new((batch, kernels)), new((batch, kernels)))
 
 
 @dataclass(frozen=True)
 class Adam:
     """How the fitting loop steps."""
 
-    rates: Tensor
-    """(X,) learning rate of each parameter; 0 holds it."""
+    units: Tensor
+    """(B, X, X) W: the steps are Adam's in z, where parameters = start + W z; a row of zeros holds a parameter."""
     steps: int
+    rate: float = 0.02
+    """In units; 3DNBF's, of plain parameters."""
     beta1: float = 0.9
     beta2: float = 0.99
     epsilon: float = 1e-8
@@ -214,6 +216,8 @@ class Adam:
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise ValueError(f"steps: expected a number not below 0, got {self.steps}")
+        if not (self.rate > 0 and math.isfinite(self.rate)):
+            raise ValueError(f"rate: expected a number above 0, got {self.rate}")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and self.epsilon > 0):
             raise ValueError(f"adam: expected 0 <= beta < 1 and epsilon > 0, got {self}")
 
@@ -226,12 +230,8 @@ class ObjectiveValue:
     """(B,)"""
     gradient: Tensor
     """(B, X)"""
-    occlusion: Tensor
-    """(B, H, W), as in `Likelihood`."""
-    weight: Tensor
-    """(B, K), as in `Likelihood`."""
-    support: Tensor
-    """(B, K), as in `Likelihood`."""
+    likelihood: Likelihood
+    """As it is without `likelihood_weight`."""
 
 
 @dataclass(frozen=True)
@@ -244,3 +244,6 @@ class VolumeFitResult:
     """(B, X) after the last step."""
     losses: Tensor
     """(B, steps + 1): before the first step and after each."""
+    likelihood: Likelihood
+    """What the picture says of the pose before the last step, of `start` where there is none; without
+    `likelihood_weight`."""

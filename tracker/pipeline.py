@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -48,6 +49,7 @@ from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_network import FEATURES
 from tracker.networks.released import SUFFIXES
 from tracker.overlay.mesh_overlay import MeshOverlay
+from tracker.overlay.renderers import RasterRenderer
 from tracker.runtime.engine_config import EngineConfig
 from tracker.runtime.recent_times import recent_times
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
@@ -125,7 +127,7 @@ class Tracker:
         if network is not None:
             model = FeatureModel(network, config.extract.weights)
             self._extractor = FeatureExtractor(model, self.persons.rig, config.engine)
-            self._volume = VolumeFitter(network, config.volume)
+            self._volume = VolumeFitter(network, config.volume, config.engine.kernels_device)
         self.cameras = config.camera
         """What is known of the camera: what the configuration says, else what the source knows (`look_through`)."""
         self.stage_seconds = {stage: recent_times() for stage in STAGES}
@@ -234,7 +236,7 @@ class Tracker:
         """The RGB picture with the people's meshes over it, (height, width, 3); the given one stays as it is."""
         picture = image.image if isinstance(image, Frame) else Frame.of(image, 0, 0.0).image
         height, width = picture.shape[:2]
-        with MeshOverlay() as overlay:
+        with MeshOverlay(make_renderer=partial(RasterRenderer, self.config.engine.kernels_device)) as overlay:
             return overlay.draw(picture, self.cameras.for_size(width, height), list(people), self.body)
 
     def detect(self, frame: Frame) -> DetectedFrame:

@@ -211,15 +211,15 @@ KERNELS_HD PointCost<T> keypoint_cost(const Pinhole<T>& camera, Vec3<T> p, T u, 
 
 template <typename T>
 struct AdamSettings {
-  T beta1, beta2, epsilon;
+  T rate, beta1, beta2, epsilon;
 };
 
-// One parameter's update; `correction1` and `correction2` are 1 − βᵢ^step.
+// One unknown's update; `correction1` and `correction2` are 1 − βᵢ^step.
 template <typename T>
-KERNELS_HD T adam_update(const AdamSettings<T>& s, T rate, T g, T correction1, T correction2, T* mean, T* square) {
+KERNELS_HD T adam_update(const AdamSettings<T>& s, T g, T correction1, T correction2, T* mean, T* square) {
   *mean = s.beta1 * *mean + (T(1) - s.beta1) * g;
   *square = s.beta2 * *square + (T(1) - s.beta2) * g * g;
-  return -rate * (*mean / correction1) / (T(sqrt(*square / correction2)) + s.epsilon);
+  return -s.rate * (*mean / correction1) / (T(sqrt(*square / correction2)) + s.epsilon);
 }
 
 }  // namespace kernels

@@ -1,6 +1,7 @@
 // The body step and the fitting loop as Python calls them: from parameters to loss, gradient and Adam's update, N
 // times, without returning.
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -9,21 +10,21 @@
 namespace kernels {
 namespace {
 
-// What is fitted besides the likelihood. The prior may be null: it writes its loss (batch) and gradient (batch, X).
+// What is fitted besides the likelihood.
 template <typename T>
 struct FitTerms {
   const T *targets, *confidence;           // keypoints: (batch, n, 2) px, (batch, n)
-  const T *linear_matrix, *linear_target;  // ½ |matrix x − target|²: (rows, X), (batch, rows)
-  void (*prior)(const T* parameters, T* loss, T* gradient);
+  const T *linear_matrix, *linear_target;  // ½ |matrix x − target|²: (batch, rows, X), (batch, rows)
   int linear_rows, steps;
   T likelihood_weight, keypoint_weight, keypoint_sigma;
   AdamSettings<T> adam;
 };
 
-// What one evaluation gives: (batch), (batch, X), (batch, height, width), (batch, kernels) twice.
+// What one evaluation gives: (batch), (batch, X), and of the picture (batch), (batch, height, width), (batch, kernels)
+// twice.
 template <typename T>
 struct Evaluation {
-  T *loss, *gradient, *occlusion, *weight, *support;
+  T *loss, *gradient, *nll, *occlusion, *weight, *support;
 };
 
 // What the whole loss needs to read.
@@ -39,8 +40,10 @@ struct FitProblem {
 template <typename T>
 class Fitter {
  public:
-  // rates (X); parameters (batch, X) in, the best out; last (batch, X); losses (batch, steps + 1).
-  void fit(const FitProblem<T>& problem, const T* rates, T* parameters, T* last, T* losses, int threads) {
+  // units (batch, X, X): Adam steps in z, parameters = start + units z; parameters (batch, X) in, the best out; last
+  // (batch, X); losses (batch, steps + 1); told: what the picture says before the last step.
+  void fit(const FitProblem<T>& problem, const T* units, T* parameters, T* last, T* losses, const Evaluation<T>& told,
+           int threads) {
     const int batch = problem.scene.batch, x = problem.body.parameters(), steps = problem.terms.steps;
     reserve(problem);
     mean_.assign(static_cast<size_t>(batch) * x, T(0));
@@ -49,7 +52,8 @@ class Fitter {
     std::copy_n(parameters, batch * x, last);
     T power1 = 1, power2 = 1;
     for (int step = 0; step <= steps; ++step) {
-      run(problem, last, nullptr, step < steps, threads);
+      const bool is_told = step == std::max(steps - 1, 0);
+      run(problem, last, is_told ? &told : nullptr, step < steps || is_told, threads);
       for (int b = 0; b < batch; ++b) {
         losses[b * (steps + 1) + step] = loss_[b];
         if (!(loss_[b] < best[b])) continue;
@@ -59,9 +63,9 @@ class Fitter {
       if (step == steps) break;
       power1 *= problem.terms.adam.beta1;
       power2 *= problem.terms.adam.beta2;
-      for (int i = 0; i < batch * x; ++i) {
-        last[i] += adam_update(problem.terms.adam, rates[i % x], gradient_[i], T(1) - power1, T(1) - power2, &mean_[i],
-                               &square_[i]);
+      for (int b = 0; b < batch; ++b) {
+        const int64_t at = static_cast<int64_t>(b) * x;
+        step_along(problem.terms.adam, units + at * x, at, x, T(1) - power1, T(1) - power2, last + at);
       }
     }
   }
@@ -78,9 +82,7 @@ class Fitter {
   void reserve(const FitProblem<T>& problem) {
     const size_t batch = problem.scene.batch, kernels = batch * problem.body.n_kernels;
     loss_.resize(batch);
-    prior_loss_.resize(batch);
     gradient_.resize(batch * problem.body.parameters());
-    prior_gradient_.resize(gradient_.size());
     joints_.resize(batch * problem.body.n_joints * 3);
     points_.resize(batch * problem.body.n_points * 3);
     g_points_.resize(points_.size());
@@ -89,6 +91,17 @@ class Fitter {
     for (std::vector<T>* v : {&centres_, &g_centres_}) v->resize(kernels * 3);
     for (std::vector<T>* v : {&precisions_, &g_precisions_}) v->resize(kernels * 9);
     for (std::vector<T>* v : {&features_, &g_features_}) v->resize(kernels * problem.bank.channels);
+  }
+
+  // One body's step: the gradient into the units, Adam there, and the update back.
+  void step_along(const AdamSettings<T>& adam, const T* units, int64_t at, int x, T correction1, T correction2,
+                  T* last) {
+    along_.assign(x, T(0));
+    for (int j = 0; j < x; ++j) add_scaled(gradient_[at + j], units + static_cast<int64_t>(j) * x, along_.data(), x);
+    for (int i = 0; i < x; ++i) {
+      along_[i] = adam_update(adam, along_[i], correction1, correction2, &mean_[at + i], &square_[at + i]);
+    }
+    for (int j = 0; j < x; ++j) last[j] += dot_n(units + static_cast<int64_t>(j) * x, along_.data(), x);
   }
 
   // Leaves loss and gradient here; told: where the picture's verdict goes, too, or null.
@@ -110,7 +123,6 @@ class Fitter {
                       gradient_.data(), threads);
     }
     linear(problem, parameters);
-    prior(problem, parameters);
   }
 
   // The kernels are the first of the points: renders them, and leaves weighted gradients.
@@ -126,6 +138,7 @@ class Fitter {
     const EllipsoidGradients<T> g = {g_centres_.data(), g_precisions_.data(), g_features_.data(), told.weight,
                                      told.support};
     renderer_.likelihood(scene, problem.seen, loss_.data(), told.occlusion, with_gradient ? &g : nullptr, threads);
+    if (told.nll != nullptr) std::copy(loss_.begin(), loss_.end(), told.nll);
     for (T& loss : loss_) loss *= problem.terms.likelihood_weight;
     if (!with_gradient) return;
     for (T& value : g_precisions_) value *= problem.terms.likelihood_weight;
@@ -163,7 +176,7 @@ class Fitter {
     const int x = problem.body.parameters();
     for (int b = 0; b < problem.scene.batch; ++b) {
       for (int r = 0; r < terms.linear_rows; ++r) {
-        const T* row = terms.linear_matrix + static_cast<int64_t>(r) * x;
+        const T* row = terms.linear_matrix + (static_cast<int64_t>(b) * terms.linear_rows + r) * x;
         const T residual = dot_n(row, parameters + b * x, x) - terms.linear_target[b * terms.linear_rows + r];
         loss_[b] += T(0.5) * residual * residual;
         add_scaled(residual, row, gradient_.data() + b * x, x);
@@ -171,17 +184,10 @@ class Fitter {
     }
   }
 
-  void prior(const FitProblem<T>& problem, const T* parameters) {
-    if (problem.terms.prior == nullptr) return;
-    problem.terms.prior(parameters, prior_loss_.data(), prior_gradient_.data());
-    for (size_t b = 0; b < loss_.size(); ++b) loss_[b] += prior_loss_[b];
-    for (size_t i = 0; i < gradient_.size(); ++i) gradient_[i] += prior_gradient_[i];
-  }
-
   BodyPoser<T> poser_;
   FeatureMixer<T> mixer_;
   EllipsoidRenderer<T> renderer_;
-  std::vector<T> loss_, gradient_, prior_loss_, prior_gradient_, mean_, square_;
+  std::vector<T> loss_, gradient_, mean_, square_, along_;
   std::vector<T> joints_, points_, g_points_, limbs_, g_limbs_;
   std::vector<T> centres_, g_centres_, precisions_, g_precisions_, features_, g_features_;
 };
@@ -237,9 +243,9 @@ void mix_backward(const BodyData<T>& body, const FeatureBank<T>& bank, const T* 
                                      int threads) {                                                                  \
     mine<T, Fitter>().evaluate(*problem, parameters, *out, threads);                                                 \
   }                                                                                                                  \
-  extern "C" void body_fit_##suffix(const FitProblem<T>* problem, const T* rates, T* parameters, T* last, T* losses, \
-                                    int threads) {                                                                   \
-    mine<T, Fitter>().fit(*problem, rates, parameters, last, losses, threads);                                       \
+  extern "C" void body_fit_##suffix(const FitProblem<T>* problem, const T* units, T* parameters, T* last, T* losses, \
+                                    const Evaluation<T>* told, int threads) {                                        \
+    mine<T, Fitter>().fit(*problem, units, parameters, last, losses, *told, threads);                                \
   }
 
 KERNELS_BODY_ENTRY_POINTS(float, f32)

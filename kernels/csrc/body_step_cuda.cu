@@ -42,8 +42,8 @@ struct TermsArguments {
 };
 
 struct AdamArguments {
-  const float *rates, *gradient, *loss;
-  float *parameters, *best, *best_loss, *losses, *mean, *square;
+  const float *units, *gradient, *loss;
+  float *parameters, *best, *best_loss, *losses, *mean, *square, *along;
   int count, step, columns;  // parameters of a body; column of `losses`, and their number
   AdamSettings<float> settings;
   float correction1, correction2;
@@ -320,25 +320,28 @@ extern "C" __global__ void body_keypoints(TermsArguments p) {
 extern "C" __global__ void body_linear(TermsArguments p) {
   const int b = blockIdx.x, count = p.body.parameters();
   const float* x = p.parameters + b * count;
+  const float* matrix = p.linear_matrix + (long long)b * p.linear_rows * count;
   float* residual = p.residual + b * p.linear_rows;
   for (int r = threadIdx.x; r < p.linear_rows; r += blockDim.x) {
     float sum = -p.linear_target[b * p.linear_rows + r];
-    for (int i = 0; i < count; ++i) sum += p.linear_matrix[(long long)r * count + i] * x[i];
+    for (int i = 0; i < count; ++i) sum += matrix[(long long)r * count + i] * x[i];
     residual[r] = sum;
     atomicAdd(p.loss + b, 0.5f * sum * sum);
   }
   __syncthreads();
   for (int i = threadIdx.x; i < count; i += blockDim.x) {
     float sum = 0;
-    for (int r = 0; r < p.linear_rows; ++r) sum += residual[r] * p.linear_matrix[(long long)r * count + i];
+    for (int r = 0; r < p.linear_rows; ++r) sum += residual[r] * matrix[(long long)r * count + i];
     p.gradient[b * count + i] += sum;
   }
 }
 
-// Keeps the best pose so far and, unless it is the last look, steps. A block to a body.
+// Keeps the best pose so far and, unless it is the last look, steps: the gradient into the units, Adam there, and the
+// update back. A block to a body.
 extern "C" __global__ void body_adam(AdamArguments p) {
   __shared__ int better;
-  const int b = blockIdx.x;
+  const int b = blockIdx.x, first = b * p.count;
+  const float* units = p.units + (long long)first * p.count;
   if (threadIdx.x == 0) {
     p.losses[b * p.columns + p.step] = p.loss[b];
     better = p.loss[b] < p.best_loss[b];
@@ -346,12 +349,19 @@ extern "C" __global__ void body_adam(AdamArguments p) {
   }
   __syncthreads();
   for (int i = threadIdx.x; i < p.count; i += blockDim.x) {
-    const int at = b * p.count + i;
-    if (better) p.best[at] = p.parameters[at];
-    if (p.update) {
-      p.parameters[at] +=
-          adam_update(p.settings, p.rates[i], p.gradient[at], p.correction1, p.correction2, p.mean + at, p.square + at);
-    }
+    if (better) p.best[first + i] = p.parameters[first + i];
+    if (!p.update) continue;
+    float g = 0;
+    for (int j = 0; j < p.count; ++j) g += units[(long long)j * p.count + i] * p.gradient[first + j];
+    p.along[first + i] =
+        adam_update(p.settings, g, p.correction1, p.correction2, p.mean + first + i, p.square + first + i);
+  }
+  __syncthreads();
+  if (!p.update) return;
+  for (int j = threadIdx.x; j < p.count; j += blockDim.x) {
+    float sum = 0;
+    for (int i = 0; i < p.count; ++i) sum += units[(long long)j * p.count + i] * p.along[first + i];
+    p.parameters[first + j] += sum;
   }
 }
 

@@ -8,6 +8,7 @@ lost besides.
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import signal
 import subprocess
@@ -125,7 +126,8 @@ def interrupt(process: psutil.Process) -> None:
 
 
 def count_finished(out: Path) -> int:
-    runs = map(EarlierRun.of, (path.parent for path in out.rglob("run.json")))
+    """Results; folders may come and go meanwhile, which `rglob` does not bear."""
+    runs = (EarlierRun.of(Path(folder)) for folder, _, names in os.walk(out) if "run.json" in names)
     return sum(run is not None and run.finished for run in runs)
 
 

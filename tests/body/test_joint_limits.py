@@ -86,3 +86,9 @@ def test_samples_are_inside_the_limits_and_differ() -> None:
         assert (pose[1:] >= PRIOR.lower - 1e-12).all()
         assert (pose[1:] <= PRIOR.upper + 1e-12).all()
     assert np.abs(first - second).max() > 0.1
+
+
+def test_the_usual_trunk_is_upright() -> None:
+    """Captured people whose knees are straight bend it forward by 1.8° in all."""
+    trunk = PRIOR.mean[[smpl_index(name) - 1 for name in ("spine1", "spine2", "spine3")], 0]
+    assert 0 <= np.degrees(trunk.sum()) < 4

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -229,10 +230,36 @@ def test_known_people_are_painted_out_of_a_closer_look() -> None:
 
 
 @pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("legs", "expected"), [(0.4, 1), (0.1, 0)])
+def test_who_is_half_hidden_is_found_unless_too_little_is_seen(
+    monkeypatch: pytest.MonkeyPatch, legs: float, expected: int
+) -> None:
+    def half(self: BarLandmarker, *about: Any) -> PoseReading:
+        visibility = np.full(33, 0.9)
+        visibility[MEDIAPIPE.limbs[6:]] = legs
+        return replace(pose(self, *about), visibility=visibility)
+
+    pose = BarLandmarker._pose
+    monkeypatch.setattr(BarLandmarker, "_pose", half)
+    with LandmarkDetector(DetectConfig(look_delay=0.0)) as found:
+        assert len(found.detect(Frame(0, 0.0, picture(SMALL)))) == expected
+
+
+@pytest.mark.usefixtures("fake")
 def test_a_small_stranger_is_found_in_the_first_frame() -> None:
     with LandmarkDetector() as found:
         (person,) = found.detect(Frame(0, 0.0, picture(SMALL)))
         np.testing.assert_allclose(person.landmarks2d, SMALL.landmarks, atol=1.5)
+
+
+@pytest.mark.usefixtures("fake")
+def test_who_is_tiny_is_found_in_the_first_frame_where_nobody_larger_is() -> None:
+    tiny = Bar(900.0, 300.0, 60.0)
+    with LandmarkDetector() as found:
+        (person,) = found.detect(Frame(0, 0.0, picture(tiny)))
+        np.testing.assert_allclose(person.landmarks2d, tiny.landmarks, atol=1.5)
+    with LandmarkDetector() as found:
+        assert len(found.detect(Frame(0, 0.0, picture(tiny, LARGE)))) == 1
 
 
 @pytest.mark.usefixtures("fake")

@@ -68,6 +68,15 @@ def test_a_passer_by_in_other_clothes_does_not_take_the_crop_away() -> None:
 
 
 @pytest.mark.usefixtures("greedy")
+def test_who_is_alone_is_no_stranger_whatever_is_before_their_clothes() -> None:
+    with LandmarkDetector(QUIET) as detector:
+        detector.detect(Frame(0, 0.0, painted((HERE, RED))))
+        for index in (1, 2, 3):
+            (person,) = detector.detect(Frame(index, index / 30, painted((BESIDE, CRIMSON))))
+            assert not person.stranger
+
+
+@pytest.mark.usefixtures("greedy")
 def test_who_was_hidden_for_a_second_is_found_where_they_were() -> None:
     with LandmarkDetector(QUIET) as detector:
         detector.detect(Frame(0, 0.0, painted((HERE, RED))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +16,17 @@ from scipy.spatial.transform import Rotation
 from tests.export_scene import CAMERA, person_at, small_body, vertices_of
 from tracker.body.smpl_joints import SMPL_JOINTS, smpl_index
 from tracker.core.errors import InputError
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.person import Person
 from tracker.export import RunContext, load_person
 from tracker.export.files_config import FilesConfig
 from tracker.export.formats import FORMATS, FormatWriters
 from tracker.export.grid import gaps, on_grid
 from tracker.export.joint_angles import joint_angles, opensim_coordinates
-from tracker.export.sequence import PersonSequence, Timeline, assemble, moved_by, observe, placed_in
+from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, Timeline, assemble, moved_by, observe, placed_in
 from tracker.export.skeletons import joint_names
 from tracker.motion.read import read_motion
+from tracker.world.camera_path import CameraPath
 from tracker.world.world_config import WorldConfig
 from tracker.world.world_frame import WorldFrame
 
@@ -323,6 +327,95 @@ class TestAngles:
         axes = Rotation.from_matrix([[0, 0, 1], [0, 1, 0], [-1, 0, 0]])
         world = Rotation.from_rotvec(person.in_frame(WORLD.T_world_camera)[0][:, :3])
         assert ((axes * world * axes.inv()).inv() * built).magnitude().max() < 1e-5
+
+
+class TestTurningCamera:
+    """The same person, filmed by a camera that turns and zooms."""
+
+    path = CameraPath(
+        TIMES, matrix_from_axis_angle(np.outer(np.linspace(0, 0.5, 30), [0.1, 1.0, 0.0])), np.linspace(1, 1.4, 30)
+    )
+
+    def seen(self, time: float) -> Person:
+        """In the frame of the camera as it is held then."""
+        person, turn = person_at(BODY, time), self.path.turns_at(np.array([time]))[0].T
+        joints = person.joints3d @ turn.T
+        orient = axis_angle_from_matrix(turn @ matrix_from_axis_angle(np.asarray(person.pose.global_orient, float)))
+        rest = person.joints3d[0] - person.pose.transl
+        pose = replace(person.pose, global_orient=orient, transl=joints[0] - rest)
+        return replace(person, pose=pose, joints3d=joints)
+
+    def sequence(self, config: WorldConfig = IN_WORLD) -> PersonSequence:
+        observations = np.concatenate([observe(i, TIMES[i], self.seen(TIMES[i])) for i in range(5, 30)])
+        context = RunContext(CAMERA, BODY, RATE, config)
+        person = assemble(observations, context, Timeline.of(TIMES, RATE), path=self.path)
+        return on_grid(placed_in(WORLD, person, BODY), list(TIMES), list(range(30)))
+
+    def test_files_of_the_world_are_as_those_of_a_still_camera(self):
+        still, person = sequence(), self.sequence()
+        for name in ("trc", "bvh"):
+            one, other = (np.float64(re.findall(r"-?\d+\.\d+", written(name, [p]).decode())) for p in (still, person))
+            assert len(one) == len(other) and np.abs(one - other).max() < 0.02
+        np.testing.assert_allclose(person.joints_y_up, still.joints_y_up, atol=2e-5)
+        np.testing.assert_array_equal(person.contacts, still.contacts)
+        for name, angle in joint_angles(person).items():
+            np.testing.assert_allclose(angle, joint_angles(still)[name], atol=0.01, err_msg=name)
+
+    @pytest.mark.parametrize("frame", ["world", "camera"])
+    def test_npz_has_the_camera_row_by_row_and_reads_back(self, tmp_path, frame):
+        person = self.sequence(WorldConfig(frame=frame))
+        path = tmp_path / "person_000.npz"
+        path.write_bytes(written("npz", [person]))
+        with np.load(path, allow_pickle=False) as file:
+            content = dict(file)
+        assert content["T_world_camera"].shape == (25, 4, 4)
+        np.testing.assert_allclose(content["zoom"], self.path.zoom_at(person.timestamps))
+        joints = moved_by(content["T_world_camera"], content["joints3d"])
+        np.testing.assert_allclose(joints, sequence().joints_y_up, atol=2e-5)
+        lens = replace(CAMERA, fx=content["zoom"][-1] * CAMERA.fx, fy=content["zoom"][-1] * CAMERA.fy)
+        np.testing.assert_allclose(lens.project(content["joints3d"][-1]), content["joints2d"][-1], atol=0.01)
+        again = load_person(path)
+        np.testing.assert_allclose(again.T_world_camera, person.T_world_camera, atol=1e-9)
+        np.testing.assert_allclose(again.joints3d, person.joints3d, atol=2e-5)
+        np.testing.assert_allclose(again.trans, person.trans, atol=1e-5)
+        np.testing.assert_allclose(again.poses, person.poses, atol=1e-5)
+
+    def test_a_file_whose_rows_do_not_fit_is_refused(self, tmp_path):
+        path = tmp_path / "person_000.npz"
+        path.write_bytes(written("npz", [self.sequence()]))
+        with np.load(path, allow_pickle=False) as file:
+            content = dict(file)
+        content["T_world_camera"] = content["T_world_camera"][:-1]
+        np.savez(path, **content)
+        with pytest.raises(InputError, match="T_world_camera"):
+            load_person(path)
+
+    def test_the_scene_has_the_camera_in_motion(self, tmp_path):
+        pygltflib = pytest.importorskip("pygltflib")
+        person = self.sequence()
+        (tmp_path / "scene.glb").write_bytes(written("scene", [person]))
+        scene = pygltflib.GLTF2().load(str(tmp_path / "scene.glb"))
+        node = next(i for i, each in enumerate(scene.nodes) if each.camera is not None)
+        channel = next(each for each in scene.animations[0].channels if each.target.node == node)
+        sampler = scene.animations[0].samplers[channel.sampler]
+        assert channel.target.path == "rotation" and scene.accessors[sampler.output].count == 25
+
+    def test_usd_has_the_camera_in_motion(self, tmp_path):
+        pytest.importorskip("pxr", reason="usd-core is not installed")
+        from pxr import Usd, UsdGeom
+
+        person = self.sequence()
+        (tmp_path / "scene.usdc").write_bytes(written("usd", [person]))
+        stage = Usd.Stage.Open(str(tmp_path / "scene.usdc"))
+        lens = UsdGeom.Camera.Get(stage, "/scene/camera")
+        for row in (0, 24):
+            code = Usd.TimeCode(float(5 + row))
+            matrix = np.array(UsdGeom.Xformable(lens).GetLocalTransformation(code)).T
+            np.testing.assert_allclose(matrix @ T_YUP_CAMERA, person.T_yup_camera[row], atol=1e-6)
+            pixel = lens.GetHorizontalApertureAttr().Get() / CAMERA.width
+            assert lens.GetFocalLengthAttr().Get(code) / pixel == pytest.approx(
+                CAMERA.fx * self.path.zoom_at(person.timestamps)[row], rel=1e-5
+            )
 
 
 class TestRequirements:

@@ -42,9 +42,10 @@ def _target(name: str, monkeypatch: pytest.MonkeyPatch) -> Target:
 def _emulated(monkeypatch: pytest.MonkeyPatch) -> Target:
     """The CUDA path with its kernels run thread by thread on the CPU, on tensors that lie there."""
     try:
-        emulation.library()
+        compiler.find_compiler()
     except compiler.BuildError as error:
         pytest.skip(f"the CUDA kernels cannot be emulated: {error}")
+    emulation.library()
     choose = backend.choose
 
     def choose_emulated(tensor: Tensor, wanted: Implementation | None = None) -> Implementation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,17 +19,6 @@ class Scene:
     cameras: Tensor
     size: tuple[int, int]
     observation: FeatureObservation
-
-    def to(self, device: str) -> Scene:
-        """The same on another device."""
-        e, o = self.ellipsoids, self.observation
-        moved = {name: getattr(o, name).to(device) for name in ("features", "base", "weight", "mask", "index")}
-        return Scene(
-            Ellipsoids(e.centres.to(device), e.precisions.to(device), e.features.to(device)),
-            self.cameras.to(device),
-            self.size,
-            replace(o, **moved),
-        )
 
 
 def unit(shape: tuple[int, ...], rng: torch.Generator, dtype: torch.dtype) -> Tensor:
@@ -131,7 +120,7 @@ def random_problem(rng: torch.Generator, bodies: int = 2, dtype: torch.dtype = t
     terms = FitTerms(
         torch.rand((bodies, keypoints, 2), generator=rng, dtype=dtype) * size,
         torch.rand((bodies, keypoints), generator=rng, dtype=dtype),
-        0.3 * torch.randn((5, x), generator=rng, dtype=dtype),
+        0.3 * torch.randn((bodies, 5, x), generator=rng, dtype=dtype),
         torch.randn((bodies, 5), generator=rng, dtype=dtype),
         likelihood_weight=0.7,
         keypoint_weight=1.3,

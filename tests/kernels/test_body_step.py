@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from kernels import body_step as ops
-from kernels.backend import Implementation
-from kernels.body_step_cuda import FitLoop
+from kernels.backend import Implementation, on_device
 from kernels.body_step_values import (
     Adam,
     FeatureBank,
@@ -22,7 +21,7 @@ from kernels.body_step_values import (
     sparse_weights,
 )
 from kernels.ellipsoids_values import RenderSettings
-from tests.kernels.conftest import Target, emulated_or_gpu
+from tests.kernels.conftest import Target
 from tests.kernels.scenes import random_body, random_parameters, random_problem
 from tests.kernels.test_ellipsoids import close
 
@@ -31,20 +30,8 @@ REFERENCE = Target(Implementation.REFERENCE, "cpu")
 VALUE, GRADIENT = 5e-6, 3e-5
 
 
-def moved(value, device: str):  # type: ignore[no-untyped-def]
-    """A frozen dataclass of tensors, and of others like it, on another device."""
-    fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    there = {
-        name: field.to(device) if isinstance(field, Tensor) else moved(field, device)
-        for name, field in fields.items()
-        if isinstance(field, Tensor)
-        or (hasattr(field, "__dataclass_fields__") and not isinstance(field, RenderSettings))
-    }
-    return replace(value, **there)
-
-
 def pose(target: Target, body: SkinnedBody, parameters: Tensor) -> PosedKernels:
-    found = ops.pose(moved(body, target.device), parameters.to(target.device), target.implementation)
+    found = ops.pose(on_device(body, target.device), parameters.to(target.device), target.implementation)
     return PosedKernels(found.joints.cpu(), found.points.cpu(), found.precisions.cpu(), found.limbs.cpu())
 
 
@@ -136,7 +123,7 @@ def bank_of(features: Tensor, limb: list[int], kappa: float) -> FeatureBank:
 
 
 def mix(target: Target, body: SkinnedBody, bank: FeatureBank, limbs: Tensor) -> Tensor:
-    there = (moved(body, target.device), moved(bank, target.device), limbs.to(target.device))
+    there = (on_device(body, target.device), on_device(bank, target.device), limbs.to(target.device))
     return ops.mix_features(*there, target.implementation).cpu()
 
 
@@ -168,9 +155,10 @@ def test_mixing_as_reference(fast: Target, rng: torch.Generator) -> None:
 
 
 def evaluated(target: Target, problem: FitProblem, parameters: Tensor) -> dict[str, Tensor]:
-    there = moved(problem, target.device)
+    there = on_device(problem, target.device)
     found = ops.evaluate(there, parameters.to(target.device), target.implementation)
-    return {field.name: getattr(found, field.name).cpu() for field in fields(found)}
+    parts = {"loss": found.loss, "gradient": found.gradient, **vars(found.likelihood)}
+    return {name: value.cpu() for name, value in parts.items()}
 
 
 def test_whole_loss_as_reference(fast: Target, rng: torch.Generator) -> None:
@@ -210,7 +198,10 @@ def test_gradient_is_that_of_the_value_in_double_precision(
 
 
 def adam_of(problem: FitProblem, steps: int) -> Adam:
-    return Adam(torch.full((problem.body.parameters,), 0.01, dtype=problem.body.joints.dtype), steps)
+    """In units that mix the parameters, each body's its own."""
+    size, dtype = problem.body.parameters, problem.body.joints.dtype
+    mixing = torch.randn((len(problem.cameras), size, size), generator=torch.Generator().manual_seed(1), dtype=dtype)
+    return Adam((torch.eye(size, dtype=dtype) + 0.1 * mixing).contiguous(), steps, rate=0.01)
 
 
 def test_fit_as_reference(target: Target, rng: torch.Generator) -> None:
@@ -219,19 +210,24 @@ def test_fit_as_reference(target: Target, rng: torch.Generator) -> None:
     adam = adam_of(problem, 6)
     right = ops.fit(problem, start, adam, Implementation.REFERENCE)
     found = ops.fit(
-        moved(problem, target.device), start.to(target.device), moved(adam, target.device), target.implementation
+        on_device(problem, target.device),
+        start.to(target.device),
+        on_device(adam, target.device),
+        target.implementation,
     )
     close(found.losses.cpu(), right.losses, 1e-4)
     close(found.parameters.cpu(), right.parameters, 1e-4)
     close(found.last.cpu(), right.last, 1e-4)
+    for name, value in vars(right.likelihood).items():
+        close(getattr(found.likelihood, name).cpu(), value, 1e-4)
     assert (right.losses.min(dim=1).values < right.losses[:, 0]).all()
 
 
 def test_fit_keeps_the_best_pose(target: Target, rng: torch.Generator) -> None:
     problem = random_problem(rng)
     start = random_parameters(problem.body, 2, rng)
-    wild = moved(Adam(torch.full((problem.body.parameters,), 0.6), 5), target.device)
-    there = moved(problem, target.device)
+    wild = on_device(replace(adam_of(problem, 5), rate=0.6), target.device)
+    there = on_device(problem, target.device)
     found = ops.fit(there, start.to(target.device), wild, target.implementation)
     best = ops.evaluate(there, found.parameters, target.implementation).loss
     close(best.cpu(), found.losses.min(dim=1).values.cpu(), 1e-4)
@@ -240,50 +236,38 @@ def test_fit_keeps_the_best_pose(target: Target, rng: torch.Generator) -> None:
 def test_no_steps_only_evaluate(target: Target, rng: torch.Generator) -> None:
     problem = random_problem(rng)
     start = random_parameters(problem.body, 2, rng)
-    there, adam = moved(problem, target.device), moved(adam_of(problem, 0), target.device)
+    there, adam = on_device(problem, target.device), on_device(adam_of(problem, 0), target.device)
     found = ops.fit(there, start.to(target.device), adam, target.implementation)
     assert torch.equal(found.parameters.cpu(), start) and torch.equal(found.last.cpu(), start)
-    close(found.losses[:, 0].cpu(), evaluated(REFERENCE, problem, start)["loss"], VALUE)
+    right = evaluated(REFERENCE, problem, start)
+    close(found.losses[:, 0].cpu(), right["loss"], VALUE)
+    close(found.likelihood.support.cpu(), right["support"], VALUE)
 
 
-def test_rate_zero_holds_a_parameter(target: Target, rng: torch.Generator) -> None:
+def test_a_parameter_without_units_is_held(target: Target, rng: torch.Generator) -> None:
     problem = random_problem(rng)
     start = random_parameters(problem.body, 2, rng)
     adam = adam_of(problem, 3)
-    adam.rates[5:9] = 0
-    there = moved(problem, target.device)
-    found = ops.fit(there, start.to(target.device), moved(adam, target.device), target.implementation).last.cpu()
+    adam.units[:, 5:9] = 0
+    there = on_device(problem, target.device)
+    found = ops.fit(there, start.to(target.device), on_device(adam, target.device), target.implementation).last.cpu()
     assert torch.equal(found[:, 5:9], start[:, 5:9])
     assert (found[:, :5] != start[:, :5]).all()
 
 
-@pytest.mark.parametrize("implementation", [Implementation.REFERENCE, Implementation.CPU])
-def test_prior_is_called_at_every_step(implementation: Implementation, rng: torch.Generator) -> None:
+def test_what_is_told_is_of_the_pose_before_the_last_step(target: Target, rng: torch.Generator) -> None:
     problem = random_problem(rng)
-    calls = []
-
-    def prior(parameters: Tensor) -> tuple[Tensor, Tensor]:
-        calls.append(parameters.clone())
-        return 50 * (parameters**2).sum(dim=1), 100 * parameters
-
     start = random_parameters(problem.body, 2, rng)
-    found = ops.fit(
-        replace(problem, terms=replace(problem.terms, prior=prior)), start, adam_of(problem, 4), implementation
+    there = on_device(problem, target.device)
+    longer, shorter = (
+        ops.fit(
+            there, start.to(target.device), on_device(adam_of(problem, steps), target.device), target.implementation
+        )
+        for steps in (3, 2)
     )
-    assert len(calls) == 5
-    assert torch.equal(calls[0], start)
-    plain = ops.evaluate(problem, start, implementation).loss
-    close(found.losses[:, 0], plain + 50 * (start**2).sum(dim=1), VALUE)
-
-
-def test_error_in_the_prior_is_raised(rng: torch.Generator) -> None:
-    def broken(parameters: Tensor) -> tuple[Tensor, Tensor]:
-        raise RuntimeError("no such prior")
-
-    problem = random_problem(rng)
-    bad = replace(problem, terms=replace(problem.terms, prior=broken))
-    with pytest.raises(RuntimeError, match="no such prior"):
-        ops.fit(bad, random_parameters(problem.body, 2, rng), adam_of(problem, 2))
+    right = ops.evaluate(there, shorter.last, target.implementation).likelihood
+    for name, value in vars(right).items():
+        close(getattr(longer.likelihood, name).cpu(), value.cpu(), 1e-4)
 
 
 def test_threads_do_not_change_the_result(rng: torch.Generator) -> None:
@@ -293,7 +277,7 @@ def test_threads_do_not_change_the_result(rng: torch.Generator) -> None:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             found = ops.fit(problem, start, adam_of(problem, 4), Implementation.CPU)
-            results.append((found.parameters, found.last, found.losses))
+            results.append((found.parameters, found.last, found.losses, *vars(found.likelihood).values()))
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:
@@ -316,10 +300,12 @@ def test_bad_arguments_are_named(rng: torch.Generator) -> None:
             replace(body, **change)
     with pytest.raises(ValueError, match=r"^parameters:"):
         ops.pose(body, x[:, :-1].contiguous())
-    with pytest.raises(ValueError, match=r"^rates:"):
-        ops.fit(problem, x, Adam(torch.zeros(3), 2))
+    with pytest.raises(ValueError, match=r"^units:"):
+        ops.fit(problem, x, Adam(torch.zeros(2, 3, 3), 2))
     with pytest.raises(ValueError, match=r"^steps:"):
-        Adam(torch.zeros(3), -1)
+        Adam(torch.zeros(2, 3, 3), -1)
+    with pytest.raises(ValueError, match=r"^rate:"):
+        Adam(torch.zeros(2, 3, 3), 1, rate=0.0)
     with pytest.raises(ValueError, match=r"^confidence:"):
         replace(problem, terms=replace(problem.terms, confidence=torch.zeros(2, 1)))
     with pytest.raises(ValueError, match=r"^bank.limb:"):
@@ -328,34 +314,33 @@ def test_bad_arguments_are_named(rng: torch.Generator) -> None:
         replace(problem, terms=replace(problem.terms, linear_matrix=torch.zeros(2, 3)))
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU on this machine")
-def test_graph_replays_the_fit_from_any_start(rng: torch.Generator) -> None:
+def test_a_loop_begins_anywhere_again(target: Target, rng: torch.Generator) -> None:
     problem = random_problem(rng)
     adam = adam_of(problem, 4)
-    loop = FitLoop(moved(problem, "cuda"), moved(adam, "cuda")).capture()
+    loop = ops.fit_loop(on_device(problem, target.device), on_device(adam, target.device), target.implementation)
     for _ in range(2):
         start = random_parameters(problem.body, 2, rng)
         right = ops.fit(problem, start, adam, Implementation.REFERENCE)
-        found = loop.run(start.cuda())
+        found = loop.run(start.to(target.device))
         close(found.losses.cpu(), right.losses, 1e-4)
         close(found.last.cpu(), right.last, 1e-4)
 
 
-def test_loop_reads_a_new_observation_in_place(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = emulated_or_gpu(monkeypatch)
+def test_a_loop_reads_what_is_written_in_place(target: Target, rng: torch.Generator) -> None:
     problem, other = random_problem(rng), random_problem(rng)
     start, adam = random_parameters(problem.body, 2, rng), adam_of(problem, 3)
-    rights = [ops.fit(p, start, adam, Implementation.REFERENCE) for p in (problem, with_observation_of(problem, other))]
-    there = moved(problem, target.device)
-    loop = FitLoop(there, moved(adam, target.device))
+    then = replace(problem, observation=other.observation, terms=replace(other.terms, targets=problem.terms.targets))
+    slower = replace(adam, units=0.3 * adam.units)
+    rights = [ops.fit(p, start, a, Implementation.REFERENCE) for p, a in ((problem, adam), (then, slower))]
+    there, adam_there = on_device(problem, target.device), on_device(adam, target.device)
+    loop = ops.fit_loop(there, adam_there, target.implementation)
     first = loop.run(start.to(target.device))
     for name in ("features", "base", "weight", "mask"):
         getattr(there.observation, name).copy_(getattr(other.observation, name))
+    for name in ("confidence", "linear_matrix", "linear_target"):
+        getattr(there.terms, name).copy_(getattr(other.terms, name))
+    adam_there.units.mul_(0.3)
     second = loop.run(start.to(target.device))
     for found, right in zip((first, second), rights, strict=True):
         close(found.losses.cpu(), right.losses, 1e-4)
-
-
-def with_observation_of(problem: FitProblem, other: FitProblem) -> FitProblem:
-    return replace(problem, observation=other.observation)
+        close(found.last.cpu(), right.last, 1e-4)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kernels import ellipsoids as ops
-from kernels.backend import Implementation
+from kernels.backend import Implementation, on_device
 from kernels.ellipsoids_values import (
     Ellipsoids,
     FeatureObservation,
@@ -92,7 +92,7 @@ def uniform_observation(mask: float, mask_weight: float = 0.0, size: int = 5) ->
 
 
 def likelihood(target: Target, scene: Scene, settings: RenderSettings | None = None) -> Likelihood:
-    moved = scene.to(target.device)
+    moved = on_device(scene, target.device)
     found = ops.likelihood(moved.ellipsoids, moved.cameras, moved.observation, settings, target.implementation)
     return Likelihood(found.nll.cpu(), found.occlusion.cpu(), found.weight.cpu(), found.support.cpu())
 
@@ -253,7 +253,7 @@ def test_candidates_score_as_their_likelihood(target: Target, rng: torch.Generat
     e = people.ellipsoids
     picked = Ellipsoids(*(t[[0, 1, 1]].contiguous() for t in (e.centres, e.precisions, e.features)))
     scene = Scene(picked, people.cameras[[0, 0, 0]].contiguous(), people.size, replace(people.observation, index=index))
-    moved = scene.to(target.device)
+    moved = on_device(scene, target.device)
     scores = ops.score(moved.ellipsoids, moved.cameras, moved.observation, implementation=target.implementation)
     close(scores.cpu(), likelihood(target, scene).nll, VALUE)
     assert len(set(scores.tolist())) == 3

@@ -34,6 +34,7 @@ from tracker.outputs.web_scene import BodyScene
 from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
+from tracker.world.live_world import LiveWorld
 from tracker.world.world_config import WorldConfig
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -90,7 +91,7 @@ class Feed:
 
     def __init__(self, people: list[Person]) -> None:
         self.page, self.people, self.shown = WebPage(0), people, 0
-        self.page.scene = BodyScene(BODY, WorldConfig())
+        self.page.scene = BodyScene(BODY, LiveWorld(WorldConfig(), BODY))
         self.page.follow(lambda: LiveStatus(rate=25.0, latency_ms=40, frames=4, frames_with_people=3))
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._send)

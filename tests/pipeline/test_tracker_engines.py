@@ -17,6 +17,7 @@ from tracker.app.engine_commands import build
 from tracker.config import load_config
 from tracker.core.frame import Frame
 from tracker.pipeline import Tracker
+from tracker.runtime.engine_config import EngineConfig
 
 pytestmark = pytest.mark.skipif(find_spec("mediapipe") is None, reason="mediapipe, which has the network, is missing")
 
@@ -36,6 +37,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
     monkeypatch.setattr(choose, "BACKENDS", backends)
     monkeypatch.setattr(choose, "is_installed", lambda name: True)
     monkeypatch.setattr(choose, "_has_gpu", lambda options: options.device != "cpu")
+    monkeypatch.setattr(EngineConfig, "kernels_device", "cpu")  # nothing stands in for that GPU
     yield networks
 
 

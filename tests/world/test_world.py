@@ -5,25 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import pytest
 
 from tracker.body import load_body
+from tracker.body.person_builder import PersonBuilder
 from tracker.core.arrays import Array
+from tracker.core.camera import Camera
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.core.person import Person, Pose
+from tracker.core.person import FrameRecord, Person, Pose
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import SQUATTING, STANDING, Key
 from tracker.synth.legs import LegGeometry
 from tracker.synth.motion import Choreography, perform
 from tracker.world.body_track import BodyTrack, contact_body
+from tracker.world.camera_path import CameraPath
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.contacts import contact_mask, contacts_of, point_speeds
 from tracker.world.estimate import estimate_world
 from tracker.world.foot_lock import locked
 from tracker.world.gravity import Plane, pitched
+from tracker.world.turning import as_seen_first, as_seen_then
 from tracker.world.world_config import WorldConfig
 from tracker.world.world_frame import WorldFrame
 
@@ -164,6 +169,22 @@ class TestContacts:
         floor = estimate_world([blurred], WorldConfig()).floor
         assert f1(contact_mask(contacts_of(blurred, floor), len(track.times))[:, :4], standing) > 0.8
 
+    def test_a_foot_that_is_hidden_for_a_while_and_seen_in_the_same_place_has_stayed(self):
+        low, hidden, floor = walker()[0].rows(slice(0, 60)), slice(20, 40), Plane(UP, HEIGHT)
+        points, unseen = np.repeat(low.points[:1], 60, axis=0), low.confidence.copy()
+        points[hidden, :4] += 0.3 * np.sin(np.arange(1, 21))[:, None, None]
+        unseen[hidden] = 0.2
+
+        def told(points: Array, confidence: Array) -> Array:
+            return contact_mask(contacts_of(replace(low, points=points, confidence=confidence), floor), 60)[:, 1:4]
+
+        assert told(points, unseen)[hidden].all()
+        assert not told(points, low.confidence)[hidden].any(axis=1).all()
+        aside = points.copy()
+        aside[40:, :4, 0] += 0.2
+        assert told(aside, unseen)[:15].all() and told(aside, unseen)[45:].all()
+        assert not told(aside, unseen)[25:35].any(), "it has stepped aside"
+
     def test_hidden_feet_and_jumps_have_none(self):
         track, _ = walker()
         floor = Plane(UP, HEIGHT)
@@ -239,23 +260,101 @@ def walking_box(index: int) -> Person:
     )
 
 
+CAMERA = Camera.default(640, 480)
+
+
+def natural(height: int, width: int) -> Array:
+    """Grey levels with structure of every size, as rooms have it."""
+    rng, total = np.random.default_rng(3), np.zeros((height, width))
+    for size in (1, 2, 4, 8, 16, 32):
+        noise = rng.normal(size=(height // size + 2, width // size + 2))
+        total += size**0.5 * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(128 + 25 * total, 0, 255).astype(np.uint8)
+
+
+TEXTURE = natural(640, 1920)
+
+
+def panned(index: int, yaw: float, zoom: float = 1.0) -> Frame:
+    """What a camera in the middle of a round wall sees that looks to the right by yaw (rad)."""
+    pixels = np.stack(np.meshgrid(np.arange(640) + 0.5, np.arange(480) + 0.5), axis=-1)
+    lens = Camera.from_focal(CAMERA.fx * zoom, 640, 480)
+    rays = lens.rays(pixels) @ matrix_from_axis_angle(np.array([0.0, yaw, 0.0])).T
+    angle, height = np.arctan2(rays[..., 0], rays[..., 2]), rays[..., 1] / np.hypot(rays[..., 0], rays[..., 2])
+    columns, rows = (960 + 640 * angle).astype(np.float32), (320 + 640 * height).astype(np.float32)
+    grey = cv2.remap(TEXTURE, columns, rows, cv2.INTER_LINEAR)
+    return Frame(index, index / 15, np.repeat(grey[..., None], 3, axis=2))
+
+
 class TestCameraWatch:
     def test_a_still_camera_with_somebody_passing(self):
-        watch = CameraWatch()
+        watch = CameraWatch(CAMERA)
         for index in range(40):
             frame = picture(index, 0)
             frame.image[50:480, 10 * index : 10 * index + 200] = 7 * index % 255
             watch.show(frame, [walking_box(index)])
-        assert watch.moved_at is None
+        assert watch.motion.moved_at is None and watch.motion.path is None and watch.motion.refused_at is None
 
-    def test_a_pan_is_found_with_its_time(self):
-        watch = CameraWatch()
+    @pytest.mark.parametrize("zoomed", [1.0, 1.25])
+    def test_a_pan_is_followed_and_so_is_zoom(self, zoomed):
+        watch = CameraWatch(CAMERA)
+        share = np.clip((np.arange(40) - 8) / 28, 0, 1)
+        yaws, zooms = np.radians(25) * share, 1 + (zoomed - 1) * share
         for index in range(40):
-            watch.show(picture(index, max(0, 3 * (index - 15))), [])
-        assert watch.moved_at is not None and 1.5 <= watch.moved_at <= 2.8
+            frame = panned(index, yaws[index], zooms[index])
+            frame.image[100:480, 8 * index : 8 * index + 160] = 60  # somebody walks through
+            watch.show(frame, [])
+        motion = watch.motion
+        assert motion.moved_at is not None and 0.4 <= motion.moved_at <= 1.2 and motion.refused_at is None
+        assert motion.path is not None
+        times = np.arange(40) / 15
+        turned = axis_angle_from_matrix(motion.path.turns_at(times))
+        np.testing.assert_allclose(np.degrees(turned), np.degrees(np.outer(yaws, [0, 1, 0])), atol=0.8)
+        np.testing.assert_allclose(motion.path.zoom_at(times), zooms, atol=0.015)
+
+    def test_a_camera_that_travels_is_refused(self):
+        """Stripes of wall at different distances move by different amounts."""
+        watch = CameraWatch(CAMERA)
+        texture = natural(480, 2000)
+        for index in range(40):
+            grey = np.zeros((480, 640), np.uint8)
+            for stripe in range(8):
+                x = 500 + round(index * (1.5 + 1.5 * (stripe * 5 % 8)))
+                grey[60 * stripe : 60 * stripe + 60] = texture[60 * stripe : 60 * stripe + 60, x : x + 640]
+            watch.show(Frame(index, index / 15, np.repeat(grey[..., None], 3, axis=2)), [])
+        assert watch.motion.moved_at is not None and watch.motion.refused_at == watch.motion.moved_at
 
     def test_a_plain_wall_says_nothing(self):
-        watch = CameraWatch()
+        watch = CameraWatch(CAMERA)
         for index in range(10):
             watch.show(Frame(index, index / 4, np.full((240, 320, 3), 90, np.uint8)), [])
-        assert watch.moved_at is None
+        assert watch.motion.moved_at is None
+
+
+class TestTurning:
+    def test_somebody_who_stands_does_not_walk_before_a_camera_that_turns_and_zooms(self):
+        """The people as networks see them, which know of neither turn nor zoom."""
+        persons = PersonBuilder(load_body(None))
+        times, zooms = np.arange(20) / 10, np.linspace(1, 1.3, 20)
+        turns = matrix_from_axis_angle(np.outer(np.linspace(0, 0.4, 20), [0.1, 1.0, 0.0]))
+        path = CameraPath(times, turns, zooms)
+        standing = Pose(np.array([np.pi - 0.1, 0.0, 0.0]), np.zeros(69), np.zeros(10), np.array([0.3, 0.2, 4.0]))
+        first = persons.person(0, standing, CAMERA, np.ones(24), 0.0)
+        records = []
+        for number in range(20):
+            seen = turns[number].T @ first.joints3d[0] / [1, 1, zooms[number]]
+            orient = axis_angle_from_matrix(turns[number].T @ matrix_from_axis_angle(standing.global_orient))
+            pose = replace(standing, global_orient=orient, transl=seen - (first.joints3d[0] - standing.transl))
+            records.append(FrameRecord(number, times[number], [persons.person(0, pose, CAMERA, np.ones(24), 0.0)]))
+        still = list(as_seen_first(records, path, persons, CAMERA))
+        places = np.stack([record.people[0].joints3d[0] for record in still])
+        np.testing.assert_allclose(places, np.tile(first.joints3d[0], (20, 1)), atol=1e-5)
+        again = list(as_seen_then(still, path, persons, CAMERA))
+        pelvis = [record.people[0].joints2d[0] for record in again]
+        np.testing.assert_allclose(pelvis, [record.people[0].joints2d[0] for record in records], atol=0.01)
+
+    def test_small_zooms_are_errors_of_measurement(self):
+        path = CameraPath(np.arange(3.0), np.tile(np.eye(3), (3, 1, 1)), np.array([1, 1.02, 0.995]))
+        assert (path.settled.zoom == 1).all()
+        zoomed = replace(path, zoom=np.array([1, 1.1, 1.2]))
+        assert zoomed.settled is zoomed

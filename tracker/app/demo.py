@@ -11,25 +11,30 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tracker.app.track import TrackJob, track
+from tracker.body.free_body import load_free_body
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.atomic_file import whole_file
 from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import warnings_hint
 from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joint_errors, mean
+from tracker.evaluation.world_errors import TrueWorld, world_errors
 from tracker.export import ExportConfig
 from tracker.export.files import atomic_file, prepare_folder
 from tracker.export.npz import load_person
-from tracker.export.sequence import PersonSequence
+from tracker.export.sequence import PersonSequence, body_track
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.synth.demo_clip import ClipConfig, ClipTruth, DemoClip
+from tracker.world.body_track import CONTACT_PARTS, FOOT_PARTS
 from tracker.world.world_frame import CAMERA_SYSTEM
 
 CLIP_NAME, TRUTH_NAME = "demo_clip.mp4", "truth.npz"
 HIDDEN_JOINTS = 6
 """A frame in which at least so many of the 24 joints are behind the obstacle counts as occluded."""
+_SQUAT = 0.75
+"""Of the pelvis' greatest height, below which the person squats."""
 _WORST = 3
 """Joints named in the table."""
 _LONGEST_STEP = 0.12
@@ -99,7 +104,7 @@ def make_clip(config: ClipConfig, out: Path, interrupt: Interrupt) -> ClipTruth:
 
 
 def _write_truth(path: Path, truth: ClipTruth, rate: float) -> None:
-    """The truth with the keys of person_NNN.npz, and `joint_hidden` (T, 24)."""
+    """The truth with the keys of person_NNN.npz, and `joint_hidden` (T, 24); contacts are the feet's only."""
     count = len(truth.times)
     with atomic_file(path) as stream:
         np.savez(
@@ -114,6 +119,9 @@ def _write_truth(path: Path, truth: ClipTruth, rate: float) -> None:
             joints3d=truth.joints3d.astype(np.float32),
             joints2d=truth.joints2d.astype(np.float32),
             joint_hidden=truth.hidden,
+            contacts=truth.standing,
+            contact_names=np.array(CONTACT_PARTS[:FOOT_PARTS]),
+            T_world_camera=truth.world.T_world_camera,
             camera_matrix=truth.camera.matrix,
             image_size=np.array([truth.camera.width, truth.camera.height], np.int64),
             body_model=np.array(truth.body_model),
@@ -131,6 +139,8 @@ class Matched:
     """(N, 24, 3) m, as tracked."""
     joints2d: Array
     """(N, 24, 2) px, as tracked."""
+    person: PersonSequence | None = None
+    """Those frames of the identity."""
 
 
 def match_person(people: list[PersonSequence], truth: ClipTruth) -> Matched:
@@ -141,7 +151,9 @@ def match_person(people: list[PersonSequence], truth: ClipTruth) -> Matched:
         height = np.ptp(true2d[:, :, 1], axis=1)
         on = np.linalg.norm(person.joints2d - true2d, axis=-1).mean(axis=1) < height / 4
         if on.sum() > len(best.frames):
-            best = Matched(person.frame_index[on], person.joints3d[on].astype(float), person.joints2d[on].astype(float))
+            rows = person.rows(on)
+            joints = rows.joints3d.astype(float), rows.joints2d.astype(float)
+            best = Matched(rows.frame_index, *joints, rows)
     return best
 
 
@@ -161,7 +173,34 @@ def accuracy_table(people: list[PersonSequence], truth: ClipTruth) -> list[str]:
         share = here.sum() / chosen.sum() if chosen.any() else float("nan")
         lines.append(f"{name:10}{chosen.sum():8}{share:9.1%}{_errors_line(errors.of(here), mean(pixels[here]))}")
     shake = acceleration_errors(truth.times[matched.frames], matched.joints3d, true3d, _LONGEST_STEP)
+    lines += _squat_line(matched, truth) + _world_line(matched, truth)
     return [*lines, f"{identities}; acceleration error {mean(shake) / MM:.2f} m/s²"]
+
+
+def _world_line(matched: Matched, truth: ClipTruth) -> list[str]:
+    """How well planted feet stay, and the floor; nothing where the run knows no world."""
+    person = matched.person
+    if person is None or person.world is None:
+        return []
+    count = len(truth.times)
+    soles, contacts = np.full((count, FOOT_PARTS, 3), np.nan), np.zeros((count, FOOT_PARTS), bool)
+    track = body_track(person, load_free_body())
+    soles[matched.frames], contacts[matched.frames] = track.points[:, :FOOT_PARTS], person.contacts[:, :FOOT_PARTS]
+    errors = world_errors(person.world, soles, contacts, TrueWorld(truth.world, truth.standing))
+    return [
+        f"planted feet slide {errors.slide:.1f} mm a frame, contact F1 {errors.contact_f1:.2f}; "
+        f"floor {errors.tilt:.1f}° and {abs(errors.height):.0f} mm off"
+    ]
+
+
+def _squat_line(matched: Matched, truth: ClipTruth) -> list[str]:
+    """The error of the distance where the person is lowest; nothing where they stand throughout."""
+    heights = truth.world.heights(truth.joints3d[matched.frames, 0])
+    low = heights < _SQUAT * heights.max()
+    if not low.any():
+        return []
+    share = matched.joints3d[low, 0, 2] / truth.joints3d[matched.frames[low], 0, 2] - 1
+    return [f"squat: distance {100 * mean(np.abs(share)):.1f} % off, {100 * np.abs(share).max():.1f} % at most"]
 
 
 def _errors_line(errors: JointErrors, pixels: float) -> str:

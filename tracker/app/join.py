@@ -32,6 +32,7 @@ from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.worker_processes import count_item, task_interrupt
 from tracker.smooth.filters import CausalFilter
 from tracker.source import LiveConfig, Source, open_source
+from tracker.world.camera_path import CameraMotion
 
 _PICTURES = 12
 """In the report."""
@@ -103,7 +104,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
             interrupt.check()
         moved = min((run["camera_moved"] for run in runs if run["camera_moved"] is not None), default=None)
         if config.smooth.mode == "offline":
-            finish_people(writer, config, persons, camera, moved is not None)
+            finish_people(writer, config, persons, camera, CameraMotion(moved))
         fault: Exception | None = None
         if job.overlay:
             film = replace(film_job(job, config, body, source.info), smooth=None)
@@ -118,7 +119,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
             warnings[str(fault)] = None
         seconds = sum(run["wall_seconds"] for run in runs) + perf_counter() - started
         pictures = _pictures(job, writer.recorded) if config.files.report else []
-        writer.finish(RunSummary({}, [*warnings], seconds, pictures=pictures, camera_moved=moved))
+        writer.finish(RunSummary({}, [*warnings], seconds, pictures=pictures, camera=CameraMotion(moved)))
         if fault is not None:
             raise fault
 

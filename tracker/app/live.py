@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -22,6 +23,7 @@ import numpy as np
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter, Pace
 from tracker.app.notice import Notice
+from tracker.body import load_body
 from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
@@ -51,6 +53,7 @@ from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
+from tracker.world.live_world import LiveWorld
 
 log = logging.getLogger("tracker")
 
@@ -107,8 +110,9 @@ def open_sends(addresses: Sequence[str], config: TrackerConfig) -> Iterator[list
     """
     outputs: list[Output] = []
     try:
+        world = LiveWorld(config.world, load_body(config.body))
         for address in addresses:
-            outputs.append(open_send(address, config.camera, config.world))
+            outputs.append(open_send(address, config.camera, world))
         yield outputs
     finally:
         Outputs(outputs).close()
@@ -130,7 +134,7 @@ class LiveSession:
         self._status_feeds = [output for output in outputs if isinstance(output, StatusFeed)]
         for output in outputs:
             if isinstance(output, SceneFeed):
-                output.scene = BodyScene(tracker.body, tracker.config.world)
+                output.scene = BodyScene(tracker.body, LiveWorld(tracker.config.world, tracker.body))
         self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
@@ -151,7 +155,9 @@ class LiveSession:
         threads raised (a camera unplugged for good) after saving.
         """
         with ExitStack() as stack:
-            self._overlay = stack.enter_context(MeshOverlay(make_renderer=RENDERERS[self._job.renderer]))
+            device = self._tracker.config.engine.kernels_device
+            renderer = partial(RENDERERS[self._job.renderer], device)
+            self._overlay = stack.enter_context(MeshOverlay(make_renderer=renderer))
             self._warm_up(source)
             self._finishing = stack.enter_context(Worker("finish recordings", self._finish_each))
             self._source, self._frames = source, frames or stack.enter_context(LatestFrames(source))

@@ -41,8 +41,10 @@ from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.smoothed_frames import smoothed_frames
 from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, guessed_focal, open_source
 from tracker.world.body_track import contact_body
+from tracker.world.camera_path import CameraMotion
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.grounded import grounded_frames, surroundings
+from tracker.world.turning import as_seen_first, as_seen_then
 
 log = logging.getLogger("tracker")
 
@@ -116,7 +118,7 @@ def track(
         with run.drawing(source) as drawing:
             run.all_frames(source, interrupt, drawing)
             if config.smooth.mode == "offline":
-                finish_people(writer, config, tracker.persons, camera, run.camera_moves)
+                finish_people(writer, config, tracker.persons, camera, run.camera_motion)
         warnings = [warning.replace(job.spec, info.location) for warning in source.warnings]
         warnings += guessed_focal(config.camera, info)
         if run.film_fault is not None:
@@ -146,7 +148,7 @@ class _Run:
         """camera: of the files. on_frame: None shows a progress bar."""
         self._job, self._tracker, self._writer, self._on_frame = job, tracker, writer, on_frame
         self.sizes = OneCamera(tracker.persons, camera)
-        self._watch, self._sheet = CameraWatch(), ContactSheet()
+        self._watch, self._sheet = CameraWatch(camera), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
         self._stage_ms = {name: recent_times() for name in ("read", "draw", "write")}
@@ -175,13 +177,13 @@ class _Run:
             warnings,
             wall_seconds,
             pictures=self._sheet.pictures(),
-            camera_moved=self._watch.moved_at,
+            camera=self._watch.motion,
         )
 
     @property
-    def camera_moves(self) -> bool:
+    def camera_motion(self) -> CameraMotion:
         """As far as it was watched."""
-        return self._watch.moved_at is not None
+        return self._watch.motion
 
     def _with_features(self, source: Source, interrupt: Interrupt) -> Iterator[DetectedFrame]:
         """The source's frames with the people in them, under a progress bar, until the user asks to stop."""
@@ -234,21 +236,24 @@ def require_drawable(job: TrackJob, info: SourceInfo) -> None:
 
 
 def finish_people(
-    writer: RunWriter, config: TrackerConfig, persons: PersonBuilder, camera: Camera, camera_moves: bool
+    writer: RunWriter, config: TrackerConfig, persons: PersonBuilder, camera: Camera, motion: CameraMotion
 ) -> None:
-    """Puts everybody smoothed both ways in time and, under a camera that stands still, set on the floor in the place of
-    those that have been written."""
-    observed = writer.recorded
+    """Puts everybody smoothed both ways in time and, under a camera that stays in its place, set on the floor in the
+    place of those that have been written."""
+    observed, path = writer.recorded, motion.path
+    steady = observed.frames() if path is None else as_seen_first(observed.frames(), path, persons, camera)
     with FrameStore(writer.folder) as smoothed:
-        for frame in smoothed_frames(observed.frames(), observed.last_betas(), persons, camera, config.smooth.offline):
+        for frame in smoothed_frames(steady, observed.last_betas(), persons, camera, config.smooth.offline):
             smoothed.append(frame)
         people = len(smoothed.person_ids())
-        if camera_moves or not people:
+        if motion.refused_at is not None or not people:
             writer.replace_people(smoothed.frames())
             return
         around = surroundings(smoothed.frames(), people, contact_body(persons.body), config.world)
         held = grounded_frames(smoothed, around, persons, camera) if config.world.lock_feet else smoothed.frames()
-        writer.replace_people(held, around.estimate)
+        if path is not None:
+            held = as_seen_then(held, path, persons, camera)
+        writer.replace_people(held, replace(around.estimate, path=path))
 
 
 def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:

@@ -26,9 +26,10 @@ class JointRange:
 
 
 _RANGES = {
+    # the trunk's usual values are those of captured people whose knees are straight: 1.3°, 0.3° and 0.2° forward;
     # bending forward is +x for the trunk, −x for the hip; +x bends the knee; −y bends the left elbow
-    "spine1": JointRange((0.10, 0.0, 0.0), (0.22, 0.12, 0.12), (-0.35, -0.35, -0.35), (0.80, 0.35, 0.35)),
-    "spine2": JointRange((0.05, 0.0, 0.0), (0.18, 0.15, 0.12), (-0.30, -0.40, -0.35), (0.60, 0.40, 0.35)),
+    "spine1": JointRange((0.02, 0.0, 0.0), (0.22, 0.12, 0.12), (-0.35, -0.35, -0.35), (0.80, 0.35, 0.35)),
+    "spine2": JointRange((0.00, 0.0, 0.0), (0.18, 0.15, 0.12), (-0.30, -0.40, -0.35), (0.60, 0.40, 0.35)),
     "spine3": JointRange((0.00, 0.0, 0.0), (0.15, 0.15, 0.12), (-0.30, -0.40, -0.35), (0.50, 0.40, 0.35)),
     "neck": JointRange((0.05, 0.0, 0.0), (0.25, 0.30, 0.20), (-0.70, -0.80, -0.50), (0.70, 0.80, 0.50)),
     "head": JointRange((0.05, 0.0, 0.0), (0.22, 0.25, 0.18), (-0.60, -0.70, -0.45), (0.60, 0.70, 0.45)),

@@ -222,6 +222,9 @@ class LandmarkDetector:
             candidate = own[i]
             if candidate is None and (known or intruders or not seen_last[i]):
                 candidate = self._uncovered(frame, pursuit, [*known, *intruders])
+                if candidate is None and i in strange and len(pursuits) + len(self._missed) == 1:
+                    # who has been alone, and is seen nowhere else, has something before them, and not taken their leave
+                    candidate, intruders = answers[i], []
                 known = known if candidate is None else [*known, candidate]
             if candidate is not None:
                 pursuit = pursuit.then(frame.time, candidate, appearance_of(frame.image, candidate.detection))

@@ -27,8 +27,7 @@ from tracker.body.mannequin import mannequin
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.core.camera import Camera
-from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, SkeletonMotion, shape_body, to_numpy
+from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, SkeletonMotion, same_sign, shape_body, to_numpy
 from tracker.export.skeletons import SkeletonNames, joint_names
 
 _FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
@@ -99,7 +98,7 @@ def write_scene(
 ) -> None:
     """As `write` for everybody of a run, with its camera, in one animation."""
     scene = _Scene(skeleton, people)
-    scene.add_camera(people[0].camera, people[0].T_yup_camera)
+    scene.add_camera(max(people, key=lambda person: len(person.timestamps)))
     for person in people:
         scene.add_person(person, body)
     scene.write(stream)
@@ -126,15 +125,21 @@ class _Scene:
         self._frame_rate = people[0].timeline.frame_rate
         self._until = max(float(person.timestamps[-1] - person.timeline.start) for person in people)
 
-    def add_camera(self, camera: Camera, T_scene_camera: Array) -> None:
-        """The camera of the video, which looks along its own −z in glTF."""
+    def add_camera(self, person: PersonSequence) -> None:
+        """The camera of the video as it was held while this person was there; it looks along its own −z in glTF, which
+        knows no zoom."""
+        camera = person.camera
         view = 2 * math.atan(camera.height / (2 * camera.fy))
         lens = {"yfov": view, "aspectRatio": camera.width / camera.height, "znear": _NEAR, "zfar": _FAR}
         self._cameras.append({"name": "camera", "type": "perspective", "perspective": lens})
-        matrix = T_scene_camera @ T_YUP_CAMERA
-        turn = Rotation.from_matrix(matrix[:3, :3]).as_quat()
-        place = {"translation": matrix[:3, 3].tolist(), "rotation": turn.tolist()}
-        self._top.append(self._node({"name": "camera", "camera": 0, **place}))
+        matrices = (person.T_yup_camera @ T_YUP_CAMERA).reshape(-1, 4, 4)
+        turns = same_sign(Rotation.from_matrix(matrices[:, :3, :3]).as_quat())
+        place = {"translation": matrices[0, :3, 3].tolist(), "rotation": turns[0].tolist()}
+        node = self._node({"name": "camera", "camera": 0, **place})
+        self._top.append(node)
+        if person.path is not None:
+            clock = self._binary.add((person.timestamps - person.timeline.start).astype(np.float32))
+            self._channel(node, "rotation", clock, turns)
 
     def add_person(self, person: PersonSequence, body: BodyModel) -> None:
         """A root that shows and hides the person, the joints, the skinned mesh, and their animation."""

@@ -83,7 +83,7 @@ def _local_rotations(person: PersonSequence) -> Array:
 
 def _pelvis_in_lab(person: PersonSequence) -> Array:
     """(T, 3, 3): the pelvis' orientation, identity for somebody upright who faces the camera."""
-    turned = person.T_yup_camera[:3, :3] @ matrix_from_axis_angle(person.theta[:, 0].astype(float))
+    turned = person.T_yup_camera[..., :3, :3] @ matrix_from_axis_angle(person.theta[:, 0].astype(float))
     return R_LAB_WORLD @ turned @ _R_ISB_SMPL.T
 
 

@@ -44,9 +44,13 @@ class TrackResult:
 
     @property
     def T_world_camera(self) -> Array:
-        """(4, 4): to the world's frame (y up, floor at y = 0). Raises InputError where the camera moves, or in a run
-        without people: then there is none."""
+        """(4, 4): to the world's frame (y up, floor at y = 0). Raises InputError where the camera moves (of one that
+        only turns each person has its own, row by row), or in a run without people: then there is none."""
         for person in self.people.values():
+            if person.path is not None:
+                raise InputError(
+                    f"{self.folder}: the camera turns; people[{person.person_id}].T_world_camera has it row by row"
+                )
             if person.world is not None:
                 return person.world.T_world_camera
         raise InputError(

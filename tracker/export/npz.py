@@ -18,8 +18,9 @@ from tracker.core.camera import Camera
 from tracker.core.input_file import read_bytes, reading
 from tracker.core.npz_file import read_npz
 from tracker.export.npz_stream import NpzStream
-from tracker.export.sequence import PersonSequence, Timeline
+from tracker.export.sequence import PersonSequence, Timeline, moved_by
 from tracker.world.body_track import CONTACT_PARTS
+from tracker.world.camera_path import CameraPath
 from tracker.world.world_frame import WorldFrame
 
 _PLACED = ("poses", "trans")
@@ -48,6 +49,8 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
         for name, dtype in (_ROWS | dict.fromkeys(_PLACED, np.float32)).items():
             blocks = (_written(block, name) for block in person.blocks())
             file.rows(name, getattr(person, name).shape, dtype, blocks)
+        if person.path is not None:
+            file.array("zoom", person.path.zoom_at(person.timestamps))
         for name, value in _described(person).items():
             file.array(name, value)
 
@@ -62,7 +65,8 @@ def _written(person: PersonSequence, name: str) -> Array:
 def _described(person: PersonSequence) -> dict[str, Any]:
     """What there is besides the rows."""
     camera = person.camera
-    placed = {} if person.world is None else {"T_world_camera": person.world.T_world_camera}
+    known = person.T_world_camera
+    placed = {} if known is None else {"T_world_camera": known}
     return placed | {
         "mocap_framerate": np.float64(person.timeline.frame_rate),
         "gender": "neutral",
@@ -107,24 +111,39 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} has numbers that are not finite")
     start = float(arrays["timestamps"][0]) if arrays["timestamps"].size else 0.0
+    world, path = _surroundings(content, arrays["timestamps"])
     person = PersonSequence(
         person_id=person_id,
         camera=camera,
         timeline=Timeline(start, rate),
         body_model=str(content["body_model"]),
         tracked=tracked,
-        world=WorldFrame(content["T_world_camera"].astype(float)) if in_world or "T_world_camera" in content else None,
         frame="world" if in_world else "camera",
+        world=world,
+        path=path,
         **arrays,
     )
     return (_from_world(person) if in_world else person).rows(tracked)
 
 
+def _surroundings(content: dict[str, np.ndarray], times: Array) -> tuple[WorldFrame | None, CameraPath | None]:
+    """`world` and `path` of a sequence, as far as its file knows them. times: (T,) s of its rows."""
+    if "T_world_camera" not in content:
+        return None, None
+    known = content["T_world_camera"].astype(float)
+    if known.ndim == 2:
+        return WorldFrame(known), None
+    if known.shape != (len(times), 4, 4) or content["zoom"].shape != times.shape:
+        raise ValueError(f"T_world_camera {known.shape} and zoom {content['zoom'].shape} do not fit {len(times)} rows")
+    turns = known[0, :3, :3].T @ known[:, :3, :3]
+    return WorldFrame(known[0]), CameraPath(times, turns, content["zoom"].astype(float))
+
+
 def _from_world(person: PersonSequence) -> PersonSequence:
     """poses and trans as a file in the world's frame has them → in the camera's; the joints are there already."""
-    assert person.world is not None
-    rotation, poses = person.world.T_world_camera[:3, :3], person.poses.astype(float)
-    poses[:, :3] = (Rotation.from_matrix(rotation.T) * Rotation.from_rotvec(poses[:, :3])).as_rotvec()
+    known = person.T_file_camera
+    rotation, poses = known[..., :3, :3], person.poses.astype(float)
+    poses[:, :3] = (Rotation.from_matrix(rotation.swapaxes(-1, -2)) * Rotation.from_rotvec(poses[:, :3])).as_rotvec()
     pelvis = person.joints3d[:, 0].astype(float)
-    rest = (person.world.to_world(pelvis) - person.trans).mean(axis=0)
+    rest = (moved_by(known, pelvis) - person.trans).mean(axis=0)
     return replace(person, poses=poses.astype(np.float32), trans=(pelvis - rest).astype(np.float32))

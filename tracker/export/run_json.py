@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from tracker import __version__
 from tracker.core.shown_text import shown_address
 from tracker.export.contact_sheet import Snapshot
 from tracker.export.files import atomic_file
+from tracker.world.camera_path import CameraMotion, CameraPath
 from tracker.world.world_frame import WorldFrame
 
 _PACKAGES = (
@@ -59,8 +61,7 @@ class RunSummary:
     """Frames of a camera that were never looked at."""
     pictures: Sequence[Snapshot] = ()
     """For the report."""
-    camera_moved: float | None = None
-    """s at which the camera was found to move; None while it stands still."""
+    camera: CameraMotion = field(default_factory=CameraMotion)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class RunCounts:
     gaps: Mapping[int, Sequence[tuple[float, float]]] = field(default_factory=dict)
     """(first, last) s from the run's start, of the rows of each identity's files in which they were not tracked."""
     world: WorldFrame | None = None
-    """None where the camera moves."""
+    """Around the camera of the first picture; None where the camera travels."""
 
 
 def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts) -> None:
@@ -97,7 +98,8 @@ def write(path: Path, header: RunHeader, summary: RunSummary, counts: RunCounts)
         "people": counts.people,
         "gaps": counts.gaps,
         "world": None if counts.world is None else _world(counts.world),
-        "camera_moved": summary.camera_moved,
+        "camera_moved": summary.camera.moved_at,
+        "camera_path": None if summary.camera.path is None else _path(summary.camera.path),
         "wall_seconds": None if seconds is None else round(seconds, 3),
         "frames_per_second": round(counts.frames_read / seconds, 3) if seconds else None,
         "finished": not (counts.interrupted or counts.failed),
@@ -114,6 +116,14 @@ def _world(world: WorldFrame) -> dict[str, Any]:
         "T_world_camera": world.T_world_camera,
         "camera_height": round(world.camera_height, 4),
         "pitch_degrees": round(math.degrees(world.pitch), 2),
+    }
+
+
+def _path(path: CameraPath) -> dict[str, Any]:
+    turned = Rotation.from_matrix(path.R_first_camera[0].T @ path.R_first_camera).magnitude()
+    return {
+        "most_degrees_from_first": round(float(np.degrees(turned.max())), 2),
+        "zoom": [round(float(path.zoom.min()), 3), round(float(path.zoom.max()), 3)],
     }
 
 

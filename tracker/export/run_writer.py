@@ -42,7 +42,9 @@ from tracker.export.sequence import (
     placed_in,
     row_blocks,
 )
+from tracker.world.camera_path import CameraMotion
 from tracker.world.estimate import WorldEstimate, estimate_world, rows_wanted
+from tracker.world.world_frame import WorldFrame
 
 OBSERVATIONS = "observations"
 """Every frame as it was recorded, in one file for this package's own use."""
@@ -77,6 +79,16 @@ class RunResult:
 def _bounded(warnings: list[str]) -> list[str]:
     left_out = len(warnings) - _MOST_WARNINGS
     return warnings if left_out <= 0 else [*warnings[:_MOST_WARNINGS], f"and {left_out} more warnings"]
+
+
+def _refusal(motion: CameraMotion, wanted: bool) -> str:
+    """Why there is no world around a camera that moves. wanted: whether files were to be in its frame."""
+    instead = "the files are in the camera's frame" if wanted else ""
+    if motion.path is not None:
+        then = f": {instead}; --smooth offline follows its turns" if wanted else ""
+        return f"the camera turns from {motion.moved_at:.2f} s on{then}"
+    because = ", other than by turning and zooming, so that there is no still world to be in: " + instead
+    return f"the camera moves from {motion.moved_at:.2f} s on" + (because if wanted else "")
 
 
 class RunWriter:
@@ -120,13 +132,16 @@ class RunWriter:
         finally:
             self._lock.release()
 
-    def write(self, frame: FrameRecord) -> None:
-        """Records one frame. When it returns, the frame's line in frames.jsonl survives the process."""
+    def write(self, frame: FrameRecord, world: WorldFrame | None = None) -> None:
+        """Records one frame. When it returns, the frame's line in frames.jsonl survives the process.
+
+        world: as it is believed at that moment.
+        """
         if not self._open:
             raise RuntimeError(f"{self._folder}: a frame was written after the run's frames were complete")
         self._watch.check()
         if self._stream is not None:
-            self._stream.append(encode_frame(frame.index, frame.time, frame.people))
+            self._stream.append(encode_frame(frame.index, frame.time, frame.people, world))
         self._recording.append(frame)
 
     @property
@@ -157,9 +172,10 @@ class RunWriter:
             for frame in frames:
                 recording.append(frame)
             return
-        world = None if self._estimate is None else self._estimate.world
+        estimate = self._estimate
         with atomic_file(self._folder / FRAMES_NAME) as stream:
             for frame in frames:
+                world = None if estimate is None else estimate.world_at(frame.time)
                 stream.write(encode_frame(frame.index, frame.time, frame.people, world))
                 recording.append(frame)
 
@@ -222,13 +238,9 @@ class RunWriter:
         """What is known of the world around the camera, and what the user should know of it."""
         if self._config.formats == (OBSERVATIONS,):
             return None, []
-        if summary.camera_moved is not None:
-            wanted = self._context.world.frame == "world"
-            return None, [
-                f"the camera moves from {summary.camera_moved:.2f} s on"
-                + (", so that there is no still world to be in: the files are in the camera's frame" if wanted else "")
-            ]
-        estimate = self._estimate
+        estimate, motion = self._estimate, summary.camera
+        if motion.moved_at is not None and estimate is None:
+            return None, [_refusal(motion, self._context.world.frame == "world")]
         if estimate is None:
             most = rows_wanted(len(self._recording.person_ids()))
             tracks = [body_track(person, self._context.body) for person in self._people(most)]
@@ -239,9 +251,12 @@ class RunWriter:
         """Everybody, by identity. most: rows of each, the first."""
         timeline = Timeline.of(self._recording.times, self._context.frame_rate)
         observations = self._recording.observations()
+        path = None if self._estimate is None else self._estimate.path
         for person_id, betas in self._recording.last_betas().items():
             rows = self._recording.rows_of(person_id)[:most]
-            blocks = (assemble(observations[rows[b]], self._context, timeline, betas) for b in row_blocks(len(rows)))
+            blocks = (
+                assemble(observations[rows[b]], self._context, timeline, betas, path) for b in row_blocks(len(rows))
+            )
             yield joined(blocks, len(rows), self._scratch)
 
     def _person_files(self, person: PersonSequence, failures: list[RunError]) -> Iterator[Path]:

@@ -29,6 +29,7 @@ from tracker.core.person import Person, Pose
 from tracker.export.files_config import FilesConfig
 from tracker.export.scratch import MEMORY, Scratch
 from tracker.world.body_track import CONTACT_PARTS, BodyTrack, contact_body
+from tracker.world.camera_path import CameraPath
 from tracker.world.contacts import contact_mask, contacts_of
 from tracker.world.gravity import Plane
 from tracker.world.windows import windows
@@ -100,7 +101,7 @@ class Timeline:
 class PersonSequence:
     """One identity over T rows; vertices = SMPL(poses, betas) + trans.
 
-    In memory everything is in the camera's frame; `world` says how that lies to the world's.
+    In memory everything is in the camera's frame of its own moment; `T_world_camera` says how that lies to the world's.
     """
 
     person_id: int
@@ -132,7 +133,9 @@ class PersonSequence:
     contacts: NDArray[np.bool_]
     """(T, 9): which of CONTACT_PARTS touch the floor."""
     world: WorldFrame | None = None
-    """None where the camera moves, so that there is no world around it."""
+    """Around the camera of the run's first picture; None where the camera travels."""
+    path: CameraPath | None = None
+    """How the camera turned and zoomed; None where it stands still."""
     frame: FileFrame = "camera"
     """Of what is written to files."""
 
@@ -180,14 +183,30 @@ class PersonSequence:
         return WORLD_SYSTEM if self.in_world else CAMERA_SYSTEM
 
     @property
+    def T_first_camera(self) -> Array:
+        """(4, 4), or (T, 4, 4) where the camera turns: from its frame to that of the run's first picture."""
+        if self.path is None:
+            return np.eye(4)
+        transforms = np.tile(np.eye(4), (len(self.timestamps), 1, 1))
+        transforms[:, :3, :3] = self.path.turns_at(self.timestamps)
+        return transforms
+
+    @property
+    def T_world_camera(self) -> Array | None:
+        """(4, 4), or (T, 4, 4) where the camera turns; None where nothing is known of a world around it."""
+        return None if self.world is None else self.world.T_world_camera @ self.T_first_camera
+
+    @property
     def T_file_camera(self) -> Array:
-        """(4, 4): to the frame of files that may be in the camera's own."""
-        return self.world.T_world_camera if self.in_world and self.world is not None else np.eye(4)
+        """(4, 4) or (T, 4, 4): to the frame of files that may be in the camera's own."""
+        known = self.T_world_camera
+        return np.eye(4) if known is None or not self.in_world else known
 
     @property
     def T_yup_camera(self) -> Array:
-        """(4, 4): to the frame of files that are y up always."""
-        return self.world.T_world_camera if self.in_world and self.world is not None else T_YUP_CAMERA
+        """(4, 4) or (T, 4, 4): to the frame of files that are y up always."""
+        known = self.T_world_camera
+        return T_YUP_CAMERA @ self.T_first_camera if known is None or not self.in_world else known
 
     @property
     def joints_y_up(self) -> Array:
@@ -197,7 +216,7 @@ class PersonSequence:
     def in_frame(self, T_dst_camera: Array) -> tuple[Array, Array]:
         """poses (T, 72) and trans (T, 3) such that SMPL(poses, betas) + trans lies in another frame."""
         poses = self.poses.astype(float)
-        turned = Rotation.from_matrix(T_dst_camera[:3, :3]) * Rotation.from_rotvec(poses[:, :3])
+        turned = Rotation.from_matrix(T_dst_camera[..., :3, :3]) * Rotation.from_rotvec(poses[:, :3])
         poses[:, :3] = turned.as_rotvec()
         pelvis = self.joints3d[:, 0].astype(float)
         return poses, moved_by(T_dst_camera, pelvis) - (pelvis - self.trans)
@@ -234,8 +253,11 @@ def joined(blocks: Iterable[PersonSequence], count: int, scratch: Scratch = MEMO
 
 
 def moved_by(T_dst_src: Array, points: Array) -> Array:
-    """(..., 3) m → (..., 3) m."""
-    return points @ T_dst_src[:3, :3].T + T_dst_src[:3, 3]
+    """(T, ..., 3) m → (T, ..., 3) m, by one transform (4, 4), or one a row (T, 4, 4)."""
+    if T_dst_src.ndim == 2:
+        return points @ T_dst_src[:3, :3].T + T_dst_src[:3, 3]
+    flat = points.reshape(len(points), -1, 3)
+    return (flat @ T_dst_src[:, :3, :3].swapaxes(1, 2) + T_dst_src[:, None, :3, 3]).reshape(points.shape)
 
 
 def shape_body(body: BodyModel, betas: Array) -> ShapedBody:
@@ -274,10 +296,17 @@ def person_of(observation: np.void) -> Person:
 
 
 def assemble(
-    observations: NDArray[np.void], context: RunContext, timeline: Timeline, betas: Array | None = None
+    observations: NDArray[np.void],
+    context: RunContext,
+    timeline: Timeline,
+    betas: Array | None = None,
+    path: CameraPath | None = None,
 ) -> PersonSequence:
     """(T,) OBSERVATION of one identity, in order of time → its sequence under one β (10,): the last, unless another is
-    given."""
+    given.
+
+    path: of a camera that turned, where the observations take its zoom into account.
+    """
     betas = observations["betas"][-1] if betas is None else betas
     theta = observations["poses"].reshape(-1, NUM_JOINTS, 3)
     posed = shape_body(context.body, betas).with_pose(context.body.v_template.new_tensor(theta))
@@ -292,7 +321,7 @@ def assemble(
         timestamps=observations["time"].copy(),
         frame_index=observations["frame_index"].copy(),
         joints3d=joints3d.astype(np.float32),
-        joints2d=context.camera.project_clamped(joints3d).astype(np.float32),
+        joints2d=_zoomed_pixels(context.camera, path, observations["time"], joints3d).astype(np.float32),
         joint_confidence=observations["joint_confidence"].copy(),
         bbox=observations["bbox"].copy(),
         nll=observations["nll"].copy(),
@@ -301,15 +330,25 @@ def assemble(
         body_model=context.body.name,
         tracked=np.ones(len(observations), bool),
         contacts=np.zeros((len(observations), len(CONTACT_PARTS)), bool),
+        path=path,
         frame=context.world.frame,
     )
 
 
+def _zoomed_pixels(camera: Camera, path: CameraPath | None, times: Array, joints3d: Array) -> Array:
+    """(T, 24, 2) px of (T, 24, 3) m before a camera that may have zoomed by then."""
+    pixels = camera.project_clamped(joints3d)
+    if path is None:
+        return pixels
+    centre = np.array([camera.cx, camera.cy])
+    return centre + path.zoom_at(times)[:, None, None] * (pixels - centre)
+
+
 def body_track(person: PersonSequence, body: BodyModel) -> BodyTrack:
-    """The person as gravity, floor and contacts are told from."""
-    return contact_body(body).track(
-        person.timestamps, person.theta, person.betas, person.trans, person.joint_confidence
-    )
+    """The person as gravity, floor and contacts are told from, in the frame of the run's first picture."""
+    poses, trans = (person.poses, person.trans) if person.path is None else person.in_frame(person.T_first_camera)
+    theta = poses.reshape(-1, NUM_JOINTS, 3)
+    return contact_body(body).track(person.timestamps, theta, person.betas, trans, person.joint_confidence)
 
 
 def placed_in(world: WorldFrame, person: PersonSequence, body: BodyModel) -> PersonSequence:
@@ -343,13 +382,13 @@ class SkeletonMotion:
     def of(cls, person: PersonSequence) -> SkeletonMotion:
         theta = person.theta.astype(np.float64)
         quaternions = Rotation.from_rotvec(theta.reshape(-1, 3)).as_quat().reshape(-1, NUM_JOINTS, 4)
-        root = Rotation.from_matrix(person.T_yup_camera[:3, :3]) * Rotation.from_rotvec(theta[:, 0])
+        root = Rotation.from_matrix(person.T_yup_camera[..., :3, :3]) * Rotation.from_rotvec(theta[:, 0])
         quaternions[:, 0] = root.as_quat()
-        return cls(person.timestamps, _same_sign(quaternions), person.joints_y_up[:, 0].astype(np.float64))
+        return cls(person.timestamps, same_sign(quaternions), person.joints_y_up[:, 0].astype(np.float64))
 
 
-def _same_sign(quaternions: Array) -> Array:
-    """(T, n, 4) with each quaternion in its predecessor's half-space, so that linear blending takes the short way."""
+def same_sign(quaternions: Array) -> Array:
+    """(T, ..., 4) with each quaternion in its predecessor's half-space, so that linear blending takes the short way."""
     agreement = np.sign(np.sum(quaternions[1:] * quaternions[:-1], axis=-1, keepdims=True))
     flips = np.cumprod(np.where(agreement == 0, 1.0, agreement), axis=0)
     return np.concatenate([quaternions[:1], quaternions[1:] * flips])

@@ -15,7 +15,6 @@ import numpy as np
 
 from tracker.body.model import BodyModel
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.core.camera import Camera
 from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, SkeletonMotion, shape_body, to_numpy
 from tracker.export.skeletons import SkeletonNames, joint_names
 
@@ -43,7 +42,7 @@ def write(
         stage.SetStartTimeCode(0)
         stage.SetEndTimeCode(max(float(_codes(person)[-1]) for person in people))
         stage.SetDefaultPrim(UsdGeom.Xform.Define(stage, "/scene").GetPrim())
-        _add_camera(stage, people[0].camera, people[0].T_yup_camera)
+        _add_camera(stage, max(people, key=lambda person: len(person.timestamps)))
         for person in people:
             _add_person(stage, person, body, joint_names(skeleton))
         stage.GetRootLayer().Save()
@@ -55,9 +54,11 @@ def _codes(person: PersonSequence) -> Array:
     return np.round((person.timestamps - person.timeline.start) * person.timeline.frame_rate)
 
 
-def _add_camera(stage: Any, camera: Camera, T_scene_camera: Array) -> None:
+def _add_camera(stage: Any, person: PersonSequence) -> None:
+    """The camera as it was held and zoomed while this person was there."""
     from pxr import Gf, UsdGeom
 
+    camera, T_scene_camera = person.camera, person.T_yup_camera @ T_YUP_CAMERA
     lens = UsdGeom.Camera.Define(stage, "/scene/camera")
     lens.CreateHorizontalApertureAttr(_APERTURE)
     pixel = _APERTURE / camera.width
@@ -67,7 +68,14 @@ def _add_camera(stage: Any, camera: Camera, T_scene_camera: Array) -> None:
     lens.CreateHorizontalApertureOffsetAttr(pixel * (camera.width / 2 - camera.cx))
     lens.CreateVerticalApertureOffsetAttr(tall * (camera.cy - camera.height / 2))
     lens.CreateClippingRangeAttr(Gf.Vec2f(0.05, 1000.0))
-    lens.AddTransformOp().Set(Gf.Matrix4d((T_scene_camera @ T_YUP_CAMERA).T.tolist()))
+    place = lens.AddTransformOp()
+    if person.path is None:
+        place.Set(Gf.Matrix4d(T_scene_camera.T.tolist()))
+        return
+    zoom = person.path.zoom_at(person.timestamps)
+    for code, transform, focal in zip(_codes(person), T_scene_camera, pixel * camera.fx * zoom, strict=True):
+        place.Set(Gf.Matrix4d(transform.T.tolist()), float(code))
+        lens.GetFocalLengthAttr().Set(float(focal), float(code))
 
 
 def _add_person(stage: Any, person: PersonSequence, body: BodyModel, names: Sequence[str]) -> None:

@@ -1,14 +1,15 @@
 """Fitting the neural body volume to a feature map: what the picture itself says of the pose, beyond the landmarks.
 
 The volume is rendered in the pose, compared with the extractor's features under a likelihood in which something else
-may be in front (3DNBF eqs. 3–6), and the pose moved so that it explains them better. What is believed beforehand, the
-landmark fit's own Gaussian or a wide one around a regressed pose, enters as it is and also says in which units to step:
-the unknowns are counted in its standard deviations, so that stiff and loose directions converge together.
+may be in front (3DNBF eqs. 3–6), and the pose moved by a few steps of Adam so that it explains them better. What is
+believed beforehand, the landmark fit's own Gaussian or a wide one around a regressed pose, enters as it is, and says in
+which units Adam steps: its standard deviations, along its axes, so that stiff and loose directions converge together.
+All of a fit is one call of `kernels`, on a GPU one CUDA graph.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ from scipy.linalg.lapack import dtrtri
 from torch import Tensor
 
 from kernels import body_step, ellipsoids
-from kernels.body_step_values import FitProblem, FitTerms, ObjectiveValue
+from kernels.backend import on_device
+from kernels.body_step_values import Adam, FitProblem, FitTerms
 from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, Likelihood, RenderSettings, unit_base
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
@@ -27,7 +29,6 @@ from tracker.core.camera import thinned_intrinsics
 from tracker.core.errors import InputError
 from tracker.core.geometry import skew
 from tracker.core.person import Pose
-from tracker.fit.descent import descend
 from tracker.networks.guide import MAP
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class VolumeFitConfig:
     stride: int = 2
     """Every how many-th pixel of the map is compared, along rows and columns: neighbours say nearly the same."""
     steps: int = 2
-    """Renderings with gradients in a fit; 0 only measures how far the picture supports the pose."""
+    """Of Adam; 0 only measures how far the picture supports the pose."""
+    rate: float = 0.05
+    """Adam's, in standard deviations of what is believed."""
     likelihood_weight: float = 0.03
     """What the likelihood of all pixels counts against the belief: neighbouring pixels say the same many times over."""
     turn_spread: float = 0.3
@@ -72,6 +75,8 @@ class VolumeFitConfig:
                 f"volume: expected steps and likelihood_weight not below 0, got {self.steps} and "
                 f"{self.likelihood_weight}"
             )
+        if self.rate <= 0:
+            raise InputError(f"volume: expected a rate above 0, got {self.rate}")
         if not 1 <= self.stride <= _COARSEST:
             raise InputError(f"volume: expected a stride of 1 to {_COARSEST}, got {self.stride}")
 
@@ -102,8 +107,8 @@ class PoseBelief:
 
 @dataclass(frozen=True)
 class VolumeFit:
-    """A pose that the picture has been asked about. What it says is of the last pose that was rendered: of this one, or
-    after a fit of the one before its last, small step."""
+    """A pose that the picture has been asked about. What it says is of this one, or after a fit of the one before its
+    last, small step."""
 
     state: BodyState
     nll: float
@@ -116,20 +121,33 @@ class VolumeFit:
 
 
 class VolumeFitter:
-    """Fits one trained volume on one body."""
+    """Fits one trained volume on one body. One thread at a time: a fit's memory is used again by the next."""
 
-    def __init__(self, network: BodyNetwork, config: VolumeFitConfig) -> None:
-        self.config = config
+    def __init__(self, network: BodyNetwork, config: VolumeFitConfig, device: torch.device | str = "cpu") -> None:
+        """device: where the volume is rendered and fitted; poses come and go on the CPU."""
+        self.config, self.device = config, torch.device(device)
         volume = network.volume.with_keypoints(torch.empty(0, dtype=torch.int64))
-        self._body = volume.body
-        self._bank = volume.bank(network.unit_bank().detach().contiguous())
+        self._body = on_device(volume.body, device)
+        self._bank = on_device(volume.bank(network.unit_bank().detach().contiguous()), device)
         concentration = 1 / volume.config.temperature
-        self._clutter = concentration * network.unit_clutter().detach().T.contiguous()
+        self._clutter = (concentration * network.unit_clutter().detach().T).to(device).contiguous()
         side = len(range(self.config.stride // 2, MAP, self.config.stride))
-        nothing = torch.zeros(1, side, side)
-        index = torch.zeros(1, dtype=torch.int32)
-        self._nothing = FeatureObservation(nothing[..., None], nothing, nothing + 1, nothing, index, concentration)
+        nothing, index = torch.zeros(1, side, side), torch.zeros(1, dtype=torch.int32)
+        empty = FeatureObservation(nothing[..., None], nothing, nothing + 1, nothing, index, concentration)
+        self._nothing = on_device(empty, device)
         self._moved_by = _dense(volume.body.weight_joints, volume.body.weights)[: volume.count]
+        self._problem, self._adam = self._buffers()
+        self._loop = body_step.fit_loop(self._problem, self._adam)
+
+    def _buffers(self) -> tuple[FitProblem, Adam]:
+        """What a fit reads, to be written before each. The likelihood and the belief, which is Gaussian: no keypoints,
+        they are in the belief."""
+        new, weight, size = self._body.joints.new_zeros, self.config.pixel_weight, self._body.parameters
+        side, channels = self._nothing.base.shape[-1], self._bank.features.shape[2]
+        observation = replace(self._nothing, features=new(1, side, side, channels), base=new(1, side, side))
+        terms = FitTerms(new(1, 0, 2), new(1, 0), new(1, size, size), new(1, size), likelihood_weight=weight)
+        problem = FitProblem(self._body, self._bank, new(1, 4), observation, terms, RenderSettings())
+        return problem, Adam(new(1, size, size), self.config.steps, self.config.rate)
 
     def observe(self, features: Tensor) -> FeatureObservation:
         """features: (1, D, 64, 64), unit length along D, as the extractor gives them."""
@@ -141,16 +159,15 @@ class VolumeFitter:
         What `ellipsoids_values.observe` makes of them and of their `background_log_density` under the clutter bank.
         """
         step = self.config.stride
-        compared = features[:, step // 2 :: step, step // 2 :: step].contiguous()
+        compared = features[:, step // 2 :: step, step // 2 :: step].to(self.device).contiguous()
         return replace(self._nothing, features=compared, base=unit_base(compared, self._clutter))
 
     def score(self, observation: FeatureObservation, camera: Array, states: list[BodyState]) -> Array:
         """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""
-        parameters = torch.from_numpy(np.stack([_parameters(state) for state in states])).float()
-        posed = self._posed(parameters)
-        every = replace(observation, index=torch.zeros(len(states), dtype=torch.int32))
+        posed = self._posed(self._rows([_parameters(state) for state in states]))
+        every = replace(observation, index=observation.index.new_zeros(len(states)))
         cameras = self._cameras(camera).expand(len(states), 4).contiguous()
-        costs: Array = ellipsoids.score(posed, cameras, every).double().numpy()
+        costs: Array = ellipsoids.score(posed, cameras, every).double().cpu().numpy()
         return costs
 
     def fit(self, observation: FeatureObservation, camera: Array, belief: PoseBelief) -> VolumeFit:
@@ -158,22 +175,20 @@ class VolumeFitter:
         if self.config.steps == 0:
             return self.look(observation, camera, belief.state)
         start = _parameters(belief.state)
-        root = _whitening(start, belief.precision)
-        problem, weight, last_evaluation = (
-            self._problem(observation, camera),
-            self.config.pixel_weight,
-            deque[ObjectiveValue](maxlen=1),
-        )
+        self._write(observation, camera, start, _root_precision(start, belief.precision))
+        result = self._loop.run(self._rows([start]))
+        return self._volume_fit(_state(result.parameters[0].double().cpu().numpy()), result.likelihood)
 
-        def loss(z: Array) -> tuple[float, Array]:
-            evaluation = body_step.evaluate(problem, torch.from_numpy(start + root @ z).float()[None])
-            last_evaluation.append(evaluation)
-            gradient: Array = weight * (root.T @ evaluation.gradient[0].double().numpy()) + z
-            return weight * float(evaluation.loss) + 0.5 * float(z @ z), gradient
-
-        state = _state(start + root @ descend(loss, np.zeros(_SIZE), self.config.steps))
-        (last,) = last_evaluation
-        return VolumeFit(state, float(last.loss), last.occlusion[0].double().numpy(), self._joint_support(last))
+    def _write(self, observation: FeatureObservation, camera: Array, start: Array, root: Array) -> None:
+        """Into what the next fit reads. root: (85, 85) U, so that the belief is ½ |U (x − start)|²."""
+        problem = self._problem
+        problem.observation.features.copy_(observation.features)
+        problem.observation.base.copy_(observation.base)
+        problem.cameras.copy_(self._cameras(camera))
+        problem.terms.linear_matrix.copy_(torch.from_numpy(root))
+        problem.terms.linear_target.copy_(torch.from_numpy(root @ start))
+        units, _ = dtrtri(root)
+        self._adam.units.copy_(torch.from_numpy(units))
 
     def look(self, observation: FeatureObservation, camera: Array, state: BodyState) -> VolumeFit:
         """What the map says of a pose as it is."""
@@ -182,43 +197,40 @@ class VolumeFitter:
     def rendered(self, camera: Array, state: BodyState) -> Tensor:
         """(64, 64, D): the volume's features in a pose, unit length where it is. camera: as `score`'s."""
         cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
-        drawn = ellipsoids.render(self._posed(torch.from_numpy(_parameters(state)).float()[None]), cameras, (MAP, MAP))
-        return torch.nn.functional.normalize(drawn.features[0], dim=-1)
+        posed = self._posed(self._rows([_parameters(state)]))
+        drawn = ellipsoids.render(posed, cameras.to(self.device), (MAP, MAP))
+        return torch.nn.functional.normalize(drawn.features[0], dim=-1).cpu()
 
     def _looked_at(self, observation: FeatureObservation, camera: Array, parameters: Array) -> VolumeFit:
-        posed = self._posed(torch.from_numpy(parameters).float()[None])
+        posed = self._posed(self._rows([parameters]))
         cameras = self._cameras(camera)
         with torch.no_grad():
-            likelihood = ellipsoids.likelihood(posed, cameras, observation)
-        return VolumeFit(
-            _state(parameters),
-            float(likelihood.nll),
-            likelihood.occlusion[0].double().numpy(),
-            self._joint_support(likelihood),
-        )
+            return self._volume_fit(_state(parameters), ellipsoids.likelihood(posed, cameras, observation))
 
-    def _joint_support(self, likelihood: Likelihood | ObjectiveValue) -> Array:
+    def _volume_fit(self, state: BodyState, likelihood: Likelihood) -> VolumeFit:
+        """A pose with what the picture says of it, or of one nearby."""
+        occlusion = likelihood.occlusion[0].double().cpu().numpy()
+        return VolumeFit(state, float(likelihood.nll), occlusion, self._joint_support(likelihood))
+
+    def _joint_support(self, likelihood: Likelihood) -> Array:
         """Of the kernels that a joint moves: seen weight that the body explains, over what they would show alone."""
         support, weight = (
-            self._moved_by.T @ value[0].double().numpy() for value in (likelihood.support, likelihood.weight)
+            self._moved_by.T @ value[0].double().cpu().numpy() for value in (likelihood.support, likelihood.weight)
         )
         return np.clip(support / np.maximum(weight, 1e-3), 0.0, 1.0)
 
     def _cameras(self, camera: Array) -> Tensor:
         """(1, 4): the same camera for the pixels that are compared."""
-        return torch.from_numpy(thinned_intrinsics(camera, self.config.stride)).float()[None]
+        return torch.from_numpy(thinned_intrinsics(camera, self.config.stride)).float()[None].to(self.device)
+
+    def _rows(self, parameters: Sequence[Array]) -> Tensor:
+        """(B, 85) on the device."""
+        return torch.from_numpy(np.stack(parameters)).float().to(self.device)
 
     def _posed(self, parameters: Tensor) -> Ellipsoids:
         posed = body_step.pose(self._body, parameters)
         features = body_step.mix_features(self._body, self._bank, posed.limbs)
         return Ellipsoids(posed.points.contiguous(), posed.precisions, features)
-
-    def _problem(self, observation: FeatureObservation, camera: Array) -> FitProblem:
-        """The likelihood alone: the belief is added where its own units are."""
-        nothing = torch.zeros(1, 0)
-        terms = FitTerms(torch.zeros(1, 0, 2), nothing, torch.zeros(0, self._body.parameters), nothing)
-        cameras = self._cameras(camera)
-        return FitProblem(self._body, self._bank, cameras, observation, terms, RenderSettings())
 
 
 def _dense(joints: Tensor, weights: Tensor) -> Array:
@@ -239,15 +251,13 @@ def _state(parameters: Array) -> BodyState:
     return BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), betas, transl))
 
 
-def _whitening(start: Array, precision: Array) -> Array:
-    """W (85, 85) with parameters = start + W z, z of unit variance: the belief's units for axis-angles."""
+def _root_precision(start: Array, precision: Array) -> Array:
+    """U (85, 85), upper triangular, with UᵀU the belief's precision of axis-angles, β, transl."""
     turns = right_jacobian(start[_TURNS].reshape(NUM_JOINTS, 3))
     half = precision.copy()
     half[:, _TURNS] = _by_joint(precision[:, _TURNS], turns)
     half[_TURNS] = _by_joint(half[_TURNS].T, turns).T
-    upper = cholesky(half, check_finite=False)
-    whitening, _ = dtrtri(upper)
-    return np.asarray(whitening)
+    return np.asarray(cholesky(half, check_finite=False))
 
 
 def _by_joint(columns: Array, blocks: Array) -> Array:

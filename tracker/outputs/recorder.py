@@ -25,6 +25,7 @@ from tracker.overlay.video_writer import VideoWriter
 from tracker.runtime.recent_times import recent_times
 from tracker.runtime.worker import Worker
 from tracker.world.camera_watch import CameraWatch
+from tracker.world.live_world import LiveWorld
 
 _WAITING = 8
 """Pictures that may wait to be encoded before the loop waits for them."""
@@ -59,7 +60,8 @@ class Recorder:
         self._began, self._start, self._size = perf_counter(), first.time, first.size
         self._writer = RunWriter(folder, export, context, header)
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
-        self._watch, self._sheet = CameraWatch(), ContactSheet()
+        self._watch, self._sheet = CameraWatch(context.camera), ContactSheet()
+        self._world = LiveWorld(context.world, context.body)
         self._write_ms = recent_times()
         self._open = ExitStack()
         try:
@@ -81,10 +83,11 @@ class Recorder:
     def _record(self, frames: Iterator[RecordedFrame]) -> None:
         for each in frames:
             before, time = perf_counter(), each.frame.time - self._start
-            self._watch.show(each.frame, each.people)
-            self._sheet.show(replace(each.frame, time=time), each.people)
+            timed = replace(each.frame, time=time)
+            self._watch.show(timed, each.people)
+            self._sheet.show(timed, each.people)
             people = self._cameras.of_files(each.frame, each.people)
-            self._writer.write(FrameRecord(each.frame.index, time, people))
+            self._writer.write(FrameRecord(each.frame.index, time, people), self._world.watch(time, people))
             picture = each.picture
             if each.frame.size != self._size:
                 picture = np.ascontiguousarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA))
@@ -107,7 +110,7 @@ class Recorder:
             warnings=[*summary.warnings, *self._cameras.warnings, *([] if failure is None else [str(failure)])],
             wall_seconds=perf_counter() - self._began,
             pictures=self._sheet.pictures(),
-            camera_moved=None if self._watch.moved_at is None else self._watch.moved_at - self._start,
+            camera=self._watch.motion,
         )
         if failure is not None:
             with suppress(RunError):  # what ended the recording also keeps its files from being written

@@ -17,7 +17,7 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.outputs.send.pose_message import BinaryEncoder
 from tracker.overlay.mesh_overlay import PALETTE
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 
 INFLUENCES = 4
 """Joints that move a vertex at most in the page."""
@@ -26,7 +26,7 @@ INFLUENCES = 4
 class BodyScene:
     """Bodies for a page that skins them itself; see `Scene`."""
 
-    def __init__(self, body: BodyModel, world: WorldConfig) -> None:
+    def __init__(self, body: BodyModel, world: LiveWorld) -> None:
         self._body, self._encode = body, BinaryEncoder(world)
 
     def mesh(self) -> bytes:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -92,7 +93,7 @@ def make_overlay_video(job: OverlayVideoJob, frames: Iterator[TrackedFrame], tim
 
     if job.smooth is not None:
         frames = smoothed_with_delay(frames, DelayedSmoother(PersonBuilder(job.body), job.cameras, job.smooth))
-    drawing = MeshOverlay(OverlayConfig(style=job.style), RENDERERS[job.renderer])
+    drawing = MeshOverlay(OverlayConfig(style=job.style), partial(RENDERERS[job.renderer], "cpu"))
     with Worker("encode", encode) as encoding, drawing as overlay:
         for shown in frames:
             start = perf_counter()

@@ -16,7 +16,9 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from kernels import raster
 from tracker.core.arrays import Array
@@ -72,7 +74,10 @@ class Renderer(Protocol):
 
 
 class RasterRenderer:
-    """The rasteriser of `kernels`: C++ where it can be built, and quick enough for a live picture."""
+    """The rasteriser of `kernels`: C++ where it can be built, and quick enough for a live picture; CUDA on a GPU."""
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._device = torch.device(device)
 
     def draw_over(self, picture: Picture, camera: Camera, meshes: Sequence[OverlayMesh], alpha: float) -> Picture:
         """See Renderer."""
@@ -81,14 +86,15 @@ class RasterRenderer:
         shading = raster.Shading(alpha, ambient=1.0, key=dark, fill=dark, skip_backs=True)
         flat = [
             raster.RasterMesh(
-                _float32(mesh.vertices),
-                np.ascontiguousarray(mesh.faces, np.int32),
-                _float32(255 * mesh.colours),
-                np.zeros(mesh.vertices.shape, np.float32),
+                self._put(_float32(mesh.vertices)),
+                self._put(np.ascontiguousarray(mesh.faces, np.int32)),
+                self._put(_float32(255 * mesh.colours)),
+                self._put(np.zeros(mesh.vertices.shape, np.float32)),
             )
             for mesh in meshes
         ]
-        return raster.shade_overlay(picture, flat, _intrinsics(camera), shading, NEAREST_Z).numpy()
+        there = self._put(np.ascontiguousarray(picture))
+        return raster.shade_overlay(there, flat, _intrinsics(camera), shading, NEAREST_Z).cpu().numpy()
 
     def covers(self, camera: Camera, mesh: OverlayMesh) -> NDArray[np.bool_]:
         """See Renderer."""
@@ -99,6 +105,9 @@ class RasterRenderer:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _put(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
 
 
 def _float32(values: Array) -> NDArray[np.float32]:
@@ -204,8 +213,11 @@ class PyrenderRenderer(RegionRenderer):
             _release(self._offscreen._platform)
 
 
-RENDERERS: dict[str, Callable[[], Renderer]] = {"raster": RasterRenderer, "pyrender": PyrenderRenderer}
-"""By the name that a user asks for."""
+RENDERERS: dict[str, Callable[[str], Renderer]] = {
+    "raster": RasterRenderer,
+    "pyrender": lambda device: PyrenderRenderer(),  # OpenGL finds its GPU by itself
+}
+"""By the name that a user asks for: makes one that draws on a device, where it has a choice."""
 
 
 def _region(camera: Camera, meshes: Sequence[OverlayMesh]) -> tuple[int, int, int, int]:

@@ -26,6 +26,12 @@ class EngineConfig:
         if self.threads is not None and self.threads < 1:
             raise InputError(f"engine.threads: expected 1 or more, got {self.threads}")
 
+    @property
+    def kernels_device(self) -> str:
+        """Where `kernels` fit and draw: the GPU that was asked for; left to itself, the CPU, where a fit takes a
+        millisecond or two."""
+        return "cpu" if self.device == "auto" else self.device
+
     def options(self, outputs: tuple[str, ...]) -> EngineOptions:
         """For one network, of which these outputs are wanted."""
         return EngineOptions(threads=self.threads, device=self.device, outputs=outputs)

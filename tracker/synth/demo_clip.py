@@ -15,10 +15,12 @@ from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose
 from tracker.synth.demo_scene import DemoScene, SceneConfig, Shot, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
+from tracker.synth.footing import standing_soles, world_of
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
 from tracker.synth.legs import SIDES, LegGeometry
 from tracker.synth.motion import Choreography, Motion, perform
+from tracker.world.world_frame import WorldFrame
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class ClipTruth:
     """(T, 24, 2) px."""
     hidden: NDArray[np.bool_]
     """(T, 24) joints that the obstacle hides."""
+    standing: NDArray[np.bool_]
+    """(T, 4): which of both heels and both toes stand on the floor."""
+    world: WorldFrame
+    """With the real floor, on which the shoes' soles stand."""
     camera: Camera
     body_model: str
     """Whose betas these are."""
@@ -174,6 +180,8 @@ def _truth(motion: Motion, scene: DemoScene, obstacle: Array) -> ClipTruth:
         joints3d=joints,
         joints2d=scene.camera.project(joints),
         hidden=hidden,
+        standing=standing_soles(motion, figure),
+        world=world_of(T, joints[0, 0]),
         camera=scene.camera,
         body_model=figure.shaped.model.name,
     )

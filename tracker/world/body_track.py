@@ -73,13 +73,19 @@ class BodyTrack:
 
     def rows(self, chosen: slice) -> BodyTrack:
         """These frames only."""
-        names = ("times", "theta", "transl", "joints", "points", "confidence")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+        return replace(self, **{name: getattr(self, name)[chosen] for name in _ROWS})
+
+    def followed_by(self, later: BodyTrack) -> BodyTrack:
+        """These frames and later ones of the same person, under the later β."""
+        return replace(later, **{name: np.concatenate([getattr(self, name), getattr(later, name)]) for name in _ROWS})
 
     def moved(self, offset: Array) -> BodyTrack:
         """The whole body moved by (T, 3) m."""
         step = offset[:, None]
         return replace(self, transl=self.transl + offset, joints=self.joints + step, points=self.points + step)
+
+
+_ROWS = ("times", "theta", "transl", "joints", "points", "confidence")
 
 
 class ContactBody:

@@ -31,6 +31,10 @@ _BRIDGE = 0.09
 """s that a contact may be interrupted."""
 _DRIFT = 0.07
 """m across the line of sight: a part that has moved so far from where it touched down has taken another place."""
+_HIDDEN_SECONDS = 2.0
+"""s for which a foot may be hidden and be taken to have stayed where it is seen to stand before and after."""
+_UNSEEN = 0.65
+"""Mean confidence, and least _CONFIDENT, below which a foot was hidden between two contacts."""
 _USUAL_STAND = 0.5
 """s: a foot that stands for longer is believed more, up to four times."""
 _UPRIGHT = 0.6
@@ -66,7 +70,7 @@ def contacts_of(track: BodyTrack, floor: Plane) -> list[Contact]:
         for start, end in runs(touching, track.times, track.longest_step):
             if track.times[end - 1] - track.times[start] >= _SHORTEST:
                 found_contacts += [Contact(part, *each) for each in _places(track.points[start:end, part], start)]
-    return found_contacts
+    return _through_hiding(found_contacts, track)
 
 
 def contact_mask(contacts: list[Contact], count: int) -> NDArray[np.bool_]:
@@ -159,6 +163,28 @@ def _bridged(touching: NDArray[np.bool_], track: BodyTrack) -> NDArray[np.bool_]
         if inside and track.times[end] - track.times[start - 1] <= _BRIDGE:
             done[start:end] = True
     return done
+
+
+def _through_hiding(contacts: list[Contact], track: BodyTrack) -> list[Contact]:
+    """A part that is hidden between two contacts in one place has stayed there."""
+    joined: list[Contact] = []
+    for contact in contacts:
+        before = joined[-1] if joined and joined[-1].part == contact.part else None
+        if before is not None and _hidden_between(before, contact, track):
+            joined[-1] = Contact(contact.part, before.start, contact.end)
+        else:
+            joined.append(contact)
+    return joined
+
+
+def _hidden_between(before: Contact, after: Contact, track: BodyTrack) -> bool:
+    confidence = track.part_confidence[before.end : after.start, after.part]
+    if not len(confidence) or track.times[after.start] - track.times[before.end - 1] > _HIDDEN_SECONDS:
+        return False
+    first, second = (np.median(track.points[each.start : each.end, each.part], axis=0) for each in (before, after))
+    ray = second / np.linalg.norm(second)
+    apart = np.linalg.norm((second - first) - ((second - first) @ ray) * ray)
+    return bool(confidence.mean() < _UNSEEN and confidence.min() < _CONFIDENT and apart < _DRIFT)
 
 
 def _places(points: Array, first: int) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracker.world.body_track import FOOT_PARTS, BodyTrack
+from tracker.world.camera_path import CameraPath
 from tracker.world.contacts import contacts_of, slow_stands, stands_of
 from tracker.world.gravity import Gravity, Plane, Stand, fit_plane, gravity_of, pitched
 from tracker.world.world_config import WorldConfig
@@ -21,12 +22,19 @@ _MOST_ROWS, _MOST_ROWS_TOGETHER = 20_000, 30_000
 
 @dataclass(frozen=True)
 class WorldEstimate:
-    """What one clip tells of the world around its camera, which stands still."""
+    """What one clip tells of the world around its camera, which stands still or turns in its place."""
 
     floor: Plane
     stands: int
     """Places where a foot stood in view; with none the floor is a guess."""
     world: WorldFrame
+    """Around the camera of the first picture."""
+    path: CameraPath | None = None
+    """How the camera turned; None where it stands still."""
+
+    def world_at(self, time: float) -> WorldFrame:
+        """Around the camera of a moment, s."""
+        return self.world if self.path is None else self.world.turned(self.path.turns_at(np.array([time]))[0])
 
     @property
     def warnings(self) -> list[str]:

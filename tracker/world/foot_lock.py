@@ -1,10 +1,9 @@
-"""Planted feet stay where they are: the whole body is moved a little, mostly along the line of sight, and the legs do
-the rest.
+"""Planted feet stay where they are: the whole body is moved a little along the line of sight, and the legs do the rest.
 
-What is known of a body's place in the picture is good to a centimetre or two, its distance is not: so over the whole
-clip the offsets are found that hold every planted foot on one place of the floor, that hardly move the body in the
-picture, and that change smoothly. What remains of a foot's error is taken up by its leg, by inverse kinematics with the
-knee in its own plane; it fades in and out beside the contact.
+Where a body and its feet are in the picture is known well, their distance is not. So over the whole clip places on the
+floor are found where the picture shows the planted feet, and offsets of the body that bring its feet there, that hardly
+move it in the picture, and that change smoothly. What remains of a foot's error is taken up by its leg, by inverse
+kinematics with the knee in its own plane; it fades in and out beside the contact.
 """
 
 from __future__ import annotations
@@ -26,18 +25,20 @@ from tracker.world.gravity import Plane
 
 Rows = NDArray[np.signedinteger[Any]]
 
-_ACROSS_SIGMA = 0.007
-"""m across the line of sight by which the picture's place of a body is off, over half a second."""
-_DEPTH_SIGMA, _FOLDED_DEPTH_SIGMA = 0.01, 0.3
+_ACROSS_SIGMA, _FOOT_ACROSS_SIGMA = 0.001, 0.004
+"""m across the line of sight by which the picture's place of a body, and of a foot, is off, over half a second."""
+_DEPTH_SIGMA, _FOLDED_DEPTH_SIGMA = 0.02, 0.3
 """Share of its distance by which that is off, for a body that stands, and what is added for one folded to nothing."""
+_HIDDEN_POWER = 3
+"""Of the mean confidence, by which a body that is partly hidden is held less to its place in the picture."""
 _TOGETHER_SECONDS = 0.5
 """Within which such errors are one and the same."""
-_HEIGHT_SIGMA = 0.02
-"""m over the floor by which a planted foot is off because of its leg's pose."""
+_HEIGHT_SIGMA = 0.005
+"""m over the floor by which a place is off where a foot is planted."""
 _SHAKE_SIGMA = 6.0
 """m/s² that the offset may bring in."""
-_CONTACT_SIGMA = 0.01
-"""m"""
+_CONTACT_SIGMA = 0.03
+"""m by which a planted foot is off because of its leg's pose."""
 _CONTACT_OUTLIER = 2.0
 """Sigmas beyond which a frame of a contact is doubted."""
 _EDGE_SECONDS = 0.1
@@ -47,6 +48,8 @@ _FADE = 0.12
 """s beside a contact over which the leg's correction fades."""
 _FULL_LEG = 0.999
 """Of a leg's length that a corrected ankle may be away from its hip."""
+_FARTHEST_ALONG = 0.3
+"""m by which a place is moved along the line of sight to lie on the floor."""
 _FOOT_PITCH = np.radians(25.0)
 """By which a planted foot is turned at most."""
 
@@ -72,13 +75,30 @@ def _offsets(track: BodyTrack, feet: Sequence[Contact], floor: Plane) -> tuple[A
         _add_person(system, track)
         for number, contact in enumerate(feet):
             rows = np.arange(contact.start, contact.end)
-            weight = trust[number] * track.part_confidence[rows, contact.part] / _CONTACT_SIGMA
-            place = 3 * count + 3 * number
-            system.add_contact(rows, place, -track.points[rows, contact.part], weight)
+            weight = trust[number] * track.part_confidence[rows, contact.part]
+            place, points = 3 * count + 3 * number, track.points[rows, contact.part]
+            system.add_contact(rows, place, -points, weight / _CONTACT_SIGMA)
+            system.add_sight(place, points, weight * _alone(track) / _FOOT_ACROSS_SIGMA)
             system.add_height(place, floor, float(trust[number].mean()) / _HEIGHT_SIGMA)
         offset, places = np.split(system.solve().reshape(-1, 3), [count])
         trust = [_trust(track, offset, *pair) for pair in zip(feet, places, strict=True)]
-    return offset, places - floor.heights(places)[:, None] * floor.up
+    return offset, _on_floor(places, floor)
+
+
+def _on_floor(places: Array, floor: Plane) -> Array:
+    """(n, 3) m: where the floor is seen in the direction of places close to it; below or above them, where that is far
+    away."""
+    along = -floor.height / np.minimum(places @ floor.up, -1e-6)
+    on_floor = places * along[:, None]
+    near = np.linalg.norm(on_floor - places, axis=1, keepdims=True) < _FARTHEST_ALONG
+    return np.where(near, on_floor, places - floor.heights(places)[:, None] * floor.up)
+
+
+def _alone(track: BodyTrack) -> float:
+    """Share of one frame in an error that many frames have in common."""
+    steps = np.diff(track.times)
+    typical = float(np.median(steps)) if len(steps) else _TOGETHER_SECONDS
+    return float(np.sqrt(np.clip(typical / _TOGETHER_SECONDS, 1e-3, 1.0)))
 
 
 def _trust(track: BodyTrack, offset: Array, contact: Contact, place: Array) -> Array:
@@ -104,8 +124,7 @@ def _add_person(system: _System, track: BodyTrack) -> None:
     steps = np.diff(track.times)
     share = _DEPTH_SIGMA + _FOLDED_DEPTH_SIGMA * (1 - straightness(track))
     blocks = (np.eye(3) - along) / _ACROSS_SIGMA + along / (share * distance)[:, None, None]
-    typical = float(np.median(steps)) if len(steps) else _TOGETHER_SECONDS
-    blocks *= np.sqrt(np.clip(typical / _TOGETHER_SECONDS, 1e-3, 1.0))
+    blocks *= _alone(track) * np.clip(track.confidence.mean(axis=1), 0.05, 1.0)[:, None, None] ** _HIDDEN_POWER
     system.add_blocks(np.arange(len(track.times)), blocks)
     tied = (steps > 0) & (steps <= track.longest_step)
     middle = np.flatnonzero(tied[:-1] & tied[1:]) + 1
@@ -142,6 +161,13 @@ class _System:
         weights = np.repeat(weight[:, None], 3, axis=1)
         self._add(rows, 3 * frames[:, None] + np.arange(3), weights)
         self._add(rows, place + np.arange(3), -weights)
+
+    def add_sight(self, place: int, points: Array, weight: Array) -> None:
+        """weight · (how far the place lies beside the line of sight to points (n, 3) m) = 0."""
+        rays = points / np.linalg.norm(points, axis=1, keepdims=True)
+        blocks = weight[:, None, None] * (np.eye(3) - rays[:, :, None] * rays[:, None, :])
+        rows = self._new(3 * len(points)).reshape(-1, 3, 1)
+        self._add(rows, place + np.arange(3)[None, None, :], blocks)
 
     def add_height(self, place: int, floor: Plane, weight: float) -> None:
         """weight · the place's height over the floor = 0."""

@@ -73,15 +73,34 @@ class Gravity:
     sigma: float
     """rad by which it may be off."""
 
+    @classmethod
+    def of_axes(cls, axes: Sequence[UprightAxes]) -> Gravity | None:
+        """From ankles to neck of people who stand upright; where nobody's legs are in view, along their trunks. None
+        where neither is."""
+        for name, sigma in (("standing", _AXIS_SIGMA), ("trunks", _TRUNK_SIGMA)):
+            together = np.concatenate([np.zeros((0, 3)), *(getattr(each, name) for each in axes)])
+            if len(together):
+                return cls(_usual_direction(together), sigma)
+        return None
+
+
+@dataclass(frozen=True)
+class UprightAxes:
+    """Which way somebody was upright while they were; unit vectors in the camera's frame."""
+
+    standing: Array
+    """(n, 3): from ankles to neck."""
+    trunks: Array
+    """(m, 3): from pelvis to neck."""
+
+    @classmethod
+    def of(cls, track: BodyTrack) -> UprightAxes:
+        return cls(_standing_axes(track), _trunk_axes(track))
+
 
 def gravity_of(tracks: Sequence[BodyTrack]) -> Gravity | None:
-    """From ankles to neck of people who stand upright; where nobody's legs are in view, along their trunks. None where
-    neither is."""
-    for axes_of, sigma in ((_standing_axes, _AXIS_SIGMA), (_trunk_axes, _TRUNK_SIGMA)):
-        axes = np.concatenate([axes_of(track) for track in tracks]) if tracks else np.zeros((0, 3))
-        if len(axes):
-            return Gravity(_usual_direction(axes), sigma)
-    return None
+    """What everybody in a clip says of it."""
+    return Gravity.of_axes([UprightAxes.of(track) for track in tracks])
 
 
 def _usual_direction(axes: Array) -> Array:

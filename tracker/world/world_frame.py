@@ -41,6 +41,12 @@ class WorldFrame:
         transform[:3, 3] = [-under[0], camera_height, -under[2]]
         return cls(transform)
 
+    def turned(self, R_here_there: Array) -> WorldFrame:
+        """The same world around a camera at the same place that is held in another way."""
+        transform = self.T_world_camera.copy()
+        transform[:3, :3] = transform[:3, :3] @ R_here_there
+        return WorldFrame(transform)
+
     @property
     def up(self) -> Array:
         """(3,) unit, in the camera's frame."""

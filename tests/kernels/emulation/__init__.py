@@ -12,7 +12,8 @@ from kernels.cache import made_file
 from kernels.cuda import Grid
 
 _FOLDER = Path(__file__).parent
-_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-U_FORTIFY_SOURCE", "-I", str(compiler.SOURCE_DIR))
+_WORDS = ("-include", str(_FOLDER / "cuda_on_cpu.h"), "-I", str(compiler.SOURCE_DIR))
+_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-U_FORTIFY_SOURCE", *_WORDS)
 
 
 @functools.cache

@@ -1,7 +1,6 @@
-// The CUDA kernels, compiled for the CPU: one entry point each.
+// The CUDA kernels, compiled for the CPU, in the words of cuda_on_cpu.h (-include): one entry point each.
 
 #include "body_step_cuda.cu"
-#include "cuda_on_cpu.h"
 #include "ellipsoids_cuda.cu"
 #include "raster_cuda.cu"
 

@@ -21,11 +21,12 @@ from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.export.files import OVERLAY_NAME, RUN_NAME
-from tracker.export.sequence import T_YUP_CAMERA, shape_body, to_numpy
-from tracker.outputs.send.ground import SOLE
+from tracker.export.sequence import T_YUP_CAMERA, moved_by, shape_body, to_numpy
 from tracker.world.body_track import CONTACT_PARTS
 
 _FEET = [smpl_index("left_foot"), smpl_index("right_foot")]
+SOLE = 0.027
+"""m from the foot's joint down to the sole of the built-in body at rest."""
 _R_YUP_ZUP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 _DEFAULT_RATE = 30.0
 _LONGEST_BRIDGE = 2.5
@@ -74,9 +75,10 @@ class MovingPerson:
         """s"""
         return _LONGEST_BRIDGE * (float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / _DEFAULT_RATE)
 
-    def moved(self, R: Array, t: Array) -> MovingPerson:
-        """In another frame of the scene."""
-        return replace(self, rotations=R @ self.rotations, joints=self.joints @ R.T + t)
+    def moved(self, transform: Array) -> MovingPerson:
+        """In another frame of the scene, by one transform (4, 4) or one a row (T, 4, 4)."""
+        R = transform[..., None, :3, :3]
+        return replace(self, rotations=R @ self.rotations, joints=moved_by(transform, self.joints))
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class ViewedRun:
     name: str
     people: tuple[MovingPerson, ...]
     T_world_camera: Array | None
-    """(4, 4); None where the files know no camera."""
+    """(4, 4), as the camera was held at first; None where the files know no camera."""
     camera: PlainCamera | None
     video: Path | None
 
@@ -109,8 +111,10 @@ def read_run(path: Path, body: BodyModel) -> ViewedRun:
         raise InputError(f"{path}: holds no person_NNN.npz; expected a folder that `track` has left, or such a file")
     contents = [_read(file, body) for file in files]
     people = [_person(file.stem, content, body) for file, content in zip(files, contents, strict=True)]
-    T_world_camera, to_world = _world(contents[0], people)
-    people = [person.moved(to_world[:3, :3], to_world[:3, 3]) for person in people]
+    worlds = [_world(content, people) for content in contents]
+    people = [person.moved(to_world) for person, (_, to_world) in zip(people, worlds, strict=True)]
+    known = worlds[0][0]
+    T_world_camera = known if known is None or known.ndim == 2 else known[0]
     video = _video(path) if path.is_dir() else None
     return ViewedRun(path.resolve().name, tuple(people), T_world_camera, _camera(contents[0]), video)
 
@@ -163,7 +167,7 @@ def _posed(theta: Array, rest: Array, parents: Sequence[int]) -> tuple[Array, Ar
 
 
 def _world(content: Mapping[str, Any], people: Sequence[MovingPerson]) -> tuple[Array | None, Array]:
-    """T_world_camera, and what takes the people of these files to the world."""
+    """T_world_camera, and what takes the person of this file to the world; (T, 4, 4) where the camera turns."""
     system = str(content.get("coordinate_system", "z up"))
     if "T_world_camera" in content:
         known = np.asarray(content["T_world_camera"], float)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from tracker.core.camera import CameraConfig
 from tracker.outputs.output import Output
 from tracker.outputs.send.address import SendAddress
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 
-Opener = Callable[[SendAddress, CameraConfig, WorldConfig], Output]
+Opener = Callable[[SendAddress, CameraConfig, LiveWorld], Output]
 
 
-def open_send(text: str, camera: CameraConfig, world: WorldConfig) -> Output:
+def open_send(text: str, camera: CameraConfig, world: LiveWorld) -> Output:
     """The output that an address stands for, as `docs/stream.md` lists them.
 
     camera, world: those that people are seen with and in. Raises InputError for an address that cannot be sent to.
@@ -23,13 +23,13 @@ def open_send(text: str, camera: CameraConfig, world: WorldConfig) -> Output:
     return _OPENERS[address.scheme](address, camera, world)
 
 
-def _vmc(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
+def _vmc(address: SendAddress, camera: CameraConfig, world: LiveWorld) -> Output:
     from tracker.outputs.send.vmc import VmcOutput
 
     return VmcOutput(address, world)
 
 
-def _osc(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
+def _osc(address: SendAddress, camera: CameraConfig, world: LiveWorld) -> Output:
     from tracker.outputs.send.osc_joints import OscJointsOutput
     from tracker.outputs.send.vrchat import VrchatOutput
 
@@ -38,31 +38,31 @@ def _osc(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Outp
     return OscJointsOutput(address.only("layout"), world)
 
 
-def _ws(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
+def _ws(address: SendAddress, camera: CameraConfig, world: LiveWorld) -> Output:
     from tracker.outputs.send.websocket import WebSocketOutput
 
     return WebSocketOutput(address, world)
 
 
-def _udp(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
+def _udp(address: SendAddress, camera: CameraConfig, world: LiveWorld) -> Output:
     from tracker.outputs.send.udp import UdpOutput
 
     return UdpOutput(address, world)
 
 
-def _jsonl(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
+def _jsonl(address: SendAddress, camera: CameraConfig, world: LiveWorld) -> Output:
     from tracker.outputs.send.json_lines import JsonLinesOutput
 
     return JsonLinesOutput(address, world)
 
 
-def _mcap(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
+def _mcap(address: SendAddress, camera: CameraConfig, world: LiveWorld) -> Output:
     from tracker.outputs.send.mcap_file import McapOutput
 
     return McapOutput(address, camera, world)
 
 
-def _v4l2(address: SendAddress, camera: CameraConfig, world: WorldConfig) -> Output:
+def _v4l2(address: SendAddress, camera: CameraConfig, world: LiveWorld) -> Output:
     from tracker.outputs.send.virtual_camera import VirtualCameraOutput
 
     return VirtualCameraOutput(address)

@@ -16,7 +16,7 @@ from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.pose_message import JsonEncoder
 from tracker.runtime.worker import Worker
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 
 log = logging.getLogger("tracker")
 
@@ -34,7 +34,7 @@ class JsonLinesOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
+    def __init__(self, address: SendAddress, world: LiveWorld) -> None:
         """Raises InputError where the file cannot be opened."""
         self.name = address.only().text
         self._encode = JsonEncoder(world)

@@ -21,9 +21,8 @@ from tracker.core.person import Person
 from tracker.outputs.output import Picture, PictureFeed
 from tracker.outputs.send import ros_messages as ros
 from tracker.outputs.send.address import SendAddress
-from tracker.outputs.send.ground import Ground
 from tracker.runtime.worker import Worker
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 from tracker.world.world_frame import WorldFrame
 
 WORLD, CAMERA = "world", "camera_optical_frame"
@@ -42,7 +41,7 @@ class McapOutput(PictureFeed):
     Times count from the source's start, as Frame.time does. The file has its name when it is whole.
     """
 
-    def __init__(self, address: SendAddress, camera: CameraConfig, world: WorldConfig) -> None:
+    def __init__(self, address: SendAddress, camera: CameraConfig, world: LiveWorld) -> None:
         """Raises InputError where the file exists or cannot be written, or the package mcap-ros2-support is absent."""
         self.name = address.only("picture").text
         self.wants_picture = address.choice("picture", ("none", "jpeg"), "none") == "jpeg"
@@ -50,7 +49,7 @@ class McapOutput(PictureFeed):
         if path.exists():
             address.refuse("exists already; give another name")
         writer_class = _writer_class(address)
-        self._camera, self._ground, self._sequence = camera, Ground(world), 0
+        self._camera, self._world, self._sequence = camera, world, 0
         self._open = ExitStack()
         try:
             part = self._open.enter_context(whole_file(path))
@@ -69,7 +68,7 @@ class McapOutput(PictureFeed):
 
     def _write(self, frames: Iterator[_Recorded]) -> None:
         for frame, people, picture in frames:
-            world = self._ground.watch(frame.time, people)
+            world = self._world.watch(frame.time, people)
             stamp = ros.stamp(frame.time)
             camera = self._camera.for_size(*frame.size)
             self._put("/tf", "tf2_msgs/msg/TFMessage", {"transforms": _transforms(stamp, people, world)}, frame)

@@ -12,9 +12,8 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
-from tracker.outputs.send.ground import Ground
 from tracker.outputs.send.osc import DatagramSender, OscMessage, bundle
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 from tracker.world.world_frame import WorldFrame
 
 
@@ -23,13 +22,13 @@ class OscJointsOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
+    def __init__(self, address: SendAddress, world: LiveWorld) -> None:
         self.name = address.text
-        self._ground, self._frame = Ground(world), OscMessage("/tracker/frame", "idi")
+        self._world, self._frame = world, OscMessage("/tracker/frame", "idi")
         self._datagrams = DatagramSender(address)
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
-        world = self._ground.watch(frame.time, people)
+        world = self._world.watch(frame.time, people)
         self._datagrams.send(bundle([self._frame.pack(frame.index, frame.time, len(people))]))
         for person in people:
             self._datagrams.send(bundle(_packed(person, world)))

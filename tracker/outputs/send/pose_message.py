@@ -13,8 +13,7 @@ from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
 from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.export.jsonl import encode_frame
-from tracker.outputs.send.ground import Ground
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 
 _HEADER = struct.Struct("<4sIdII12f")
 """Magic, frame, time, number of people, spare, the upper three rows of T_world_camera."""
@@ -38,21 +37,21 @@ PoseEncoder = Callable[[Frame, Sequence[Person]], bytes]
 class JsonEncoder:
     """The lines of frames.jsonl."""
 
-    def __init__(self, world: WorldConfig) -> None:
-        self._ground = Ground(world)
+    def __init__(self, world: LiveWorld) -> None:
+        self._world = world
 
     def __call__(self, frame: Frame, people: Sequence[Person]) -> bytes:
-        return encode_frame(frame.index, frame.time, people, self._ground.watch(frame.time, people))
+        return encode_frame(frame.index, frame.time, people, self._world.watch(frame.time, people))
 
 
 class BinaryEncoder:
     """A header and a record for each person, little-endian."""
 
-    def __init__(self, world: WorldConfig) -> None:
-        self._ground = Ground(world)
+    def __init__(self, world: LiveWorld) -> None:
+        self._world = world
 
     def __call__(self, frame: Frame, people: Sequence[Person]) -> bytes:
-        matrix = self._ground.watch(frame.time, people).T_world_camera[:3].ravel()
+        matrix = self._world.watch(frame.time, people).T_world_camera[:3].ravel()
         header = _HEADER.pack(_MAGIC, frame.index, frame.time, len(people), 0, *matrix)
         return header + np.concatenate([np.zeros(0, PERSON_RECORD), *map(_record, people)]).tobytes()
 
@@ -67,5 +66,5 @@ def _record(person: Person) -> NDArray[np.void]:
     return record
 
 
-ENCODERS: dict[str, Callable[[WorldConfig], PoseEncoder]] = {"json": JsonEncoder, "binary": BinaryEncoder}
+ENCODERS: dict[str, Callable[[LiveWorld], PoseEncoder]] = {"json": JsonEncoder, "binary": BinaryEncoder}
 """By the name that `?format=` gives them."""

@@ -10,7 +10,7 @@ from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.osc import DatagramSender
 from tracker.outputs.send.pose_message import ENCODERS
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 
 _TOGETHER = 8
 """People in one datagram, which holds 65507 bytes; a person takes 2 to 3 kB of JSON."""
@@ -21,7 +21,7 @@ class UdpOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
+    def __init__(self, address: SendAddress, world: LiveWorld) -> None:
         self.name = address.only("format").text
         self._encode = ENCODERS[address.choice("format", ENCODERS, "json")](world)
         self._datagrams = DatagramSender(address)

@@ -8,10 +8,9 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
-from tracker.outputs.send.ground import Ground
 from tracker.outputs.send.humanoid import BONE_JOINTS, BONE_NAMES, AvatarPose, FollowedPerson
 from tracker.outputs.send.osc import DatagramSender, OscMessage, bundle
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 
 PORT = 39539
 """That performers send to by default."""
@@ -22,16 +21,16 @@ class VmcOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
+    def __init__(self, address: SendAddress, world: LiveWorld) -> None:
         self.name = address.only("person").text
-        self._followed, self._ground = FollowedPerson(address.number("person")), Ground(world)
+        self._followed, self._world = FollowedPerson(address.number("person")), world
         self._state, self._time = OscMessage("/VMC/Ext/OK", "i"), OscMessage("/VMC/Ext/T", "f")
         self._root = OscMessage("/VMC/Ext/Root/Pos", "fffffff", "root").pack(0, 0, 0, 0, 0, 0, 1)
         self._bones = [OscMessage("/VMC/Ext/Bone/Pos", "fffffff", name) for name in BONE_NAMES]
         self._datagrams = DatagramSender(address, PORT)
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
-        world = self._ground.watch(frame.time, people)
+        world = self._world.watch(frame.time, people)
         person = self._followed.among(people)
         messages = [self._state.pack(int(person is not None)), self._time.pack(frame.time)]
         if person is not None:

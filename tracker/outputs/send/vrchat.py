@@ -13,10 +13,9 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
-from tracker.outputs.send.ground import Ground
 from tracker.outputs.send.humanoid import AvatarPose, FollowedPerson
 from tracker.outputs.send.osc import DatagramSender, OscMessage, bundle
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 
 PORT = 9000
 """That VRChat listens on."""
@@ -33,15 +32,15 @@ class VrchatOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
+    def __init__(self, address: SendAddress, world: LiveWorld) -> None:
         self.name = address.text
-        self._followed, self._ground = FollowedPerson(address.number("person")), Ground(world)
+        self._followed, self._world = FollowedPerson(address.number("person")), world
         self._places = [OscMessage(f"/tracking/trackers/{name}/position", "fff") for name in TRACKERS]
         self._turns = [OscMessage(f"/tracking/trackers/{name}/rotation", "fff") for name in TRACKERS]
         self._datagrams = DatagramSender(address, PORT)
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
-        world = self._ground.watch(frame.time, people)
+        world = self._world.watch(frame.time, people)
         person = self._followed.among(people)
         if person is None:
             return

@@ -20,7 +20,7 @@ from tracker.outputs.http_server import HttpServer, Newest, is_loopback
 from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.pose_message import ENCODERS
-from tracker.world.world_config import WorldConfig
+from tracker.world.live_world import LiveWorld
 
 log = logging.getLogger("tracker")
 
@@ -32,7 +32,7 @@ class WebSocketOutput:
 
     wants_picture = False
 
-    def __init__(self, address: SendAddress, world: WorldConfig) -> None:
+    def __init__(self, address: SendAddress, world: LiveWorld) -> None:
         """Raises InputError where the port cannot be had."""
         self.name = address.only("format", "token", "origin").text
         self._host, port = address.endpoint()
