@@ -936,7 +936,8 @@ def main() -> int:
         click.echo(f"error: {message_line(error)}", err=True)
         return 1
     except (KeyboardInterrupt, click.exceptions.Abort) as stop:
-        click.echo(str(stop) or "interrupted; everything so far is saved", err=True)
+        reason = str(stop.__cause__ or stop)  # click raises its own in the place of the interrupt
+        click.echo(reason or "interrupted; everything so far is saved", err=True)
         return 130
     except BrokenPipeError:
         return 1

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from tracker.app.live import LiveJob, LiveSession
 from tracker.app.live_start import LOADING, PagePlace, Screens, loaded_meanwhile, open_screens
 from tracker.app.meter import Meter
 from tracker.body import load_body
-from tracker.cli import live_summary
+from tracker.cli import live_summary, main
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.outputs.http_server import own_address
@@ -205,3 +206,19 @@ def test_the_end_says_what_was_seen(tmp_path: Path) -> None:
     live, _ = session(LiveJob(tmp_path), camera)
     told = live_summary(live.run(camera, Interrupt()))
     assert told.startswith("5 frames, ") and "with people: " in told and "0 dropped" in told
+
+
+@pytest.mark.parametrize(
+    ("given", "printed"), [("stopped; nothing was recorded", "stopped; nothing was recorded"), ("", "interrupted; ")]
+)
+def test_an_interrupt_says_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str, printed: str
+) -> None:
+    @click.command()
+    def stopped() -> None:
+        raise KeyboardInterrupt(*([given] if given else []))
+
+    monkeypatch.setattr("tracker.cli.cli", stopped)
+    monkeypatch.setattr("sys.argv", ["body-tracker"])
+    assert main() == 130
+    assert capsys.readouterr().err.strip().startswith(printed)
