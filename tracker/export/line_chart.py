@@ -76,7 +76,7 @@ class _Axis:
 
     def place(self, value: float) -> float:
         """px."""
-        share = (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
+        share = (value - self.ticks[0]) / max(self.ticks[-1] - self.ticks[0], 1e-9)
         return self._start + share * (self._end - self._start)
 
 
