@@ -164,7 +164,7 @@ def test_the_body_has_the_outline_of_the_mesh(tab: Callable[[], Any], feed: Feed
 
 def silhouette(feed: Feed, eye: Array, width: int, height: int) -> np.ndarray:
     """(height, width): where the first person's whole mesh is, seen from a place in the world along -z."""
-    T = feed.page.scene._encode._ground.world.T_world_camera
+    T = feed.page.scene._encode._world.world.T_world_camera
     world = camera_vertices(mannequin(BODY), feed.people[0].pose) @ T[:3, :3].T + T[:3, 3]
     seen = (world - eye) * [1, -1, -1]
     focal = height / 2 / np.tan(0.4) if width >= height else width / 2 / np.tan(0.4)
