@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -36,10 +37,11 @@ from tracker.outputs.output import Output
 from tracker.outputs.send import open_send
 from tracker.outputs.send.websocket import WebSocketOutput
 from tracker.outputs.web import WebPage
-from tracker.pipeline import Tracker, TrackerConfig
+from tracker.pipeline import Tracker
 from tracker.runtime.interrupt import deferred_interrupt
 from tracker.runtime.process import prepare_for_real_time
 from tracker.source.playback import paced
+from tracker.world.live_world import LiveWorld
 
 _PATIENCE = 30.0
 """s that the clients have to connect, and to tell what they got."""
@@ -94,7 +96,7 @@ def measure(clip: Path, seconds: float, clients: bool, tracker: Tracker, folder:
         paced(Looped(clip, seconds)) as source,
         ExitStack() as stack,
     ):
-        attached = stack.enter_context(_clients(tracker.config)) if clients else _Nobody()
+        attached = stack.enter_context(_clients(tracker)) if clients else _Nobody()
         outputs: list[Output] = [Unwatched(), *attached.outputs]
         with Monitor(interval=max(seconds / _SAMPLES, 0.1)) as monitor:
             result = LiveSession(LiveJob(folder), tracker, outputs).run(source, interrupt)
@@ -119,17 +121,21 @@ class _Nobody:
 class _Attached:
     """Outputs, and the process with their clients, which ends when its input does."""
 
-    def __init__(self, config: TrackerConfig) -> None:
+    def __init__(self, tracker: Tracker) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        camera, world = tracker.config.camera, LiveWorld(tracker.config.world, tracker.body)
         page = WebPage(0)
-        poses = open_send("ws://127.0.0.1:0", config.camera, config.world)
+        poses = open_send("ws://127.0.0.1:0", camera, world)
         assert isinstance(poses, WebSocketOutput)
-        vmc = open_send(f"vmc://127.0.0.1:{port}", config.camera, config.world)
+        vmc = open_send(f"vmc://127.0.0.1:{port}", camera, world)
         self.outputs: tuple[Output, ...] = (page, poses, vmc)
         command = [sys.executable, "-m", "benchmarks.live_clients", "--clients", page.address, poses.url, str(port)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe, root = subprocess.PIPE, str(Path(__file__).parents[1])  # wherever the run was started
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, text=True, env=os.environ | {"PYTHONPATH": root}
+        )
         assert self._process.stdout is not None
         if self._process.stdout.readline().strip() != "connected":
             raise SystemExit("the clients did not connect")
@@ -147,8 +153,8 @@ class _Attached:
 
 
 @contextmanager
-def _clients(config: TrackerConfig) -> Iterator[_Attached]:
-    attached = _Attached(config)
+def _clients(tracker: Tracker) -> Iterator[_Attached]:
+    attached = _Attached(tracker)
     try:
         yield attached
     finally:
