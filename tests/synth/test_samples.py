@@ -118,7 +118,7 @@ def test_samples_depend_on_config_and_seed_alone(samples: list[Sample], body: Bo
 def test_processes_give_the_same_samples_in_order(factory: SampleFactory, samples: list[Sample]) -> None:
     made = list(islice(stream(factory, count(), workers=2), 9))
     for one, other in zip(made, samples, strict=False):
-        # equal to the bit where matrices are multiplied by as many threads, which tests before this one may have changed
+        # to the bit where as many threads multiply matrices, which tests before this one may have changed
         assert np.abs(one.image.astype(int) - other.image).mean() < 0.2
 
 
