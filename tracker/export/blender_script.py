@@ -37,7 +37,11 @@ def main() -> None:
     else:
         show_everybody_before_the_start()
         bpy.ops.export_scene.fbx(
-            filepath=str(out), add_leaf_bones=False, bake_anim_use_all_actions=False, bake_anim_use_nla_strips=False
+            filepath=str(out),
+            add_leaf_bones=False,
+            bake_anim_use_all_actions=False,
+            bake_anim_use_nla_strips=False,
+            bake_anim_simplify_factor=0.0,
         )
 
 
