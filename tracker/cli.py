@@ -877,7 +877,9 @@ def check_device(name: str) -> None:
 def opened_tracker(config: Any) -> Any:
     """A fresh tracker, in a process that is set for it."""
     from tracker.pipeline import Tracker
+    from tracker.runtime.process import compute_in_one_thread
 
+    compute_in_one_thread()
     tracker = Tracker.open(config)
     prepare_process()
     return tracker
