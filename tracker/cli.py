@@ -20,6 +20,7 @@ from tracker import __version__
 from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import message_line, printable, shown_address, warnings_hint
 from tracker.runtime.blas import name_the_processor
+from tracker.runtime.heaps import keep_to_few_heaps
 from tracker.runtime.helper_process import keep_current_folder_out
 from tracker.runtime.standard_streams import secure_standard_streams, tell
 
@@ -883,7 +884,9 @@ def check_device(name: str) -> None:
 def opened_tracker(config: Any) -> Any:
     """A fresh tracker, in a process that is set for it."""
     from tracker.pipeline import Tracker
+    from tracker.runtime.process import compute_in_one_thread
 
+    compute_in_one_thread()
     tracker = Tracker.open(config)
     prepare_process()
     return tracker
@@ -926,6 +929,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_PrintableFormatter("%(message)s"))
+    keep_to_few_heaps()
     name_the_processor()
     keep_current_folder_out()
     try:

@@ -27,8 +27,9 @@ from tracker.body.mannequin import mannequin
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, SkeletonMotion, same_sign, shape_body, to_numpy
+from tracker.export.sequence import PersonSequence, SkeletonMotion, same_sign, shape_body, to_numpy
 from tracker.export.skeletons import SkeletonNames, joint_names
+from tracker.world.world_frame import T_YUP_CAMERA
 
 _FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
 _COMPONENTS = {np.dtype(np.float32): _FLOAT, np.dtype(np.uint8): _UINT8, np.dtype(np.uint32): _UINT32}

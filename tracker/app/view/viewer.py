@@ -6,28 +6,29 @@ import io
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.spatial.transform import Rotation
+from viser.transforms import SO3
 
 from tracker.app.view.bends import BENDS, bends
 from tracker.app.view.clip_pictures import ClipPictures
 from tracker.app.view.figure import Layers, PersonFigure
 from tracker.app.view.motion import ViewedRun
 from tracker.app.view.result_page import ResultPage
-from tracker.body.model import BodyModel
-from tracker.overlay.video_writer import VideoWriter
+from tracker.body.skeletal_mesh import SkeletalMesh
 from tracker.runtime.interrupt import Interrupt
+
+if TYPE_CHECKING:
+    from tracker.body.volume import BodyVolume
 
 log = logging.getLogger("tracker")
 
@@ -61,8 +62,10 @@ class _Angle:
 class ResultViewer:
     """Fills a page and plays on it; `play` advances the time."""
 
-    def __init__(self, runs: Sequence[ViewedRun], body: BodyModel, page: ResultPage) -> None:
-        """page: is closed by whoever opened it."""
+    def __init__(
+        self, runs: Sequence[ViewedRun], body: SkeletalMesh, volume: Callable[[], BodyVolume], page: ResultPage
+    ) -> None:
+        """volume: on the same body, asked for when it is to be shown; page: is closed by whoever opened it."""
         self._server = page.server
         self._runs = list(runs)
         self._spans = [run.span for run in runs]
@@ -73,7 +76,7 @@ class ResultViewer:
         self._figures: list[list[PersonFigure]] = []
         self._roots: list[Any] = []
         self._frusta: list[Any] = []
-        self._build_scene(body)
+        self._build_scene(body, volume)
         self._build_controls()
         self._arrange()
         self._show()
@@ -110,7 +113,7 @@ class ResultViewer:
 
     # ------------------------------------------------------------------------------------------------ scene
 
-    def _build_scene(self, body: BodyModel) -> None:
+    def _build_scene(self, body: SkeletalMesh, volume: Callable[[], BodyVolume]) -> None:
         scene = self._server.scene
         scene.set_up_direction("+y")
         scene.configure_default_lights(cast_shadow=True)
@@ -122,7 +125,7 @@ class ResultViewer:
             colours = [_colour(people + i) for i in range(len(run.people))]
             self._figures.append(
                 [
-                    PersonFigure(scene, f"{root}/{person.name}", person, body, colour)
+                    PersonFigure(scene, f"{root}/{person.name}", person, body, volume, colour)
                     for person, colour in zip(run.people, colours, strict=True)
                 ]
             )
@@ -132,10 +135,9 @@ class ResultViewer:
     def _add_camera(self, name: str, run: ViewedRun) -> Any:
         if run.T_world_camera is None or run.camera is None:
             return None
-        xyzw = Rotation.from_matrix(run.T_world_camera[:3, :3]).as_quat()
         return self._server.scene.add_camera_frustum(
             name, run.camera.fov, run.camera.aspect, scale=0.35, thickness=0.008, color=(60, 60, 60),
-            wxyz=xyzw[[3, 0, 1, 2]], position=run.T_world_camera[:3, 3],
+            wxyz=SO3.from_matrix(run.T_world_camera[:3, :3]).wxyz, position=run.T_world_camera[:3, 3],
         )  # fmt: skip
 
     def _arrange(self) -> None:
@@ -279,6 +281,8 @@ class ResultViewer:
     def _send_picture(self, client: Any) -> None:
         if client is None:
             return
+        from PIL import Image
+
         image = client.get_render(client.camera.image_height, client.camera.image_width, transport_format="png")
         data = io.BytesIO()
         Image.fromarray(image[..., :3]).save(data, "PNG")
@@ -288,6 +292,8 @@ class ResultViewer:
         """A video of one turn around what the client looks at, while time goes on or stands as it did."""
         if client is None:
             return
+        from tracker.overlay.video_writer import VideoWriter
+
         width, height, count = _TURNTABLE
         moving, self._playing.value = self._playing.value, False
         start, first = self._now, np.asarray(client.camera.position)
@@ -323,7 +329,7 @@ def _colour(number: int) -> tuple[int, int, int]:
 
 def _turned(place: Any, around: Any, angle: float) -> NDArray[np.float64]:
     """(3,) m: a place turned about a vertical axis, rad."""
-    return around + Rotation.from_rotvec([0.0, angle, 0.0]).apply(np.asarray(place) - around)
+    return np.asarray(around + SO3.from_y_radians(angle).apply(np.asarray(place) - around))
 
 
 def _looking(place: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -331,4 +337,4 @@ def _looking(place: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray
     z = (target - place) / np.linalg.norm(target - place)
     x = np.cross([0.0, -1.0, 0.0], z)
     x /= np.linalg.norm(x)
-    return Rotation.from_matrix(np.stack([x, np.cross(z, x), z], axis=1)).as_quat()[[3, 0, 1, 2]]
+    return np.asarray(SO3.from_matrix(np.stack([x, np.cross(z, x), z], axis=1)).wxyz)
