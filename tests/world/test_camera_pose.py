@@ -90,6 +90,6 @@ def test_a_calibration_is_kept_and_asks_for_nothing(tmp_path: Path) -> None:
     path = calibration_file(tmp_path)
     track = noisy(walker()[0])
     estimate = estimate_world([track], WorldConfig(calibration=path))
-    np.testing.assert_allclose(estimate.world.T_world_camera, POSED.T_world_camera, atol=1e-12)
-    np.testing.assert_allclose(estimate.floor.heights(track.points), POSED.heights(track.points), atol=1e-12)
+    np.testing.assert_allclose(estimate.world.T_world_camera, POSED.T_world_camera, atol=1e-5)
+    np.testing.assert_allclose(estimate.floor.heights(track.points), POSED.heights(track.points), atol=1e-4)
     assert estimate.warnings == []
