@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ def test_reading_while_another_thread_adds() -> None:
             adding.join()
     assert set(read[-1]) == {1e3}
     assert len(read[-1]) <= len(times)
+
+
+def test_another_process_can_have_them() -> None:
+    assert list(pickle.loads(pickle.dumps(RecentTimes([1.0, 2.0])))) == [1.0, 2.0]
 
 
 def test_only_the_newest_are_kept() -> None:

@@ -13,9 +13,13 @@ _KEPT = 100_000
 class RecentTimes:
     """The newest of the times that were added. One thread may add while another reads: who reads gets a copy."""
 
-    def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=_KEPT)
+    def __init__(self, times: Iterable[float] = ()) -> None:
+        self._times: deque[float] = deque(times, maxlen=_KEPT)
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[RecentTimes], tuple[list[float]]]:
+        """Another process gets what is there by now."""
+        return RecentTimes, (list(self),)
 
     def append(self, time: float) -> None:
         with self._lock:
