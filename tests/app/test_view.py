@@ -271,13 +271,10 @@ from pathlib import Path
 import tracker.cli
 from tracker.app.view import view
 from tracker.runtime.interrupt import Interrupt
-from tracker.synth.demo_clip import ClipConfig, DemoClip
-from tracker.synth.figure import FigureConfig
-from tracker.synth.demo_scene import SceneConfig
 
 interrupt, page = Interrupt(), view.ResultPage(0)
 slow = {"torch", "mediapipe", "openvino", "scipy", "av"}
-assert not slow & set(sys.modules), "before the page"
+assert not slow & set(sys.modules), slow & set(sys.modules)
 
 from tracker.app.view import viewer
 
