@@ -6,8 +6,9 @@ is not installed. What is not listed here may change from one version to the nex
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tracker.core.lazy_names import names_on_demand
 
 if TYPE_CHECKING:
     from tracker.app.clip_job import ClipReport
@@ -80,11 +81,7 @@ __all__ = [
     "track_many",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"tracker.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tracker' has no attribute '{name}'")
+__getattr__ = names_on_demand(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -20,6 +20,7 @@ from tracker import __version__
 from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import message_line, printable, shown_address, warnings_hint
 from tracker.runtime.blas import name_the_processor
+from tracker.runtime.heaps import keep_to_few_heaps
 from tracker.runtime.helper_process import keep_current_folder_out
 from tracker.runtime.standard_streams import secure_standard_streams, tell
 
@@ -47,7 +48,11 @@ COMMON = options(
 CAMERA = options(
     click.option("--focal", type=float, help="Focal length in pixels. Default: the file's, or the picture's diagonal."),
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
-    click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
+    click.option(
+        "--intrinsics",
+        type=click.Path(path_type=Path),
+        help="File with fx, fy, cx, cy, or a camera_matrix; with R and t, of the camera's pose too.",
+    ),
     click.option("--height", type=float, metavar="METRES", help="How tall the people are: fixes sizes and distances."),
 )
 FILES = options(
@@ -824,6 +829,7 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     """The configuration that a command's options ask for."""
     from tracker.config import load_config
     from tracker.core.strict_yaml import assigned, merged
+    from tracker.world.camera_pose import has_camera_pose
 
     check_device(given["device"])
     camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
@@ -835,6 +841,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     if given.get("height") is not None:
         chosen["height"] = given["height"]
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
+    if "intrinsics" in camera and has_camera_pose(camera["intrinsics"]):
+        world["calibration"] = camera["intrinsics"]
     files = {key: given[key] for key in ("skeleton", "unit", "blender") if given.get(key) is not None}
     files |= {"report": False} if given.get("no_report") else {}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}
@@ -876,7 +884,9 @@ def check_device(name: str) -> None:
 def opened_tracker(config: Any) -> Any:
     """A fresh tracker, in a process that is set for it."""
     from tracker.pipeline import Tracker
+    from tracker.runtime.process import compute_in_one_thread
 
+    compute_in_one_thread()
     tracker = Tracker.open(config)
     prepare_process()
     return tracker
@@ -919,6 +929,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_PrintableFormatter("%(message)s"))
+    keep_to_few_heaps()
     name_the_processor()
     keep_current_folder_out()
     try:

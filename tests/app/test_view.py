@@ -26,15 +26,22 @@ from tracker.app.view.motion import ViewedRun, read_run
 from tracker.app.view.result_page import ResultPage
 from tracker.app.view.view import ViewJob, view
 from tracker.body import load_body
-from tracker.body.model import BodyModel
-from tracker.body.skinner import strongest
+from tracker.body.body_state import BodyState
+from tracker.body.skeletal_mesh import SkeletalMesh, load_skeletal_mesh, strongest
+from tracker.body.smpl_joints import smpl_index
+from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.errors import InputError
 from tracker.export import npz
 from tracker.export.sequence import RunContext, Timeline, assemble, observe
 from tracker.runtime.interrupt import Interrupt
+from tracker.synth.demo_clip import ClipConfig, DemoClip
+from tracker.synth.demo_scene import SceneConfig
+from tracker.synth.figure import FigureConfig
 
 BODY = replace(small_body(influences=4), posedirs=None)
 """What the page can skin exactly: four joints a vertex, no pose correctives."""
+MESH = SkeletalMesh.of(BODY)
+_LEGS = [smpl_index(f"{side}_{name}") for side in ("left", "right") for name in ("knee", "ankle")]
 PATIENCE = 150.0
 """s that a browser without a graphics card may take; a test passes as soon as it has what it waits for."""
 
@@ -53,23 +60,27 @@ def write_run(folder: Path, ids: tuple[int, ...] = (0, 1), seconds: float = 2.0)
 
 @pytest.fixture
 def run(tmp_path: Path) -> ViewedRun:
-    return read_run(write_run(tmp_path / "run"), BODY)
+    return read_run(write_run(tmp_path / "run"), MESH)
 
 
 @pytest.fixture
 def viewer(run: ViewedRun) -> Iterator[Any]:
-    with shown([run, run], BODY) as opened:
+    with shown([run, run], MESH) as opened:
         yield opened
 
 
+def volume_on_the_free_body() -> BodyVolume:
+    return BodyVolume.on(load_body(None), VolumeConfig())
+
+
 @contextmanager
-def shown(runs: list[ViewedRun], body: BodyModel) -> Iterator[Any]:
+def shown(runs: list[ViewedRun], body: SkeletalMesh) -> Iterator[Any]:
     """A viewer of the runs, on a page of its own."""
     pytest.importorskip("viser")
     from tracker.app.view.viewer import ResultViewer
 
     page = ResultPage(0)
-    viewer = ResultViewer(runs, body, page)
+    viewer = ResultViewer(runs, body, volume_on_the_free_body, page)
     viewer.address = page.address
     yield viewer
     viewer.close()
@@ -77,10 +88,11 @@ def shown(runs: list[ViewedRun], body: BodyModel) -> Iterator[Any]:
 
 
 def test_people_stand_in_a_world_where_up_is_up(run: ViewedRun, tmp_path: Path) -> None:
+    pytest.importorskip("viser")
     content = dict(np.load(tmp_path / "run" / "person_000.npz"))
     person = run.people[0]
     T = run.T_world_camera
-    assert T is not None and run.camera is not None and run.camera.aspect == pytest.approx(640 / 481)
+    assert T is not None and run.camera is not None and (run.camera.width, run.camera.height) == (640, 481)
     assert np.allclose(T[:3, :3], np.diag([1, -1, -1])) and np.allclose(person.joints[0, 0] * [1, 0, 1], 0, atol=1e-6)
     assert np.allclose(person.joints, content["joints3d"] @ T[:3, :3].T + T[:3, 3], atol=1e-5)
     posed = np.stack([joint_box(person, row) for row in range(len(person.times))])
@@ -93,8 +105,11 @@ def joint_box(person: Any, row: int) -> np.ndarray:
     """(24, 3): the middle of the octahedron around each joint, skinned as the page does, by at most four joints."""
     weights = strongest(BODY.weights.double().numpy(), 4)
     rest = BODY.v_template.double().numpy()
-    away = rest[:, None] - person.rest_joints[None]
-    moved = np.einsum("jab,vjb->vja", person.rotations[row], away) + person.joints[row]
+    from tracker.app.view.figure import bone_turns
+
+    away = rest[:, None] - MESH.at_rest(person.betas)[1][None]
+    rotations = np.stack([turn.as_matrix() for turn in bone_turns(person, row, BODY.parents)])
+    moved = np.einsum("jab,vjb->vja", rotations, away) + person.joints[row]
     return (moved * weights[..., None]).sum(axis=1).reshape(24, 6, 3).mean(axis=1)
 
 
@@ -109,7 +124,7 @@ def test_amass_files_and_truth_are_read(tmp_path: Path) -> None:
     poses[:, 66:] = 0.3  # fingers
     np.savez(tmp_path / "amass.npz", poses=poses, trans=np.full((5, 3), [1.0, 2.0, 0.9]), betas=np.zeros(16),
              mocap_framerate=50.0)  # fmt: skip
-    run = read_run(tmp_path / "amass.npz", load_body(None))
+    run = read_run(tmp_path / "amass.npz", load_skeletal_mesh())
     person = run.people[0]
     assert run.camera is None and np.allclose(person.times, np.arange(5) / 50)
     height = person.joints[0, 15, 1] - person.joints[0, 7, 1]
@@ -130,9 +145,9 @@ def test_amass_files_and_truth_are_read(tmp_path: Path) -> None:
 def test_what_cannot_be_seen_gets_a_sentence(content: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "file.npz", **content)
     with pytest.raises(InputError, match=sentence):
-        read_run(tmp_path / "file.npz", BODY)
+        read_run(tmp_path / "file.npz", MESH)
     with pytest.raises(InputError, match="holds no person_NNN"):
-        read_run(tmp_path, BODY)
+        read_run(tmp_path, MESH)
 
 
 def test_bends_are_those_of_the_limbs() -> None:
@@ -171,8 +186,8 @@ def test_the_kernels_lie_on_the_body(tmp_path: Path) -> None:
     poses = np.zeros((2, 72))
     poses[:, 3 * 16 + 2] = 1.0
     np.savez(tmp_path / "one.npz", poses=poses, trans=np.zeros((2, 3)), betas=np.zeros(10), mocap_framerate=30.0)
-    run = read_run(tmp_path / "one.npz", body)
-    with shown([run], body) as viewer:
+    run = read_run(tmp_path / "one.npz", load_skeletal_mesh())
+    with shown([run], load_skeletal_mesh()) as viewer:
         viewer._set_layer("kernels", True)
         points = viewer._figures[0][0]._points.points.astype(float)
         theta = body.v_template.new_tensor(poses[:1].reshape(1, 24, 3))
@@ -181,6 +196,45 @@ def test_the_kernels_lie_on_the_body(tmp_path: Path) -> None:
         off = points - points.mean(axis=0)
         nearest = np.linalg.norm(off[:, None] - mesh[None, ::7], axis=2).min(axis=1)
         assert len(points) == 858 and np.median(nearest) < 0.08
+
+
+def test_a_mesh_has_the_colours_of_its_joints_confidence(viewer: Any, run: ViewedRun) -> None:
+    figure, person = viewer._figures[0][0], run.people[0]
+    person.confidence[:] = 1.0
+    person.confidence[:, 4] = 0.0  # the left knee
+    viewer._set_layer("confidence", True)
+    viewer.advance(0.5)
+    parts = {joint: (bones, mesh) for joint, bones, mesh in figure._coloured._parts}
+    assert set(parts) == set(range(24)) and not figure._mesh.visible
+    red, _, blue = parts[4][1].color
+    assert red > 200 and parts[5][1].color[1] > 150 and blue < 120
+    bones, mesh = parts[18]
+    places = np.stack([bone.position for bone in mesh.bones])
+    assert 18 in bones and np.allclose(places, person.joints[person.row(0.5)][bones], atol=1e-5)
+    assert sum(len(mesh.faces) for _, mesh in parts.values()) == len(MESH.faces), "every face once"
+    viewer._set_layer("confidence", False)
+    assert figure._mesh.visible
+
+
+def test_the_occlusion_map_tells_body_from_what_is_in_front() -> None:
+    pytest.importorskip("mediapipe")
+    from tracker.app.view.occlusion_map import OcclusionMaps
+
+    clip = DemoClip(ClipConfig(4.0, figure=FigureConfig(texture_size=256), scene=SceneConfig(samples=1)))
+    index = int(np.argmin(clip.truth.hidden.sum(axis=1)))
+    image, state = clip.draw(index).image, BodyState.from_pose(clip.truth.pose(index))
+    joints = clip.truth.joints2d[index]
+    low, high = joints[_LEGS].min(axis=0).astype(int) - 25, joints[_LEGS].max(axis=0).astype(int) + 25
+    legs, boarded = (slice(low[1], high[1]), slice(low[0], high[0])), image.copy()
+    boarded[legs] = (128, 120, 110)
+    maps = OcclusionMaps()
+    try:
+        body, occluder = (each[legs].astype(int) for each in maps.maps(image, clip.camera, state))
+        hidden_body, board = (each[legs].astype(int) for each in maps.maps(boarded, clip.camera, state))
+    finally:
+        maps.close()
+    assert body.sum() > 4 * occluder.sum(), "the legs are there"
+    assert board.sum() > 4 * occluder.sum() and hidden_body.sum() < 0.7 * body.sum(), "a board stands before them"
 
 
 def test_runs_stand_side_by_side_or_in_one_place(viewer: Any, run: ViewedRun) -> None:
@@ -193,9 +247,9 @@ def test_runs_stand_side_by_side_or_in_one_place(viewer: Any, run: ViewedRun) ->
 def test_the_video_is_shown_in_the_camera(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", ids=(0,))
     write_clip(folder / "overlay.mp4")
-    run = read_run(folder, BODY)
+    run = read_run(folder, MESH)
     assert run.video == folder / "overlay.mp4"
-    with shown([run], BODY) as viewer:
+    with shown([run], MESH) as viewer:
         first = viewer._frusta[0].image
         assert first is not None and first.shape[1] == 480
         viewer.advance(0.4)
@@ -210,19 +264,45 @@ def test_a_taken_port_is_passed_over(viewer: Any) -> None:
         other.close()
 
 
-def test_the_page_is_there_before_anything_slow_is_imported() -> None:
+def test_a_result_is_shown_and_played_without_what_is_slow_to_load(tmp_path: Path) -> None:
     code = """
 import sys
-from tracker.app.view.result_page import ResultPage
-import tracker.cli, tracker.app.view.view
-page = ResultPage(0)
-slow = {"torch", "mediapipe", "openvino", "scipy", "av"} & set(sys.modules)
+from pathlib import Path
+import tracker.cli
+from tracker.app.view import view
+from tracker.runtime.interrupt import Interrupt
+
+interrupt, page = Interrupt(), view.ResultPage(0)
+slow = {"torch", "mediapipe", "openvino", "scipy", "av"}
+assert not slow & set(sys.modules), slow & set(sys.modules)
+
+from tracker.app.view import viewer
+
+def play(self, interrupt):
+    self.advance(0.5)
+
+viewer.ResultViewer.play = play
+view._play(view.ViewJob([Path(sys.argv[1])]), page, interrupt)
 page.close()
-assert not slow, slow
+assert not slow & set(sys.modules), slow & set(sys.modules)
 """
     pytest.importorskip("viser")
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    with np.load(write_run(tmp_path / "small", ids=(0,)) / "person_000.npz") as file:
+        np.savez(tmp_path / "one.npz", **{**file, "body_model": "free-body"})
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "one.npz"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_mesh_in_numpy_is_the_body_models() -> None:
+    mesh, same = load_skeletal_mesh(), SkeletalMesh.of(load_body(None))
+    betas = np.linspace(-2, 2, 10)
+    for ours, theirs in zip(mesh.at_rest(betas), same.at_rest(betas), strict=True):
+        assert np.allclose(ours, theirs, atol=1e-6)
+    shaped = load_body(None).with_shape(load_body(None).v_template.new_tensor(betas))
+    assert np.allclose(mesh.at_rest(betas)[1], shaped.rest_joints.numpy(), atol=1e-5)
+    assert (mesh.faces == same.faces).all() and np.allclose(mesh.weights, same.weights) and mesh.name == same.name
 
 
 def test_a_result_that_is_not_there_opens_no_page(tmp_path: Path) -> None:
@@ -235,7 +315,7 @@ def test_rerun_reads_what_is_written_for_it(tmp_path: Path) -> None:
     dataframe = pytest.importorskip("rerun.dataframe")
     folder = write_run(tmp_path / "run", ids=(0,))
     path = tmp_path / "run.rrd"
-    people = read_run(folder, BODY)
+    people = read_run(folder, MESH)
     from tracker.app.view.rerun_file import write_rerun
 
     write_rerun([people], path)
@@ -302,8 +382,12 @@ def test_the_page_has_controls_that_work(page: Any, viewer: Any) -> None:
     until(lambda: client.camera.update_timestamp > 0)
     place = np.array(client.camera.position)
     viewer._turning.value = True
+    target = np.array(client.camera.look_at)
     until(lambda: np.linalg.norm(np.array(client.camera.position) - place) > 0.2)
     viewer._turning.value = False
+    assert np.allclose(client.camera.look_at, target, atol=1e-3), "it turns around what it looks at"
+    page.get_by_label("Confidence").first.check()
+    until(lambda: figure._coloured is not None)
     with page.expect_download() as download:
         page.get_by_role("button", name="Picture").click()
     picture = np.asarray(Image.open(io.BytesIO(Path(download.value.path()).read_bytes())))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tracker.body import JOINT_NAMES, LANDMARK_NAMES, PARENTS, BodyModel, load_base_mesh, load_body, vertex_normals
-from tracker.body.free_body import FREE_BODY_FILE
+from tracker.body.free_body_file import FREE_BODY_FILE
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
 CHILD_BETAS = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.3, 0.0])

@@ -54,6 +54,20 @@ def test_surface_kernels_lie_on_the_skin_and_skeleton_kernels_inside(body: BodyM
     assert 0.02 < float(depth.median()) < 0.15
 
 
+def test_joints_are_the_same_in_any_number_of_threads(body: BodyModel) -> None:
+    config, count = VolumeConfig(layout="surface"), torch.get_num_threads()
+    volumes = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            volumes.append(BodyVolume.on(body, config).body)
+    finally:
+        torch.set_num_threads(count)
+    for name in ("joints", "joint_dirs"):
+        one, *more = (getattr(each, name) for each in volumes)
+        assert all(torch.equal(one, each) for each in more), name
+
+
 def test_posed_kernels_follow_the_body(body: BodyModel) -> None:
     volume = BodyVolume.on(body, VolumeConfig())
     rng = np.random.default_rng(3)

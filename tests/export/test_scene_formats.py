@@ -18,17 +18,18 @@ from tracker.body.smpl_joints import SMPL_JOINTS, smpl_index
 from tracker.core.errors import InputError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Person
+from tracker.core.transforms import moved_by
 from tracker.export import RunContext, load_person
 from tracker.export.files_config import FilesConfig
 from tracker.export.formats import FORMATS, FormatWriters
 from tracker.export.grid import gaps, on_grid
 from tracker.export.joint_angles import joint_angles, opensim_coordinates
-from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, Timeline, assemble, moved_by, observe, placed_in
+from tracker.export.sequence import PersonSequence, Timeline, assemble, observe, placed_in
 from tracker.export.skeletons import joint_names
 from tracker.motion.read import read_motion
 from tracker.world.camera_path import CameraPath
 from tracker.world.world_config import WorldConfig
-from tracker.world.world_frame import WorldFrame
+from tracker.world.world_frame import T_YUP_CAMERA, WorldFrame
 
 BODY = small_body()
 RATE = 25.0
@@ -158,7 +159,7 @@ class TestSceneGlb:
         assert {"person_000", "person_001", "person_000_mesh", "camera"} <= names
         assert (len(scene.skins), len(scene.meshes), len(scene.animations)) == (2, 2, 1)
         lens = scene.cameras[0].perspective
-        assert lens.aspectRatio == pytest.approx(640 / 481)
+        assert lens.aspectRatio == pytest.approx(640 / CAMERA.fx / (481 / CAMERA.fy))
         assert lens.yfov == pytest.approx(2 * math.atan(481 / 2 / CAMERA.fy))
         camera = next(node for node in scene.nodes if node.name == "camera")
         np.testing.assert_allclose(camera.translation, WORLD.to_world(np.zeros(3)), atol=1e-6)

@@ -20,7 +20,7 @@ from tracker.core.shown_text import message_line, shown_address
 from tracker.export.earlier_run import EarlierRun
 from tracker.export.run_json import jsonable
 from tracker.pipeline import Tracker, TrackerConfig
-from tracker.runtime.process import prepare_for_real_time
+from tracker.runtime.process import compute_in_one_thread, prepare_for_real_time
 from tracker.runtime.storage import fetched, is_stored
 from tracker.runtime.worker_processes import count_item, task_interrupt
 
@@ -180,9 +180,12 @@ class _KeptTracker(threading.local):
         if self._tracker is not None and self._tracker.config != config:
             self.drop()
         if self._tracker is None:
+            alone = threading.current_thread() is threading.main_thread()  # a process of its own
+            if alone:
+                compute_in_one_thread()
             self._tracker = Tracker.open(config)
-            if threading.current_thread() is threading.main_thread():
-                prepare_for_real_time()  # a process of its own
+            if alone:
+                prepare_for_real_time()
         else:
             self._tracker.restart()
         return self._tracker

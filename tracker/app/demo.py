@@ -27,7 +27,7 @@ from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.synth.demo_clip import ClipConfig, ClipTruth, DemoClip
-from tracker.world.body_track import CONTACT_PARTS, FOOT_PARTS
+from tracker.world.contact_parts import CONTACT_PARTS, FOOT_PARTS
 from tracker.world.world_frame import CAMERA_SYSTEM
 
 CLIP_NAME, TRUTH_NAME = "demo_clip.mp4", "truth.npz"

@@ -20,7 +20,7 @@ import numpy as np
 
 from tracker.body import bake_correctives, bake_shape, bake_skin, bake_surface, bake_tpose
 from tracker.body.bake_source import load_source
-from tracker.body.free_body import FREE_BODY_FILE, FreeBodyArrays, save_free_body
+from tracker.body.free_body_file import FREE_BODY_FILE, FreeBodyArrays, save_free_body
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, identity
 from scipy.sparse.linalg import splu
 
-from tracker.body.free_body import FREE_BODY_NAME
+from tracker.body.free_body_file import FREE_BODY_NAME
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array

@@ -17,14 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tracker.body.smpl_joints import SMPL_JOINTS, SMPL_PARENTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
 
-JOINT_NAMES = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
-)  # fmt: skip
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+JOINT_NAMES, PARENTS = SMPL_JOINTS, SMPL_PARENTS
 
 LANDMARK_NAMES = (
     "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from kernels import skin
 from tracker.body.model import BodyModel
-from tracker.core.arrays import Array
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.person import Pose
 
@@ -59,11 +58,3 @@ def skinner_of(body: BodyModel) -> Skinner:
 
 def _float32(tensor: Tensor) -> Vertices:
     return np.ascontiguousarray(tensor.cpu().numpy(), np.float32)
-
-
-def strongest(weights: Array, count: int) -> Vertices:
-    """(V, 24) blend weights with only the `count` strongest of each vertex, which add up to 1 again."""
-    order = np.argsort(-weights, axis=1)[:, :count]
-    kept = np.zeros_like(weights)
-    np.put_along_axis(kept, order, np.take_along_axis(weights, order, axis=1), axis=1)
-    return (kept / kept.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -124,8 +124,10 @@ class BodyVolume:
     def of_layout(cls, model: BodyModel, config: VolumeConfig, layout: Layout) -> BodyVolume:
         """The volume of kernels that are laid out already."""
         points, dirs, weights = _landmark_points(model)
-        joints = (model.joint_regressor @ model.v_template).float()
-        joint_dirs = torch.einsum("jv,vcs->jcs", model.joint_regressor, model.shapedirs).float().contiguous()
+        # In double precision: in single, sums over so many vertices depend on how many threads share them.
+        regressor = model.joint_regressor.double()
+        joints = (regressor @ model.v_template.double()).float()
+        joint_dirs = torch.einsum("jv,vcs->jcs", regressor, model.shapedirs.double()).float().contiguous()
         blend = torch.from_numpy(np.concatenate([layout.weights, weights])).float()
         moved_by, shares = sparse_weights(torch.where(blend < 1e-3, torch.zeros_like(blend), blend))
         body = SkinnedBody(

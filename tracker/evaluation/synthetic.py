@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.free_body import FREE_BODY_FILE, load_free_body
+from tracker.body.free_body import load_free_body
+from tracker.body.free_body_file import FREE_BODY_FILE
 from tracker.core.arrays import Array
 from tracker.core.atomic_file import whole_file
 from tracker.core.camera import Camera

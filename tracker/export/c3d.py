@@ -10,8 +10,9 @@ import numpy as np
 
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import SMPL_JOINTS
+from tracker.core.transforms import moved_by
 from tracker.export.amass import T_ZUP_YUP
-from tracker.export.sequence import PersonSequence, moved_by
+from tracker.export.sequence import PersonSequence
 
 _MM = 1000.0
 

@@ -17,7 +17,8 @@ import numpy as np
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS
-from tracker.export.sequence import PersonSequence, moved_by
+from tracker.core.transforms import moved_by
+from tracker.export.sequence import PersonSequence
 
 COLUMNS = (
     "frame",

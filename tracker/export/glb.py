@@ -27,8 +27,9 @@ from tracker.body.mannequin import mannequin
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, SkeletonMotion, same_sign, shape_body, to_numpy
+from tracker.export.sequence import PersonSequence, SkeletonMotion, same_sign, shape_body, to_numpy
 from tracker.export.skeletons import SkeletonNames, joint_names
+from tracker.world.world_frame import T_YUP_CAMERA
 
 _FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
 _COMPONENTS = {np.dtype(np.float32): _FLOAT, np.dtype(np.uint8): _UINT8, np.dtype(np.uint32): _UINT32}
@@ -127,10 +128,11 @@ class _Scene:
 
     def add_camera(self, person: PersonSequence) -> None:
         """The camera of the video as it was held while this person was there; it looks along its own −z in glTF, which
-        knows no zoom."""
+        knows no zoom and no principal point beside the middle."""
         camera = person.camera
         view = 2 * math.atan(camera.height / (2 * camera.fy))
-        lens = {"yfov": view, "aspectRatio": camera.width / camera.height, "znear": _NEAR, "zfar": _FAR}
+        aspect = camera.width / camera.height * camera.fy / camera.fx
+        lens = {"yfov": view, "aspectRatio": aspect, "znear": _NEAR, "zfar": _FAR}
         self._cameras.append({"name": "camera", "type": "perspective", "perspective": lens})
         matrices = (person.T_yup_camera @ T_YUP_CAMERA).reshape(-1, 4, 4)
         turns = same_sign(Rotation.from_matrix(matrices[:, :3, :3]).as_quat())

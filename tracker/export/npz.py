@@ -17,10 +17,11 @@ from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.input_file import read_bytes, reading
 from tracker.core.npz_file import read_npz
+from tracker.core.transforms import moved_by
 from tracker.export.npz_stream import NpzStream
-from tracker.export.sequence import PersonSequence, Timeline, moved_by
-from tracker.world.body_track import CONTACT_PARTS
+from tracker.export.sequence import PersonSequence, Timeline
 from tracker.world.camera_path import CameraPath
+from tracker.world.contact_parts import CONTACT_PARTS
 from tracker.world.world_frame import WorldFrame
 
 _PLACED = ("poses", "trans")

@@ -17,7 +17,7 @@ from tracker.export.grid import gaps
 from tracker.export.joint_angles import joint_angles
 from tracker.export.line_chart import COLOURS, STYLE, Chart, chart_svg
 from tracker.export.sequence import PersonSequence
-from tracker.world.body_track import CONTACT_PARTS
+from tracker.world.contact_parts import CONTACT_PARTS
 
 _POINTS = 400
 """Of a curve at most: a screen shows no more."""

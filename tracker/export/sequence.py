@@ -26,24 +26,22 @@ from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array, require_shape
 from tracker.core.camera import Camera
 from tracker.core.geometry import place_on_rays
 from tracker.core.person import Person, Pose
+from tracker.core.transforms import moved_by
 from tracker.export.files_config import FilesConfig
 from tracker.export.scratch import MEMORY, Scratch
-from tracker.world.body_track import CONTACT_PARTS, BodyTrack, contact_body
+from tracker.world.body_track import BodyTrack, contact_body
 from tracker.world.camera_path import CameraPath
+from tracker.world.contact_parts import CONTACT_PARTS
 from tracker.world.contacts import contact_mask, contacts_of
 from tracker.world.gravity import Plane
 from tracker.world.windows import windows
 from tracker.world.world_config import FileFrame, WorldConfig
-from tracker.world.world_frame import CAMERA_SYSTEM, WORLD_SYSTEM, WorldFrame
+from tracker.world.world_frame import CAMERA_SYSTEM, T_YUP_CAMERA, WORLD_SYSTEM, WorldFrame
 
 _TOGETHER = 4096
 """Rows that are worked on at a time."""
 FALLBACK_FRAME_RATE = 30.0
 """Hz, for a run of a single picture, which has no rate of its own."""
-
-
-T_YUP_CAMERA = np.diag([1.0, -1.0, -1.0, 1.0])
-"""Half a turn about x: from the camera's frame to x right, y up, z towards the viewer, the same origin."""
 
 OBSERVATION = np.dtype(
     [
@@ -250,14 +248,6 @@ def joined(blocks: Iterable[PersonSequence], count: int, scratch: Scratch = MEMO
         start = end
     changes: dict[str, Any] = dict(whole)
     return replace(block, **changes)
-
-
-def moved_by(T_dst_src: Array, points: Array) -> Array:
-    """(T, ..., 3) m → (T, ..., 3) m, by one transform (4, 4), or one a row (T, 4, 4)."""
-    if T_dst_src.ndim == 2:
-        return points @ T_dst_src[:3, :3].T + T_dst_src[:3, 3]
-    flat = points.reshape(len(points), -1, 3)
-    return (flat @ T_dst_src[:, :3, :3].swapaxes(1, 2) + T_dst_src[:, None, :3, 3]).reshape(points.shape)
 
 
 def shape_body(body: BodyModel, betas: Array) -> ShapedBody:

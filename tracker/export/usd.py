@@ -15,8 +15,9 @@ import numpy as np
 
 from tracker.body.model import BodyModel
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.export.sequence import T_YUP_CAMERA, PersonSequence, SkeletonMotion, shape_body, to_numpy
+from tracker.export.sequence import PersonSequence, SkeletonMotion, shape_body, to_numpy
 from tracker.export.skeletons import SkeletonNames, joint_names
+from tracker.world.world_frame import T_YUP_CAMERA
 
 _APERTURE = 36.0
 """mm of a full-frame sensor's width."""

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from tracker.body.mannequin import mannequin
 from tracker.body.model import JOINT_NAMES, BodyModel
-from tracker.body.skinner import strongest
+from tracker.body.skeletal_mesh import strongest
 from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.outputs.send.pose_message import BinaryEncoder

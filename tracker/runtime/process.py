@@ -18,15 +18,22 @@ _SWITCH_SECONDS = 5e-4
 """Python lets a thread run for ten times as long before it gives way to a waiting one."""
 
 
-def prepare_for_real_time() -> None:
-    """Call it once, after what is heavy to load was loaded.
+def compute_in_one_thread() -> None:
+    """Call it before anything is computed: a sum that several threads share comes out different in its last bits with
+    each number of them, and results are to be the same on any machine and in any worker.
 
     The tracker's matrices are small and its stages run in threads of their own: inside a stage more threads gain a
-    millisecond where the machine is idle, and lose many, spinning, where it is not.
+    millisecond where the machine is idle, and lose many, spinning, where it is not. Libraries that are loaded later
+    are not reached.
     """
     torch.set_num_threads(1)
     threadpool_limits(1)
     cv2.setNumThreads(1)
+
+
+def prepare_for_real_time() -> None:
+    """Call it once, after what is heavy to load was loaded."""
+    compute_in_one_thread()
     sys.setswitchinterval(_SWITCH_SECONDS)
     _keep_freed_memory()
     gc.collect()

@@ -12,17 +12,8 @@ from numpy.typing import NDArray
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_JOINTS, Array, require_shape
+from tracker.world.contact_parts import CONTACT_PARTS, FOOT_PARTS, PART_JOINTS
 
-CONTACT_PARTS = (
-    "left_heel", "right_heel", "left_toe", "right_toe", "left_hand", "right_hand", "left_knee", "right_knee", "seat",
-)  # fmt: skip
-"""Places of the body that touch floors. A toe's place is the ball of the foot."""
-FOOT_PARTS = 4
-"""The first four are the feet's."""
-_JOINTS = ("left_ankle", "right_ankle", "left_foot", "right_foot", "left_hand", "right_hand", "left_knee", "right_knee",
-           "pelvis")  # fmt: skip
-PART_JOINTS = np.array([smpl_index(name) for name in _JOINTS])
-"""(9,): the joint whose confidence says how well a part is seen."""
 PART_RADII = np.array([0.0, 0.0, 0.0, 0.0, 0.03, 0.03, 0.06, 0.06, 0.13])
 """(9,) m from the part's place, which lies inside of the body but for the feet, to the skin."""
 _SOLE = 0.012

@@ -11,7 +11,8 @@ from scipy.ndimage import median_filter
 
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import Array
-from tracker.world.body_track import CONTACT_PARTS, FOOT_PARTS, PART_JOINTS, PART_RADII, BodyTrack
+from tracker.world.body_track import PART_RADII, BodyTrack
+from tracker.world.contact_parts import CONTACT_PARTS, FOOT_PARTS, PART_JOINTS
 from tracker.world.gravity import Plane, Stand
 
 _NECK = smpl_index("neck")

@@ -1,46 +1,47 @@
-"""People in motion as a viewer wants them: in a world with a floor, every joint's place and rotation at any time.
+"""People in motion as a viewer wants them: in a world with a floor, the pose and every joint's place at any time.
 
-Read from person_NNN.npz, from the truth beside a made-up clip, and from AMASS' files, which all have SMPL's parameters.
+Nothing here takes torch: a page would wait for it. Read from person_NNN.npz, from the truth beside a made-up clip, and
+from AMASS' files, which all have SMPL's parameters.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.model import BodyModel
+from tracker.body.free_body_file import FREE_BODY_NAME
+from tracker.body.skeletal_mesh import SkeletalMesh
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.camera import Camera
 from tracker.core.errors import InputError
-from tracker.core.geometry import matrix_from_axis_angle
+from tracker.core.transforms import moved_by
 from tracker.export.files import OVERLAY_NAME, RUN_NAME
-from tracker.export.sequence import T_YUP_CAMERA, moved_by, shape_body, to_numpy
-from tracker.world.body_track import CONTACT_PARTS
+from tracker.world.contact_parts import CONTACT_PARTS
+from tracker.world.world_frame import T_YUP_CAMERA
 
 _FEET = [smpl_index("left_foot"), smpl_index("right_foot")]
 SOLE = 0.027
 """m from the foot's joint down to the sole of the built-in body at rest."""
 _R_YUP_ZUP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 _DEFAULT_RATE = 30.0
+_BEFORE_FINGERS = 66
+_USED = (
+    "poses", "trans", "betas", "joints3d", "joint_confidence", "contacts", "timestamps", "mocap_framerate",
+    "mocap_frame_rate", "T_world_camera", "coordinate_system", "camera_matrix", "image_size", "body_model",
+)  # fmt: skip
+"""What is read of a file."""
 _LONGEST_BRIDGE = 2.5
 """Intervals between rows: further away from any of them the person is absent."""
-
-
-@dataclass(frozen=True)
-class PlainCamera:
-    """The camera that filmed, for drawing it."""
-
-    fov: float
-    """Vertical, rad."""
-    aspect: float
-    """Width over height."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class MovingPerson:
     """(T,) s, ascending."""
     betas: Array
     """(10,)"""
-    rest_joints: Array
-    """(24, 3) m, of this shape at rest."""
-    rotations: Array
-    """(T, 24, 3, 3) of every joint in the scene."""
+    theta: Array
+    """(T, 24, 3) rad, axis-angle: each joint relative to its parent, the pelvis to the frame of the file."""
+    rest_pelvis: Array
+    """(3,) m: where the pelvis of this shape is at rest."""
+    R_scene_file: Array
+    """(3, 3), or (T, 3, 3) where the camera turns."""
     joints: Array
     """(T, 24, 3) m, in the scene."""
     confidence: Array
@@ -70,15 +73,15 @@ class MovingPerson:
         present = abs(self.times[nearest] - time) <= self._bridge and bool(self.confidence[nearest].any())
         return nearest if present else None
 
-    @property
+    @cached_property
     def _bridge(self) -> float:
         """s"""
         return _LONGEST_BRIDGE * (float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / _DEFAULT_RATE)
 
     def moved(self, transform: Array) -> MovingPerson:
         """In another frame of the scene, by one transform (4, 4) or one a row (T, 4, 4)."""
-        R = transform[..., None, :3, :3]
-        return replace(self, rotations=R @ self.rotations, joints=moved_by(transform, self.joints))
+        R = transform[..., :3, :3] @ self.R_scene_file
+        return replace(self, R_scene_file=R, joints=moved_by(transform, self.joints))
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,17 @@ class ViewedRun:
     people: tuple[MovingPerson, ...]
     T_world_camera: Array | None
     """(4, 4), as the camera was held at first; None where the files know no camera."""
-    camera: PlainCamera | None
+    camera: Camera | None
     video: Path | None
+    """The clip that was tracked, where it still is; else the one with the meshes over it."""
+    comparable: bool
+    """Whether that is the clip itself, before a camera that stands still, with the built-in body in it."""
+
+    @property
+    def fov(self) -> float:
+        """Of the camera, vertical, rad."""
+        assert self.camera is not None
+        return 2 * math.atan(self.camera.height / 2 / self.camera.fy)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -104,7 +116,7 @@ class ViewedRun:
         return float(x.min()), float(x.max())
 
 
-def read_run(path: Path, body: BodyModel) -> ViewedRun:
+def read_run(path: Path, body: SkeletalMesh) -> ViewedRun:
     """A result's folder, or one file. Raises InputError where there is nothing to see."""
     files = sorted(path.glob("person_*.npz")) if path.is_dir() else [path]
     if not files:
@@ -116,13 +128,18 @@ def read_run(path: Path, body: BodyModel) -> ViewedRun:
     known = worlds[0][0]
     T_world_camera = known if known is None or known.ndim == 2 else known[0]
     video = _video(path) if path.is_dir() else None
-    return ViewedRun(path.resolve().name, tuple(people), T_world_camera, _camera(contents[0]), video)
+    camera = _camera(contents[0])
+    comparable = (
+        camera is not None and known is not None and known.ndim == 2 and body.name == FREE_BODY_NAME
+        and video is not None and video.name != OVERLAY_NAME
+    )  # fmt: skip
+    return ViewedRun(path.resolve().name, tuple(people), T_world_camera, camera, video, comparable)
 
 
-def _read(path: Path, body: BodyModel) -> dict[str, Any]:
+def _read(path: Path, body: SkeletalMesh) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
+            content = {name: file[name] for name in _USED if name in file}
         content["poses"], content["trans"], content["betas"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected an .npz with poses, betas and trans: {error}") from error
@@ -134,36 +151,53 @@ def _read(path: Path, body: BodyModel) -> dict[str, Any]:
     return content
 
 
-def _person(name: str, content: Mapping[str, Any], body: BodyModel) -> MovingPerson:
-    theta = np.zeros((len(content["poses"]), 3 * NUM_JOINTS))
-    poses = content["poses"][:, : 3 * NUM_JOINTS]
-    if content["poses"].shape[1] > 3 * NUM_JOINTS:  # SMPL-H: after 22 joints come fingers
-        poses = poses[:, :66]
-    theta[:, : poses.shape[1]] = poses
-    betas = np.zeros(NUM_BETAS)
+def _person(name: str, content: Mapping[str, Any], body: SkeletalMesh) -> MovingPerson:
+    theta, betas = _theta(content["poses"]), np.zeros(NUM_BETAS)
     given = content["betas"].ravel()[:NUM_BETAS]
     betas[: len(given)] = given
-    rest = to_numpy(shape_body(body, betas).rest_joints)
-    rotations, joints = _posed(theta.reshape(-1, NUM_JOINTS, 3), rest, body.parents)
+    rest = body.at_rest(betas)[1]
+    joints = _joints(content, theta, rest, body.parents)
     rate = float(content.get("mocap_framerate", content.get("mocap_frame_rate", _DEFAULT_RATE)))
     times = np.asarray(content.get("timestamps", np.arange(len(theta)) / rate), float)
     confidence = np.asarray(content.get("joint_confidence", np.ones(joints.shape[:2])), float)
     contacts = np.asarray(content.get("contacts", np.zeros((len(theta), len(CONTACT_PARTS)))), bool)
     order = np.argsort(times, kind="stable")
-    joints = joints + content["trans"][:, None]
     return MovingPerson(
-        name, times[order], betas, rest, rotations[order], joints[order], confidence[order], contacts[order]
+        name, times[order], betas, theta[order], rest[0], np.eye(3), joints[order], confidence[order], contacts[order]
     )
 
 
-def _posed(theta: Array, rest: Array, parents: Sequence[int]) -> tuple[Array, Array]:
-    """(T, 24, 3) rad → world rotations (T, 24, 3, 3) and joints (T, 24, 3) m, the root where it rests."""
-    rotations = matrix_from_axis_angle(theta)
+def _theta(poses: Array) -> Array:
+    """(T, 24, 3) rad of SMPL's poses, or of those of its kin with fingers."""
+    theta = np.zeros((len(poses), 3 * NUM_JOINTS))
+    if poses.shape[1] > 3 * NUM_JOINTS:  # SMPL-H: after 22 joints come fingers
+        poses = poses[:, :_BEFORE_FINGERS]
+    theta[:, : poses.shape[1]] = poses
+    return theta.reshape(-1, NUM_JOINTS, 3)
+
+
+def _joints(content: Mapping[str, Any], theta: Array, rest: Array, parents: Sequence[int]) -> Array:
+    """(T, 24, 3) m in the frame of the file: as the file has them, else computed."""
+    if "joints3d" in content:
+        joints = np.asarray(content["joints3d"], float)
+        return moved_by(content["T_world_camera"], joints) if _in_world(content) else joints
+    return _posed_joints(theta, rest, parents) + content["trans"][:, None]
+
+
+def _posed_joints(theta: Array, rest: Array, parents: Sequence[int]) -> Array:
+    """(T, 24, 3) rad → (T, 24, 3) m, the root where it rests."""
+    from scipy.spatial.transform import Rotation
+
+    rotations = Rotation.from_rotvec(theta.reshape(-1, 3)).as_matrix().reshape(*theta.shape, 3)
     joints = np.tile(rest, (len(theta), 1, 1))
     for joint, parent in enumerate(parents[1:], start=1):
         joints[:, joint] = joints[:, parent] + rotations[:, parent] @ (rest[joint] - rest[parent])
         rotations[:, joint] = rotations[:, parent] @ rotations[:, joint]
-    return rotations, joints
+    return joints
+
+
+def _in_world(content: Mapping[str, Any]) -> bool:
+    return "T_world_camera" in content and str(content.get("coordinate_system")).startswith("world")
 
 
 def _world(content: Mapping[str, Any], people: Sequence[MovingPerson]) -> tuple[Array | None, Array]:
@@ -171,7 +205,7 @@ def _world(content: Mapping[str, Any], people: Sequence[MovingPerson]) -> tuple[
     system = str(content.get("coordinate_system", "z up"))
     if "T_world_camera" in content:
         known = np.asarray(content["T_world_camera"], float)
-        return known, np.eye(4) if system.startswith("world") else known
+        return known, np.eye(4) if _in_world(content) else known
     if system.startswith("camera"):
         level = _on_the_floor(T_YUP_CAMERA[:3, :3], people)
         return level, level
@@ -188,11 +222,12 @@ def _on_the_floor(R: Array, people: Sequence[MovingPerson]) -> Array:
     return transform
 
 
-def _camera(content: Mapping[str, Any]) -> PlainCamera | None:
+def _camera(content: Mapping[str, Any]) -> Camera | None:
     if "camera_matrix" not in content or "image_size" not in content:
         return None
-    width, height = (float(v) for v in content["image_size"])
-    return PlainCamera(2 * float(np.arctan(height / 2 / content["camera_matrix"][1, 1])), width / height)
+    width, height = (int(v) for v in content["image_size"])
+    fx, fy, cx, cy = (float(content["camera_matrix"][i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return Camera(fx, fy, cx, cy, width, height)
 
 
 def _video(folder: Path) -> Path | None:

@@ -6,6 +6,7 @@ This module imports viser and nothing else that takes long: torch alone takes a 
 from __future__ import annotations
 
 import io
+import logging
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -23,6 +24,7 @@ class ResultPage:
             import viser
         except ImportError:
             raise InputError("view: needs the package viser; pip install 'body-tracker[view]'") from None
+        logging.getLogger("websockets").setLevel(logging.WARNING)  # it tells everybody that it listens
         with redirect_stdout(io.StringIO()):  # it prints a frame with addresses
             self.server: Any = viser.ViserServer(host=host, port=port, label="body-tracker", verbose=False)
         self.server.gui.configure_theme(control_layout="collapsible", show_logo=False, show_share_button=False)

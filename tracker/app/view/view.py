@@ -6,11 +6,16 @@ import logging
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracker.app.view.result_page import ResultPage
 from tracker.core.errors import InputError
 from tracker.runtime.interrupt import Interrupt
+
+if TYPE_CHECKING:
+    from tracker.body.volume import BodyVolume
 
 log = logging.getLogger("tracker")
 
@@ -54,21 +59,30 @@ def view(job: ViewJob, interrupt: Interrupt) -> None:
 def _play(job: ViewJob, page: ResultPage, interrupt: Interrupt) -> None:
     from tracker.app.view.motion import read_run
     from tracker.app.view.viewer import ResultViewer
-    from tracker.body import load_body
+    from tracker.body.skeletal_mesh import load_skeletal_mesh
 
-    body = load_body(job.body)
-    viewer = ResultViewer([read_run(path, body) for path in job.results], body, page)
+    body = load_skeletal_mesh(job.body)
+    viewer = ResultViewer([read_run(path, body) for path in job.results], body, partial(_volume, job.body), page)
     try:
         viewer.play(interrupt)
     finally:
         viewer.close()
 
 
+@cache
+def _volume(body: Path | None) -> BodyVolume:
+    """On the built-in body or a user's; takes torch, and with it seconds."""
+    from tracker.body import load_body
+    from tracker.body.volume import BodyVolume, VolumeConfig
+
+    return BodyVolume.on(load_body(body), VolumeConfig())
+
+
 def _write_rerun(job: ViewJob) -> None:
     from tracker.app.view.motion import read_run
     from tracker.app.view.rerun_file import write_rerun
-    from tracker.body import load_body
+    from tracker.body.skeletal_mesh import load_skeletal_mesh
 
     assert job.rerun is not None
-    body = load_body(job.body)
+    body = load_skeletal_mesh(job.body)
     write_rerun([read_run(path, body) for path in job.results], job.rerun)
