@@ -10,7 +10,7 @@ demo: setup
 	$(PY) run.py demo --overwrite
 
 test: setup lint
-	$(PY) -m pytest -n auto
+	$(PY) -m pytest -n auto --dist worksteal
 
 # Random files of each format, side by side, for an hour. FUZZ_SEED=7 make fuzz tries others.
 fuzz: setup

@@ -48,7 +48,11 @@ COMMON = options(
 CAMERA = options(
     click.option("--focal", type=float, help="Focal length in pixels. Default: the file's, or the picture's diagonal."),
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
-    click.option("--intrinsics", type=click.Path(path_type=Path), help="File with fx, fy, cx, cy, or a camera_matrix."),
+    click.option(
+        "--intrinsics",
+        type=click.Path(path_type=Path),
+        help="File with fx, fy, cx, cy, or a camera_matrix; with R and t, of the camera's pose too.",
+    ),
     click.option("--height", type=float, metavar="METRES", help="How tall the people are: fixes sizes and distances."),
 )
 FILES = options(
@@ -825,6 +829,7 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     """The configuration that a command's options ask for."""
     from tracker.config import load_config
     from tracker.core.strict_yaml import assigned, merged
+    from tracker.world.camera_pose import has_camera_pose
 
     check_device(given["device"])
     camera = {key: given[key] for key in ("focal", "fov", "intrinsics") if given.get(key) is not None}
@@ -836,6 +841,8 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     if given.get("height") is not None:
         chosen["height"] = given["height"]
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
+    if "intrinsics" in camera and has_camera_pose(camera["intrinsics"]):
+        world["calibration"] = camera["intrinsics"]
     files = {key: given[key] for key in ("skeleton", "unit", "blender") if given.get(key) is not None}
     files |= {"report": False} if given.get("no_report") else {}
     extract = {"extract": {"weights": given["weights"]}} if given.get("weights") is not None else {}

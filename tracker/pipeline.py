@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -51,7 +50,7 @@ from tracker.networks.released import SUFFIXES
 from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.overlay.renderers import RasterRenderer
 from tracker.runtime.engine_config import EngineConfig
-from tracker.runtime.recent_times import recent_times
+from tracker.runtime.recent_times import RecentTimes
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
 from tracker.smooth.smooth_config import SmoothConfig
@@ -130,7 +129,7 @@ class Tracker:
             self._volume = VolumeFitter(network, config.volume, config.engine.kernels_device)
         self.cameras = config.camera
         """What is known of the camera: what the configuration says, else what the source knows (`look_through`)."""
-        self.stage_seconds = {stage: recent_times() for stage in STAGES}
+        self.stage_seconds = {stage: RecentTimes() for stage in STAGES}
         self._fitter = LandmarkFitter(self.persons.rig, JointPrior.anatomical(), config.fit, PosePrior.load())
         self._judge = FitJudge(config.trust, config.fit.outlier, self.persons)
         self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
@@ -343,7 +342,7 @@ def _body_network(config: ExtractConfig, body: BodyModel) -> BodyNetwork | None:
 class _StageClock:
     """Times the stages of one step; it measures, nothing depends on it."""
 
-    def __init__(self, seconds: Mapping[str, deque[float]]) -> None:
+    def __init__(self, seconds: Mapping[str, RecentTimes]) -> None:
         self._seconds, self._last = seconds, perf_counter()
 
     def lap(self, stage: str) -> None:

@@ -7,6 +7,7 @@ hour.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -76,6 +77,7 @@ def running(arguments: Sequence[str], log: Path) -> Iterator[tuple[int, str]]:
     """The command in a process of its own: its number, and the mark that its helpers carry."""
     mark = secrets.token_hex(8)
     sys.stdout.flush()
+    gc.collect()  # a codec that is let go in the child would wait for threads that the child does not have
     number = os.fork()
     if number == 0:
         status = 70

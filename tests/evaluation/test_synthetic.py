@@ -65,16 +65,16 @@ def caches(store: PictureStore, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("caches")
 def test_two_runs_agree_and_a_stopped_one_goes_on(tmp_path: Path) -> None:
-    """Two processes from beginning to end; one that goes on where a run was stopped after its first case."""
+    """Two processes from beginning to end; one that goes on where a run was stopped, without its last cases."""
     pytest.importorskip("mediapipe")
     settings = SyntheticSettings(seed=3, stills=1, clips=0, stride=144, degrees=(5,), size=SMALL)
     job = EvaluationJob(tmp_path / "run", workers=2)
     text = Evaluation(job, TrackerConfig()).synthetic(settings, Interrupt())
     assert "patch-80, worst" in text
     stopped = EvaluationJob(tmp_path / "stopped", workers=1)
-    (stopped.out / "cases").mkdir(parents=True)
-    for name in ("settings.json", "cases/still_000_clean.npz"):
-        shutil.copy(job.out / name, stopped.out / name)
+    shutil.copytree(job.out, stopped.out, ignore=shutil.ignore_patterns("summary.json"))
+    for name in ("patch-80", "circle"):
+        (stopped.out / "cases" / f"still_000_{name}.npz").unlink()
     again = Evaluation(stopped, TrackerConfig(), [job.out]).synthetic(settings, Interrupt())
     assert (stopped.out / "summary.json").read_bytes() == (job.out / "summary.json").read_bytes()
     assert "run − stopped" in again

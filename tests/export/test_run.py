@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tracemalloc
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import pytest
 
 from tests import ROOT
 from tests.export_scene import CAMERA, frames_of, person_at, small_body
+from tests.full_disk import files_no_larger_than
 from tracker.core.errors import InputError, RunError
 from tracker.core.person import FrameRecord
 from tracker.export import (
@@ -55,17 +54,6 @@ def run(folder, frames=FRAMES, summary=None, **options):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-@contextmanager
-def files_no_larger_than(size):
-    """The kernel refuses to let any file of this process grow beyond `size` bytes, as a full disk would."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class TestGoodEnd:

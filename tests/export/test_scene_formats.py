@@ -159,7 +159,7 @@ class TestSceneGlb:
         assert {"person_000", "person_001", "person_000_mesh", "camera"} <= names
         assert (len(scene.skins), len(scene.meshes), len(scene.animations)) == (2, 2, 1)
         lens = scene.cameras[0].perspective
-        assert lens.aspectRatio == pytest.approx(640 / 481)
+        assert lens.aspectRatio == pytest.approx(640 / CAMERA.fx / (481 / CAMERA.fy))
         assert lens.yfov == pytest.approx(2 * math.atan(481 / 2 / CAMERA.fy))
         camera = next(node for node in scene.nodes if node.name == "camera")
         np.testing.assert_allclose(camera.translation, WORLD.to_world(np.zeros(3)), atol=1e-6)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.world.test_camera_pose import POSED, calibration_file
 from tests.world.test_world import CAMERA, HEIGHT, PITCH, UP, angle, noisy, walker
 from tracker.body import load_body
 from tracker.body.person_builder import PersonBuilder
@@ -45,6 +47,14 @@ def test_what_the_user_knows_is_kept_from_the_start() -> None:
         world = live.watch(track.times[row], [person(track, row)])
         np.testing.assert_allclose(world.up, pitched(5.0), atol=1e-12)
         assert world.camera_height == 1.5
+
+
+def test_a_calibration_is_the_world_from_the_start(tmp_path: Path) -> None:
+    track = walker()[0]
+    live = LiveWorld(WorldConfig(calibration=calibration_file(tmp_path)), PERSONS.body)
+    for row in range(0, 60, 20):
+        world = live.watch(track.times[row], [person(track, row)])
+        np.testing.assert_allclose(world.T_world_camera, POSED.T_world_camera, atol=1e-5)
 
 
 def test_the_same_frame_has_one_answer_and_nobody_leaves_it_as_it_is() -> None:

@@ -7,6 +7,7 @@ why; an output that fails ends alone.
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -49,7 +50,7 @@ from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayCon
 from tracker.overlay.renderers import RENDERERS
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
-from tracker.runtime.recent_times import recent_times
+from tracker.runtime.recent_times import RecentTimes
 from tracker.runtime.worker import Worker
 from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
@@ -141,7 +142,7 @@ class LiveSession:
         self._notice = Notice()
         self._latest: CapturedPeople | None = None
         self._watched = bool(outputs)
-        self._stage_ms = {name: recent_times() for name in ("draw", "show", "capture_to_drawn")}
+        self._stage_ms = {name: RecentTimes() for name in ("draw", "show", "capture_to_drawn")}
         self._recorder: Recorder | None = None
         self._begins_recording = job.record
         self._recordings: list[RunResult] = []
@@ -325,6 +326,9 @@ class LiveSession:
             self._notice.say(f"recorded: {recorder.folder}{warnings_hint(result.warnings)}")
         except Exception as error:  # whatever it is, it is the recording's alone
             self._fault(error)
+        finally:
+            # an error and the frames of its traceback hold each other, and with them all that was recorded
+            gc.collect()
 
     def _fault(self, error: Exception) -> None:
         """Of a recording."""

@@ -36,7 +36,7 @@ from tracker.overlay.overlay_video import OverlayVideoJob
 from tracker.overlay.video_writer import require_encodable
 from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
-from tracker.runtime.recent_times import recent_times
+from tracker.runtime.recent_times import RecentTimes
 from tracker.runtime.worker import Worker, read_ahead
 from tracker.smooth.smoothed_frames import smoothed_frames
 from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, guessed_focal, open_source
@@ -151,7 +151,7 @@ class _Run:
         self._watch, self._sheet = CameraWatch(camera), ContactSheet()
         self.film_fault: Exception | None = None
         """Why there is no overlay, or only its beginning."""
-        self._stage_ms = {name: recent_times() for name in ("read", "draw", "write")}
+        self._stage_ms = {name: RecentTimes() for name in ("read", "draw", "write")}
 
     def all_frames(self, source: Source, interrupt: Interrupt, drawing: OverlayVideo | None) -> None:
         """Until the source ends or the user asks to stop; every frame that was tracked is written then."""
@@ -173,7 +173,7 @@ class _Run:
         """What run.json tells of the run."""
         stages = {name: [1e3 * s for s in times] for name, times in self._tracker.stage_seconds.items()}
         return RunSummary(
-            {**stages, **self._stage_ms},
+            {**stages, **{name: list(times) for name, times in self._stage_ms.items()}},
             warnings,
             wall_seconds,
             pictures=self._sheet.pictures(),

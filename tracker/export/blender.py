@@ -7,11 +7,15 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from tracker.body.model import BodyModel
+from tracker.core.arrays import Array
 from tracker.core.errors import InputError, RunError
 from tracker.export import glb
 from tracker.export.files_config import FilesConfig
@@ -20,6 +24,8 @@ from tracker.export.sequence import PersonSequence
 SCRIPT = Path(__file__).with_name("blender_script.py")
 """Runs inside Blender."""
 _SECONDS = 1800
+_SENSOR = 36.0
+"""mm of a full-frame sensor's width."""
 _LINES = 3
 """Of Blender's own words when it fails."""
 
@@ -47,7 +53,7 @@ def write(
     with tempfile.TemporaryDirectory() as folder:
         scene, made, settings = (Path(folder) / name for name in ("scene.glb", f"scene.{suffix}", "settings.json"))
         with scene.open("wb") as file:
-            glb.write_scene(file, people, body, files.skeleton)
+            glb.write_scene(file, [_at_whole_rate(person) for person in people], body, files.skeleton)
         settings.write_text(json.dumps(_settings(people, video)), encoding="utf-8")
         command = [str(blender_command(files)), "--background", "--factory-startup", "--python-exit-code", "1"]
         command += ["--python", str(SCRIPT), "--", str(scene), str(made), str(settings)]
@@ -55,18 +61,47 @@ def write(
         stream.write(made.read_bytes())
 
 
+def _at_whole_rate(person: PersonSequence) -> PersonSequence:
+    """On a clock that has a whole number of frames a second: Blender takes glTF's times for frames at such a rate only.
+    Once they are frames, the true rate is set."""
+    timeline = person.timeline
+    whole = max(1, round(timeline.frame_rate))
+    slower = timeline.frame_rate / whole
+
+    def moved(times: Array) -> Array:
+        return timeline.start + slower * (times - timeline.start)
+
+    path = None if person.path is None else replace(person.path, times=moved(person.path.times))
+    return replace(
+        person, timestamps=moved(person.timestamps), timeline=replace(timeline, frame_rate=float(whole)), path=path
+    )
+
+
 def _settings(people: Sequence[PersonSequence], video: Path | None) -> dict[str, object]:
     camera, timeline = people[0].camera, people[0].timeline
     rate = Fraction(timeline.frame_rate).limit_denominator(1001)
     last = max(float(person.timestamps[-1]) for person in people) - timeline.start
+    wide = camera.fx / camera.fy
     return {
         "fps": max(1, round(rate)),
         "fps_base": max(1, round(rate)) / float(rate),
         "frames": round(last * timeline.frame_rate) + 1,
         "size": [camera.width, camera.height],
-        "shift": [0.5 - camera.cx / camera.width, (camera.cy - camera.height / 2) / camera.width],
+        "pixel": [max(1.0, 1 / wide), max(1.0, wide)],
+        "lens": _lens(max(people, key=lambda person: len(person.timestamps))),
+        "shift": [0.5 - camera.cx / camera.width, wide * (camera.cy - camera.height / 2) / camera.width],
         "video": None if video is None else str(video.resolve()),
     }
+
+
+def _lens(person: PersonSequence) -> list[tuple[int, float]]:
+    """Frames and mm of a full-frame sensor: one, or where the camera zooms each while this person was there."""
+    focal = _SENSOR * person.camera.fx / person.camera.width
+    if person.path is None:
+        return [(0, focal)]
+    frames = np.round((person.timestamps - person.timeline.start) * person.timeline.frame_rate)
+    zooms = person.path.zoom_at(person.timestamps)
+    return [(int(frame), focal * float(zoom)) for frame, zoom in zip(frames, zooms, strict=True)]
 
 
 def _run(command: list[str], made: Path) -> None:

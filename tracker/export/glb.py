@@ -128,10 +128,11 @@ class _Scene:
 
     def add_camera(self, person: PersonSequence) -> None:
         """The camera of the video as it was held while this person was there; it looks along its own −z in glTF, which
-        knows no zoom."""
+        knows no zoom and no principal point beside the middle."""
         camera = person.camera
         view = 2 * math.atan(camera.height / (2 * camera.fy))
-        lens = {"yfov": view, "aspectRatio": camera.width / camera.height, "znear": _NEAR, "zfar": _FAR}
+        aspect = camera.width / camera.height * camera.fy / camera.fx
+        lens = {"yfov": view, "aspectRatio": aspect, "znear": _NEAR, "zfar": _FAR}
         self._cameras.append({"name": "camera", "type": "perspective", "perspective": lens})
         matrices = (person.T_yup_camera @ T_YUP_CAMERA).reshape(-1, 4, 4)
         turns = same_sign(Rotation.from_matrix(matrices[:, :3, :3]).as_quat())

@@ -130,7 +130,12 @@ class RunWriter:
             with nullcontext() if error is None else suppress(RunError):
                 self.close()
         finally:
-            self._lock.release()
+            self.release()
+
+    def release(self) -> None:
+        """Lets the folder go, for whoever writes without a `with` block: `finish` and `close` do so only where they
+        succeed. May be called twice."""
+        self._lock.release()
 
     def write(self, frame: FrameRecord, world: WorldFrame | None = None) -> None:
         """Records one frame. When it returns, the frame's line in frames.jsonl survives the process.

@@ -22,7 +22,7 @@ from tracker.export.files import OVERLAY_NAME
 from tracker.export.one_camera import OneCamera
 from tracker.outputs.output import Picture
 from tracker.overlay.video_writer import VideoWriter
-from tracker.runtime.recent_times import recent_times
+from tracker.runtime.recent_times import RecentTimes
 from tracker.runtime.worker import Worker
 from tracker.world.camera_watch import CameraWatch
 from tracker.world.live_world import LiveWorld
@@ -62,13 +62,13 @@ class Recorder:
         self._cameras = OneCamera(PersonBuilder(context.body), context.camera)
         self._watch, self._sheet = CameraWatch(context.camera), ContactSheet()
         self._world = LiveWorld(context.world, context.body)
-        self._write_ms = recent_times()
+        self._write_ms = RecentTimes()
         self._open = ExitStack()
         try:
             self._video = self._open.enter_context(VideoWriter(folder / OVERLAY_NAME, first.size, rate))
         except (InputError, RunError):
-            self._writer.close()
-            raise
+            with self._writer:
+                raise
         self._worker = self._open.enter_context(Worker("record", self._record, _WAITING))
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
@@ -106,14 +106,17 @@ class Recorder:
             failure = error
         whole = replace(
             summary,
-            stage_ms={**summary.stage_ms, "write": self._write_ms},
+            stage_ms={**summary.stage_ms, "write": list(self._write_ms)},
             warnings=[*summary.warnings, *self._cameras.warnings, *([] if failure is None else [str(failure)])],
             wall_seconds=perf_counter() - self._began,
             pictures=self._sheet.pictures(),
             camera=self._watch.motion,
         )
-        if failure is not None:
-            with suppress(RunError):  # what ended the recording also keeps its files from being written
-                self._writer.close(whole)
-            raise failure
-        return self._writer.close(whole) if interrupted else self._writer.finish(whole)
+        try:
+            if failure is not None:
+                with suppress(RunError):  # what ended the recording also keeps its files from being written
+                    self._writer.close(whole)
+                raise failure
+            return self._writer.close(whole) if interrupted else self._writer.finish(whole)
+        finally:
+            self._writer.release()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,7 +19,7 @@ from tracker.overlay.mesh_overlay import MeshOverlay, OverlayConfig, OverlayStyl
 from tracker.overlay.picture_writer import PictureWriter
 from tracker.overlay.renderers import RENDERERS
 from tracker.overlay.video_writer import VideoWriter
-from tracker.runtime.recent_times import recent_times
+from tracker.runtime.recent_times import RecentTimes
 from tracker.runtime.worker import Worker
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
@@ -60,8 +59,8 @@ class OverlayVideoJob:
 class OverlayVideoTimes:
     """Milliseconds that each picture took."""
 
-    draw_ms: deque[float] = field(default_factory=recent_times)
-    write_ms: deque[float] = field(default_factory=recent_times)
+    draw_ms: RecentTimes = field(default_factory=RecentTimes)
+    write_ms: RecentTimes = field(default_factory=RecentTimes)
 
 
 def _writer(job: OverlayVideoJob) -> VideoWriter | PictureWriter:

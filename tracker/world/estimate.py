@@ -31,6 +31,8 @@ class WorldEstimate:
     """Around the camera of the first picture."""
     path: CameraPath | None = None
     """How the camera turned; None where it stands still."""
+    calibrated: bool = False
+    """Whether all this was known beforehand."""
 
     def world_at(self, time: float) -> WorldFrame:
         """Around the camera of a moment, s."""
@@ -39,7 +41,7 @@ class WorldEstimate:
     @property
     def warnings(self) -> list[str]:
         """What the user should know of it."""
-        if self.stands:
+        if self.stands or self.calibrated:
             return []
         return [
             "nobody's feet are seen to stand, so the floor lies where feet are guessed to be; "
@@ -55,6 +57,9 @@ def rows_wanted(people: int) -> int:
 def estimate_world(tracks: Sequence[BodyTrack], config: WorldConfig) -> WorldEstimate:
     """From everybody in a clip, by identity. Without feet that stand in view the floor lies under the lowest feet as
     they are guessed to be."""
+    known = config.calibrated
+    if known is not None:
+        return WorldEstimate(Plane(known.up, known.camera_height), 0, known, calibrated=True)
     tracks = [track.rows(slice(0, rows_wanted(len(tracks)))) for track in tracks]
     floor, stands = _floor(tracks, config)
     first = tracks[0].joints[0, 0] if tracks else np.array([0.0, 0.0, 3.0])

@@ -51,12 +51,13 @@ class LiveWorld:
         self._floor = Plane(up, config.camera_height or _FIRST_HEIGHT)
         self._origin: Array | None = None
         self._learned, self._time = -np.inf, -np.inf
-        self.world = WorldFrame.of_floor(up, self._floor.height, np.zeros(3))
+        self._known = config.calibrated
+        self.world = self._known or WorldFrame.of_floor(up, self._floor.height, np.zeros(3))
 
     def watch(self, time: float, people: Sequence[Person]) -> WorldFrame:
         """The world with the people of a frame taken into account; frames come in the order of time, s. Asked again
         for the same frame it says the same."""
-        if time <= self._time:
+        if time <= self._time or self._known is not None:
             return self.world
         for person in people:
             self._recent.setdefault(person.person_id, _Recent()).add(time, person)

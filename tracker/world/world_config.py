@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from tracker.core.errors import InputError
+from tracker.world.camera_pose import read_camera_pose
+from tracker.world.world_frame import WorldFrame
 
 FileFrame = Literal["world", "camera"]
 
@@ -22,6 +25,9 @@ class WorldConfig:
     the people."""
     camera_height: float | None = None
     """m over the floor. null: told from the people's feet."""
+    calibration: Path | None = None
+    """A file with the camera's pose in the world, which the files are in then; --intrinsics sets it where its file has
+    one. null: told from the people."""
     lock_feet: bool = True
     """Files that are smoothed both ways in time: planted feet neither slide nor leave the floor."""
 
@@ -32,3 +38,13 @@ class WorldConfig:
             raise InputError(f"--pitch {self.pitch}: expected degrees between -90 and 90, such as 10 for a bit down")
         if self.camera_height is not None and not (math.isfinite(self.camera_height) and 0 < self.camera_height < 100):
             raise InputError(f"--camera-height {self.camera_height}: expected metres over the floor, such as 1.5")
+        if self.calibration is not None and (self.pitch is not None or self.camera_height is not None):
+            raise InputError(
+                f"--intrinsics {self.calibration}: has the camera's pose; leave out --pitch and --camera-height, or "
+                "the pose in the file"
+            )
+
+    @property
+    def calibrated(self) -> WorldFrame | None:
+        """The world of the calibration. Raises InputError where its file says nothing of it."""
+        return None if self.calibration is None else read_camera_pose(self.calibration)

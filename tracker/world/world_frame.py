@@ -8,7 +8,7 @@ import numpy as np
 
 from tracker.core.arrays import Array, require_shape
 
-WORLD_SYSTEM = "world: y up, floor at y = 0, z towards the camera; metres"
+WORLD_SYSTEM = "world: y up, floor at y = 0; metres"
 CAMERA_SYSTEM = "camera: x right, y down, z forward (OpenCV); metres"
 T_YUP_CAMERA = np.diag([1.0, -1.0, -1.0, 1.0])
 """Half a turn about x: from the camera's frame to x right, y up, z towards the viewer, the same origin."""

@@ -1,0 +1,148 @@
+"""Files opened by programs that are no part of this environment: Blender and Khronos' validator, skipped where absent.
+
+Blender is the program on PATH, or the bpy wheel where that is installed. The validator is npm's gltf-validator, found
+as node finds it: `NODE_PATH=FOLDER/node_modules`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.export.test_scene_formats import BODY, CAMERA, RATE, sequence
+from tracker.body.smpl_joints import SMPL_JOINTS
+from tracker.export.files_config import FilesConfig
+from tracker.export.formats import SCENE_FILES, FormatWriters, person_file
+from tracker.export.sequence import PersonSequence, Timeline
+
+READS = Path(__file__).with_name("blender_reads.py")
+STAND_IN = f"""#!{sys.executable}
+import runpy, sys
+script = sys.argv[sys.argv.index("--python") + 1]
+sys.argv = [script, *sys.argv[sys.argv.index("--"):]]
+runpy.run_path(script, run_name="__main__")
+"""
+"""The bpy wheel as a program."""
+VALIDATE = """
+const validator = require("gltf-validator"), data = new Uint8Array(require("fs").readFileSync(process.argv[1]));
+validator.validateBytes(data).then(report => console.log(JSON.stringify(report.issues)));
+"""
+FRAMES = np.array([9, 20, 29])
+"""Of the run, in which both people are there."""
+
+
+def written_run(folder: Path, formats: tuple[str, ...], files: FilesConfig, rate: float = RATE) -> list[PersonSequence]:
+    """Two people, one of whom is lost for a while, as a run leaves them."""
+    writers = FormatWriters(files, None)
+    people = [
+        replace(person, timestamps=person.timestamps * RATE / rate, timeline=Timeline(0.0, rate))
+        for person in (sequence(0, gap=True), sequence(1))
+    ]
+    for name in formats:
+        if name in SCENE_FILES:
+            with (folder / SCENE_FILES[name]).open("wb") as stream:
+                writers.scene(name)(stream, people, BODY)
+            continue
+        for person in people:
+            with person_file(folder, person.person_id, name).open("wb") as stream:
+                writers.person(name)(stream, person, BODY)
+    return people
+
+
+@pytest.fixture(scope="module")
+def blender(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    on_path = shutil.which("blender")
+    if on_path is not None:
+        return Path(on_path)
+    if find_spec("bpy") is None:
+        pytest.skip("there is no blender on PATH, and the bpy wheel is not installed")
+    program = tmp_path_factory.mktemp("bpy") / "blender"
+    program.write_text(STAND_IN)
+    program.chmod(0o755)
+    return program
+
+
+def read_by(blender: Path, folder: Path, rate: float) -> dict[str, np.ndarray]:
+    """What `blender_reads.py` finds in a folder."""
+    found, settings = folder / "found.npz", folder / "settings.json"
+    scene = {"fps": rate, "size": [CAMERA.width, CAMERA.height], "pixel": [1.0, CAMERA.fx / CAMERA.fy]}
+    settings.write_text(json.dumps(scene | {"frames": FRAMES.tolist()}))
+    command = [str(blender), "--background", "--factory-startup", "--python-exit-code", "1", "--python", str(READS)]
+    command += ["--", str(folder), str(found), str(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(found) as file:
+        return dict(file)
+
+
+@pytest.mark.slow
+def test_blender_has_everybody_where_they_are_and_sees_them_where_the_video_does(blender: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pxr", reason="usd-core is not installed")
+    formats = ("bvh", "glb", "scene", "usd", "blend", "fbx")
+    people = written_run(tmp_path, formats, FilesConfig(blender=blender))
+    read = read_by(blender, tmp_path, RATE)
+    own = [f"person_{i:03d}.{suffix}/person_{i:03d}" for suffix in ("bvh", "glb") for i in (0, 1)]
+    shared = [f"scene.{suffix}/person_{i:03d}" for suffix in ("glb", "usdc", "blend", "fbx") for i in (0, 1)]
+    assert {name for name in read if name.count("/") == 1} == {*own, *shared}
+    for name in own:
+        compare(read, name, people)
+    for name in shared:
+        compare(read, name, people)
+        # glTF has the principal point in the middle
+        beside = (CAMERA.width / 2 - CAMERA.cx, CAMERA.height / 2 - CAMERA.cy) if "glb" in name else (0.0, 0.0)
+        compare_seen(read, name, people, beside)
+
+
+@pytest.mark.slow
+def test_blenders_own_file_keeps_step_at_a_rate_that_is_no_whole_number(blender: Path, tmp_path: Path) -> None:
+    people = written_run(tmp_path, ("blend",), FilesConfig(blender=blender), 15000 / 1001)
+    read = read_by(blender, tmp_path, 15000 / 1001)
+    for name in ("scene.blend/person_000", "scene.blend/person_001"):
+        compare(read, name, people)
+        compare_seen(read, name, people, (0.0, 0.0))
+
+
+def compare(read: dict[str, np.ndarray], name: str, people: list[PersonSequence]) -> None:
+    """Joints in Blender's frame, z up."""
+    person = people[int(name[-3:])]
+    y_up = person.joints_y_up[FRAMES - int(person.frame_index[0])]
+    z_up = np.stack([y_up[..., 0], -y_up[..., 2], y_up[..., 1]], axis=-1)
+    np.testing.assert_allclose(read[name][:, bones(read, name)], z_up, atol=2e-4, err_msg=name)
+
+
+def compare_seen(
+    read: dict[str, np.ndarray], name: str, people: list[PersonSequence], beside: tuple[float, float]
+) -> None:
+    """Joints in the picture, so many px beside where they are."""
+    person = people[int(name[-3:])]
+    seen = (read[f"{name}/seen"][:, bones(read, name)] * [1, -1] + [0, 1]) * [CAMERA.width, CAMERA.height]
+    expected = person.joints2d[FRAMES - int(person.frame_index[0])] + beside
+    np.testing.assert_allclose(seen, expected, atol=0.1, err_msg=name)
+
+
+def bones(read: dict[str, np.ndarray], name: str) -> list[int]:
+    """Of SMPL's joints, in their order."""
+    names = [str(bone).rpartition("/")[2] for bone in read[f"{name}/names"]]
+    return [names.index(joint) for joint in SMPL_JOINTS]
+
+
+@pytest.mark.parametrize("name", ["glb", "scene"])
+def test_khronos_validator_has_nothing_to_say(name: str, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node on PATH")
+    written_run(tmp_path, (name,), FilesConfig())
+    path = tmp_path / ("scene.glb" if name == "scene" else "person_000.glb")
+    done = subprocess.run([node, "-e", VALIDATE, str(path)], capture_output=True, text=True, check=False)
+    if "Cannot find module" in done.stderr:
+        pytest.skip("npm's gltf-validator is not installed where node looks")
+    issues = json.loads(done.stdout)
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
