@@ -22,7 +22,14 @@ from torch import Tensor
 from kernels import body_step, ellipsoids
 from kernels.backend import on_device
 from kernels.body_step_values import Adam, FitProblem, FitTerms
-from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, Likelihood, RenderSettings, unit_base
+from kernels.ellipsoids_values import (
+    Ellipsoids,
+    FeatureObservation,
+    FeatureRendering,
+    Likelihood,
+    RenderSettings,
+    unit_base,
+)
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import thinned_intrinsics
@@ -196,10 +203,16 @@ class VolumeFitter:
 
     def rendered(self, camera: Array, state: BodyState) -> Tensor:
         """(64, 64, D): the volume's features in a pose, unit length where it is. camera: as `score`'s."""
+        return torch.nn.functional.normalize(self._drawn(camera, state).features[0], dim=-1).cpu()
+
+    def coverage(self, camera: Array, state: BodyState) -> Array:
+        """(64, 64) 0..1: how surely a ray meets the volume in a pose. camera: as `score`'s."""
+        return self._drawn(camera, state).coverage[0].double().cpu().numpy()
+
+    def _drawn(self, camera: Array, state: BodyState) -> FeatureRendering:
         cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
         posed = self._posed(self._rows([_parameters(state)]))
-        drawn = ellipsoids.render(posed, cameras.to(self.device), (MAP, MAP))
-        return torch.nn.functional.normalize(drawn.features[0], dim=-1).cpu()
+        return ellipsoids.render(posed, cameras.to(self.device), (MAP, MAP))
 
     def _looked_at(self, observation: FeatureObservation, camera: Array, parameters: Array) -> VolumeFit:
         posed = self._posed(self._rows([parameters]))

@@ -18,14 +18,15 @@ _AHEAD = 2.0
 class ClipPictures:
     """One video, opened when the first picture is asked for."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, width: int | None = _WIDTH) -> None:
+        """width: px, of the pictures; None leaves them as they are."""
+        self._path, self._width = path, width
         self._capture: cv2.VideoCapture | None = None
         self._time = -np.inf
         self._picture: NDArray[np.uint8] | None = None
 
     def at(self, time: float) -> NDArray[np.uint8] | None:
-        """(h, 480, 3) RGB: the picture at a time, s, from the video's start; None where there is none."""
+        """(h, w, 3) RGB: the picture at a time, s, from the video's start; None where there is none."""
         if self._capture is None:
             self._capture = cv2.VideoCapture(str(self._path))
         rate = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
@@ -37,15 +38,19 @@ class ClipPictures:
             whole, picture = self._capture.read()
             if not whole:
                 break
-            self._time, self._picture = moment, _small(picture)
+            self._time, self._picture = moment, self._shown(picture)
         return self._picture
 
     def close(self) -> None:
         if self._capture is not None:
             self._capture.release()
 
+    def _shown(self, bgr: NDArray[Any]) -> NDArray[np.uint8]:
+        picture = bgr if self._width is None else small(bgr, self._width)
+        return np.ascontiguousarray(picture[..., ::-1], np.uint8)
 
-def _small(bgr: NDArray[Any]) -> NDArray[np.uint8]:
-    height = round(_WIDTH * bgr.shape[0] / bgr.shape[1])
-    small = cv2.resize(bgr, (_WIDTH, height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(small[..., ::-1], np.uint8)
+
+def small(picture: NDArray[Any], width: int = _WIDTH) -> NDArray[np.uint8]:
+    """(h, width, 3) of a picture of the same shape."""
+    height = round(width * picture.shape[0] / picture.shape[1])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

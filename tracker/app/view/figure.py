@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from viser.transforms import SO3
 
+from tracker.app.view.confidence_mesh import ConfidenceMesh, confidence_colours
 from tracker.app.view.motion import MovingPerson
 from tracker.body.skeletal_mesh import SkeletalMesh, strongest
 from tracker.body.smpl_joints import SKELETON_EDGES
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _INFLUENCES = 4
 """Joints that move a vertex at most in viser."""
-_LOW, _HIGH = np.array([230.0, 60.0, 50.0]), np.array([60.0, 200.0, 90.0])
-"""RGB of confidence 0 and 1."""
 _SEE_THROUGH = 0.35
 """Opacity of a mesh in which something else is shown."""
 _TOUCHING = (250, 160, 30)
@@ -37,6 +36,8 @@ class Layers:
     """What is shown of people."""
 
     mesh: bool = True
+    confidence: bool = False
+    """The mesh in the colours of its joints' confidence, in the place of the plain one."""
     skeleton: bool = False
     contacts: bool = False
     kernels: bool = False
@@ -57,23 +58,25 @@ class PersonFigure:
     ) -> None:
         """scene: viser's; root: the node in it that the figure hangs below; volume: asked for when it is shown."""
         self.person, self._body, self._scene, self._root, self._volume = person, body, scene, root, volume
-        vertices, self._rest_joints = body.at_rest(person.betas)
+        self._vertices, self._rest_joints = body.at_rest(person.betas)
+        self._weights = strongest(body.weights, _INFLUENCES)
         self._mesh = self._scene.add_mesh_skinned(
             f"{root}/mesh",
-            vertices.astype(np.float32),
+            self._vertices.astype(np.float32),
             body.faces,
             bone_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (len(self._rest_joints), 1)),
             bone_positions=self._rest_joints,
-            skin_weights=strongest(body.weights, _INFLUENCES),
+            skin_weights=self._weights,
             color=colour,
         )
         joints, colours = self._lines(0)
-        self._skeleton = self._scene.add_line_segments(f"{root}/skeleton", joints, colours, thickness=0.015)
+        self._skeleton = self._scene.add_line_segments(f"{root}/skeleton", joints, colours, thickness=0.025)
         self._path = self._scene.add_line_segments(f"{root}/path", self._floor_path(), colour, thickness=0.008)
         self._contacts = self._scene.add_point_cloud(
             f"{root}/contacts", np.zeros((1, 3), np.float32), _TOUCHING, point_size=0.035, point_shape="circle"
         )
         self._points: Any = None
+        self._coloured: ConfidenceMesh | None = None
         self._drawn: tuple[int, Layers] | None = None
         self.present: bool | None = None
 
@@ -81,9 +84,12 @@ class PersonFigure:
         """As at a time, s, of the run's clock."""
         row = self.person.row(time)
         self.present = row is not None
-        self._mesh.visible = layers.mesh and self.present
+        self._mesh.visible = layers.mesh and self.present and not layers.confidence
         self._skeleton.visible = layers.skeleton and self.present
-        self._mesh.opacity = _SEE_THROUGH if layers.skeleton or layers.kernels or layers.contacts else None
+        opacity = _SEE_THROUGH if layers.skeleton or layers.kernels or layers.contacts else None
+        self._mesh.opacity = opacity
+        if self._coloured is not None:
+            self._coloured.show(layers.confidence and self.present, opacity)
         self._path.visible = layers.paths
         touching = self._touching(row)
         self._contacts.visible = layers.contacts and len(touching) > 0
@@ -92,8 +98,10 @@ class PersonFigure:
         if row is None or self._drawn == (row, layers):
             return
         self._drawn = (row, layers)
-        if layers.mesh:
+        if self._mesh.visible:
             self._pose_mesh(row)
+        if layers.confidence:
+            self._show_confidence(row)
         if layers.skeleton:
             self._skeleton.points, self._skeleton.colors = self._lines(row)
         if self._contacts.visible:
@@ -106,10 +114,18 @@ class PersonFigure:
         for bone, turn, place in zip(self._mesh.bones, turns, self.person.joints[row], strict=True):
             bone.wxyz, bone.position = turn.wxyz, place
 
+    def _show_confidence(self, row: int) -> None:
+        if self._coloured is None:
+            self._coloured = ConfidenceMesh(
+                self._scene, f"{self._root}/confidence", self._body, self._vertices, self._rest_joints, self._weights
+            )
+            self._coloured.show(True, self._mesh.opacity)
+        turns = bone_turns(self.person, row, self._body.parents)
+        self._coloured.pose(turns, self.person.joints[row], self.person.confidence[row])
+
     def _lines(self, row: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """(23, 2, 3) m and RGB: green where the picture supports a joint, red where it does not."""
-        share = np.clip(self.person.confidence[row], 0.0, 1.0)[:, None]
-        colours = (_LOW + share * (_HIGH - _LOW)).astype(np.uint8)
+        colours = confidence_colours(self.person.confidence[row])
         return self.person.joints[row][_EDGES].astype(np.float32), colours[_EDGES]
 
     def _touching(self, row: int | None) -> NDArray[np.float32]:

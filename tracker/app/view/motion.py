@@ -7,6 +7,7 @@ from AMASS' files, which all have SMPL's parameters.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.body.free_body_file import FREE_BODY_NAME
 from tracker.body.skeletal_mesh import SkeletalMesh
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.camera import Camera
 from tracker.core.errors import InputError
 from tracker.core.transforms import moved_by
 from tracker.export.files import OVERLAY_NAME, RUN_NAME
@@ -42,16 +45,6 @@ _LONGEST_BRIDGE = 2.5
 
 
 @dataclass(frozen=True)
-class PlainCamera:
-    """The camera that filmed, for drawing it."""
-
-    fov: float
-    """Vertical, rad."""
-    aspect: float
-    """Width over height."""
-
-
-@dataclass(frozen=True)
 class MovingPerson:
     """One person over time; vertices = SMPL(theta, betas) + transl."""
 
@@ -62,6 +55,8 @@ class MovingPerson:
     """(10,)"""
     theta: Array
     """(T, 24, 3) rad, axis-angle: each joint relative to its parent, the pelvis to the frame of the file."""
+    rest_pelvis: Array
+    """(3,) m: where the pelvis of this shape is at rest."""
     R_scene_file: Array
     """(3, 3), or (T, 3, 3) where the camera turns."""
     joints: Array
@@ -97,8 +92,17 @@ class ViewedRun:
     people: tuple[MovingPerson, ...]
     T_world_camera: Array | None
     """(4, 4), as the camera was held at first; None where the files know no camera."""
-    camera: PlainCamera | None
+    camera: Camera | None
     video: Path | None
+    """The clip that was tracked, where it still is; else the one with the meshes over it."""
+    comparable: bool
+    """Whether that is the clip itself, before a camera that stands still, with the built-in body in it."""
+
+    @property
+    def fov(self) -> float:
+        """Of the camera, vertical, rad."""
+        assert self.camera is not None
+        return 2 * math.atan(self.camera.height / 2 / self.camera.fy)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -124,7 +128,12 @@ def read_run(path: Path, body: SkeletalMesh) -> ViewedRun:
     known = worlds[0][0]
     T_world_camera = known if known is None or known.ndim == 2 else known[0]
     video = _video(path) if path.is_dir() else None
-    return ViewedRun(path.resolve().name, tuple(people), T_world_camera, _camera(contents[0]), video)
+    camera = _camera(contents[0])
+    comparable = (
+        camera is not None and known is not None and known.ndim == 2 and body.name == FREE_BODY_NAME
+        and video is not None and video.name != OVERLAY_NAME
+    )  # fmt: skip
+    return ViewedRun(path.resolve().name, tuple(people), T_world_camera, camera, video, comparable)
 
 
 def _read(path: Path, body: SkeletalMesh) -> dict[str, Any]:
@@ -146,14 +155,15 @@ def _person(name: str, content: Mapping[str, Any], body: SkeletalMesh) -> Moving
     theta, betas = _theta(content["poses"]), np.zeros(NUM_BETAS)
     given = content["betas"].ravel()[:NUM_BETAS]
     betas[: len(given)] = given
-    joints = _joints(content, theta, betas, body)
+    rest = body.at_rest(betas)[1]
+    joints = _joints(content, theta, rest, body.parents)
     rate = float(content.get("mocap_framerate", content.get("mocap_frame_rate", _DEFAULT_RATE)))
     times = np.asarray(content.get("timestamps", np.arange(len(theta)) / rate), float)
     confidence = np.asarray(content.get("joint_confidence", np.ones(joints.shape[:2])), float)
     contacts = np.asarray(content.get("contacts", np.zeros((len(theta), len(CONTACT_PARTS)))), bool)
     order = np.argsort(times, kind="stable")
     return MovingPerson(
-        name, times[order], betas, theta[order], np.eye(3), joints[order], confidence[order], contacts[order]
+        name, times[order], betas, theta[order], rest[0], np.eye(3), joints[order], confidence[order], contacts[order]
     )
 
 
@@ -166,12 +176,12 @@ def _theta(poses: Array) -> Array:
     return theta.reshape(-1, NUM_JOINTS, 3)
 
 
-def _joints(content: Mapping[str, Any], theta: Array, betas: Array, body: SkeletalMesh) -> Array:
+def _joints(content: Mapping[str, Any], theta: Array, rest: Array, parents: Sequence[int]) -> Array:
     """(T, 24, 3) m in the frame of the file: as the file has them, else computed."""
     if "joints3d" in content:
         joints = np.asarray(content["joints3d"], float)
         return moved_by(content["T_world_camera"], joints) if _in_world(content) else joints
-    return _posed_joints(theta, body.at_rest(betas)[1], body.parents) + content["trans"][:, None]
+    return _posed_joints(theta, rest, parents) + content["trans"][:, None]
 
 
 def _posed_joints(theta: Array, rest: Array, parents: Sequence[int]) -> Array:
@@ -212,11 +222,12 @@ def _on_the_floor(R: Array, people: Sequence[MovingPerson]) -> Array:
     return transform
 
 
-def _camera(content: Mapping[str, Any]) -> PlainCamera | None:
+def _camera(content: Mapping[str, Any]) -> Camera | None:
     if "camera_matrix" not in content or "image_size" not in content:
         return None
-    width, height = (float(v) for v in content["image_size"])
-    return PlainCamera(2 * float(np.arctan(height / 2 / content["camera_matrix"][1, 1])), width / height)
+    width, height = (int(v) for v in content["image_size"])
+    fx, fy, cx, cy = (float(content["camera_matrix"][i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return Camera(fx, fy, cx, cy, width, height)
 
 
 def _video(folder: Path) -> Path | None:

@@ -59,7 +59,7 @@ def _log_camera(rerun: Any, recording: Any, run: ViewedRun) -> None:
     name, T = f"/{run.name}/camera", run.T_world_camera
     recording.log(name, rerun.Transform3D(translation=T[:3, 3], mat3x3=T[:3, :3]), static=True)
     pinhole = rerun.Pinhole(
-        fov_y=run.camera.fov, aspect_ratio=run.camera.aspect, camera_xyz=rerun.ViewCoordinates.RDF,
+        fov_y=run.fov, aspect_ratio=run.camera.width / run.camera.height, camera_xyz=rerun.ViewCoordinates.RDF,
         image_plane_distance=0.6,
     )  # fmt: skip
     recording.log(name, pinhole, static=True)

@@ -23,6 +23,7 @@ from tracker.app.view.bends import BENDS, bends
 from tracker.app.view.clip_pictures import ClipPictures
 from tracker.app.view.figure import Layers, PersonFigure
 from tracker.app.view.motion import ViewedRun
+from tracker.app.view.occlusion_panel import OcclusionPanel
 from tracker.app.view.result_page import ResultPage
 from tracker.body.skeletal_mesh import SkeletalMesh
 from tracker.runtime.interrupt import Interrupt
@@ -35,6 +36,12 @@ log = logging.getLogger("tracker")
 _COLOURS = ((90, 150, 230), (235, 150, 70), (110, 190, 110), (200, 110, 190), (220, 200, 90), (120, 200, 210))
 _APART = 1.5
 """m between runs that stand side by side."""
+_EYE_HEIGHT, _NEAREST_VIEW, _PER_WIDTH = 0.9, 2.8, 0.7
+"""m at which the first view looks, how far away it is, and m more for each metre of the people's places."""
+_WIDEST = 8.0
+"""m: of people who went further, not all is in view at first."""
+_VIEWED_FROM = np.array([0.32, 0.36, 0.88])
+"""Unit vector."""
 _TICK = 1 / 30
 """s between two looks at the clock."""
 _PLOT_SECONDS = 3.0
@@ -73,6 +80,7 @@ class ResultViewer:
         self._now, self._layers, self._side_by_side = 0.0, Layers(), len(runs) > 1
         self._lock = threading.Lock()
         self._clips = [ClipPictures(run.video) if run.video is not None else None for run in runs]
+        self._occlusion: OcclusionPanel | None = None
         self._figures: list[list[PersonFigure]] = []
         self._roots: list[Any] = []
         self._frusta: list[Any] = []
@@ -107,6 +115,8 @@ class ResultViewer:
             self._show()
 
     def close(self) -> None:
+        if self._occlusion is not None:
+            self._occlusion.close()
         for clip in self._clips:
             if clip is not None:
                 clip.close()
@@ -136,7 +146,7 @@ class ResultViewer:
         if run.T_world_camera is None or run.camera is None:
             return None
         return self._server.scene.add_camera_frustum(
-            name, run.camera.fov, run.camera.aspect, scale=0.35, thickness=0.008, color=(60, 60, 60),
+            name, run.fov, run.camera.width / run.camera.height, scale=0.35, thickness=0.008, color=(60, 60, 60),
             wxyz=SO3.from_matrix(run.T_world_camera[:3, :3]).wxyz, position=run.T_world_camera[:3, 3],
         )  # fmt: skip
 
@@ -147,9 +157,19 @@ class ResultViewer:
             low, high = run.extent
             root.position = (x - low if self._side_by_side else 0.0, 0.0, 0.0)
             x += high - low + _APART
-        middle = (x - _APART) / 2 if self._side_by_side else 0.0
-        self._server.initial_camera.position = (middle + 1.5, 2.8, 4.2)
-        self._server.initial_camera.look_at = (middle, 0.9, 0.0)
+        self._look_at_all(x - _APART)
+
+    def _look_at_all(self, width: float) -> None:
+        """The first view: of everybody from before them, so far away that they fit in. width: m, side by side."""
+        lows, highs = zip(*(run.extent for run in self._runs), strict=True)
+        middle = width / 2 if self._side_by_side else (min(lows) + max(highs)) / 2
+        width = width if self._side_by_side else max(highs) - min(lows)
+        depth = float(np.median(np.concatenate([p.joints[:, 0, 2] for run in self._runs for p in run.people])))
+        target = np.array([middle, _EYE_HEIGHT, depth])
+        place = target + (_NEAREST_VIEW + _PER_WIDTH * min(width, _WIDEST)) * _VIEWED_FROM
+        self._server.initial_camera.look_at, self._server.initial_camera.position = tuple(target), tuple(place)
+        for client in self._server.get_clients().values():  # they came while the results were read
+            _aim(client, place, target)
 
     def _show(self) -> None:
         """Everything as at the present time."""
@@ -159,6 +179,8 @@ class ResultViewer:
                     figure.show(first + self._now, self._layers)
                 self._show_picture(number)
             self._show_plot()
+        if self._occlusion is not None:
+            self._occlusion.show(self._now)
 
     def _show_picture(self, number: int) -> None:
         frustum, clip = self._frusta[number], self._clips[number]
@@ -195,6 +217,9 @@ class ResultViewer:
             gui.add_button("Picture").on_click(lambda event: self._send_picture(event.client))
             gui.add_button("Turntable video").on_click(lambda event: self._send_turntable(event.client))
         self._build_plot()
+        comparable = [run for run in self._runs if run.comparable]
+        if comparable:
+            self._occlusion = OcclusionPanel(gui, comparable)
 
     def _legend(self) -> str:
         """Who has which colour."""
@@ -274,9 +299,8 @@ class ResultViewer:
 
     def _turn(self, angle: float) -> None:
         for client in self._server.get_clients().values():
-            camera = client.camera
-            with client.atomic():
-                camera.position = _turned(camera.position, camera.look_at, angle)
+            target = np.array(client.camera.look_at)
+            _aim(client, _turned(client.camera.position, target, angle), target)
 
     def _send_picture(self, client: Any) -> None:
         if client is None:
@@ -325,6 +349,13 @@ class ResultViewer:
 def _colour(number: int) -> tuple[int, int, int]:
     """RGB of the so-manieth person."""
     return _COLOURS[number % len(_COLOURS)]
+
+
+def _aim(client: Any, place: NDArray[np.float64], target: NDArray[np.float64]) -> None:
+    """Puts a client's camera somewhere, m, and turns it to a target."""
+    with client.atomic():
+        client.camera.position = place  # which moves the target along
+        client.camera.look_at = target
 
 
 def _turned(place: Any, around: Any, angle: float) -> NDArray[np.float64]:
