@@ -3,7 +3,8 @@
 For each clip and identity, from the files as exported: in how many frames it is; in how many of them the full landmark
 network sees nobody where it is said to be (a ghost); how far the joints that both conventions share (12 limb joints)
 lie from that network's landmarks, against the height of the person; how well the drawn mesh's silhouette agrees with
-the network's mask (clothes and hair limit that); and how much joints and distance shake. The network is asked where the
+the network's mask (clothes and hair limit that); how often they turn round from one frame to the next, which nobody
+does; and how much joints and distance shake. The network is asked where the
 files say that people are, so that runs with different settings and identities compare.
 
     python -m benchmarks.clips CLIP... --out DIR [--set detect.landmarks=full]
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.app.track import TrackJob, track
 from tracker.body import BodyModel
@@ -92,6 +94,16 @@ def region_of(joints: Array) -> Region:
     return Region(hips, max(_REGION_SIDE * farthest, 16.0), float(np.arctan2(up[0], -up[1])))
 
 
+def flips(joints3d: Array, frame_index: NDArray[np.integer]) -> int:
+    """How often the trunk faces away from where it faced one frame before. joints3d: (T, 24, 3) m; frame_index: (T,)
+    of the source."""
+    hips, shoulders = joints3d[:, _HIPS], joints3d[:, _SHOULDERS]
+    to_left = hips[:, 0] - hips[:, 1] + shoulders[:, 0] - shoulders[:, 1]
+    forward = np.cross(to_left, shoulders.mean(axis=1) - hips.mean(axis=1))
+    away = (forward[1:] * forward[:-1]).sum(axis=1) < 0
+    return int((away & (np.diff(frame_index) == 1)).sum())
+
+
 def shake(person: PersonSequence) -> tuple[float, float]:
     """Medians over time of the joints' acceleration, m/s², the root's taken away, and of the root's in depth, m/s²."""
     together = np.flatnonzero((np.diff(person.frame_index, n=2) == 0) & (np.diff(person.frame_index)[1:] == 1)) + 1
@@ -130,8 +142,9 @@ def line(person: PersonSequence, agreement: Agreement) -> str:
     middle, most = np.nanpercentile(off, [50, 95])
     overlap_middle, overlap_least = np.nanpercentile(overlap, [50, 5])
     limbs, depth = shake(person)
+    turns = flips(person.joints3d.astype(float), person.frame_index)
     return (
-        f"{agreement.ghosts:8}{middle:18.2f} %{most:6.1f} %{overlap_middle:13.3f}{overlap_least:7.3f}"
+        f"{agreement.ghosts:8}{turns:7}{middle:18.2f} %{most:6.1f} %{overlap_middle:13.3f}{overlap_least:7.3f}"
         f"{limbs:7.2f} m/s²{depth:7.2f} m/s²"
     )
 
@@ -145,8 +158,8 @@ def main(clips: tuple[str, ...], out: Path, assignments: tuple[str, ...]) -> Non
     files = {"smooth": {"mode": "offline"}, "world": {"frame": "camera"}}
     config = load_config(changes=merged(files, assigned(assignments)))
     click.echo(
-        f"{'clip':24}{'id':>3}{'frames':>10}{'ghosts':>8}{'joints off, median':>20}{'95 %':>8}{'IoU, median':>13}"
-        f"{'5 %':>7}{'shake':>12}{'in depth':>12}"
+        f"{'clip':24}{'id':>3}{'frames':>10}{'ghosts':>8}{'flips':>7}{'joints off, median':>20}{'95 %':>8}"
+        f"{'IoU, median':>13}{'5 %':>7}{'shake':>12}{'in depth':>12}"
     )
     for spec, folder in zip(clips, output_folders(clips, out), strict=True):
         with deferred_interrupt() as interrupt, Tracker.open(config) as tracker:

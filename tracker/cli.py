@@ -46,7 +46,7 @@ COMMON = options(
     ),
 )
 CAMERA = options(
-    click.option("--focal", type=float, help="Focal length in pixels. Default: the file's, or the picture's diagonal."),
+    click.option("--focal", type=float, help="Focal length in pixels. Default: from the file, or the diagonal."),
     click.option("--fov", type=float, help="Diagonal field of view in degrees, instead of --focal."),
     click.option(
         "--intrinsics",
@@ -62,17 +62,17 @@ FILES = options(
         help="What joints are called in bvh, glb, scene, usd, fbx, blend.  [default: smpl]",
     ),
     click.option("--unit", type=click.Choice(["m", "cm"]), help="Of lengths in bvh.  [default: m]"),
-    click.option("--no-report", "no_report", is_flag=True, help="Leave no report.html."),
+    click.option("--no-report", "no_report", is_flag=True, help="Write no report.html."),
     click.option("--blender", type=click.Path(path_type=Path), help="Writes fbx and blend.  [default: found on PATH]"),
 )
 WORLD = options(
     click.option(
         "--frame",
         type=click.Choice(["world", "camera"]),
-        help="Of the files: y up with the floor at 0, or the camera's.  [default: world]",
+        help="What poses in the files relate to: y up, floor at 0; or the camera.  [default: world]",
     ),
-    click.option("--pitch", type=float, help="Degrees by which the camera looks down. Default: told from the people."),
-    click.option("--camera-height", type=float, help="Metres over the floor. Default: told from the people's feet."),
+    click.option("--pitch", type=float, help="Degrees by which the camera looks down. Default: estimated."),
+    click.option("--camera-height", type=float, help="Metres over the floor. Default: estimated."),
 )
 BODY = click.option("--body", type=click.Path(path_type=Path), help="Your SMPL file. Default: the built-in free body.")
 PEOPLE = options(
@@ -81,7 +81,7 @@ PEOPLE = options(
     click.option(
         "--weights",
         type=click.Path(path_type=Path),
-        help="Extractor, head and volume: what `train` made, or 3DNBF's released .pth, with --body.",
+        help="Networks of your own: a file that `train` made, or 3DNBF's released .pth, with --body.",
     ),
 )
 FORMAT = click.option(
@@ -97,7 +97,7 @@ RENDERER = click.option(
     type=click.Choice(["raster", "pyrender"]),
     default="raster",
     show_default=True,
-    help="What draws the meshes: the own rasteriser, or OpenGL through pyrender.",
+    help="What draws the meshes: the built-in rasteriser, or OpenGL through pyrender.",
 )
 STYLE = click.option(
     "--style",
@@ -120,14 +120,14 @@ OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an earlier r
 MANY = options(
     click.option("--resume", is_flag=True, help="Leave finished results as they are; track anew what was interrupted."),
     click.option("--jobs", default="1", show_default=True, help="Videos tracked at once, or auto."),
-    click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the inputs, for so many machines."),
+    click.option("--shard", metavar="I/N", help="Track only the I-th of N parts of the inputs: one a machine."),
     click.option(
         "--chunk", type=float, metavar="SECONDS", help="Cut long videos into pieces, tracked beside each other."
     ),
     click.option("--ray", metavar="ADDRESS", help="Track on this Ray cluster; auto is the one of this machine."),
-    click.option("--ray-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Cores of a video."),
-    click.option("--ray-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs of a video."),
-    click.option("--ray-memory", type=click.FloatRange(min=0), default=2.0, show_default=True, help="GB of a video."),
+    click.option("--ray-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Cores a video."),
+    click.option("--ray-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs a video."),
+    click.option("--ray-memory", type=click.FloatRange(min=0), default=2.0, show_default=True, help="GB a video."),
 )
 
 
@@ -156,7 +156,7 @@ def cli() -> None:
 )
 @RENDERER
 @STYLE
-@click.option("--side-by-side", is_flag=True, help="Put the picture as it came to the left of the overlay.")
+@click.option("--side-by-side", is_flag=True, help="Put the original picture to the left of the overlay.")
 @OVERWRITE
 @TRUST
 @MANY
@@ -282,7 +282,7 @@ def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> No
     is_eager=True,
     expose_value=False,
     callback=list_cameras,
-    help="Say which cameras there are, by their number for --source.",
+    help="List the cameras with their numbers for --source.",
 )
 @click.option(
     "--size",
@@ -290,7 +290,7 @@ def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> No
     show_default=True,
     callback=picture_size,
     metavar="WxH",
-    help="Asked of a webcam, which gives the nearest that it has.",
+    help="Size to ask the webcam for; it gives the nearest that it has.",
 )
 @click.option("--mjpg/--raw", default=True, show_default=True, help="Compressed or raw pictures from a webcam.")
 @click.option("--record", type=click.Path(path_type=Path), help="Record from the first frame on, into this folder.")
@@ -307,15 +307,15 @@ def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> No
     "--send",
     multiple=True,
     metavar="ADDRESS",
-    help="Send people elsewhere while they come; any number of times: vmc:// osc:// ws:// udp:// jsonl:- mcap:FILE "
-    "v4l2:DEVICE, as in docs/stream.md.",
+    help="Send poses to other programs as they come, to any number of them: vmc:// osc:// ws:// udp:// jsonl:- "
+    "mcap:FILE v4l2:DEVICE, as in docs/stream.md.",
 )
 @click.option(
     "--reconnect",
     type=click.FloatRange(min=0),
     default=float("inf"),
     metavar="SECONDS",
-    help="Wait so long for a camera or stream that is lost.  [default: for ever]",
+    help="How long to wait for a camera or stream that is lost.  [default: for ever]",
 )
 @FORMAT
 @RENDERER
@@ -389,10 +389,10 @@ def live(
 @cli.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT...")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of the page, or the next free one."
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The next free one if it is taken."
 )
-@click.option("--no-browser", is_flag=True, help="Open none; say the address.")
-@click.option("--rerun", type=click.Path(path_type=Path), metavar="FILE.rrd", help="Write this for Rerun instead.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--rerun", type=click.Path(path_type=Path), metavar="FILE.rrd", help="Write a Rerun file instead.")
 @BODY
 def view(results: tuple[Path, ...], port: int, no_browser: bool, rerun: Path | None, body: Path | None) -> None:
     """Play RESULTs in a browser of this machine, turn them around, compare them.
@@ -816,13 +816,14 @@ def config_show(name: str, assignments: tuple[str, ...]) -> None:
 @cli.command()
 @COMMON
 def info(**given: Any) -> None:
-    """Versions, device, engines, body model and settings, for looking into problems."""
+    """Versions, device, engines, body model and settings, as a bug report wants them."""
     from tracker.app.info import sections
 
     for title, rows in sections(configured(given, {})):
         click.echo(click.style(title, bold=True))
+        width = max(len(name) for name, _ in rows)
         for name, value in rows:
-            click.echo(f"  {name:18} {value}")
+            click.echo(f"  {name:{width}} {value}")
 
 
 def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
@@ -902,6 +903,8 @@ def prepare_process() -> None:
 def live_summary(result: Any) -> str:
     """What a live run was like."""
     share = f"{result.frames} frames, {result.frames_with_people} with people, {result.dropped} dropped"
+    if not result.frames:
+        return share
     pace = result.pace
     speed = f"{pace.rate:.1f} fps, latency {pace.latency_p50_ms:.0f} ms (p95 {pace.latency_p95_ms:.0f} ms)"
     return f"{share}; {'with people: ' if result.frames_with_people else ''}{speed}"

@@ -1,7 +1,7 @@
 """A batch that is killed and interrupted again and again, and ends like one that was left alone.
 
 `python -m tests.app.batch_endurance CLIP COUNT JOBS|ray` does it with COUNT clips made from CLIP, 10 of them damaged,
-under `--jobs JOBS`, or on a Ray cluster: two machines of one core each, both on this one, of which one is lost besides.
+under `--jobs JOBS`, or on a Ray cluster: three machines of one core each, all on this one, of which one is lost.
 What is left is compared with an undisturbed run under `--jobs`. The tests do it with few clips.
 """
 
@@ -142,24 +142,26 @@ def digests(out: Path) -> dict[str, str]:
 
 @contextmanager
 def local_cluster(machines: int, gpus: int = 0) -> Iterator[Any]:
-    """A Ray cluster of a head that tracks nothing and so many machines of one core each, all of them on this one.
+    """A Ray cluster of so many machines of one core each, all of them on this one; the first is its head.
 
     gpus: that each of them claims to have.
     """
     from ray.cluster_utils import Cluster
 
-    store = {"object_store_memory": 80_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **store})
+    machine = {"num_cpus": 1, "num_gpus": gpus, "memory": 2_000_000_000, "object_store_memory": 80_000_000}
+    lean = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    config = {"worker_niceness": 0}  # else 15: workers would get next to nothing where other tests run, too
+    cluster = Cluster(initialize_head=True, head_node_args={**machine, **lean, "_system_config": config})
     try:
-        for _ in range(machines):
-            cluster.add_node(num_cpus=1, num_gpus=gpus, memory=2_000_000_000, **store)
+        for _ in range(machines - 1):
+            cluster.add_node(**machine, include_log_monitor=False)
         yield cluster
     finally:
         cluster.shutdown()
 
 
 def lose_machine(cluster: Any) -> None:
-    """One of the cluster's machines is gone from one moment to the next."""
+    """One of the cluster's machines, not its head, is gone from one moment to the next."""
     cluster.remove_node(sorted(cluster.worker_nodes, key=str)[0], allow_graceful=False)
 
 
@@ -205,9 +207,9 @@ def main() -> None:
         expected = Ending.of(calm, jobs.undisturbed(calm))
         print(*expected.lines, f"{len(expected.files)} files of {count_finished(calm)} results", sep="\n", flush=True)
         if way == "ray":
-            with local_cluster(2) as cluster:
+            with local_cluster(3) as cluster:
                 batch = Endurance(clips, ("--ray", cluster.address, "--ray-memory", "0.3"))
-                end = endure(batch, out, [[kill], [kill], [lambda _: lose_machine(cluster), interrupt]], more)
+                end = endure(batch, out, [[kill], [lambda _: lose_machine(cluster), interrupt]], more)
         else:
             end = endure(jobs, out, [[kill], [kill], [kill_worker, interrupt]], more)
         expected.tell_differences(end)

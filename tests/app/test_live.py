@@ -11,11 +11,12 @@ from pathlib import Path
 from threading import Event
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from tests.pipeline.test_pipeline import SIZE, Script, somebody
-from tracker.app.live import LiveJob, LiveSession
+from tracker.app.live import CAMERA_MOVES, LiveJob, LiveSession
 from tracker.body import load_body
 from tracker.core.detection import Detection
 from tracker.core.errors import InputError, RunError
@@ -105,6 +106,31 @@ def test_a_recording_holds_the_same_files_as_track(tmp_path: Path) -> None:
     assert report["interrupted"] is False and report["stages"]["capture_to_drawn"]["p95_ms"] > 0
     with av.open(str(recording.folder / "overlay.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 8
+
+
+def test_a_camera_that_moves_is_said_and_no_world_claimed_from_then_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (SIZE[1] // 16, SIZE[0] // 8, 3), np.uint8)
+    wide = cv2.resize(noise, (2 * SIZE[0], SIZE[1]), interpolation=cv2.INTER_CUBIC)
+
+    class Panning(Camera):
+        """Stands still for a second, then pans."""
+
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                left = max(0, 12 * (frame.index - 10))
+                picture = np.ascontiguousarray(wide[:, left : left + SIZE[0]])
+                yield replace(frame, time=frame.index / 10, image=picture)
+
+    camera = Panning(30)
+    live, _ = session(LiveJob(tmp_path, record=True), camera)
+    (recording,) = live.run(camera, Interrupt()).recordings
+    assert [record.message for record in caplog.records].count(CAMERA_MOVES) == 1
+    lines = [json.loads(line) for line in (recording.folder / "frames.jsonl").read_text().splitlines()]
+    assert lines[5]["T_world_camera"] is not None and lines[-1]["T_world_camera"] is None
+    run = json.loads((recording.folder / "run.json").read_text())
+    assert run["world"] is None and any("the camera" in warning for warning in run["warnings"])
 
 
 def test_keys_record_snap_switch_and_quit(tmp_path: Path) -> None:

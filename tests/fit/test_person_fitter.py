@@ -76,6 +76,15 @@ def test_sides_that_stay_exchanged_are_believed_in_the_end(fitter: LandmarkFitte
     assert left < right, "the landmarks have said so for longer than any slip lasts"
 
 
+def test_who_was_taken_for_the_back_at_first_is_the_right_way_round_in_half_a_second(fitter: LandmarkFitter) -> None:
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+    for time in np.arange(0, 1, 1 / 15):
+        track.update(float(time), mirrored(waving(fitter, float(time)).seen))
+    for time in np.arange(1.0, 1.5, 1 / 15):
+        result = track.update(float(time), waving(fitter, float(time)).seen)
+    assert mpjpe(result.posed.joints, waving(fitter, float(time)).joints) < 60.0
+
+
 def test_recovers_after_a_jump(fitter: LandmarkFitter) -> None:
     """A cut in the film: the same person elsewhere, facing the other way."""
     track = PersonFitter(fitter, TrackConfig(), PREDICTOR)

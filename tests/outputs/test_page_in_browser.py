@@ -284,6 +284,19 @@ def test_everything_has_its_place(tab: Callable[[], Any], feed: Feed, width: int
     opened.get_by_text("somebody in 75 % of the frames").wait_for()
 
 
+def test_a_page_that_waits_says_for_what_and_gives_no_figures(tab: Callable[[], Any]) -> None:
+    page = WebPage(0)
+    try:
+        page.follow(lambda: LiveStatus(waiting="loading the networks ..."))
+        page.wait()
+        opened = tab()
+        opened.goto(page.address)
+        opened.get_by_text("loading the networks").wait_for()
+        assert opened.locator("#status").inner_text().strip() == "starting …"
+    finally:
+        page.close()
+
+
 # ------------------------------------------------------------------------------------------------ buttons
 
 

@@ -227,6 +227,17 @@ def test_the_page_is_told_how_the_run_goes(page: WebPage) -> None:
     live(page, work)
 
 
+def test_who_comes_while_nothing_moves_is_told_why(page: WebPage) -> None:
+    page.follow(lambda: LiveStatus(waiting="loading the networks ..."))
+    page.send(Frame(0, 0.0, np.zeros((64, 96, 3), np.uint8)), [], None)  # before anybody looks, and no other
+
+    async def work(client: ClientWebSocketResponse) -> None:
+        message = await client.receive(timeout=60)
+        assert json.loads(message.data)["waiting"] == "loading the networks ..."
+
+    live(page, work)
+
+
 def test_buttons_are_the_windows_keys_and_other_words_are_nothing(page: WebPage) -> None:
     async def work(client: ClientWebSocketResponse) -> None:
         for word in ("rm -rf", "record", "", "draw", "smooth", '{"a":1}', "snapshot", "quit"):

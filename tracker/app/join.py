@@ -103,8 +103,9 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
             writer.write(frame)
             interrupt.check()
         moved = min((run["camera_moved"] for run in runs if run["camera_moved"] is not None), default=None)
+        motion = CameraMotion(moved, followed=False)
         if config.smooth.mode == "offline":
-            finish_people(writer, config, persons, camera, CameraMotion(moved))
+            finish_people(writer, config, persons, camera, motion)
         fault: Exception | None = None
         if job.overlay:
             film = replace(film_job(job, config, body, source.info), smooth=None)
@@ -119,7 +120,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
             warnings[str(fault)] = None
         seconds = sum(run["wall_seconds"] for run in runs) + perf_counter() - started
         pictures = _pictures(job, writer.recorded) if config.files.report else []
-        writer.finish(RunSummary({}, [*warnings], seconds, pictures=pictures, camera=CameraMotion(moved)))
+        writer.finish(RunSummary({}, [*warnings], seconds, pictures=pictures, camera=motion))
         if fault is not None:
             raise fault
 

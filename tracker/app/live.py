@@ -54,6 +54,7 @@ from tracker.runtime.recent_times import RecentTimes
 from tracker.runtime.worker import Worker
 from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
+from tracker.world.camera_watch import CameraWatch
 from tracker.world.live_world import LiveWorld
 
 log = logging.getLogger("tracker")
@@ -61,6 +62,11 @@ log = logging.getLogger("tracker")
 DrawMode = Literal["mesh", "skeleton", "confidence", "off"]
 DRAW_MODES: tuple[DrawMode, ...] = (*OVERLAY_STYLES, "off")
 KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   f smoothing   h help"
+
+CAMERA_MOVES = (
+    "the camera moves, which is not followed live: in what is sent the floor shifts, and whoever stands seems to move; "
+    "recordings are in the camera's frame"
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,8 @@ class LiveSession:
         self._help = True
         self._meter = Meter()
         self._notice = Notice()
+        self._camera_watch: CameraWatch | None = None
+        self._camera_stands = True
         self._latest: CapturedPeople | None = None
         self._watched = bool(outputs)
         self._stage_ms = {name: RecentTimes() for name in ("draw", "show", "capture_to_drawn")}
@@ -200,8 +208,19 @@ class LiveSession:
         self._record(tracked, picture, source)
         between = perf_counter()
         self._outputs.send(frame, tracked.people, picture)
+        if self._camera_stands:
+            self._watch_camera(frame, tracked.people)
         self._stage_ms["draw"].append(1e3 * (between - before))
         self._stage_ms["show"].append(1e3 * (perf_counter() - between))
+
+    def _watch_camera(self, frame: Frame, people: Sequence[Person]) -> None:
+        """Says it once when the camera leaves its view: nothing is known of how it moves while it does."""
+        if self._camera_watch is None:
+            self._camera_watch = CameraWatch(self._tracker.config.camera.for_size(*frame.size))
+        self._camera_watch.show(frame, people)
+        if self._camera_watch.moved_at is not None:
+            self._camera_stands = False
+            self._notice.warn(CAMERA_MOVES)
 
     @property
     def _wants_picture(self) -> bool:

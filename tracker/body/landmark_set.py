@@ -134,6 +134,11 @@ class LandmarkSet:
         """(n,) for each landmark the one on the other side of the body."""
         return self.indices([mirrored_name(name) for name in self.names])
 
+    def turned_about(self, landmarks3d: Array) -> Array:
+        """3D landmarks (n, 3) along the camera's axes as they are when a front was taken for a back: the sides are
+        exchanged, and what was said to be near is far. In the picture both look the same."""
+        return landmarks3d[self.mirror] * np.array([1.0, 1.0, -1.0])
+
     @cached_property
     def limbs(self) -> NDArray[np.intp]:
         """(12,) the limbs' joints, in the order of `LIMB_SMPL`."""

@@ -13,13 +13,24 @@ from numpy.typing import NDArray
 
 from tracker.body.free_body import load_free_body
 from tracker.core.frame import Frame
-from tracker.core.person import Person
+from tracker.core.person import FrameRecord, Person
 from tracker.evaluation.captured import held_out_clips
+from tracker.evaluation.grounding import grounding_rows
 from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import DEGREES, STILL_PROTOCOLS, Mask, Placement, painted, still_protocol
 from tracker.evaluation.scoring import Judge, Row, stacked
 from tracker.evaluation.sequence_occlusion import SEQUENCE_PROTOCOLS, CutOuts, Occlusion, Whereabouts, occlusion_of
-from tracker.evaluation.synthetic import CLIP, CROSSER, STILL, Footage, PictureSize, PictureStore, SceneKey, version
+from tracker.evaluation.synthetic import (
+    CLIP,
+    CROSSER,
+    STILL,
+    Footage,
+    PictureSize,
+    PictureStore,
+    SceneKey,
+    true_world,
+    version,
+)
 from tracker.evaluation.truth import Truth
 from tracker.pipeline import Tracker, TrackerConfig
 
@@ -138,7 +149,7 @@ class SyntheticBench:
         """The clip from beginning to end with one tracker; and every box, for identities."""
         others = [self._crosser(case).truth] if case.protocol == "crossing" else []
         occlusion = self.occlusion(case, footage)
-        rows, boxes = [], []
+        rows, boxes, records = [], [], []
         with Tracker.open(replace(self.tracker, detect=replace(self.tracker.detect, max_people=2))) as tracker:
             judge = Judge(tracker.body, load_free_body(), footage.truth, parts=False)
             for index, (time, image) in enumerate(zip(footage.truth.times, footage.images, strict=True)):
@@ -147,8 +158,15 @@ class SyntheticBench:
                 people = tracker.step(Frame(index, float(time), shown))
                 rows.append(judge.row(index, people, mask) | {"hidden_share": _hidden_share(footage, index, mask)})
                 boxes += _tracked_boxes(index, people)
+                records.append(FrameRecord(index, float(time), people))
+            world = true_world(case.key(self.settings), footage.truth)
+            grounded = grounding_rows(records, tracker.persons, self.tracker, judge.match, footage.truth, world)
         truths = [footage.truth, *others]
-        return stacked(rows) | {"tracked_boxes": _box_table(boxes), "true_boxes": _box_table(_true_boxes(truths))}
+        return (
+            stacked(rows)
+            | grounded
+            | {"tracked_boxes": _box_table(boxes), "true_boxes": _box_table(_true_boxes(truths))}
+        )
 
     def occlusion(self, case: Case, footage: Footage) -> Occlusion | None:
         """What is in front of a clip; None for the clean one."""

@@ -48,7 +48,7 @@ class Judge:
         """people: what the tracker gave out; mask: (h, w) what occluders hide in that frame."""
         truth = self._truth
         visible = truth.in_picture[frame] & ~covered(mask, truth.joints2d[frame])
-        person = self._match(frame, people)
+        person = self.match(frame, people)
         row = _empty_row(self._parts) | {
             "asked": np.array(truth.present[frame]),
             "time": np.array(truth.times[frame]),
@@ -61,7 +61,7 @@ class Judge:
             row |= self._joint_rows(frame, person, visible) | self._surface_rows(frame, person, mask)
         return row
 
-    def _match(self, frame: int, people: Sequence[Person]) -> Person | None:
+    def match(self, frame: int, people: Sequence[Person]) -> Person | None:
         """The tracked person who lies on the true one, if there is one."""
         box, true = self._truth.boxes[frame], self._truth.joints2d[frame]
         distance = [float(np.linalg.norm(person.joints2d - true, axis=-1).mean()) for person in people]

@@ -28,13 +28,16 @@ from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose
 from tracker.evaluation import captured
 from tracker.evaluation.truth import Truth
+from tracker.evaluation.world_errors import TrueWorld
 from tracker.motion.motion_library import files_state
 from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
+from tracker.synth.footing import standing_parts, world_of
 from tracker.synth.gait import FootPlan, GaitConfig
 from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
 from tracker.synth.legs import SIDES, LegGeometry
 from tracker.synth.motion import Choreography, Motion, perform
+from tracker.world.body_track import FOOT_PARTS, contact_body
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 STILL, CLIP, CROSSER = "still", "clip", "crosser"
@@ -189,8 +192,7 @@ def draw(key: SceneKey) -> Footage:
     betas = np.concatenate([rng.normal(0, 0.6, 6).clip(-1.2, 1.2), np.zeros(4)])
     seed_of_look = int(rng.integers(2**31))
     figure = Figure(load_free_body(), betas, FigureConfig(sleeve=float(rng.uniform(0.4, 1.0))), seed_of_look)
-    height = float(key_camera(key).uniform(1.1, 1.6))
-    view = Viewpoint(height=height, tilt_degrees=4.0 + 9.0 * (height - 1.35))
+    view = viewpoint_of(key)
     room = int(key_camera(key).integers(2**31))
     motion = _motion(key, figure)
     theta, transl = _in_camera(motion, figure, view)
@@ -207,6 +209,21 @@ def key_camera(key: SceneKey) -> np.random.Generator:
     """Random numbers for camera and room, which the person who walks through shares with the clip."""
     kind = CLIP if key.kind == CROSSER else key.kind
     return SceneKey(key.seed, kind, key.number, key.size).rng(1)
+
+
+def viewpoint_of(key: SceneKey) -> Viewpoint:
+    """Where the camera stands."""
+    height = float(key_camera(key).uniform(1.1, 1.6))
+    return Viewpoint(height=height, tilt_degrees=4.0 + 9.0 * (height - 1.35))
+
+
+def true_world(key: SceneKey, truth: Truth) -> TrueWorld:
+    """The floor of a scene, and which soles stand on it."""
+    body = contact_body(load_free_body())
+    track = body.track(truth.times, truth.theta, truth.betas, truth.transl, np.ones(truth.theta.shape[:2]))
+    world = world_of(viewpoint_of(key).T_camera_world, truth.joints3d[0, 0])
+    soles = world.to_world(track.points[:, :FOOT_PARTS])
+    return TrueWorld(world, standing_parts(soles, truth.times, FigureConfig().sole))
 
 
 def _pose(theta: Array, transl: Array, betas: Array) -> Pose:

@@ -13,6 +13,7 @@ from tracker.body import load_body
 from tracker.body.free_body import load_free_body
 from tracker.evaluation.cases import CLEAN, Case, SyntheticBench, SyntheticSettings
 from tracker.evaluation.gallery import Body, Panel, Pick, beside, found_rows, picked, visible_error
+from tracker.evaluation.grounding import grounding_figures
 from tracker.evaluation.identities import MISSING, available
 from tracker.evaluation.occlusion import PATCHES, SHAPES, STUDY_JOINTS
 from tracker.evaluation.report import Chart, Picture, Report
@@ -73,6 +74,7 @@ def _clip_rows(tables: Tables) -> dict[str, Figures]:
         clips = _of(tables, CLIP, protocol)
         if clips:
             figures = pose_figures(joined(clips)) | motion_figures(clips) | identity_figures(clips)
+            figures |= grounding_figures(clips)
             rows["clips" if protocol == CLEAN else f"clips, {protocol}"] = figures
     return rows
 
@@ -106,6 +108,8 @@ def _notes(settings: SyntheticSettings) -> list[str]:
         "Visible: in the picture and not under an occluder; joints hidden by the body itself count as visible.",
         "PCKh: half a head's length, neck joint to crown. PCK: 5 % of the box's longer side. A person who is not found "
         "counts as wrong in both, and only in 'found' elsewhere.",
+        "Of files: as `track` leaves a clip, smoothed both ways in time and set on its floor. Planted slide: how far a "
+        "tracked sole moves from frame to frame while the true one stands; contacts and floor against the scene's own.",
     ]
     return notes if available() else [*notes, MISSING + "."]
 

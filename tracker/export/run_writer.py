@@ -87,6 +87,9 @@ def _refusal(motion: CameraMotion, wanted: bool) -> str:
     if motion.path is not None:
         then = f": {instead}; --smooth offline follows its turns" if wanted else ""
         return f"the camera turns from {motion.moved_at:.2f} s on{then}"
+    if not motion.followed:
+        then = f", which is not followed in pieces: {instead}; without --chunk its turns are" if wanted else ""
+        return f"the camera moves from {motion.moved_at:.2f} s on{then}"
     because = ", other than by turning and zooming, so that there is no still world to be in: " + instead
     return f"the camera moves from {motion.moved_at:.2f} s on" + (because if wanted else "")
 

@@ -65,7 +65,7 @@ class TrackConfig:
     """Left and right may be exchanged where the predicted pose costs this many times the track's median."""
     swap_better: float = 0.7
     """Sides exchanged back must cost less than this part of what they cost as they are said to be."""
-    swap_seconds: float = 0.6
+    swap_seconds: float = 0.4
     """How long the detector may have left and right exchanged before it is believed."""
     hidden: float = 0.25
     """Where no joint is hidden more than this, the landmarks need no guess."""

@@ -44,7 +44,8 @@ class IdentityConfig:
     """Negative log-likelihood above which a detection is not the same person."""
     look_back: float = 3.0
     """s that frames of a recording wait, so that whoever is found late is followed back to where they came into view,
-    and is known again after a longer absence; 0 gives them out at once. It does not concern live pictures."""
+    is known again after a longer absence, and is the right way round in each; 0 gives them out at once. It does
+    not concern live pictures."""
 
     def __post_init__(self) -> None:
         for name in ("lost_seconds", "place_spread", "place_spread_per_second", "appearance_spread", "max_cost"):

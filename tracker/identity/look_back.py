@@ -1,8 +1,9 @@
-"""People of a recording from the first frame in which they can be seen.
+"""People of a recording from the first frame in which they can be seen, and the right way round.
 
 Somebody is found a while after they have come into view, or have come out from behind something: the whole picture is
 looked at only so often, and it takes a pose that is easily recognised. Following them backwards from there is easy. So
-frames wait a few seconds until what comes later is known.
+frames wait a few seconds until what comes later is known. That tells, too, in which of them left and right are
+exchanged (`sides.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.frame import Frame
+from tracker.identity.sides import SideKeeper, Sighting
 
 _BYTES = 300_000_000
 """Of pictures and networks' maps that wait; beyond it they wait for less long."""
@@ -90,6 +92,7 @@ class LookBack(Generic[Seen]):
         self._last_seen: dict[int, float] = {}
         self._sightings: dict[int, int] = {}
         self._scene_frames: dict[int, int] = {}
+        self._sides = SideKeeper()
 
     def through(self, frames: Iterable[Seen]) -> Iterator[Seen]:
         """The same frames, later, and with more in them."""
@@ -167,7 +170,18 @@ class LookBack(Generic[Seen]):
         self._bytes -= entry.nbytes
         latest = self._waiting[-1].frame.time if self._waiting else float("inf")
         people = [each for each in entry.people if not self._is_flash(each.person_id, entry.scene, latest)]
+        people = [self._sides.settled(each, entry.frame.time, self._later(each.person_id, entry)) for each in people]
         return replace(entry, people=sorted(people, key=lambda each: each.person_id), absent=self._absent(entry))
+
+    def _later(self, key: int, entry: SeenFrame) -> list[Sighting]:
+        """What is known of somebody's future in the same scene."""
+        waiting = (each for each in self._waiting if each.scene == entry.scene)
+        return [
+            Sighting.of(each.frame.time, person.detection)
+            for each in waiting
+            for person in each.people
+            if person.person_id == key
+        ]
 
     def _is_flash(self, key: int, scene: int, latest: float) -> bool:
         few = self._sightings[key] <= _FLASH < self._scene_frames[scene] // 4

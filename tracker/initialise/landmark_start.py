@@ -78,9 +78,7 @@ def place(camera: Camera, points: Array, pixels: Array, weight: Array) -> Array:
 
 
 def mirrored(observation: LandmarkObservation) -> LandmarkObservation:
-    """The observation with left and right landmarks exchanged: what a detector says that has mistaken back for
-    front."""
-    order = MEDIAPIPE.mirror
-    return LandmarkObservation(
-        observation.camera, observation.pixels[order], observation.metric[order], observation.visibility[order]
-    )
+    """The observation with left and right landmarks exchanged and the depth reversed: what a detector says that has
+    mistaken back for front."""
+    order, metric = MEDIAPIPE.mirror, MEDIAPIPE.turned_about(observation.metric)
+    return LandmarkObservation(observation.camera, observation.pixels[order], metric, observation.visibility[order])

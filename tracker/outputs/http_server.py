@@ -153,9 +153,9 @@ class Newest(Generic[Item]):
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def items(self) -> AsyncGenerator[Item, None]:
-        """What is newest whenever the listener is ready for another one."""
-        last = self._number
+    async def items(self, present: bool = False) -> AsyncGenerator[Item, None]:
+        """What is newest whenever the listener is ready for another one. present: begins with what there is already."""
+        last = 0 if present else self._number
         self.listeners += 1
         try:
             while True:

@@ -87,7 +87,8 @@ class Recorder:
             self._watch.show(timed, each.people)
             self._sheet.show(timed, each.people)
             people = self._cameras.of_files(each.frame, each.people)
-            self._writer.write(FrameRecord(each.frame.index, time, people), self._world.watch(time, people))
+            world = self._world.watch(time, people) if self._watch.moved_at is None else None
+            self._writer.write(FrameRecord(each.frame.index, time, people), world)
             picture = each.picture
             if each.frame.size != self._size:
                 picture = np.ascontiguousarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA))

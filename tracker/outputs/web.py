@@ -212,7 +212,7 @@ class WebPage(PictureFeed, StatusFeed, SceneFeed):
                 await page.send_bytes(message)
 
     async def _feed_status(self, page: web.WebSocketResponse) -> None:
-        async for status in self._statuses.items():
+        async for status in self._statuses.items(present=True):  # nobody waits for the next frame to hear it
             await page.send_str(status)
 
 

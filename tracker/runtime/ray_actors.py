@@ -12,7 +12,6 @@ from typing import Any
 
 from tracker.core.errors import InputError
 from tracker.runtime.cores import set_core_share
-from tracker.runtime.process import prepare_for_real_time
 from tracker.runtime.task_needs import TaskNeeds
 from tracker.runtime.worker_processes import TaskLost, task_interrupt
 
@@ -21,6 +20,8 @@ class GpuHost:
     """What runs in such a process."""
 
     def __init__(self) -> None:
+        from tracker.runtime.process import prepare_for_real_time  # loads much that others here need not
+
         prepare_for_real_time()
 
     def ready(self) -> None:

@@ -20,13 +20,16 @@ _STANDING_SPEED = 0.2
 def standing_soles(motion: Motion, figure: Figure) -> NDArray[np.bool_]:
     """(T, 4): which of both heels and both toes, in the order of CONTACT_PARTS, stand on the floor."""
     body = contact_body(figure.shaped.model)
-    count = len(motion.times)
     rest = figure.shaped.rest_joints[0].numpy().astype(float)
     track = body.track(motion.times, motion.theta, figure.betas, motion.pelvis - rest, np.ones(motion.theta.shape[:2]))
-    soles = track.points[:, :FOOT_PARTS]
     shoe = float(figure.shaped.rest_vertices[:, 1].min()) - figure.floor
+    return standing_parts(track.points[:, :FOOT_PARTS], motion.times, shoe)
+
+
+def standing_parts(soles: Array, times: Array, shoe: float) -> NDArray[np.bool_]:
+    """(T, 4), of soles (T, 4, 3) m in a world with y up and the floor at 0. times: (T,) s; shoe: m under a sole."""
     low = soles[..., 1] < shoe + _ON_FLOOR
-    speed = np.linalg.norm(np.gradient(soles, motion.times, axis=0), axis=-1) if count > 1 else np.zeros(low.shape)
+    speed = np.linalg.norm(np.gradient(soles, times, axis=0), axis=-1) if len(times) > 1 else np.zeros(low.shape)
     return low & (speed < _STANDING_SPEED)
 
 

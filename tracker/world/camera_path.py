@@ -57,6 +57,8 @@ class CameraMotion:
     """s: when it was first found to have left its view; None where it stands still."""
     path: CameraPath | None = None
     """Where it turned and zoomed only; None where it stands still, and where it did anything else."""
+    followed: bool = True
+    """False where nobody looked at how it moved."""
 
     @property
     def refused_at(self) -> float | None:
