@@ -28,7 +28,7 @@ from tests.app.test_batch import somebodys_clip
 from tracker import TrackOptions, track_many
 from tracker.core.errors import InputError
 from tracker.export.earlier_run import EarlierRun
-from tracker.runtime.ray_executor import RayExecutor
+from tracker.runtime.ray_executor import RayExecutor, has_room
 from tracker.runtime.task_needs import TaskNeeds
 from tracker.runtime.worker_processes import TaskLost
 
@@ -124,3 +124,11 @@ def test_gpus_have_one_process_each_which_is_kept() -> None:
 def test_what_is_no_cluster_is_named() -> None:
     with pytest.raises(InputError, match=r"--ray nowhere\.invalid:1: no cluster answers there"):
         RayExecutor("nowhere.invalid:1")
+
+
+def test_a_task_that_no_machine_has_room_for_is_known() -> None:
+    small = {"Alive": True, "Resources": {"CPU": 2.0, "memory": 1e9}}
+    gone = {"Alive": False, "Resources": {"CPU": 8.0, "memory": 8e9}}
+    assert has_room([small, gone], TaskNeeds(cores=2, memory=1_000_000_000))
+    for needs in (TaskNeeds(cores=4, memory=1), TaskNeeds(memory=2_000_000_000), TaskNeeds(memory=1, gpus=1)):
+        assert not has_room([small, gone], needs)

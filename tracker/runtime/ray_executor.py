@@ -6,8 +6,9 @@ the files under the same paths or addresses.
 
 from __future__ import annotations
 
+import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -17,6 +18,8 @@ from tracker.runtime.cores import set_core_share
 from tracker.runtime.ray_actors import GpuActors
 from tracker.runtime.task_needs import TaskNeeds
 from tracker.runtime.worker_processes import TaskLost
+
+_log = logging.getLogger("tracker")
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -53,6 +56,9 @@ class RayExecutor(Executor):
             raise InputError(
                 f"--ray {address}: no cluster answers there ({error}); start one with `ray start`"
             ) from error
+        if not has_room(ray.nodes(), needs):
+            wanted = f"{needs.cores:g} cores, {needs.gpus:g} GPUs, {needs.memory / 1e9:g} GB"
+            _log.warning(f"--ray: no machine of the cluster has what a video asks for ({wanted}); waiting for one")
         self._under_way: dict[Future[Any], Any] = {}
         self._gpus: GpuActors | None = None
         if needs.gpus:
@@ -121,6 +127,16 @@ def _require_answer(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+
+
+def has_room(nodes: Sequence[dict[str, Any]], needs: TaskNeeds) -> bool:
+    """Whether a task fits on one of the machines, if nothing else is there.
+
+    nodes: as `ray.nodes` gives them. A cluster that grows may have none yet.
+    """
+    wanted = {"CPU": needs.cores, "GPU": needs.gpus, "memory": needs.memory}
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
+    return any(all(machine.get(name, 0) >= amount for name, amount in wanted.items()) for machine in machines)
 
 
 def _run(cores: int, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
