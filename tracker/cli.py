@@ -236,6 +236,11 @@ def track_batch(jobs: Any, options: Any, given: dict[str, Any]) -> None:
     from tracker.runtime.task_needs import TaskNeeds
     from tracker.runtime.worker_processes import WorkerProcesses
 
+    if given["ray"] and given["jobs"] != "1":
+        raise InputError(
+            f"--jobs {given['jobs']}: with --ray the cluster says how many videos are tracked at once, by --ray-cpus; "
+            "leave out one of the two"
+        )
     jobs = jobs if given["shard"] is None else shard_of(jobs, given["shard"])
     count = job_count(given["jobs"])
     if options.chunk is None:

@@ -72,6 +72,7 @@ def test_info_names_versions_and_body() -> None:
         (["--intrinsics", "none.json"], "none.json"),
         (["--body", "none.pkl"], "none.pkl"),
         (["--smooth", "very"], "very"),
+        (["--jobs", "2", "--ray", "auto"], "--jobs 2"),
         (["--frobnicate"], "--frobnicate"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
