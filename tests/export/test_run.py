@@ -88,6 +88,16 @@ class TestGoodEnd:
         assert [line["people"] for line in load_frames(tmp_path / "clip" / "frames.jsonl")] == [[] for _ in frames]
         assert (result.frames, result.frames_with_people, result.people) == (len(frames), 0, 0)
 
+    def test_frames_whose_fits_are_not_believed_are_without_people(self, tmp_path):
+        faint = np.full(24, 0.2)
+        frames = [
+            replace(f, people=[replace(p, joint_confidence=faint) for p in f.people]) if f.index in (3, 4) else f
+            for f in FRAMES
+        ]
+        result = run(tmp_path / "clip", frames)
+        assert (result.frames, result.frames_with_people) == (12, 10)
+        assert len(list(load_frames(tmp_path / "clip" / "frames.jsonl"))[3]["people"]) == 2  # what was fitted stays
+
     def test_the_rate_of_variable_video_is_that_of_the_median_interval_of_all_frames(self, tmp_path):
         times = [0, 0.1, 0.2, 0.3, 1.0]
         frames = [FrameRecord(i, t, [person_at(BODY, t)] if i in (0, 4) else []) for i, t in enumerate(times)]

@@ -125,6 +125,10 @@ def open_sends(addresses: Sequence[str], config: TrackerConfig) -> Iterator[list
         Outputs(outputs).close()
 
 
+def _believed(people: Sequence[Person]) -> int:
+    return sum(person.believed for person in people)
+
+
 def warm_up(tracker: Tracker, width: int, height: int) -> None:
     """Has the networks look at a black picture, so that the first real one is not seconds late."""
     tracker.detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
@@ -204,7 +208,7 @@ class LiveSession:
         if self._begins_recording:
             self._begin_recording(frame, source)
         picture = self._draw(frame, tracked.people) if self._wants_picture else None
-        self._stage_ms["capture_to_drawn"].append(1e3 * self._meter.add(tracked.captured, len(tracked.people)))
+        self._stage_ms["capture_to_drawn"].append(1e3 * self._meter.add(tracked.captured, _believed(tracked.people)))
         self._record(tracked, picture, source)
         between = perf_counter()
         self._outputs.send(frame, tracked.people, picture)
@@ -249,7 +253,7 @@ class LiveSession:
             frames=meter.frames,
             frames_with_people=meter.frames_with_people,
             dropped=self._frames.dropped,
-            people=0 if self._latest is None else len(self._latest.people),
+            people=0 if self._latest is None else _believed(self._latest.people),
             recording=self._recorder is not None,
             draw=self._mode,
             smoothing=self._tracker.smoothing,

@@ -42,6 +42,10 @@ class Pose:
         return np.concatenate([self.global_orient, self.body_pose]).reshape(NUM_JOINTS, 3)
 
 
+BELIEVED = 0.35
+"""Confidence that one joint at least must have for a fit to be believed."""
+
+
 @dataclass(frozen=True)
 class Person:
     """One person in one frame, as the tracker gives them out."""
@@ -66,6 +70,11 @@ class Person:
         require_shape("Person.joints2d", self.joints2d, (NUM_JOINTS, 2))
         require_shape("Person.joint_confidence", self.joint_confidence, (NUM_JOINTS,))
         require_shape("Person.bbox", self.bbox, (4,))
+
+    @property
+    def believed(self) -> bool:
+        """Whether the fit is: who is not believed is not drawn, and a frame with nobody else is one without people."""
+        return bool(self.joint_confidence.max() > BELIEVED)
 
     @cached_property
     def vertices(self) -> NDArray[np.float32]:

@@ -33,6 +33,7 @@ class FrameStore:
         self._folder = folder
         self._indices, self._times, self._counts = array("q"), array("d"), array("i")
         self._ids = array("i")
+        self._with_people = 0
         self._in_memory: NDArray[np.void] | None = None
         try:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
@@ -60,7 +61,8 @@ class FrameStore:
 
     @property
     def frames_with_people(self) -> int:
-        return sum(count > 0 for count in self._counts)
+        """Those in which somebody is to be believed in."""
+        return self._with_people
 
     def append(self, frame: FrameRecord) -> None:
         """Raises RunError when the disk is full; the frame is then not part of the recording."""
@@ -69,6 +71,7 @@ class FrameStore:
         self._indices.append(frame.index)
         self._times.append(frame.time)
         self._counts.append(len(rows))
+        self._with_people += any(person.believed for person in frame.people)
         self._ids.extend(person.person_id for person in frame.people)
 
     def observations(self) -> NDArray[np.void]:

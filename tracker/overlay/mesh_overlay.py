@@ -69,8 +69,6 @@ class OverlayConfig:
     """How solid the mesh is: 0 invisible, 1 hides the picture."""
     labels: bool = True
     """Each person's number and the corners of their box."""
-    sure: float = 0.35
-    """Who has no joint of more confidence than this is not drawn: a fit that is not to be believed."""
     style: OverlayStyle = "mesh"
     """mesh in the identity's colour, skeleton, or confidence: the mesh, green where the picture supports it, red where
     it is guessed."""
@@ -118,7 +116,7 @@ class MeshOverlay:
 
         Raises RunError when nothing can be rendered on this machine.
         """
-        people = [person for person in people if person.joint_confidence.max() > self.config.sure]
+        people = [person for person in people if person.believed]
         if self.config.style == "skeleton":
             return draw_skeleton(image, people, SkeletonConfig(labels=self.config.labels))
         shown = mannequin(body)
