@@ -379,16 +379,21 @@ def live(
             raise KeyboardInterrupt("stopped before anything was tracked")
         prepare_process()
         result = session.run(opened, interrupt, frames)
-    lines_on_stdout = any(address.startswith("jsonl:-") for address in send)
+    tell_of_live(source, result, lines_on_stdout=any(address.startswith("jsonl:-") for address in send))
+    if interrupt.requested:
+        raise KeyboardInterrupt(
+            "stopped; " + ("the recording is saved" if result.recordings else "nothing was recorded")
+        )
+
+
+def tell_of_live(source: str, result: Any, lines_on_stdout: bool) -> None:
+    """What a live run was like and has left; lines_on_stdout: the standard output belongs to others. Raises RunError
+    with the first recording's fault, where one has failed."""
     for recording in result.recordings:
         tell(summary_line(source, recording), err=lines_on_stdout)
     tell(f"{printable(shown_address(source))}: {live_summary(result)}", err=lines_on_stdout)
     if result.faults:
         raise RunError(result.faults[0])
-    if interrupt.requested:
-        raise KeyboardInterrupt(
-            "stopped; " + ("the recording is saved" if result.recordings else "nothing was recorded")
-        )
 
 
 @cli.command()
