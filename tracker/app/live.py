@@ -151,7 +151,6 @@ class LiveSession:
         self._meter = Meter()
         self._notice = Notice()
         self._camera_watch: CameraWatch | None = None
-        self._camera_stands = True
         self._latest: CapturedPeople | None = None
         self._watched = bool(outputs)
         self._stage_ms = {name: RecentTimes() for name in ("draw", "show", "capture_to_drawn")}
@@ -212,8 +211,7 @@ class LiveSession:
         self._record(tracked, picture, source)
         between = perf_counter()
         self._outputs.send(frame, tracked.people, picture)
-        if self._camera_stands:
-            self._watch_camera(frame, tracked.people)
+        self._watch_camera(frame, tracked.people)
         self._stage_ms["draw"].append(1e3 * (between - before))
         self._stage_ms["show"].append(1e3 * (perf_counter() - between))
 
@@ -221,9 +219,10 @@ class LiveSession:
         """Says it once when the camera leaves its view: nothing is known of how it moves while it does."""
         if self._camera_watch is None:
             self._camera_watch = CameraWatch(self._tracker.config.camera.for_size(*frame.size))
+        if self._camera_watch.moved_at is not None:
+            return
         self._camera_watch.show(frame, people)
         if self._camera_watch.moved_at is not None:
-            self._camera_stands = False
             self._notice.warn(CAMERA_MOVES)
 
     @property
