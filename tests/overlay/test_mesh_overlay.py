@@ -10,6 +10,7 @@ import pytest
 
 from tests.export_scene import CAMERA, person_at, small_body, vertices_of
 from tracker.core.camera import Camera
+from tracker.core.confidence_colours import confidence_colours
 from tracker.core.errors import RunError
 from tracker.overlay.hud import draw_hud
 from tracker.overlay.mesh_overlay import (
@@ -17,7 +18,6 @@ from tracker.overlay.mesh_overlay import (
     MeshOverlay,
     OverlayConfig,
     SkeletonConfig,
-    confidence_colours,
     draw_labels,
     draw_skeleton,
     identity_colour,

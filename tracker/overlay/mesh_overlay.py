@@ -22,6 +22,7 @@ from tracker.body.skinner import skinner_of
 from tracker.body.smpl_joints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
+from tracker.core.confidence_colours import confidence_colours
 from tracker.core.person import Person, Pose
 from tracker.overlay.renderers import OverlayMesh, RasterRenderer, Renderer
 
@@ -40,8 +41,6 @@ PALETTE: tuple[Colour, ...] = (
     (0.66, 0.88, 0.82),
 )
 """RGB in 0..1; identities take them in turn. None that could be somebody's skin."""
-_UNSURE, _HALF_SURE, _SURE = (0.84, 0.16, 0.30), (0.95, 0.85, 0.25), (0.25, 0.72, 0.40)
-"""RGB of confidence 0, ½ and 1."""
 
 OverlayStyle = Literal["mesh", "skeleton", "confidence"]
 OVERLAY_STYLES: tuple[OverlayStyle, ...] = get_args(OverlayStyle)
@@ -146,12 +145,6 @@ class MeshOverlay:
         if self._renderer is None:
             self._renderer = self.make_renderer()
         return self._renderer
-
-
-def confidence_colours(confidence: Array) -> Array:
-    """(n,) 0..1 → (n, 3) RGB in 0..1: from red over yellow to green."""
-    steps = np.array([_UNSURE, _HALF_SURE, _SURE])
-    return np.stack([np.interp(confidence, [0.0, 0.5, 1.0], steps[:, channel]) for channel in range(3)], axis=1)
 
 
 def camera_vertices(body: BodyModel, pose: Pose) -> Array:

@@ -12,16 +12,15 @@ from viser.transforms import SO3
 from tracker.body.skeletal_mesh import SkeletalMesh
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import Array
+from tracker.core.confidence_colours import confidence_colours
 
-_LOW, _HIGH = np.array([230.0, 60.0, 50.0]), np.array([60.0, 200.0, 90.0])
-"""RGB of confidence 0 and 1."""
 _STEPS = 16
 """Shades between them on a mesh: a smaller change is not worth a message to the browser."""
 
 
-def confidence_colours(confidence: Array) -> NDArray[np.uint8]:
-    """(n,) 0..1 → (n, 3) RGB: green where the picture supports something, red where it does not."""
-    return (_LOW + np.clip(confidence, 0.0, 1.0)[:, None] * (_HIGH - _LOW)).astype(np.uint8)
+def scene_colours(confidence: Array) -> NDArray[np.uint8]:
+    """(n,) 0..1 → (n, 3) RGB, as viser takes them, of `confidence_colours`."""
+    return (255 * confidence_colours(confidence)).astype(np.uint8)
 
 
 class ConfidenceMesh:
@@ -57,7 +56,7 @@ class ConfidenceMesh:
 
     def pose(self, turns: Sequence[SO3], joints: Array, confidence: Array) -> None:
         """turns: (24,) and joints: (24, 3) m of the bones in the scene; confidence: (24,) 0..1."""
-        colours = confidence_colours(np.round(confidence * _STEPS) / _STEPS)
+        colours = scene_colours(np.round(confidence * _STEPS) / _STEPS)
         for joint, bones, mesh in self._parts:
             for bone, handle in zip(bones, mesh.bones, strict=True):
                 handle.wxyz, handle.position = turns[bone].wxyz, joints[bone]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from viser.transforms import SO3
 
-from tracker.app.view.confidence_mesh import ConfidenceMesh, confidence_colours
+from tracker.app.view.confidence_mesh import ConfidenceMesh, scene_colours
 from tracker.app.view.motion import MovingPerson
 from tracker.body.skeletal_mesh import SkeletalMesh, strongest
 from tracker.body.smpl_joints import SKELETON_EDGES
@@ -125,7 +125,7 @@ class PersonFigure:
 
     def _lines(self, row: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """(23, 2, 3) m and RGB: green where the picture supports a joint, red where it does not."""
-        colours = confidence_colours(self.person.confidence[row])
+        colours = scene_colours(self.person.confidence[row])
         return self.person.joints[row][_EDGES].astype(np.float32), colours[_EDGES]
 
     def _touching(self, row: int | None) -> NDArray[np.float32]:
