@@ -99,7 +99,7 @@ def measure(clip: Path, seconds: float, clients: bool, tracker: Tracker, folder:
         attached = stack.enter_context(_clients(tracker)) if clients else _Nobody()
         outputs: list[Output] = [Unwatched(), *attached.outputs]
         with Monitor(interval=max(seconds / _SAMPLES, 0.1)) as monitor:
-            result = LiveSession(LiveJob(folder), tracker, outputs).run(source, interrupt)
+            result = LiveSession(LiveJob(folder), tracker, outputs, world=attached.world).run(source, interrupt)
         interrupt.check()
         received = attached.received()
     pace = result.pace
@@ -113,6 +113,7 @@ class _Nobody:
     """No clients."""
 
     outputs: tuple[Output, ...] = ()
+    world: LiveWorld | None = None
 
     def received(self) -> Received:
         return Received()
@@ -125,11 +126,11 @@ class _Attached:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        camera, world = tracker.config.camera, LiveWorld(tracker.config.world, tracker.body)
+        camera, self.world = tracker.config.camera, LiveWorld(tracker.config.world, tracker.body)
         page = WebPage(0)
-        poses = open_send("ws://127.0.0.1:0", camera, world)
+        poses = open_send("ws://127.0.0.1:0", camera, self.world)
         assert isinstance(poses, WebSocketOutput)
-        vmc = open_send(f"vmc://127.0.0.1:{port}", camera, world)
+        vmc = open_send(f"vmc://127.0.0.1:{port}", camera, self.world)
         self.outputs: tuple[Output, ...] = (page, poses, vmc)
         command = [sys.executable, "-m", "benchmarks.live_clients", "--clients", page.address, poses.url, str(port)]
         pipe, root = subprocess.PIPE, str(Path(__file__).parents[1])  # wherever the run was started

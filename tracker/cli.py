@@ -363,16 +363,19 @@ def live(
         def load() -> Any:
             """Imports and opens what takes seconds."""
             from tracker.app.live import LiveJob, LiveSession, open_sends, warm_up
+            from tracker.body import load_body
             from tracker.export import ExportConfig, parse_formats
             from tracker.pipeline import Tracker
+            from tracker.world.live_world import LiveWorld
 
             export = ExportConfig(parse_formats(given["formats"]))
             job = LiveJob(folder, record is not None, export, given["renderer"], given["style"])
             config = configured(given, {"detect": {"punctual": False}})
-            sends = stack.enter_context(open_sends(send, config))
+            world = LiveWorld(config.world, load_body(config.body))
+            sends = stack.enter_context(open_sends(send, config.camera, world))
             tracker = stack.enter_context(Tracker.open(config))
             warm_up(tracker, opened.info.width, opened.info.height)
-            return LiveSession(job, tracker, [*sends, *screens.outputs], screens.keys)
+            return LiveSession(job, tracker, [*sends, *screens.outputs], screens.keys, world)
 
         session = loaded_meanwhile(load, opened, frames, screens, interrupt)
         if session is None:

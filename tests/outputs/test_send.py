@@ -23,7 +23,7 @@ from scipy.spatial.transform import Rotation
 from tests.app.test_live import Camera, FakeScreen
 from tests.outputs.test_output import run
 from tests.pipeline.test_pipeline import SIZE, Script, somebody
-from tracker.app.live import LiveJob, LiveSession
+from tracker.app.live import LiveJob, LiveSession, open_sends
 from tracker.body import load_body
 from tracker.body.smpl_joints import SMPL_JOINTS, smpl_index
 from tracker.core.arrays import Array
@@ -544,6 +544,24 @@ def test_the_picture_for_other_programs_has_no_text_over_it(tmp_path: Path) -> N
     assert len(feed.pictures) == len(screen.pictures) > 0
     differs = np.abs(feed.pictures[-1].astype(int) - screen.pictures[-1]).max(axis=(1, 2))
     assert differs[: SIZE[1] // 4].max() > 60 and differs[SIZE[1] // 2 :].max() == 0
+
+
+def test_a_page_shows_people_in_the_world_in_which_they_are_sent(tmp_path: Path) -> None:
+    from tracker.outputs.output import SceneFeed
+
+    class Page(SceneFeed, FakeScreen):
+        """Is given a scene to show."""
+
+    detection, _ = somebody(0.0)
+    camera = Camera(6)
+    page, world = Page(camera), LiveWorld(WorldConfig(), BODY)
+    tracker = Tracker(TrackerConfig(), BODY, Script([[detection]] * 6))
+    with open_sends([f"jsonl:{tmp_path / 'lines'}"], CameraConfig(), world) as sends:
+        LiveSession(LiveJob(tmp_path), tracker, [*sends, page], page, world).run(camera, Interrupt())
+    assert page.scene is not None
+    sent = json.loads((tmp_path / "lines").read_text().splitlines()[-1])["T_world_camera"]
+    shown = np.frombuffer(page.scene.poses(Frame(5, 5 / 30, page.pictures[-1]), []), np.float32, 12, offset=24)
+    np.testing.assert_allclose(shown.reshape(3, 4), np.array(sent)[:3], atol=1e-5)
 
 
 # ----------------------------------------------------------------------------------------------- addresses

@@ -24,8 +24,8 @@ import numpy as np
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter, Pace
 from tracker.app.notice import Notice
-from tracker.body import load_body
 from tracker.core.atomic_file import write_whole
+from tracker.core.camera import CameraConfig
 from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
@@ -48,7 +48,7 @@ from tracker.outputs.send import open_send
 from tracker.outputs.web_scene import BodyScene
 from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayConfig, OverlayStyle
 from tracker.overlay.renderers import RENDERERS
-from tracker.pipeline import Tracker, TrackerConfig
+from tracker.pipeline import Tracker
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.recent_times import RecentTimes
 from tracker.runtime.worker import Worker
@@ -110,16 +110,15 @@ class LiveResult:
 
 
 @contextmanager
-def open_sends(addresses: Sequence[str], config: TrackerConfig) -> Iterator[list[Output]]:
+def open_sends(addresses: Sequence[str], camera: CameraConfig, world: LiveWorld) -> Iterator[list[Output]]:
     """What `--send` names: addresses as in `docs/stream.md`.
 
-    config: with the camera and the world that people are seen with and in. Raises InputError where one cannot be had.
+    camera, world: that people are seen with and in. Raises InputError where one cannot be had.
     """
     outputs: list[Output] = []
     try:
-        world = LiveWorld(config.world, load_body(config.body))
         for address in addresses:
-            outputs.append(open_send(address, config.camera, world))
+            outputs.append(open_send(address, camera, world))
         yield outputs
     finally:
         Outputs(outputs).close()
@@ -138,14 +137,21 @@ def warm_up(tracker: Tracker, width: int, height: int) -> None:
 class LiveSession:
     """The loop between camera and outputs."""
 
-    def __init__(self, job: LiveJob, tracker: Tracker, outputs: Sequence[Output], keys: Keys | None = None) -> None:
-        """outputs: are closed by whoever opened them. keys: None where nobody presses any."""
+    def __init__(
+        self, job: LiveJob, tracker: Tracker, outputs: Sequence[Output], keys: Keys | None = None,
+        world: LiveWorld | None = None,
+    ) -> None:  # fmt: skip
+        """outputs: are closed by whoever opened them. keys: None where nobody presses any. world: the one that the
+        outputs send people in, so that those who draw them in 3D show the same; None where no other output has one.
+        """
         self._job, self._tracker, self._keys = job, tracker, keys or NoKeys()
         self._outputs = with_hud(outputs, self._hud_lines)
         self._status_feeds = [output for output in outputs if isinstance(output, StatusFeed)]
-        for output in outputs:
-            if isinstance(output, SceneFeed):
-                output.scene = BodyScene(tracker.body, LiveWorld(tracker.config.world, tracker.body))
+        scenes = [output for output in outputs if isinstance(output, SceneFeed)]
+        if scenes:
+            scene = BodyScene(tracker.body, world or LiveWorld(tracker.config.world, tracker.body))
+            for output in scenes:
+                output.scene = scene
         self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
