@@ -112,6 +112,23 @@ class LandmarkRig:
         turned, shape = (np.ascontiguousarray(value, np.float64) for value in (rotations, betas))
         return PosedPoints(*landmarks.pose(self.carried, turned, shape))
 
+    def joints_of(self, world_rotations: Array, betas: Array) -> Array:
+        """(n, 24, 3) m: the joints of one shape, betas (10,), in poses (n, 24, 3, 3) whose `world_rotations` are
+        known, as `pose` has them."""
+        carried, parents = self.carried, self.parents[1:]
+        rest = carried.joints + carried.joints_betas @ betas
+        bones = np.einsum("nkij,kj->nki", world_rotations[:, parents], rest[1:] - rest[parents])
+        joints: Array = rest[0] + self._bones_to_joint @ bones
+        return joints
+
+    @cached_property
+    def _bones_to_joint(self) -> Array:
+        """(24, 23): 1 for the bones that lead from the pelvis to a joint."""
+        leads = np.eye(len(self.parents))
+        for joint, parent in enumerate(self.parents[1:], start=1):
+            leads[joint] += leads[parent]
+        return leads[:, 1:]
+
     def pose_from_theta(self, theta: Array, betas: Array) -> PosedPoints:
         """theta: (24, 3) axis-angle."""
         return self.pose(matrix_from_axis_angle(theta), betas)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,17 @@ from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.geometry import place_on_rays
 from tracker.core.person import Person, Pose
+
+
+@dataclass(frozen=True)
+class SightedPose:
+    """A pose, and where the picture shows its joints."""
+
+    pose: Pose
+    world_rotations: Array
+    """(24, 3, 3)"""
+    joints: Array
+    """(24, 3) m, camera frame."""
 
 
 class PersonBuilder:
@@ -60,8 +71,17 @@ class PersonBuilder:
         """The same people with their joints and boxes in this camera's pixels."""
         return [self.posed(person.pose, camera, person) for person in people]
 
+    def sighted(self, pose: Pose) -> SightedPose:
+        """The pose with what stays when its shape changes."""
+        posed = self.rig.pose_from_theta(pose.theta, pose.betas)
+        return SightedPose(pose, posed.world_rotations, posed.joints + pose.transl)
+
     def reshaped(self, pose: Pose, betas: Array) -> Pose:
         """The pose with another shape (10,), moved so that the joints stay where the picture shows them."""
-        before = self.rig.pose_from_theta(pose.theta, pose.betas).joints + pose.transl
-        after = self.rig.pose_from_theta(pose.theta, betas).joints
-        return replace(pose, betas=betas, transl=place_on_rays(after[None], before[None])[0])
+        return self.reshaped_all([self.sighted(pose)], betas)[0]
+
+    def reshaped_all(self, poses: Sequence[SightedPose], betas: Array) -> list[Pose]:
+        """`reshaped`, of many at once."""
+        joints = self.rig.joints_of(np.stack([each.world_rotations for each in poses]), betas)
+        places = place_on_rays(joints, np.stack([each.joints for each in poses]))
+        return [replace(each.pose, betas=betas, transl=place) for each, place in zip(poses, places, strict=True)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracker.body.person_builder import PersonBuilder
+from tracker.body.person_builder import PersonBuilder, SightedPose
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera, CameraConfig
 from tracker.core.person import Person, Pose, TrackedFrame
@@ -84,19 +84,21 @@ class _History:
         self._persons = persons
         self.times: deque[float] = deque()
         """s, ascending."""
+        self._sighted: deque[SightedPose] = deque()
         self._poses: deque[Pose] = deque()
         self._confidence: deque[Array] = deque()
 
     def add(self, time: float, person: Person) -> None:
         """The shape of the newest pose is the best known; it becomes that of all when it differs visibly."""
-        betas = person.pose.betas
-        if self._poses and np.abs(self._poses[-1].betas - betas).max() > _SAME_BETAS:
-            self._poses = deque(self._persons.reshaped(pose, betas) for pose in self._poses)
-        elif self._poses:
-            betas = self._poses[-1].betas
+        sighted = self._persons.sighted(person.pose)
         self.times.append(time)
-        self._poses.append(self._persons.reshaped(person.pose, betas))
+        self._sighted.append(sighted)
         self._confidence.append(person.joint_confidence)
+        betas = person.pose.betas
+        if self._poses and np.abs(self._poses[-1].betas - betas).max() <= _SAME_BETAS:
+            self._poses.extend(self._persons.reshaped_all([sighted], self._poses[-1].betas))
+        else:
+            self._poses = deque(self._persons.reshaped_all(list(self._sighted), betas))
 
     def smoothed_at(self, time: float, config: SavitzkyConfig) -> Pose:
         """The pose of one of the times, smoothed."""
@@ -109,5 +111,5 @@ class _History:
         """Drops what lies before a time, s."""
         while self.times and self.times[0] < before:
             self.times.popleft()
-            self._poses.popleft()
-            self._confidence.popleft()
+            for kept in (self._sighted, self._poses, self._confidence):
+                kept.popleft()
