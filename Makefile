@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz test-gpu setup lint docs wheels body clean
+.PHONY: demo test fuzz gpu-pack test-gpu bench-gpu gpu-train setup lint docs wheels body clean
 
 demo: setup
 	$(PY) run.py demo --overwrite
@@ -19,6 +19,21 @@ fuzz: setup
 # On a machine with an NVIDIA GPU that has torch, numpy and pytest: tests, sanitizer and benchmark of the CUDA kernels.
 test-gpu:
 	sh tests/kernels/run_gpu.sh
+
+# For a machine with a GPU and without a network, into out/gpu: recorded frames of CLIP (or of one that is made up), and
+# what `train` takes: MOTION="FILE…" ASSETS=FOLDER. `bench-gpu` needs out/gpu/loop there, `gpu-train` out/gpu/material, too.
+gpu-pack: setup
+	rm -rf out/gpu/material && mkdir -p out/gpu/material/motion
+	cp -rL $(or $(MOTION),$(error MOTION="FILE…": motion files, as train takes them)) out/gpu/material/motion/
+	cp -rL $(or $(ASSETS),$(error ASSETS=FOLDER: with appearance/ in it, as train takes it))/appearance out/gpu/material/
+	$(PY) -m benchmarks.recorded_loop pack $(CLIP) --out out/gpu/loop
+
+# There: kernels and the whole loop; the training of `live`.
+bench-gpu:
+	sh benchmarks/run_gpu.sh bench
+
+gpu-train:
+	sh benchmarks/run_gpu.sh train
 
 setup: $(READY)
 

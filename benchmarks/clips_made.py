@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.grid import Grid, Size
 from tracker.core.frame import Frame
 from tracker.overlay.video_writer import VideoWriter
 from tracker.source import Clip, Source, open_source
 from tracker.synth.demo_clip import ClipConfig, DemoClip
-
-Size = tuple[int, int]
-"""(width, height) px."""
 
 
 def make_demo(path: Path, seconds: float) -> Path:
@@ -40,24 +34,8 @@ def tile(clip: Path, target: Path, size: Size, people: int, seconds: float) -> P
         rate = source.info.rate or Fraction(30)
         with VideoWriter(target, size, rate) as video:
             for frame in source:
-                video.write(frame.time, tiled(frame.image, size, people))
+                video.write(frame.time, Grid(people, frame.size, size).drawn(frame.image))
     return target
-
-
-def tiled(image: NDArray[np.uint8], size: Size, people: int) -> NDArray[np.uint8]:
-    """(height, width, 3): `people` copies of the picture beside and below each other, as large as fits, on black."""
-    columns = math.ceil(math.sqrt(people))
-    rows = math.ceil(people / columns)
-    cell = size[0] // columns, size[1] // rows
-    scale = min(cell[0] / image.shape[1], cell[1] / image.shape[0])
-    shown = max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale))
-    small = cv2.resize(image, shown, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    canvas = np.zeros((size[1], size[0], 3), np.uint8)
-    for k in range(people):
-        x = k % columns * cell[0] + (cell[0] - shown[0]) // 2
-        y = k // columns * cell[1] + (cell[1] - shown[1]) // 2
-        canvas[y : y + shown[1], x : x + shown[0]] = small
-    return canvas
 
 
 class Looped(Source):

@@ -19,8 +19,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks.clips_made import Looped, Size, make_demo, tile
+from benchmarks.clips_made import Looped, make_demo, tile
 from benchmarks.engines import RESULTS, machine
+from benchmarks.grid import Size
 from benchmarks.monitor import MemorySample, Monitor
 from engines import BACKENDS, EngineOptions
 from engines.choose import choose_backend, is_installed

@@ -54,7 +54,7 @@ from tracker.runtime.recent_times import RecentTimes
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import CausalFilter
 from tracker.smooth.smooth_config import SmoothConfig
-from tracker.source import SourceInfo, open_source
+from tracker.source.source import SourceInfo
 from tracker.world.world_config import WorldConfig
 
 _log = logging.getLogger("tracker")
@@ -199,6 +199,8 @@ class Tracker:
 
     def run(self, spec: str) -> Iterator[tuple[Frame, list[Person]]]:
         """Every frame of a source (see `open_source`) with its people, smoothed as the configuration says."""
+        from tracker.source import open_source  # what reads video is loaded when there is one
+
         with open_source(spec) as source:
             self.look_through(source.info)
             smooth = self.config.smooth

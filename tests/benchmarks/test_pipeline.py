@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.clips_made import Looped, tile, tiled
+from benchmarks.clips_made import Looped, tile
+from benchmarks.grid import Grid
 from benchmarks.monitor import MemorySample, Monitor
 from benchmarks.pipeline import (
     Latency,
@@ -29,7 +30,7 @@ from tracker.source.playback import paced
 
 @pytest.mark.parametrize(("people", "filled"), [(1, 320 * 240), (2, 2 * 160 * 120), (4, 4 * 160 * 120)])
 def test_people_are_copied_into_a_grid_in_their_own_proportions(people: int, filled: int) -> None:
-    picture = tiled(np.full((48, 64, 3), 200, np.uint8), (320, 240), people)
+    picture = Grid(people, (64, 48), (320, 240)).drawn(np.full((48, 64, 3), 200, np.uint8))
     assert picture.shape == (240, 320, 3)
     assert (picture[..., 0] == 200).sum() == filled
 

@@ -1,22 +1,39 @@
 """Where pictures come from: webcams, files, photos and streams, all as timestamped upright RGB frames.
 
-Everything downstream sees only `Frame`: what is peculiar to a container, a driver or a network stays in here.
+Everything downstream sees only `Frame`: what is peculiar to a container, a driver or a network stays in here. Names are
+loaded when they are first asked for: who brings pictures of their own needs no library that reads video.
 """
 
 from __future__ import annotations
 
-from tracker.core.errors import InputError
-from tracker.core.shown_text import is_address, shown_address
-from tracker.source.animation import AnimationSource, picture_count
-from tracker.source.focal_length import guessed_focal
-from tracker.source.images import IMAGE_SUFFIXES, ImageSource
-from tracker.source.inputs import VIDEO_SUFFIXES, Input, existing_path, find_inputs, is_camera
-from tracker.source.network_stream import StreamSource, is_recorded
-from tracker.source.playback import PacedSource, paced
-from tracker.source.retimed import RetimedSource
-from tracker.source.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, SourceKind
-from tracker.source.video import VideoSource
-from tracker.source.webcam import CameraSource
+from typing import TYPE_CHECKING
+
+from tracker.core.lazy_names import names_on_demand
+
+if TYPE_CHECKING:
+    from tracker.source.focal_length import guessed_focal
+    from tracker.source.inputs import VIDEO_SUFFIXES, Input, find_inputs
+    from tracker.source.opening import open_live_source, open_source
+    from tracker.source.playback import PacedSource, paced
+    from tracker.source.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, SourceKind
+
+_HOMES = {
+    "VIDEO_SUFFIXES": "inputs",
+    "Clip": "source",
+    "Input": "inputs",
+    "InputTrust": "source",
+    "LiveConfig": "source",
+    "PacedSource": "playback",
+    "Source": "source",
+    "SourceInfo": "source",
+    "SourceKind": "source",
+    "find_inputs": "inputs",
+    "guessed_focal": "focal_length",
+    "open_live_source": "opening",
+    "open_source": "opening",
+    "paced": "playback",
+}
+"""Public name → the module that holds it."""
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -35,39 +52,4 @@ __all__ = [
     "paced",
 ]
 
-SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtmp", "srt")
-
-
-def open_source(spec: str, clip: Clip = Clip(), config: LiveConfig = LiveConfig()) -> Source:  # noqa: B008 (frozen)
-    """Opens a webcam ("0", "/dev/video0"), video file, image, folder of images, or address (rtsp://, http://, udp://).
-
-    A file whose name is a number is meant by "./0". Raises InputError, one line, when it cannot give pictures.
-    """
-    if clip.fps is not None:
-        return RetimedSource(open_source(spec, Clip(), config), clip.fps, clip)
-    if is_camera(spec):
-        return CameraSource(int(spec) if spec.isdecimal() else spec, clip, config)
-    if is_address(spec):
-        return _open_address(spec, clip, config)
-    path = existing_path(spec)
-    limit = config.trust.max_pixels
-    if path.is_dir():
-        return ImageSource(path, clip, limit)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return AnimationSource(path, clip, limit) if picture_count(path) > 1 else ImageSource(path, clip, limit)
-    return VideoSource(spec, clip, trust=config.trust)
-
-
-def open_live_source(spec: str, config: LiveConfig = LiveConfig()) -> Source:  # noqa: B008 (frozen)
-    """As `open_source`, with recorded input played in real time in the place of a camera."""
-    return paced(open_source(spec, Clip(), config))
-
-
-def _open_address(address: str, clip: Clip, config: LiveConfig) -> Source:
-    scheme = address.split("://", 1)[0].lower()
-    if scheme not in SCHEMES:
-        known = ", ".join(f"{each}://" for each in SCHEMES)
-        raise InputError(f"{shown_address(address)}: {scheme}:// is not supported; expected one of {known}")
-    if scheme in ("http", "https") and is_recorded(address, config):
-        return VideoSource(address, clip, config.timeout_seconds, config.trust)
-    return StreamSource(address, clip, config)
+__getattr__ = names_on_demand(__name__, _HOMES)

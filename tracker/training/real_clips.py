@@ -34,7 +34,7 @@ from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
 from tracker.pipeline import Detector, Tracker, TrackerConfig
 from tracker.smooth.smooth_config import SmoothConfig
 from tracker.smooth.smoothed_frames import last_betas, smoothed_frames
-from tracker.source import VIDEO_SUFFIXES, Source, open_source
+from tracker.source.source import Source
 
 _VISIBLE = 0.5
 _HALF = 127
@@ -102,6 +102,8 @@ def label_footage(
     A clip that was labelled before, with the same settings, is read from `cache` (a folder, made if missing) instead of
     being tracked again. Raises InputError when a clip cannot be read.
     """
+    from tracker.source import open_source  # training without real clips needs no library that reads video
+
     cache.mkdir(parents=True, exist_ok=True)
     for clip in tqdm(clips, desc="labelling", unit="clip", disable=None):
         stored = cache / f"{clip.stem}-{_fingerprint(clip, config, tracker)}.npz"
@@ -114,6 +116,8 @@ def label_footage(
 
 def find_clips(folder: Path) -> list[Path]:
     """The video files in a folder (or the one file), in the order of their names. Raises InputError when none is."""
+    from tracker.source import VIDEO_SUFFIXES
+
     if folder.is_file():
         return [folder]
     clips = sorted(p for p in folder.glob("*") if p.suffix.lower() in VIDEO_SUFFIXES) if folder.is_dir() else []

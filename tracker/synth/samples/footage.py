@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +37,8 @@ def _usual_picture(clip: Path) -> Picture:
 
 def _key_frames(clip: Path) -> list[Picture]:
     """Frames that are cheap to reach, a second or more apart. Raises InputError for what is no video."""
+    import av  # samples without real rooms need no library that reads video
+
     try:
         with av.open(str(clip)) as container:
             stream = container.streams.video[0]
