@@ -24,7 +24,7 @@ from tracker.synth.motion import Choreography, perform
 from tracker.world.body_track import BodyTrack, contact_body
 from tracker.world.camera_path import CameraPath
 from tracker.world.camera_watch import CameraWatch
-from tracker.world.contacts import contact_mask, contacts_of, point_speeds
+from tracker.world.contacts import Contact, contact_mask, contacts_of, point_speeds
 from tracker.world.estimate import estimate_world
 from tracker.world.foot_lock import locked
 from tracker.world.gravity import Plane, pitched
@@ -239,6 +239,18 @@ class TestFootLock:
         held = locked(truth, contacts_of(truth, floor), floor, BODY)
         assert np.linalg.norm(held.joints - truth.joints, axis=-1).mean() < 0.02
         assert np.abs(held.theta[:, 12:] - truth.theta[:, 12:]).max() == 0, "only legs are bent"
+
+    def test_a_foot_that_has_left_its_place_is_not_held_back(self):
+        truth, _ = walker()
+        floor = Plane(UP, HEIGHT)
+        steps = [contact for contact in contacts_of(truth, floor) if contact.part == 0]
+        step = max(steps, key=lambda each: each.end - each.start if each.end < len(truth.times) - 20 else 0)
+        longer = Contact(0, step.start, step.end + 20)
+        held = locked(truth, [longer], floor, BODY)
+        rows = slice(longer.start, longer.end)
+        away = np.linalg.norm(truth.points[rows, 0] - truth.points[step.start, 0], axis=1)
+        error = np.linalg.norm(held.joints[rows, 7] - truth.joints[rows, 7], axis=1)
+        assert away.max() > 0.3 and error[away > 0.25].max() < 0.06
 
     def test_without_contacts_everything_stays(self):
         truth, _ = walker()

@@ -84,7 +84,7 @@ def contact_mask(contacts: list[Contact], count: int) -> NDArray[np.bool_]:
 
 def stands_of(track: BodyTrack, contacts: list[Contact]) -> list[Stand]:
     """Where the feet stood, and how far each place is to be believed: legs in view, and not folded, which shortens
-    what the distance is told from."""
+    what the distance is told from. Heels and toes of a stance share its error: together they count as one place."""
     straight = straightness(track)
     stands = []
     for contact in contacts:
@@ -95,7 +95,8 @@ def stands_of(track: BodyTrack, contacts: list[Contact]) -> list[Stand]:
             place = np.median(track.points[upright, contact.part], axis=0)
             seconds = float(track.times[contact.end - 1] - track.times[contact.start])
             length = np.clip(seconds / _USUAL_STAND, 0.25, 4.0)
-            stands.append(Stand(place, float(length * seen_share * straight[upright].mean() ** 4)))
+            share = length * seen_share / FOOT_PARTS
+            stands.append(Stand(place, float(share * straight[upright].mean() ** 4)))
     return stands
 
 

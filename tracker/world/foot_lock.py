@@ -20,7 +20,7 @@ from scipy.sparse.linalg import spsolve
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.world.body_track import FOOT_PARTS, BodyTrack, ContactBody
-from tracker.world.contacts import Contact, straightness
+from tracker.world.contacts import Contact, runs, straightness
 from tracker.world.gravity import Plane
 
 Rows = NDArray[np.signedinteger[Any]]
@@ -41,6 +41,8 @@ _CONTACT_SIGMA = 0.03
 """m by which a planted foot is off because of its leg's pose."""
 _CONTACT_OUTLIER = 2.0
 """Sigmas beyond which a frame of a contact is doubted."""
+_FARTHEST_OFF = 0.1
+"""m from its place at which a foot, its body moved, is taken to have left it: legs are not bent any farther."""
 _EDGE_SECONDS = 0.1
 """s after touching down and before leaving in which a foot still rolls."""
 _ROUNDS = 4
@@ -61,6 +63,7 @@ def locked(track: BodyTrack, contacts: Sequence[Contact], floor: Plane, body: Co
         return track
     offset, places = _offsets(track, feet, floor)
     moved = track.moved(offset)
+    feet, places = _believed(moved, feet, places)
     corrections = [_corrections(moved, feet, places, side) for side in (0, 1)]
     theta = _bent_legs(moved, corrections, body)
     return body.track(track.times, theta, track.betas, moved.transl, track.confidence)
@@ -83,6 +86,17 @@ def _offsets(track: BodyTrack, feet: Sequence[Contact], floor: Plane) -> tuple[A
         offset, places = np.split(system.solve().reshape(-1, 3), [count])
         trust = [_trust(track, offset, *pair) for pair in zip(feet, places, strict=True)]
     return offset, _on_floor(places, floor)
+
+
+def _believed(track: BodyTrack, feet: Sequence[Contact], places: Array) -> tuple[list[Contact], Array]:
+    """The contacts without the frames in which the foot is too far from its place to be in it, with their places."""
+    kept = []
+    for contact, place in zip(feet, places, strict=True):
+        rows = slice(contact.start, contact.end)
+        near = np.linalg.norm(track.points[rows, contact.part] - place, axis=1) < _FARTHEST_OFF
+        for start, end in runs(near, track.times[rows], track.longest_step):
+            kept.append((Contact(contact.part, contact.start + start, contact.start + end), place))
+    return [contact for contact, _ in kept], np.array([place for _, place in kept]).reshape(-1, 3)
 
 
 def _on_floor(places: Array, floor: Plane) -> Array:
