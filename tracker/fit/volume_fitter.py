@@ -171,7 +171,7 @@ class VolumeFitter:
 
     def score(self, observation: FeatureObservation, camera: Array, states: list[BodyState]) -> Array:
         """(n,) nll of each state. camera: (4,) fx, fy, cx, cy in pixels of the map."""
-        posed = self._posed(self._rows([_parameters(state) for state in states]))
+        posed = self._posed(self._rows([parameters_of(state) for state in states]))
         every = replace(observation, index=observation.index.new_zeros(len(states)))
         cameras = self._cameras(camera).expand(len(states), 4).contiguous()
         costs: Array = ellipsoids.score(posed, cameras, every).double().cpu().numpy()
@@ -181,10 +181,10 @@ class VolumeFitter:
         """The pose near `belief` that explains the map best. camera: (4,) fx, fy, cx, cy in pixels of the map."""
         if self.config.steps == 0:
             return self.look(observation, camera, belief.state)
-        start = _parameters(belief.state)
+        start = parameters_of(belief.state)
         self._write(observation, camera, start, _root_precision(start, belief.precision))
         result = self._loop.run(self._rows([start]))
-        return self._volume_fit(_state(result.parameters[0].double().cpu().numpy()), result.likelihood)
+        return self._volume_fit(state_of(result.parameters[0].double().cpu().numpy()), result.likelihood)
 
     def _write(self, observation: FeatureObservation, camera: Array, start: Array, root: Array) -> None:
         """Into what the next fit reads. root: (85, 85) U, so that the belief is ½ |U (x − start)|²."""
@@ -199,7 +199,7 @@ class VolumeFitter:
 
     def look(self, observation: FeatureObservation, camera: Array, state: BodyState) -> VolumeFit:
         """What the map says of a pose as it is."""
-        return self._looked_at(observation, camera, _parameters(state))
+        return self._looked_at(observation, camera, parameters_of(state))
 
     def rendered(self, camera: Array, state: BodyState) -> Tensor:
         """(64, 64, D): the volume's features in a pose, unit length where it is. camera: as `score`'s."""
@@ -211,14 +211,14 @@ class VolumeFitter:
 
     def _drawn(self, camera: Array, state: BodyState) -> FeatureRendering:
         cameras = torch.as_tensor(camera, dtype=torch.float32)[None]
-        posed = self._posed(self._rows([_parameters(state)]))
+        posed = self._posed(self._rows([parameters_of(state)]))
         return ellipsoids.render(posed, cameras.to(self.device), (MAP, MAP))
 
     def _looked_at(self, observation: FeatureObservation, camera: Array, parameters: Array) -> VolumeFit:
         posed = self._posed(self._rows([parameters]))
         cameras = self._cameras(camera)
         with torch.no_grad():
-            return self._volume_fit(_state(parameters), ellipsoids.likelihood(posed, cameras, observation))
+            return self._volume_fit(state_of(parameters), ellipsoids.likelihood(posed, cameras, observation))
 
     def _volume_fit(self, state: BodyState, likelihood: Likelihood) -> VolumeFit:
         """A pose with what the picture says of it, or of one nearby."""
@@ -253,12 +253,14 @@ def _dense(joints: Tensor, weights: Tensor) -> Array:
     return dense
 
 
-def _parameters(state: BodyState) -> Array:
+def parameters_of(state: BodyState) -> Array:
+    """(85,): axis-angles, β, transl."""
     pose = state.to_pose()
     return np.concatenate([pose.theta.reshape(-1), pose.betas, pose.transl])
 
 
-def _state(parameters: Array) -> BodyState:
+def state_of(parameters: Array) -> BodyState:
+    """Of `parameters_of`."""
     theta, betas, transl = np.split(parameters, [_TURNS.stop, _TURNS.stop + NUM_BETAS])
     theta = theta.reshape(NUM_JOINTS, 3)
     return BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), betas, transl))

@@ -22,6 +22,9 @@ _LEAST_TURN, _MOST_TURN = 0.3, np.pi
 _LEAST_NOISE, _MOST_NOISE = 0.1, 0.4
 """rad: of every joint."""
 
+_FARTHEST_START = 0.3
+"""rad: the same, where a fit begins."""
+
 
 def rival(rng: np.random.Generator, world: Array, joints: Array) -> Array:
     """(24, 3, 3) rotations in the camera's frame, of somebody who looks nearly like the pose world (24, 3, 3), its
@@ -32,6 +35,11 @@ def rival(rng: np.random.Generator, world: Array, joints: Array) -> Array:
     if kind == 1:
         return _turned_about_spine(rng, world, joints)
     return _noisy(rng, world, rng.uniform(_LEAST_NOISE, _MOST_NOISE))
+
+
+def nearby(rng: np.random.Generator, world: Array) -> Array:
+    """(24, 3, 3) rotations in the camera's frame, as far from the pose world (24, 3, 3) as a fit may begin."""
+    return _noisy(rng, world, rng.uniform(0.0, _FARTHEST_START))
 
 
 def depth_flipped(rng: np.random.Generator, world: Array, joints: Array) -> Array:

@@ -62,6 +62,8 @@ class VolumeTraining:
     """Pixels of each crop whose features are compared with all kernels."""
     rivals: int = 0
     """Wrong poses that each example's likelihood must tell from the true one; 0 leaves that out."""
+    fitted_rivals: int = 0
+    """Of these, those that begin near the true pose and are where a fit to the features as they are then has led."""
     rival_weight: float = 0.1
     """What a nat of the pixels that rivals are told by counts; a quarter of all are looked at."""
     clutter_pixels: int = 96
