@@ -16,7 +16,6 @@ from tracker.body.volume import VolumeConfig
 from tracker.core.camera import thinned_intrinsics
 from tracker.core.errors import RunError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter, parameters_of, state_of
 from tracker.networks.body_network import BodyNetwork
 from tracker.networks.extractor import Extracted, SeparateFeatures
 from tracker.networks.guide import MAP
@@ -24,6 +23,7 @@ from tracker.networks.head import RegressedPose
 from tracker.networks.landmark_network import SIDE
 from tracker.training import losses
 from tracker.training.depth_flip import local_rotations
+from tracker.training.fitted_rivals import fitted_rivals
 from tracker.training.people import Batch
 from tracker.training.precision import autocast
 from tracker.training.rival_poses import nearby, rival
@@ -31,8 +31,6 @@ from tracker.training.volume_config import VolumeTraining
 
 _KEPT = 4
 """Kernels of a pixel that its feature is trained to match."""
-_FIT = VolumeFitConfig(steps=10, rate=0.1)
-"""By which rivals are found: as far as the tracker's own would go from a poor start."""
 _RIVAL_STRIDE = 2
 """Every how many-th pixel tells rivals apart: the fit looks at as many."""
 
@@ -85,7 +83,8 @@ class VolumeLosses:
         side = MAP // step
         parameters = self._with_rivals(batch, rng)
         if self._settings.fitted_rivals:
-            parameters = self._led(batch, features.detach(), parameters.unflatten(0, (-1, poses))).flatten(0, 1)
+            led = parameters.unflatten(0, (-1, poses))[:, 1 : 1 + self._settings.fitted_rivals]  # a view
+            led.copy_(fitted_rivals(self._network, features.detach(), batch.camera, led))
         posed = body_step.pose(volume.body, parameters)
         blank = torch.zeros(len(parameters), volume.count, 8)
         bodies = Ellipsoids(posed.points[:, : volume.count].contiguous(), posed.precisions, blank)
@@ -116,20 +115,6 @@ class VolumeLosses:
                 theta.append(axis_angle_from_matrix(local_rotations(wrong)).reshape(-1))
         same = torch.cat([batch.betas, batch.transl], dim=1).cpu().repeat_interleave(1 + self._settings.rivals, dim=0)
         return torch.cat([torch.from_numpy(np.stack(theta)).to(same), same], dim=1)
-
-    @torch.no_grad()
-    def _led(self, batch: Batch, features: Tensor, parameters: Tensor) -> Tensor:
-        """(B, 1 + rivals, X): the first rivals of each example where its features (B, 64, 64, D) lead a fit."""
-        fitter = VolumeFitter(self._network, _FIT, features.device)
-        led = parameters.clone()
-        for n in range(len(parameters)):
-            observed = fitter.observed(features[n : n + 1])
-            camera = batch.camera[n].cpu().double().numpy() * MAP / SIDE
-            for number in range(1, 1 + self._settings.fitted_rivals):
-                start = PoseBelief.around(state_of(parameters[n, number].double().numpy()), _FIT)
-                fitted = parameters_of(fitter.fit(observed, camera, start).state)
-                led[n, number] = torch.from_numpy(fitted).to(led)
-        return led
 
     @torch.no_grad()
     def _volume_maps(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
