@@ -216,6 +216,7 @@ def test_features_alone_are_trained_where_that_is_asked_for(tmp_path: Path) -> N
         start_from=str(tmp_path / "first" / "volume.safetensors"),
         features_only=True,
         rivals=2,
+        fitted_rivals=1,
     )
     train_volume.train(second)
     one, other = (
