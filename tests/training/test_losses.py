@@ -88,9 +88,14 @@ def test_part_loss_is_the_cross_entropy() -> None:
 
 
 def test_pose_contrast_by_hand() -> None:
-    costs = torch.tensor([[-20.0, 0.0], [0.0, 0.0]])
+    costs, far = torch.tensor([[-20.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 9.0], [0.0, 9.0]])
     expected = 0.5 * (math.log(1 + math.exp(-2.0)) + math.log(2))
-    assert float(losses.pose_contrast(costs, 0.1)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.pose_contrast(costs, far, 0.1, 0.1)) == pytest.approx(expected, rel=1e-5)
+    # of two that are wrong, the nearer one is wanted e times as much
+    near = torch.tensor([[0.0, 0.1]])
+    wanted = torch.softmax(torch.tensor([0.0, -1.0]), 0)
+    best = -(wanted * wanted.log()).sum()
+    assert float(losses.pose_contrast(torch.tensor([[-10.0, 0.0]]), near, 0.1, 0.1)) == pytest.approx(float(best))
 
 
 def test_pose_costs_are_those_of_the_fit() -> None:

@@ -87,9 +87,14 @@ def pose_costs(pixels: RenderedPixels, clutter: Tensor, temperature: float) -> T
     return torch.stack(costs, dim=1)
 
 
-def pose_contrast(costs: Tensor, weight: float) -> Tensor:
-    """Cross-entropy of the true pose, the first of costs (B, R), among its rivals; weight: what a nat counts."""
-    return functional.cross_entropy(-weight * costs, costs.new_zeros(len(costs), dtype=torch.long))
+def pose_contrast(costs: Tensor, errors: Tensor, weight: float, spread: float) -> Tensor:
+    """Cross-entropy of poses by their costs (B, R), against how near they are to the truth.
+
+    errors: (B, R) m, joints from the true ones; a pose is wanted as exp(−error / spread). weight: what a nat counts.
+    One pose that is the true one, among others far from it, makes the usual contrast; between two wrong ones the nearer
+    is to cost less.
+    """
+    return functional.cross_entropy(-weight * costs, torch.softmax(-errors / spread, dim=1))
 
 
 def rotation_loss(predicted: Tensor, truth: Tensor, trusted: Tensor) -> Tensor:

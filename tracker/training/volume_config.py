@@ -63,9 +63,11 @@ class VolumeTraining:
     rivals: int = 0
     """Wrong poses that each example's likelihood must tell from the true one; 0 leaves that out."""
     fitted_rivals: int = 0
-    """Of these, those that begin near the true pose and are where a fit to the features as they are then has led."""
+    """Of these, those that are near the true pose, and are joined by where a fit from them leads."""
     rival_weight: float = 0.1
     """What a nat of the pixels that rivals are told by counts; a quarter of all are looked at."""
+    rival_spread: float = 0.03
+    """m: of two poses whose joints are off by so much more and less, e times less is wanted of the worse."""
     clutter_pixels: int = 96
     """Pixels of each crop where no body is seen: half of them, as far as there are, where something hides it."""
     validation: int = 12

@@ -13,6 +13,7 @@ from kernels.ellipsoids_values import Ellipsoids
 from tracker.body import BodyModel
 from tracker.body.model import forward_kinematics
 from tracker.body.volume import VolumeConfig
+from tracker.core.arrays import NUM_JOINTS
 from tracker.core.camera import thinned_intrinsics
 from tracker.core.errors import RunError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
@@ -71,50 +72,57 @@ class VolumeLosses:
             "clutter": losses.clutter_contrast(features[empty], bank, clutter, temperature),
         }
         if self._settings.rivals:
-            costs = losses.pose_costs(self._rendered(batch, features, bank, rng), clutter, temperature)
-            values["rivals"] = losses.pose_contrast(costs, self._settings.rival_weight)
+            poses = self._with_rivals(batch, features.detach(), rng)
+            costs = losses.pose_costs(self._rendered(batch, features, bank, poses), clutter, temperature)
+            errors, settings = self._errors(poses).to(costs), self._settings
+            values["rivals"] = losses.pose_contrast(costs, errors, settings.rival_weight, settings.rival_spread)
         return values
 
-    def _rendered(
-        self, batch: Batch, features: Tensor, bank: Tensor, rng: np.random.Generator
-    ) -> losses.RenderedPixels:
-        """The true poses and their rivals over every _RIVAL_STRIDE-th pixel; only the features have gradients."""
-        volume, step, poses = self._network.volume, _RIVAL_STRIDE, 1 + self._settings.rivals
-        side = MAP // step
-        parameters = self._with_rivals(batch, rng)
-        if self._settings.fitted_rivals:
-            led = parameters.unflatten(0, (-1, poses))[:, 1 : 1 + self._settings.fitted_rivals]  # a view
-            led.copy_(fitted_rivals(self._network, features.detach(), batch.camera, led))
+    def _rendered(self, batch: Batch, features: Tensor, bank: Tensor, poses: Tensor) -> losses.RenderedPixels:
+        """Poses (B, R, X) over every _RIVAL_STRIDE-th pixel; only the features have gradients."""
+        volume, step, count = self._network.volume, _RIVAL_STRIDE, poses.shape[1]
+        side, parameters = MAP // step, poses.flatten(0, 1)
         posed = body_step.pose(volume.body, parameters)
         blank = torch.zeros(len(parameters), volume.count, 8)
         bodies = Ellipsoids(posed.points[:, : volume.count].contiguous(), posed.precisions, blank)
         thinned = thinned_intrinsics(batch.camera.cpu().double().numpy() * MAP / SIDE, step)
-        cameras = torch.from_numpy(thinned).float().repeat_interleave(poses, dim=0).contiguous()
+        cameras = torch.from_numpy(thinned).float().repeat_interleave(count, dim=0).contiguous()
         drawn = ellipsoids.render(bodies, cameras, (side, side), kept=_KEPT)
         shares = orientation_shares(posed.limbs, volume.config).to(bank)[:, volume.limb.long()]
         mixed = torch.einsum("bko,kod->bkd", shares, bank)
         maps = (mixed, drawn.index.long().clamp(min=0), drawn.weight, drawn.coverage)
-        split = (value.to(bank.device).unflatten(0, (-1, poses)) for value in maps)
+        split = (value.to(bank.device).unflatten(0, (-1, count)) for value in maps)
         middle = step // 2
         return losses.RenderedPixels(features[:, middle::step, middle::step], *split)
 
     @torch.no_grad()
-    def _with_rivals(self, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """(B · (1 + rivals), X): each true pose, then its rivals, who share its shape and place."""
+    def _with_rivals(self, batch: Batch, features: Tensor, rng: np.random.Generator) -> Tensor:
+        """(B, R, X): each true pose, its rivals, who share its shape and place, and where fits from the first of these
+        lead."""
         truth = matrix_from_axis_angle(batch.theta.cpu().double().numpy())
         rest = self._rest(batch.betas).cpu().double()
         world, joints = forward_kinematics(torch.from_numpy(truth), rest, self._body.parents)
         joints = joints + batch.transl.cpu()[:, None]
-        theta = []
-        for n in range(len(truth)):
+        count, fitted, theta = self._settings.rivals, self._settings.fitted_rivals, []
+        for n, turned in enumerate(world.numpy()):
             theta.append(batch.theta[n].cpu().flatten().double().numpy())
-            for number in range(self._settings.rivals):
-                begins = number < self._settings.fitted_rivals
-                turned = world[n].numpy()
-                wrong = nearby(rng, turned) if begins else rival(rng, turned, joints[n].numpy())
+            for number in range(count):
+                wrong = nearby(rng, turned) if number < fitted else rival(rng, turned, joints[n].numpy())
                 theta.append(axis_angle_from_matrix(local_rotations(wrong)).reshape(-1))
-        same = torch.cat([batch.betas, batch.transl], dim=1).cpu().repeat_interleave(1 + self._settings.rivals, dim=0)
-        return torch.cat([torch.from_numpy(np.stack(theta)).to(same), same], dim=1)
+        same = torch.cat([batch.betas, batch.transl], dim=1).cpu()[:, None].expand(-1, 1 + count, -1)
+        poses = torch.cat([torch.from_numpy(np.stack(theta)).to(same).unflatten(0, (-1, 1 + count)), same], dim=2)
+        led = fitted_rivals(self._network, features, batch.camera, poses[:, 1 : 1 + fitted])
+        return torch.cat([poses, led], dim=1)
+
+    @torch.no_grad()
+    def _errors(self, poses: Tensor) -> Tensor:
+        """(B, R) m: how far the joints of poses (B, R, X) are from the first one's, their roots brought together."""
+        count = poses.shape[1]
+        theta, betas = poses[..., : 3 * NUM_JOINTS].double(), poses[..., 3 * NUM_JOINTS : -3].double().flatten(0, 1)
+        rotations = torch.from_numpy(matrix_from_axis_angle(theta.reshape(-1, NUM_JOINTS, 3).numpy()))
+        joints = self._placed(rotations, betas)
+        joints = (joints - joints[:, :1]).unflatten(0, (-1, count))
+        return (joints - joints[:, :1]).norm(dim=-1).mean(dim=-1)
 
     @torch.no_grad()
     def _volume_maps(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
