@@ -26,8 +26,10 @@ def fitted_rivals(network: BodyNetwork, features: Tensor, cameras: Tensor, start
 
     cameras: (B, 4) px of the crops.
     """
-    fitter = VolumeFitter(network, FIT, features.device)
     led = starts.clone()
+    if not led.shape[1]:
+        return led
+    fitter = VolumeFitter(network, FIT, features.device)
     for n, camera in enumerate(cameras.cpu().double().numpy() * MAP / SIDE):
         observed = fitter.observed(features[n : n + 1])
         for number, start in enumerate(starts[n].cpu().double().numpy()):
