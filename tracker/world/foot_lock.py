@@ -41,8 +41,9 @@ _CONTACT_SIGMA = 0.03
 """m by which a planted foot is off because of its leg's pose."""
 _CONTACT_OUTLIER = 2.0
 """Sigmas beyond which a frame of a contact is doubted."""
-_FARTHEST_OFF = 0.1
-"""m from its place at which a foot, its body moved, is taken to have left it: legs are not bent any farther."""
+_FARTHEST_OFF, _SEEN = 0.12, 0.65
+"""m from its place at which a foot that is seen, of this confidence or more, has left it: its leg is not bent so far.
+Of one that is hidden the pose may be wrong by more, and the floor knows better."""
 _EDGE_SECONDS = 0.1
 """s after touching down and before leaving in which a foot still rolls."""
 _ROUNDS = 4
@@ -89,12 +90,13 @@ def _offsets(track: BodyTrack, feet: Sequence[Contact], floor: Plane) -> tuple[A
 
 
 def _believed(track: BodyTrack, feet: Sequence[Contact], places: Array) -> tuple[list[Contact], Array]:
-    """The contacts without the frames in which the foot is too far from its place to be in it, with their places."""
+    """The contacts without the frames in which the foot is seen elsewhere than in its place, with their places."""
     kept = []
     for contact, place in zip(feet, places, strict=True):
         rows = slice(contact.start, contact.end)
         near = np.linalg.norm(track.points[rows, contact.part] - place, axis=1) < _FARTHEST_OFF
-        for start, end in runs(near, track.times[rows], track.longest_step):
+        hidden = track.part_confidence[rows, contact.part] < _SEEN
+        for start, end in runs(near | hidden, track.times[rows], track.longest_step):
             kept.append((Contact(contact.part, contact.start + start, contact.start + end), place))
     return [contact for contact, _ in kept], np.array([place for _, place in kept]).reshape(-1, 3)
 
