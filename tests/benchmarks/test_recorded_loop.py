@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,11 @@ def only_what_is_there(name, path=None, target=None):
 
 PathFinder.find_spec = only_what_is_there
 """
+
+
+def _run(program: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=600)
 
 
 def test_a_region_is_found_in_each_copy_of_its_picture() -> None:
@@ -53,7 +59,7 @@ def test_what_is_packed_runs_with_little_installed(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, given, catch_exceptions=False).exit_code == 0
     arguments = ["run", str(packed), "--device", "cpu", "--frames", "20", "--people", "1", "--people", "2"]
     program = f"{_LACKING}\nfrom benchmarks.recorded_loop import main\nmain({arguments!r})"
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2], timeout=600)
+    _run(program)
     one, two = json.loads((packed / "recorded_loop.json").read_text())["runs"]
     assert one["fps"] > 0 and two["people"] == 2
     # another engine runs the networks: OpenVINO's and ONNX Runtime's poses were 3 mm apart in the median
@@ -62,4 +68,4 @@ def test_what_is_packed_runs_with_little_installed(tmp_path: Path) -> None:
 
 def test_training_on_made_up_people_needs_no_library_that_reads_video() -> None:
     program = f"{_LACKING}\nimport tracker.cli, tracker.training.train_volume, tracker.training.train_head"
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2], timeout=300)
+    _run(program)
