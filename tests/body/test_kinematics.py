@@ -56,6 +56,13 @@ def test_the_derivatives_kernel_poses_the_same_points(rig: LandmarkRig, theta: n
     np.testing.assert_allclose(posed.world_rotations, expected.world, atol=1e-12)
 
 
+def test_poses_that_are_known_have_the_joints_of_another_shape(rig: LandmarkRig, theta: np.ndarray) -> None:
+    poses = [rig.pose_from_theta(each, np.zeros(10)) for each in (theta, -0.5 * theta)]
+    got = rig.joints_of(np.stack([pose.world_rotations for pose in poses]), BETAS)
+    for joints, each in zip(got, (theta, -0.5 * theta), strict=True):
+        np.testing.assert_allclose(joints, rig.pose_from_theta(each, BETAS).joints, atol=1e-12)
+
+
 def test_landmarks_lie_where_their_names_say(rig: LandmarkRig) -> None:
     """The map, checked on the free body in its T-pose: y up, z to the front, x to the body's left."""
     rest = rig.pose_from_theta(np.zeros((24, 3)), np.zeros(10)).points

@@ -21,7 +21,6 @@ _LEAST_TURN, _MOST_TURN = 0.3, np.pi
 """rad: of the whole body about its spine."""
 _LEAST_NOISE, _MOST_NOISE = 0.1, 0.4
 """rad: of every joint."""
-
 _FARTHEST_START = 0.3
 """rad: the same, where a fit begins."""
 
