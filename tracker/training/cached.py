@@ -81,7 +81,8 @@ def filled_cache(
     """
     samples = replace(examples.samples, split="held_out" if held_out else "train")
     count = examples.held_out if held_out else examples.count
-    key = cache_key(examples.weights, samples=samples, motion=job.motion, assets=job.assets)
+    motion, assets = (path and path.resolve() for path in (job.motion, job.assets))
+    key = cache_key(examples.weights, samples=samples, motion=motion, assets=assets)
     cache = FeatureCache((examples.folder or job.out / "features") / samples.split, count, base, key, body)
     if cache.made < count:
         cache.fill(Guided(Synthetic(sample_factory(samples, job, body))), job.workers)
