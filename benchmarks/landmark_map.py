@@ -30,10 +30,11 @@ from tracker.core.camera import Camera
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
 from tracker.core.person import Pose
 from tracker.detect import DetectConfig
-from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
-from tracker.detect.task_bundle import built_in_bundle
+from tracker.detect.follow import NetworkFollower
+from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.motion import MotionLibrary, PoseSampler, SamplerConfig
 from tracker.networks.landmark_files import FULL, landmark_network_file
+from tracker.runtime.engine_config import EngineConfig
 from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
 
@@ -95,18 +96,19 @@ def samples(
     draw: makes (24, 3), y up; network: the landmark network's file, by default the full one's.
     """
     rng = np.random.default_rng(seed)
-    config = DetectConfig()
-    settings = LandmarkerSettings(1, config.min_detection, config.min_presence, config.min_tracking)
-    landmarker = ImageLandmarker(built_in_bundle(network), settings)
+    config, engine = DetectConfig(max_people=1), EngineConfig()
+    follower = NetworkFollower(engine, network=network)
+    landmarker = PictureLandmarker.open(config, engine, follower)
     for person in range(people):
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), seed + person)
         view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
         scene = DemoScene(CAMERA, figure, SceneConfig(viewpoint=view), seed + person)
         for index in range(poses):
             pose = on_the_floor(draw(rng), figure, view.T_camera_world, rng)
-            for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image)[:1]:
+            for reading in landmarker.read(scene.draw(pose, OUT_OF_SIGHT, index).image, config.min_detection):
                 yield LandmarkSample(pose, reading.landmarks2d, reading.landmarks3d, reading.visibility)
     landmarker.close()
+    follower.close()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from benchmarks.clips_made import Looped, make_demo, tile
 from benchmarks.engines import RESULTS, machine
 from benchmarks.grid import Size
+from benchmarks.mediapipe_bundle import mediapipe_bundle
 from benchmarks.monitor import MemorySample, Monitor
 from engines import BACKENDS, EngineOptions
 from engines.choose import choose_backend, is_installed
@@ -31,7 +32,6 @@ from tracker.config import load_config
 from tracker.core.atomic_file import write_whole
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.detect.task_bundle import built_in_bundle
 from tracker.export import ExportConfig
 from tracker.export.files import RUN_NAME
 from tracker.networks.landmark_onnx import landmark_model
@@ -175,7 +175,7 @@ def measure_mediapipe(clip: Path, people: int) -> Yardstick:
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.PoseLandmarkerOptions(
-        base_options=BaseOptions(model_asset_buffer=built_in_bundle()),
+        base_options=BaseOptions(model_asset_buffer=mediapipe_bundle()),
         running_mode=vision.RunningMode.VIDEO,
         num_poses=people,
     )

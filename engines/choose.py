@@ -73,7 +73,7 @@ def open_engine(model: Path | Network, backend: str = "auto", options: EngineOpt
     return engine
 
 
-_TITLES = {"landmarks": "landmark network", "features": "feature network"}
+_TITLES = {"landmarks": "landmark network", "features": "feature network", "people": "person detector"}
 
 
 def _title(name: str) -> str:

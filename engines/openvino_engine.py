@@ -39,12 +39,12 @@ class OpenVinoEngine(Engine):
         names = wanted_outputs(str(model), list(ports), options)
         if len(names) < len(ports):
             network = openvino.Model([ports[name] for name in names], network.get_parameters(), model.stem)
+        self._names = [_name(port) for port in network.outputs]  # compiled ones may bear an inner tensor's name
         compiled = _compile(core, network, model, options)
         self._request: Any = compiled.create_infer_request()
-        self._names = [_name(port) for port in compiled.outputs]
         super().__init__(
-            [_spec(port) for port in compiled.inputs],
-            [_spec(port) for port in compiled.outputs],
+            [_spec(_name(port), port) for port in compiled.inputs],
+            [_spec(name, port) for name, port in zip(self._names, compiled.outputs, strict=True)],
             {
                 "backend": "openvino",
                 "version": openvino.__version__.partition("-")[0],
@@ -116,6 +116,6 @@ def _name(port: Any) -> str:
     return str(port.get_any_name())
 
 
-def _spec(port: Any) -> TensorSpec:
+def _spec(name: str, port: Any) -> TensorSpec:
     shape = tuple(None if size.is_dynamic else size.get_length() for size in port.get_partial_shape())
-    return TensorSpec(_name(port), shape, np.dtype(port.get_element_type().to_dtype()))
+    return TensorSpec(name, shape, np.dtype(port.get_element_type().to_dtype()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from tests.detect.test_landmark_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
 from tracker.core.errors import RunError
 from tracker.core.frame import Frame
-from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector, search
-from tracker.detect.landmarkers import PoseReading
+from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
+from tracker.detect.follow import Region
+from tracker.detect.picture_landmarker import PictureLandmarker
+from tracker.detect.pose_reading import PoseReading
 
 STEP = 1 / 32
 """s between frames: sums of it are exact."""
@@ -24,25 +27,23 @@ class GatedLandmarker(BarLandmarker):
 
     gate = threading.Event()
 
-    def read(self, image: np.ndarray, time: float = 0.0) -> list[PoseReading]:
+    def read(self, image: np.ndarray, min_detection: float = 0.5, known: Sequence[Region] = ()) -> list[PoseReading]:
         self.gate.wait()
-        return super().read(image, time)
+        return super().read(image, min_detection, known)
 
 
 class BrokenLandmarker(BarLandmarker):
     """Fails from its second picture on."""
 
-    def read(self, image: np.ndarray, time: float = 0.0) -> list[PoseReading]:
+    def read(self, image: np.ndarray, min_detection: float = 0.5, known: Sequence[Region] = ()) -> list[PoseReading]:
         if self.shown:
             raise RunError("the landmarker broke")
-        return super().read(image, time)
+        return super().read(image, min_detection, known)
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(search, "built_in_bundle", lambda network: b"")
-    monkeypatch.setattr(search, "ImageLandmarker", GatedLandmarker)
+    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: GatedLandmarker())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
     GatedLandmarker.gate.set()
 
@@ -125,7 +126,7 @@ def test_a_lost_person_is_not_kept_waiting_by_an_earlier_look() -> None:
 
 @pytest.mark.usefixtures("fake")
 def test_a_failure_beside_the_loop_ends_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "ImageLandmarker", BrokenLandmarker)
+    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BrokenLandmarker())
     with LandmarkDetector(config()) as found, pytest.raises(RunError, match="broke"):
         for i in range(40):
             found.detect(Frame(i, i * STEP, picture(LARGE)), [LARGE.bbox])

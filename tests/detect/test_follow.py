@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import subprocess
 import sys
@@ -14,17 +13,12 @@ import pytest
 from tests import SHARED
 from tests.detect.test_landmark_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
 from tests.people_scene import TEMPLATE
-from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.crop import apply_affine
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector, search
-from tracker.detect.follow import NetworkFollower, Region, refined
-from tracker.detect.landmarkers import ImageLandmarker, LandmarkerSettings
-from tracker.detect.similarity import body_size
-from tracker.detect.task_bundle import built_in_bundle
-from tracker.runtime.engine_config import EngineConfig
-from tracker.source import open_source
+from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
+from tracker.detect.follow import Region, refined
+from tracker.detect.picture_landmarker import PictureLandmarker
 
 JUGGLER = SHARED / "videos" / "sam2_juggle.mp4"
 
@@ -36,15 +30,13 @@ needs_mediapipe = pytest.mark.skipif(
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(search, "built_in_bundle", lambda network: b"")
-    monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
 
 
 def whole_looks(found: LandmarkDetector) -> int:
-    assert isinstance(found._searcher._whole, BarLandmarker)
-    return len(found._searcher._whole.shown)
+    assert isinstance(found._searcher._landmarker, BarLandmarker)
+    return len(found._searcher._landmarker.shown)
 
 
 QUIET = DetectConfig(search_seconds=math.inf, look_delay=0.0)
@@ -137,25 +129,3 @@ def test_two_regions_on_one_person_give_one_person() -> None:
 def test_senseless_configuration_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{field}.*got {value}"):
         DetectConfig(**{field: value})
-
-
-@needs_mediapipe
-@pytest.mark.skipif(not JUGGLER.exists(), reason="the real clips are not at hand")
-def test_the_network_alone_says_what_mediapipe_says() -> None:
-    """On the same person; a systematic shift of half a cell of the heatmaps would be 0.03 body sizes."""
-    still = ImageLandmarker(built_in_bundle(), LandmarkerSettings(1, 0.5, 0.5, 0.5))
-    follower = NetworkFollower(EngineConfig())
-    shifts = []
-    with open_source(str(JUGGLER)) as source:
-        for frame in itertools.islice(source, 0, 100, 20):
-            (expected,) = still.read(frame.image)
-            (first,) = follower.follow(frame.image, [Region.around(expected.landmarks2d)])
-            (second,) = follower.follow(frame.image, [first.region])
-            assert first.presence > 0.9 and second.presence > 0.9
-            points = apply_affine(second.crop.T_frame_crop, second.reading.landmarks2d)
-            off = (points - expected.landmarks2d) / body_size(expected.landmarks2d)
-            assert np.median(np.linalg.norm(off, axis=1)) < 0.03
-            shifts.append(off[MEDIAPIPE.limbs].mean(axis=0))
-    still.close()
-    follower.close()
-    assert np.abs(np.mean(shifts, axis=0)).max() < 0.008

@@ -31,7 +31,6 @@ class TimedFollower:
 @pytest.fixture(autouse=True)
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TimedFollower, "opened", [])
-    monkeypatch.setattr(landmark_choice, "require_mediapipe", lambda: None)
     monkeypatch.setattr(landmark_choice, "NetworkFollower", TimedFollower)
     monkeypatch.setattr(landmark_choice, "installed_landmarks", lambda: HERE)
     monkeypatch.setattr(landmark_choice, "landmark_network_file", lambda name="full": Path(f"{name}.tflite"))

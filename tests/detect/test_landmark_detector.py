@@ -23,10 +23,11 @@ from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
-from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector, search
+from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Region
-from tracker.detect.landmarkers import PoseReading, centred_landmarks
+from tracker.detect.picture_landmarker import PictureLandmarker
+from tracker.detect.pose_reading import PoseReading
 from tracker.detect.similarity import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask, shared_box
 from tracker.runtime.engine_config import EngineConfig
 
@@ -34,6 +35,8 @@ WIDTH, HEIGHT = 1280, 720
 RED = (230, 20, 20)
 ASPECT = 0.36
 """Width of a bar over its height: the template's."""
+WHOLE = DetectConfig().min_detection
+"""Pieces of the frame are looked at with less."""
 
 
 class BarLandmarker:
@@ -41,12 +44,13 @@ class BarLandmarker:
 
     smallest = 40.0
 
-    def __init__(self, bundle: bytes, settings: object) -> None:
+    def __init__(self) -> None:
         self.shown: list[np.ndarray] = []
+        self.looks: list[np.ndarray] = []
         self.presence = 0.99
 
-    def read(self, image: np.ndarray, time: float = 0.0) -> list[PoseReading]:
-        self.shown.append(image)
+    def read(self, image: np.ndarray, min_detection: float = 0.5, known: Sequence[Region] = ()) -> list[PoseReading]:
+        (self.shown if min_detection >= WHOLE else self.looks).append(image)
         red = ((image[..., 0] > 150) & (image[..., 1] < 90)).astype(np.uint8)
         count, _, boxes, _ = cv2.connectedComponentsWithStats(red)
         found = (boxes[k] for k in range(1, count))
@@ -54,6 +58,7 @@ class BarLandmarker:
 
     def close(self) -> None:
         self.shown.clear()
+        self.looks.clear()
 
     def _is_seen(self, image: np.ndarray, box: np.ndarray) -> bool:
         return box[3] > box[2] and box[3] * 224 / max(image.shape[:2]) >= self.smallest
@@ -72,7 +77,7 @@ class BarFollower:
 
     def __init__(self, engine: EngineConfig, maps: Sequence[str]) -> None:
         self.asked: list[int] = []
-        self._reader = BarLandmarker(b"", None)
+        self._reader = BarLandmarker()
         self._reader.smallest = 0.0
 
     def follow(
@@ -127,16 +132,14 @@ def picture(*bars: Bar) -> np.ndarray:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(search, "built_in_bundle", lambda network: b"")
-    monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
 
 
 def looks_taken(found: LandmarkDetector) -> list[np.ndarray]:
-    stills = found._searcher._stills
-    assert isinstance(stills, BarLandmarker)
-    return stills.shown
+    landmarker = found._searcher._landmarker
+    assert isinstance(landmarker, BarLandmarker)
+    return landmarker.looks
 
 
 NO_SEARCH = DetectConfig(search_seconds=math.inf, look_delay=0.0)
@@ -208,7 +211,7 @@ def test_a_person_lying_down_is_found_when_the_look_is_turned() -> None:
 @pytest.mark.usefixtures("fake")
 def test_an_unsure_closer_look_is_not_believed() -> None:
     with LandmarkDetector(NO_SEARCH) as found:
-        found._searcher._stills.presence = 0.85  # type: ignore[attr-defined]
+        found._searcher._landmarker.presence = 0.85  # type: ignore[attr-defined]
         assert found.detect(Frame(0, 0.0, picture(SMALL)), [SMALL.bbox]) == []
 
 
@@ -225,7 +228,7 @@ def test_known_people_are_painted_out_of_a_closer_look() -> None:
         people = found.detect(Frame(0, 0.0, picture(LARGE, beside)), [LARGE.bbox, beside.bbox])
         assert len(people) == 2
         for look in looks_taken(found):
-            tall = [p for p in BarLandmarker(b"", None).read(look) if np.ptp(p.landmarks2d[:, 1]) > 0.6 * len(look)]
+            tall = [p for p in BarLandmarker().read(look) if np.ptp(p.landmarks2d[:, 1]) > 0.6 * len(look)]
             assert tall == [], "the large person must be gone"
 
 
@@ -319,20 +322,20 @@ def test_nobody_is_searched_for_when_enough_people_are_known() -> None:
 @pytest.mark.usefixtures("fake")
 def test_the_same_person_is_given_once_and_where_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     expected, double = Bar(300.0, 100.0, 500.0), Bar(312.0, 130.0, 440.0)
-    reader = BarLandmarker(b"", None)
+    reader = BarLandmarker()
     poses = [reader.read(picture(bar))[0] for bar in (double, expected)]
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._searcher._whole, "read", lambda image: poses)
+        monkeypatch.setattr(found._searcher._landmarker, "read", lambda *_: poses)
         (person,) = found.detect(Frame(0, 0.0, picture(expected)), [expected.bbox])
         np.testing.assert_array_equal(person.landmarks2d, poses[1].landmarks2d)
 
 
 @pytest.mark.usefixtures("fake")
 def test_an_unlike_pose_on_the_same_mask_is_the_same_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    (right,) = BarLandmarker(b"", None).read(picture(LARGE))
+    (right,) = BarLandmarker().read(picture(LARGE))
     upside_down = replace(right, landmarks2d=right.landmarks2d * np.array([1.0, -1.0]) + np.array([0.0, 700.0]))
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._searcher._whole, "read", lambda image: [right, upside_down])
+        monkeypatch.setattr(found._searcher._landmarker, "read", lambda *_: [right, upside_down])
         assert len(found.detect(Frame(0, 0.0, picture(LARGE)))) == 1
 
 
@@ -348,9 +351,9 @@ def test_an_unlike_pose_on_the_same_mask_is_the_same_person(monkeypatch: pytest.
     ids=["absent", "hidden", "off its mask", "face at the edge only"],
 )
 def test_what_is_plainly_no_person_is_left_out(monkeypatch: pytest.MonkeyPatch, fault: dict[str, np.ndarray]) -> None:
-    (pose,) = BarLandmarker(b"", None).read(picture(LARGE))
+    (pose,) = BarLandmarker().read(picture(LARGE))
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._searcher._whole, "read", lambda image: [replace(pose, **fault)])
+        monkeypatch.setattr(found._searcher._landmarker, "read", lambda *_: [replace(pose, **fault)])
         assert found.detect(Frame(0, 0.0, picture(LARGE))) == []
 
 
@@ -359,13 +362,13 @@ def test_a_person_cut_at_the_waist_by_the_picture_is_kept(monkeypatch: pytest.Mo
     """At a desk the legs are below the picture: MediaPipe gives them no presence and no visibility."""
     bar = Bar(640.0, 200.0, 1000.0)
     below = bar.landmarks[:, 1] > HEIGHT
-    (pose,) = BarLandmarker(b"", None).read(picture(LARGE))
+    (pose,) = BarLandmarker().read(picture(LARGE))
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[200:, 400:880] = 255
     presence, visibility = np.where(below, 0.05, 0.95), ~below * 0.9
     seen = replace(pose, landmarks2d=bar.landmarks, presence=presence, visibility=visibility, mask=whole(mask))
     with LandmarkDetector(NO_SEARCH) as found:
-        monkeypatch.setattr(found._searcher._whole, "read", lambda image: [seen])
+        monkeypatch.setattr(found._searcher._landmarker, "read", lambda *_: [seen])
         assert len(found.detect(Frame(0, 0.0, picture()))) == 1
 
 
@@ -376,30 +379,6 @@ def test_a_person_cut_at_the_waist_by_the_picture_is_kept(monkeypatch: pytest.Mo
 def test_senseless_configuration_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{field}.*got {value}"):
         DetectConfig(**{field: value})
-
-
-def mediapipe_shift(points: Array, turn: float) -> Array:
-    """Where points come out of MediaPipe when its landmark network itself is exact.
-
-    The region is a square around the hips, turned; network pixel i is sampled at picture pixel (number, not coordinate)
-    corner + R·s·i, and the network's answer u is carried back as corner + R·s·u.
-    """
-    hips = points[[23, 24]].mean(axis=0)
-    side = 2.6 * np.linalg.norm(points - hips, axis=1).max()
-    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) * side / 256
-    corner = hips - rotation @ np.array([128.0, 128.0])
-    pixel_numbers = (points - 0.5 - corner) @ np.linalg.inv(rotation).T
-    answer = pixel_numbers + 0.5
-    return answer @ rotation.T + corner
-
-
-@pytest.mark.parametrize("turn", [0.0, 0.6, math.pi / 2, -math.pi / 2, math.pi])
-def test_mediapipes_shift_of_the_landmarks_is_taken_back(turn: float) -> None:
-    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    points = TEMPLATE @ rotation.T * 700 + np.array([600.0, 400.0])
-    shifted = mediapipe_shift(points, turn)
-    assert np.abs(shifted - points).max() > 0.5
-    np.testing.assert_allclose(centred_landmarks(shifted), points, atol=0.02)
 
 
 def test_likeness_is_one_for_equal_and_mirrored_poses_and_falls_with_distance() -> None:

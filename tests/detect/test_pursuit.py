@@ -11,10 +11,11 @@ import pytest
 from tests.detect.test_landmark_detector import ASPECT, HEIGHT, WIDTH, Bar, BarFollower, BarLandmarker
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
-from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector, search
+from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
 from tracker.detect.candidate import Candidate, candidate_of
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Region
+from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import Pursuit, as_stranger, ousted
 
 RED, CRIMSON = (230, 20, 20), (160, 75, 80)
@@ -40,9 +41,7 @@ class GreedyFollower(BarFollower):
 
 @pytest.fixture
 def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "require_mediapipe", lambda: None)
-    monkeypatch.setattr(search, "built_in_bundle", lambda network: b"")
-    monkeypatch.setattr(search, "ImageLandmarker", BarLandmarker)
+    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, engine, maps: GreedyFollower(engine, maps))
 
 
@@ -87,7 +86,7 @@ def test_who_was_hidden_for_a_second_is_found_where_they_were() -> None:
 
 
 def candidate(bar: Bar) -> Candidate:
-    (reading,) = BarLandmarker(b"", None).read(painted((bar, RED)))
+    (reading,) = BarLandmarker().read(painted((bar, RED)))
     return candidate_of(reading, (WIDTH, HEIGHT))
 
 

@@ -17,11 +17,11 @@ from tests.fuzz.pickles import changed, random_pickle
 from tracker.body.smpl_file import read_smpl_file
 from tracker.config import load_config
 from tracker.core.camera import read_intrinsics
-from tracker.detect.task_bundle import read_task_file
 from tracker.evaluation.datasets.annotation_files import SpinAnnotations
 from tracker.export.npz import load_person
 from tracker.motion.read import read_motion
 from tracker.networks.landmark_network import feature_sizes
+from tracker.networks.person_network import read_person_network
 from tracker.source import open_source
 
 
@@ -198,6 +198,6 @@ TARGETS = {
     "npz": FuzzTarget(".npz", _make_npz, (load_person, read_motion, read_smpl_file, _intrinsics, SpinAnnotations.read)),
     "yaml": FuzzTarget(".yaml", _make_yaml, (_config, _intrinsics)),
     "bvh": FuzzTarget(".bvh", _make_bvh, (read_motion,)),
-    "task": FuzzTarget(".task", _make_task, (read_task_file, feature_sizes)),
+    "task": FuzzTarget(".task", _make_task, (read_person_network, feature_sizes)),
     "video": FuzzTarget(".mp4", _make_video, (_pictures,)),
 }

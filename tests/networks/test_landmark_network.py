@@ -14,9 +14,10 @@ from engines import EngineOptions, open_engine
 from engines.engine import Arrays
 from tracker.core.errors import InputError
 from tracker.networks.landmark_files import landmark_network_file, models_folder
-from tracker.networks.landmark_network import FEATURES, LandmarkMaps, _Steps, feature_sizes, read_landmark_network
+from tracker.networks.landmark_network import FEATURES, LandmarkMaps, feature_sizes, read_landmark_network
 from tracker.networks.landmark_onnx import INPUT, OUTPUTS, landmark_onnx, open_landmark_engine, output_sizes, planes
 from tracker.networks.tflite import Graph, Operator
+from tracker.networks.tflite_modules import _Steps
 
 pytestmark = pytest.mark.skipif(find_spec("mediapipe") is None, reason="mediapipe, which carries it, is not installed")
 OTHERS = [models_folder() / f"pose_landmark_{name}.tflite" for name in ("heavy", "lite")]

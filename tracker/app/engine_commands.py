@@ -28,6 +28,8 @@ from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_files import LANDMARK_FILES, installed_landmarks, landmark_network_file
 from tracker.networks.landmark_network import FEATURES, SIDE
 from tracker.networks.landmark_onnx import INPUT, landmark_model, landmark_onnx_place, open_landmark_engine
+from tracker.networks.person_network import OUTPUTS as PEOPLE_OUTPUTS
+from tracker.networks.person_network import person_model, person_network_file, person_onnx_place
 from tracker.overlay.mesh_overlay import lit_mesh
 from tracker.overlay.renderers import RasterRenderer
 from tracker.runtime.cache import cache_folder
@@ -52,6 +54,7 @@ NETWORKS: Mapping[str, UsedNetwork] = {
     "landmarks-batch": UsedNetwork(lambda: landmark_model(dynamic_batch=True), _LANDMARKS),
     "landmarks-heavy": UsedNetwork(lambda: landmark_model(source=landmark_network_file("heavy")), LANDMARK_OUTPUTS),
     "landmarks-lite": UsedNetwork(lambda: landmark_model(source=landmark_network_file("lite")), LANDMARK_OUTPUTS),
+    "people": UsedNetwork(person_model, tuple(PEOPLE_OUTPUTS)),
     "features": UsedNetwork(lambda: _feature_model().described(), FEATURE_OUTPUTS),
     "features-batch": UsedNetwork(lambda: _feature_model().described(dynamic_batch=True), FEATURE_OUTPUTS),
 }
@@ -124,7 +127,8 @@ def _current_files() -> set[str]:
     """Names of the ONNX files that this version reads."""
     sources, model = map(landmark_network_file, installed_landmarks()), _feature_model()
     landmarks = {landmark_onnx_place(dynamic, source).name for source in sources for dynamic in (False, True)}
-    return landmarks | {model.onnx_place(dynamic).name for dynamic in (False, True)}
+    people = {person_onnx_place(person_network_file()).name}
+    return landmarks | people | {model.onnx_place(dynamic).name for dynamic in (False, True)}
 
 
 def _fitness(path: Path, current: set[str]) -> str:

@@ -87,10 +87,17 @@ def warp_crop(image: NDArray[np.uint8], T_frame_crop: Array, width: int, height:
     # Blocks start at the crop's corner, so that shrinking by a whole number averages exactly the pixels of each block.
     start = low - (low - np.round(T_frame_crop[:, 2]).astype(np.int64)) % block
     region = _averaged(image, start, high, block)
-    T_region_crop = np.column_stack([T_frame_crop[:, :2], T_frame_crop[:, 2] - start]) / block
+    return sampled_crop(
+        region, np.column_stack([T_frame_crop[:, :2], T_frame_crop[:, 2] - start]) / block, width, height
+    )
+
+
+def sampled_crop(image: NDArray[np.uint8], T_frame_crop: Array, width: int, height: int) -> NDArray[np.uint8]:
+    """As `warp_crop`, but a coarse crop's pixels are single points of the picture (bilinear), as video hardware takes
+    them, and as networks that were trained on such pictures want them."""
     crop = cv2.warpAffine(
-        region,
-        _opencv_centres(T_region_crop),
+        image,
+        _opencv_centres(T_frame_crop),
         (width, height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,

@@ -14,7 +14,7 @@ from tracker.core.crop import apply_affine
 from tracker.core.detection import Detection
 from tracker.core.mask import PlacedMask
 from tracker.detect.follow import Followed, Region
-from tracker.detect.landmarkers import PoseReading
+from tracker.detect.pose_reading import PoseReading
 from tracker.detect.similarity import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask
 
 # A person of the whole frame. Where a face alone looks into the picture no body point is visible; curtains taken for

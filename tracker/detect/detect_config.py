@@ -20,8 +20,8 @@ class DetectConfig:
     pace: float = 30.0
     """Frames a second that auto's network has to keep up with."""
     task_file: Path | None = None
-    """A MediaPipe pose landmarker bundle to find people with; null is made of MediaPipe's person detector and the
-    landmark network."""
+    """A MediaPipe pose landmarker bundle (.task) whose person detector finds people; null is the one in MediaPipe's
+    wheel."""
     min_detection: float = 0.5
     """Detections of MediaPipe's person detector with less confidence are dropped."""
     min_presence: float = 0.5

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import cv2
@@ -22,11 +23,17 @@ from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import RunError
 from tracker.core.mask import PlacedMask
 from tracker.detect.erase import erased
-from tracker.detect.landmarkers import HIPS, NETWORK_SIZE, REGION_SIDE, SHOULDERS, PoseReading
+from tracker.detect.pose_reading import HIPS, SHOULDERS, PoseReading
 from tracker.networks.landmark_files import landmark_network_file
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
 from tracker.runtime.engine_config import EngineConfig
 
+NETWORK_SIZE = 256
+"""px: side of the landmark network's input."""
+_REGION_SIDE = 2.6
+"""Side of a region over the distance from mid-hips to the farthest landmark (median over real clips; 2.2 to 3.4)."""
+_SAME_CENTRE, _SAME_SIDE = 0.12, 1.25
+"""Two regions are of one person: distance of their centres over the larger side, and ratio of their sides, at most."""
 _CENTRE, _RIM = 33, 34
 """Two of the network's further points: the hips' middle, and one on the circle around it that holds the whole body,
 straight above."""
@@ -59,7 +66,7 @@ class Region:
         hips = landmarks[HIPS].mean(axis=0)
         up = landmarks[SHOULDERS].mean(axis=0) - hips
         farthest = float(np.linalg.norm(landmarks - hips, axis=1).max())
-        return cls(hips, max(REGION_SIDE * farthest, _SMALLEST_SIDE), float(np.arctan2(up[0], -up[1])))
+        return cls(hips, max(_REGION_SIDE * farthest, _SMALLEST_SIDE), float(np.arctan2(up[0], -up[1])))
 
     @classmethod
     def on_rim(cls, centre: Array, rim: Array) -> Region:
@@ -73,6 +80,12 @@ class Region:
         """Where the network that saw this crop says that the person is."""
         points = crop.maps["landmarks"][[_CENTRE, _RIM], :2].astype(float)
         return cls.on_rim(*apply_affine(crop.T_frame_crop, points))
+
+    def is_about(self, other: Region) -> bool:
+        """Whether both are of one person, who is turned in any way."""
+        small, large = sorted((self.side, other.side))
+        apart = float(np.linalg.norm(self.centre - other.centre))
+        return apart <= _SAME_CENTRE * large and large <= _SAME_SIDE * small
 
     @property
     def box(self) -> Array:
@@ -118,7 +131,7 @@ class Follower(Protocol):
 
 
 class NetworkFollower:
-    """One of MediaPipe's landmark networks in an engine."""
+    """One of MediaPipe's landmark networks in an engine, for any thread: they take turns."""
 
     def __init__(self, engine: EngineConfig, maps: Sequence[str] = (), network: Path | None = None) -> None:
         """maps: the inner maps that are wanted, names of `landmark_network.FEATURES`; network: its file, by default the
@@ -131,6 +144,7 @@ class NetworkFollower:
         try:
             options = engine.options((*OUTPUTS, *wanted))
             self._engine = open_landmark_engine(engine.backend, options, source=self.network)
+            self._turn = Lock()
         except (ModelError, BackendError) as error:
             raise RunError(f"the landmark network does not start: {error}") from error
 
@@ -163,7 +177,8 @@ class NetworkFollower:
             masks = [mask.cropped(T_frame_crop, NETWORK_SIZE, NETWORK_SIZE) for mask in painted]
             crop = erased(crop, np.maximum.reduce(masks))
         try:
-            outputs = self._engine.run({INPUT: crop[None]})
+            with self._turn:
+                outputs = self._engine.run({INPUT: crop[None]})
         except BackendError as error:
             raise RunError(f"the landmark network failed: {error}") from error
         maps = {name: values[0] for name, values in outputs.items()}

@@ -11,9 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from tracker.detect.detect_config import DetectConfig
-from tracker.detect.follow import NetworkFollower, Region
-from tracker.detect.landmarkers import NETWORK_SIZE
-from tracker.detect.task_bundle import require_mediapipe
+from tracker.detect.follow import NETWORK_SIZE, NetworkFollower, Region
 from tracker.networks.landmark_files import installed_landmarks, landmark_network_file
 from tracker.runtime.engine_config import EngineConfig
 
@@ -25,9 +23,7 @@ _RUNS = 7
 
 
 def open_follower(config: DetectConfig, engine: EngineConfig, maps: Sequence[str] = ()) -> NetworkFollower:
-    """maps: as `NetworkFollower`. Raises InputError without the network asked for, RunError without MediaPipe and when
-    no engine runs the network."""
-    require_mediapipe()
+    """maps: as `NetworkFollower`. Raises InputError without the network asked for, RunError when no engine runs it."""
     if config.landmarks != AUTO:
         return NetworkFollower(engine, maps, landmark_network_file(config.landmarks))
     names = installed_landmarks()

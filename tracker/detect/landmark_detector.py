@@ -1,7 +1,7 @@
 """Finds people and follows them.
 
 Whoever is found is followed from frame to frame in their own region (`follow.py`), which is quick. Beside that, in
-another thread, the frame is looked at by MediaPipe (`search.py`): twice a second, and soon when somebody is lost. What
+another thread, the frame is searched (`search.py`): twice a second, and soon when somebody is lost. What
 was found there is a little old when it comes: it is followed in the present frame from the region that it had.
 """
 
@@ -33,6 +33,7 @@ from tracker.detect.clothing_colour import appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.landmark_choice import open_follower
+from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
 from tracker.detect.search import Searcher, SearchTask
 from tracker.detect.similarity import box_overlap, pose_similarity, share_on_mask, shared_box
@@ -65,12 +66,12 @@ class LandmarkDetector:
         """maps: the landmark network's inner maps that later stages want, names of `landmark_network.FEATURES`; only
         the full network gives them out.
 
-        Raises InputError for an unusable task file or landmark network, RunError when MediaPipe is missing or does not
-        start.
+        Raises InputError for networks that are missing or unusable, RunError when no engine runs them.
         """
         self.config = config or DetectConfig()
-        self._follower: Follower = open_follower(self.config, engine or EngineConfig(), maps)
-        self._searcher = Searcher(self.config, self._follower.network)
+        engine = engine or EngineConfig()
+        self._follower: Follower = open_follower(self.config, engine, maps)
+        self._searcher = Searcher(self.config, PictureLandmarker.open(self.config, engine, self._follower))
         self._scout = BackgroundSearch(self._searcher.search)
         self.forget()
 
@@ -102,7 +103,7 @@ class LandmarkDetector:
         return self._follower.device
 
     def close(self) -> None:
-        """Frees MediaPipe's graphs and the engine; the detector cannot be used afterwards."""
+        """Frees the engines; the detector cannot be used afterwards."""
         self._scout.close()
         self._searcher.close()
         self._follower.close()
@@ -111,7 +112,7 @@ class LandmarkDetector:
         """The people in the frame, in no particular order, each once.
 
         predicted: xyxy px boxes where people who are being followed should be; who is not found there is looked for
-        more closely. Frames come in the order of their time. Raises RunError when MediaPipe or the engine fails.
+        more closely. Frames come in the order of their time. Raises RunError when an engine fails.
         """
         if 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
             candidates = self._go_on(frame, predicted)

@@ -1,4 +1,4 @@
-"""Finds people with MediaPipe: looks at the whole frame, and closer ones where that is known to fail.
+"""Finds people: looks at the whole frame, and closer ones where that is known to fail.
 
 MediaPipe's person detector sees the frame at 224², so it misses small people, and it loses people who bend, fall or
 lie. Both are found again on an enlarged piece of the frame. Two kinds of closer look are taken, and their number is
@@ -11,14 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from tracker.core.arrays import Array
 from tracker.core.crop import crop_transform, square_box, warp_crop
-from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.detect.candidate import (
     FOUND_OVERLAP,
@@ -34,10 +31,9 @@ from tracker.detect.candidate import (
 from tracker.detect.clothing_colour import OWN_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
-from tracker.detect.landmarkers import HIPS, SHOULDERS, ImageLandmarker, LandmarkerSettings
+from tracker.detect.picture_landmarker import PictureLandmarker
+from tracker.detect.pose_reading import HIPS, SHOULDERS
 from tracker.detect.similarity import BODY_POINTS, box_overlap, pose_similarity, share_on_mask, shared_box
-from tracker.detect.stderr_filter import native_chatter_held_back
-from tracker.detect.task_bundle import built_in_bundle, read_task_file, require_mediapipe
 
 # A person of a closer look. The low detection threshold finds two thirds of the lost people instead of one third, and
 # the landmarks' own presence tells right from wrong: below this none of 1300 looks came within 6 % of a body's length.
@@ -102,22 +98,10 @@ class SearchTask:
 
 
 class Searcher:
-    """MediaPipe's landmarker on the whole frame and on pieces of it. It belongs to one thread at a time."""
+    """A landmarker on the whole frame and on pieces of it. It belongs to one thread at a time."""
 
-    def __init__(self, config: DetectConfig, network: Path) -> None:
-        """network: the landmark network's file.
-
-        Raises InputError for an unusable task file, RunError when MediaPipe is missing or does not start."""
-        self.config = config
-        with native_chatter_held_back():
-            require_mediapipe()
-            self._bundle = built_in_bundle(network) if config.task_file is None else read_task_file(config.task_file)
-        try:
-            self._whole = ImageLandmarker(self._bundle, self._settings(config.min_detection))
-        except RunError as error:
-            if config.task_file is not None:
-                raise InputError(f"task file {config.task_file}: {error}") from error
-            raise
+    def __init__(self, config: DetectConfig, landmarker: PictureLandmarker) -> None:
+        self.config, self._landmarker = config, landmarker
         self.forget()
 
     def forget(self) -> None:
@@ -126,13 +110,11 @@ class Searcher:
         self._lost_count = self._search_count = 0
 
     def close(self) -> None:
-        """Frees MediaPipe's graphs; the searcher cannot be used afterwards."""
-        self._whole.close()
-        if "_stills" in self.__dict__:
-            self._stills.close()
+        """Frees the landmarker; the searcher cannot be used afterwards."""
+        self._landmarker.close()
 
     def search(self, errand: SearchTask) -> list[Candidate]:
-        """The people followed and those found besides, each once. Raises RunError when MediaPipe fails."""
+        """The people followed and those found besides, each once. Raises RunError when an engine fails."""
         frame = errand.frame
         candidates = self._look_around(errand)
         lost = uncovered(errand.predicted, candidates)
@@ -142,24 +124,16 @@ class Searcher:
         return candidates
 
     def _look_around(self, errand: SearchTask) -> list[Candidate]:
-        """The people followed and those whom MediaPipe finds in the whole frame.
+        """The people followed and those who are found in the whole frame besides.
 
-        Whoever is followed in the same pose goes on being followed: that is steadier than beginning anew.
+        Whoever is followed in the same place goes on being followed: that is steadier than beginning anew.
         """
         frame = errand.frame
-        people = filter(is_person, (candidate_of(reading, frame.size) for reading in self._whole.read(frame.image)))
+        known = [each.region for each in errand.followed]
+        readings = self._landmarker.read(frame.image, self.config.min_detection, known)
+        people = filter(is_person, (candidate_of(reading, frame.size) for reading in readings))
         others = [c for c in people if not any(alike(c, known) for known in errand.followed)]
         return the_more_expected([*errand.followed, *others], errand.predicted)
-
-    @cached_property
-    def _stills(self) -> ImageLandmarker:
-        """Opened when the first closer look is taken."""
-        return ImageLandmarker(self._bundle, self._settings(_LOOK_MIN_DETECTION))
-
-    def _settings(self, min_detection: float) -> LandmarkerSettings:
-        return LandmarkerSettings(
-            self.config.max_people, min_detection, self.config.min_presence, self.config.min_tracking
-        )
 
     def _look_for_lost(self, frame: Frame, lost: list[Array], candidates: list[Candidate]) -> list[Candidate]:
         """Looks at the lost people's places, in turns when there are more of them than looks a frame."""
@@ -253,7 +227,8 @@ class Searcher:
         masks = [person.mask.cropped(T_frame_crop, size, size) for person in painted]
         if masks:
             crop = erased(crop, np.maximum.reduce(masks))
-        moved = (in_frame(reading, T_frame_crop, frame.size) for reading in self._stills.read(crop))
+        readings = self._landmarker.read(crop, _LOOK_MIN_DETECTION)
+        moved = (in_frame(reading, T_frame_crop, frame.size) for reading in readings)
         candidates = (candidate_of(reading, frame.size) for reading in moved)
         return [c for c in candidates if c.quality >= _LOOK_MIN_QUALITY and is_person(c)]
 

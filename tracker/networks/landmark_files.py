@@ -74,7 +74,7 @@ def landmark_network_file(name: str = FULL) -> Path:
     with suppress(RuntimeError):
         if known.kept_at.is_file():
             return known.kept_at
-    in_wheel = _wheel_folder() / known.file_name
+    in_wheel = wheel_network(f"pose_landmark/{known.file_name}")
     if in_wheel.is_file():
         return in_wheel
     raise InputError(
@@ -94,14 +94,17 @@ def _users_file(name: str) -> Path:
     return path
 
 
-def _wheel_folder() -> Path:
-    """Of the installed mediapipe's landmark networks. Raises InputError that says what to install without it."""
+def wheel_network(name: str) -> Path:
+    """Where the installed mediapipe has a network, if it has it: name, as `pose_landmark/pose_landmark_full.tflite`.
+
+    MediaPipe itself is not used. Raises InputError that says what to install without it.
+    """
     spec = find_spec("mediapipe")
     if spec is None or spec.origin is None:
         raise InputError(
-            "the landmark network needs mediapipe; install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
+            "finding people needs mediapipe's networks; install it with: pip install 'mediapipe==0.10.21' 'numpy<2'"
         )
-    return Path(spec.origin).parent / "modules" / "pose_landmark"
+    return Path(spec.origin).parent / "modules" / name
 
 
 def installed_landmarks() -> list[str]:

@@ -20,26 +20,34 @@ from tracker.core.input_file import reading
 
 _OPERATORS = {
     0: "ADD",
+    2: "CONCATENATION",
     3: "CONV_2D",
     4: "DEPTHWISE_CONV_2D",
+    5: "DEPTH_TO_SPACE",
     6: "DEQUANTIZE",
     14: "LOGISTIC",
     17: "MAX_POOL_2D",
     22: "RESHAPE",
     23: "RESIZE_BILINEAR",
     34: "PAD",
+    124: "DENSIFY",
 }
 _TYPES = {0: np.float32, 1: np.float16, 2: np.int32}
 _OPTION_FIELDS: dict[str, dict[str, int]] = {
     "ADD": {"activation": 0},
+    "CONCATENATION": {"axis": 0, "activation": 1},
     "CONV_2D": {"padding": 0, "stride": 1, "activation": 3},
+    "DEPTH_TO_SPACE": {"block_size": 0},
     "DEPTHWISE_CONV_2D": {"padding": 0, "stride": 1, "activation": 4},
     "MAX_POOL_2D": {"padding": 0, "stride": 1, "size": 3},
     "RESIZE_BILINEAR": {"align_corners": 2, "half_pixel_centers": 3},
 }
 """Operator → name of a setting → its field in the operator's options table. A field that is absent is zero."""
-_WIDE = ("stride", "size")
+_WIDE = ("stride", "size", "axis", "block_size")
 """Settings of four bytes; the others have one."""
+_UNPACKED = ("DEQUANTIZE", "DENSIFY")
+"""Operators on weights alone: what they give is among the constants, in half precision where the file has it so."""
+_INDEX_TYPES = {1: "<i4", 2: "<u2", 3: "<u1"}
 _Value = TypeVar("_Value")
 
 
@@ -129,15 +137,16 @@ def _graph(model: _Table) -> Graph:
         raise ValueError(f"{len(graphs)} graphs in it, not one")
     graph = graphs[0]
     buffers = model.tables(4, lambda buffer: buffer.array(0, "<u1"))
-    tensors = graph.tables(0, lambda t: (tuple(t.array(0, "<i4").tolist()), t.number(1, "<b"), t.number(2, "<I")))
+    tensors = graph.tables(0, lambda tensor: tensor)
+    shapes = tuple(tuple(tensor.array(0, "<i4").tolist()) for tensor in tensors)
     constants = {
-        index: np.frombuffer(buffers[buffer], _TYPES[kind]).reshape(shape)
-        for index, (shape, kind, buffer) in enumerate(tensors)
-        if len(buffers[buffer]) and kind in _TYPES
+        index: _constant(tensor, shapes[index], content)
+        for index, tensor in enumerate(tensors)
+        if len(content := buffers[tensor.number(2, "<I")]) and tensor.number(1, "<b") in _TYPES
     }
     operators = []
     for operator in graph.tables(3, lambda table: _operator(table, kinds)):
-        if operator.kind == "DEQUANTIZE":  # half precision, which stays so until somebody computes with it
+        if operator.kind in _UNPACKED:
             constants[operator.outputs[0]] = constants[operator.inputs[0]]
         else:
             operators.append(operator)
@@ -145,9 +154,56 @@ def _graph(model: _Table) -> Graph:
         operators=tuple(operators),
         inputs=tuple(graph.array(1, "<i4").tolist()),
         outputs=tuple(graph.array(2, "<i4").tolist()),
-        shapes=tuple(shape for shape, _, _ in tensors),
+        shapes=shapes,
         constants=constants,
     )
+
+
+def _constant(tensor: _Table, shape: tuple[int, ...], content: NDArray[np.uint8]) -> NDArray[Any]:
+    values = np.frombuffer(content, _TYPES[tensor.number(1, "<b")])
+    sparsity = tensor.table(6)
+    return values.reshape(shape) if sparsity is None else _dense(sparsity, shape, values)
+
+
+def _dense(sparsity: _Table, shape: tuple[int, ...], values: NDArray[Any]) -> NDArray[Any]:
+    """The whole of an array of which the file has but the values that are not 0.
+
+    Its axes are stored one within the other: for a dense axis every index; for a sparse one those of `indices` that
+    `segments` says for each place of the axis around it. Axes beyond the shape's are of blocks within an axis.
+    """
+    order, blocks = sparsity.array(0, "<i4").tolist(), sparsity.array(1, "<i4").tolist()
+    axes = sparsity.tables(2, lambda axis: axis)
+    place = np.zeros(1, np.int64)
+    along: dict[int, NDArray[np.int64]] = {}
+    sizes: dict[int, int] = {}
+    for number, axis in zip(order, axes, strict=True):
+        if axis.number(0, "<b"):
+            segments, indices = _indices(axis, 2), _indices(axis, 4)
+            counts = np.diff(segments)[place]
+            outer = np.repeat(np.arange(len(place)), counts)
+            within = np.arange(len(outer)) - np.repeat(np.cumsum(counts) - counts, counts)
+            place = segments[place][outer] + within
+            index = indices[place]
+        else:
+            sizes[number] = size = axis.number(1, "<i")
+            outer = np.repeat(np.arange(len(place)), size)
+            index = np.tile(np.arange(size), len(place))
+            place = place[outer] * size + index
+        along = {known: where[outer] for known, where in along.items()} | {number: index}
+    where = [along[axis] for axis in range(len(shape))]
+    for block, axis in enumerate(blocks, len(shape)):
+        where[axis] = where[axis] * sizes[block] + along[block]
+    whole = np.zeros(shape, values.dtype)
+    whole[tuple(where)] = values[place]
+    return whole
+
+
+def _indices(axis: _Table, field: int) -> NDArray[np.int64]:
+    """A vector of whole numbers, which the file has in one of three sizes."""
+    vector = axis.table(field + 1)
+    if vector is None:
+        raise ValueError("a sparse axis without indices")
+    return vector.array(0, _INDEX_TYPES[axis.number(field, "<b")]).astype(np.int64)
 
 
 def _operator(table: _Table, kinds: list[int]) -> Operator:
