@@ -56,7 +56,7 @@ if ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
 fi
 say "setup: installing the Python packages"
 pip install -qq --editable ".[render,smpl,eval,stream,view,c3d,usd,dev]"
-"$VENV/bin/python" -c 'import torch, mediapipe, av, click' || { say "setup: the installed packages do not import"; exit 1; }
+"$VENV/bin/python" -c 'import torch, cv2, av, click' || { say "setup: the installed packages do not import"; exit 1; }
 # TensorRT's Python signatures, 1 MB, without its libraries: a test compares our calls with them.
 pip install -qq --no-deps "tensorrt_cu13_bindings>=10.14" 2>/dev/null || say "setup: without TensorRT's signatures: their test is skipped"
 say "setup: done"
