@@ -1,11 +1,13 @@
-"""The whole loop on recorded frames, on machines without a person detector, a video library or a network.
+"""The whole loop on recorded frames, on machines without mediapipe, a video library or a network.
 
     python -m benchmarks.recorded_loop pack --out out/gpu            where everything is installed
     python -m benchmarks.recorded_loop run out/gpu --device cuda     there
 
-`pack` puts into a folder: frames as JPEG, where the person is in each, the landmark network's file, the poses that this
-machine finds, and what Python packages the other machine may lack. `run` tracks one person, and a grid of sixteen, and
-compares the poses. It writes frames per second, what each stage takes, and how far the poses are off.
+`pack` puts into a folder: frames as JPEG, where the person is in each, the files of person detector and landmark
+network, the poses that this machine finds, and what Python packages the other machine may lack. `run` tracks one
+person, and a grid of sixteen, in their known places, and compares the poses; then it finds and follows the one without
+being told where. It writes frames per second, what each stage takes, how far the poses are off, and how often who is
+found is where they were.
 """
 
 from __future__ import annotations
@@ -34,10 +36,13 @@ from tracker.config import load_config
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.detection import Detection
 from tracker.core.frame import Frame
+from tracker.detect import LandmarkDetector
 from tracker.detect.candidate import candidate_of, in_frame
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.networks.landmark_files import LANDMARK_FILES, landmark_network_file
 from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.networks.person_network import FILE_NAME as PERSON_FILE
+from tracker.networks.person_network import person_network_file
 from tracker.pipeline import STAGES, Tracker
 
 _FRAMES, _MODELS, _PACKAGES = "frames.npz", "cache/body-tracker/models", "site"
@@ -148,6 +153,7 @@ def pack(clip: Path, frames: int, folder: Path) -> None:
     models = folder / _MODELS
     models.mkdir(parents=True, exist_ok=True)
     shutil.copy(landmark_network_file(), models / LANDMARK_FILES["full"].file_name)
+    shutil.copy(person_network_file(), models / PERSON_FILE)
     for name in _PURE_PYTHON:
         (place,) = importlib.import_module(name).__path__
         shutil.copytree(place, folder / _PACKAGES / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pyc"))
@@ -211,6 +217,34 @@ class LoopRun:
             return cls(people, device, tracker.engine, frames, rate, stages, np.stack(joints))
 
 
+@dataclass(frozen=True)
+class FindingRun:
+    """What finding and following took, of people nobody said anything about."""
+
+    median_ms: float
+    in_place: float
+    """0..1: frames in which one person is found, about where they were."""
+
+    @classmethod
+    def of(cls, recorded: RecordedFrames, device: str) -> FindingRun:
+        config = load_config("live", {"engine": {"device": device}, "detect": {"punctual": True}})
+        seconds, right = [], 0
+        with LandmarkDetector(config.detect, config.engine) as detector:
+            for index, (picture, time) in enumerate(zip(recorded.pictures, recorded.times, strict=True)):
+                before = perf_counter()
+                found = detector.detect(Frame(index, float(time), picture))
+                seconds.append(perf_counter() - before)
+                crops = [each.crop for each in found if each.crop is not None]
+                right += len(crops) == 1 and _as_region(region_of(crops[0].T_frame_crop)).is_about(
+                    _as_region(recorded.regions[index])
+                )
+        return cls(1e3 * float(np.median(seconds)), right / len(seconds))
+
+
+def _as_region(numbers: Array) -> Region:
+    return Region(numbers[:2], float(numbers[2]), float(numbers[3]))
+
+
 def _settle(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
@@ -254,9 +288,11 @@ def run_command(folder: Path, device: str, frames: int, people: tuple[int, ...],
             told |= {"joints_off_mm": {"median": float(np.median(off)), "most": float(off.max())}}
         runs.append(told)
         click.echo(json.dumps(told, indent=1))
+    finding = FindingRun.of(recorded, device)
+    click.echo(f"finding {finding.median_ms:.1f} ms, in place {finding.in_place:.0%}")
     target = out or folder / "recorded_loop.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=1) + "\n")
+    target.write_text(json.dumps({"machine": machine(), "runs": runs, "finding": asdict(finding)}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
