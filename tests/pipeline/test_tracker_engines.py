@@ -44,7 +44,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
 def test_every_network_runs_where_the_setting_says(opened: Opened) -> None:
     with Tracker.open(load_config(changes={"engine": {"device": "cuda:1", "threads": 2}})) as tracker:
         assert tracker.step(Frame(0, 0.0, np.full((96, 128, 3), 90, np.uint8))) == []
-    assert [name for name, _, _ in opened] == ["landmarks", "features"]
+    assert [name for name, _, _ in opened] == ["landmarks", "people", "features"]
     assert {(options.device, options.threads) for _, _, options in opened} == {("cuda:1", 2)}
 
 
@@ -58,7 +58,7 @@ def test_a_backend_is_that_of_every_network(opened: Opened, caplog: pytest.LogCa
     changes = {"engine": {"backend": "onnxruntime", "device": "cpu"}}
     with caplog.at_level("INFO", logger="tracker.engines"), Tracker.open(load_config(changes=changes)):
         titles, engines = zip(*(message.split(": ONNX Runtime ") for message in caplog.messages), strict=True)
-    assert [title.partition(" (")[0] for title in titles] == ["landmark network", "feature network"]
+    assert [title.partition(" (")[0] for title in titles] == ["landmark network", "person detector", "feature network"]
     assert all(engine.endswith("on the CPU") for engine in engines)
 
 
@@ -73,5 +73,5 @@ def test_engine_build_makes_the_plans_that_the_tracker_opens(opened: Opened, mon
     assert len(list(build([], "tensorrt", EngineOptions()))) == len(built)
     with Tracker.open(load_config()):
         wanted = [plan_path(model, options) for _, model, options in opened]
-    assert len(wanted) == 2
+    assert len(wanted) == 3
     assert set(wanted) <= set(built)

@@ -39,19 +39,14 @@ from tracker.detect.similarity import BODY_POINTS, box_overlap, pose_similarity,
 # the landmarks' own presence tells right from wrong: below this none of 1300 looks came within 6 % of a body's length.
 _LOOK_MIN_DETECTION = 0.3
 _LOOK_MIN_QUALITY = 0.9
-# A person found by searching, where none was expected, must be seen almost whole, and looks framed anew, straight and
-# in a mirror, must find the same pose. People on real clips had 13 visible points, visibility 0.97 and likeness 0.95; a
-# pillow on a bed 9, 0.64 and 0.85, a curtain rod 10, 0.7 and 0.73.
-_SEARCH_MIN_VISIBLE_POINTS = 10
-_SEARCH_MIN_VISIBILITY = 0.75
-_SEARCH_SIMILARITY = 0.75
-# Of people half behind a wall or a box, 7 to 10 points were visible, visibility was 0.6 to 0.74, both likenesses above
-# 0.85; where nobody was, both were never above 0.57 and in one of them mostly 0.
-_HALF_MIN_VISIBLE_POINTS = 7
-_HALF_MIN_VISIBILITY = 0.6
-_HALF_SIMILARITY = 0.87
-_KNOWN_SIMILARITY = 0.3
-"""The likeness that is asked of somebody in the clothes of a person who was seen before."""
+# Somebody found by searching, where nobody was expected, is believed when looks framed anew see the same pose, wider
+# and closer, straight and in a mirror. Where nobody is, the first two mostly see nobody.
+_FRAMINGS = ((3.0, False), (2.2, True), (2.2, False), (3.0, True), (1.6, False), (1.6, True))
+"""Side of the look over the person's, and whether it is mirrored."""
+_AGREEING, _AGREEING_ON_KNOWN = 4, 2
+"""As many of those looks must agree, on a stranger and on somebody in the clothes of a person who was seen before; none
+of the first two is enough to stop."""
+_SIMILARITY_AGAIN = 0.5
 _CONFIRM_SIMILARITY = 0.6
 """What a closer look at a lost person, with others painted out, must keep when it is taken once more."""
 _ON_OTHERS = 0.5
@@ -126,10 +121,12 @@ class Searcher:
     def _look_around(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those who are found in the whole frame besides.
 
-        Whoever is followed in the same place goes on being followed: that is steadier than beginning anew.
+        Whoever is followed in the same pose goes on being followed: that is steadier than beginning anew. While nobody
+        is missed, places of people who are followed are not read again.
         """
         frame = errand.frame
-        known = [each.region for each in errand.followed]
+        missed = bool(errand.missed) or bool(uncovered(errand.predicted, errand.followed))
+        known = [] if missed else [each.region for each in errand.followed]
         readings = self._landmarker.read(frame.image, self.config.min_detection, known)
         people = filter(is_person, (candidate_of(reading, frame.size) for reading in readings))
         others = [c for c in people if not any(alike(c, known) for known in errand.followed)]
@@ -165,7 +162,8 @@ class Searcher:
         for candidate in _strangers(ranked, candidates):
             if box_overlap(candidate.detection.bbox, expected) < FOUND_OVERLAP:
                 continue
-            if not beside or self._likeness_again(frame, candidate, beside, False) >= _CONFIRM_SIMILARITY:
+            again = _Look(_surroundings(candidate.detection.bbox))
+            if not beside or self._similarity_in(frame, again, candidate, beside) >= _CONFIRM_SIMILARITY:
                 return candidate
         return None
 
@@ -198,21 +196,20 @@ class Searcher:
 
     def _is_surely_there(self, errand: SearchTask, stranger: Candidate, others: Sequence[Candidate]) -> bool:
         """Whether looks framed anew see somebody, too, who was found by searching."""
-        frame = errand.frame
-        look = appearance_of(frame.image, stranger.detection)
+        look = appearance_of(errand.frame.image, stranger.detection)
         distances = (appearance_distance(look, each) for each in errand.missed)
-        if any(each is not None and each < OWN_CLOTHES for each in distances):
-            return self._likeness_again(frame, stranger, others, False) >= _KNOWN_SIMILARITY
-        least = _similarity_asked_of(stranger)
-        return least < 1 and all(
-            self._likeness_again(frame, stranger, others, mirrored) >= least for mirrored in (False, True)
-        )
+        known = any(each is not None and each < OWN_CLOTHES for each in distances)
+        enough, agreeing = (_AGREEING_ON_KNOWN if known else _AGREEING), 0
+        for looks, (scale, mirrored) in enumerate(_FRAMINGS, 1):
+            piece = _Look(_surroundings(stranger.detection.bbox, scale), mirrored=mirrored)
+            agreeing += self._similarity_in(errand.frame, piece, stranger, others) >= _SIMILARITY_AGAIN
+            hopeless = agreeing + len(_FRAMINGS) - looks < enough or (looks >= 2 and not agreeing)
+            if agreeing == enough or hopeless:
+                break
+        return agreeing == enough
 
-    def _likeness_again(
-        self, frame: Frame, candidate: Candidate, painted: Sequence[Candidate], mirrored: bool
-    ) -> float:
-        """How like its pose (0..1) is what a look framed anew, on the candidate itself, sees; 0 for nobody."""
-        piece = _Look(_surroundings(candidate.detection.bbox), mirrored=mirrored)
+    def _similarity_in(self, frame: Frame, piece: _Look, candidate: Candidate, painted: Sequence[Candidate]) -> float:
+        """How similar to its pose (0..1) is what a look sees; 0 for nobody."""
         poses = (again.detection.landmarks2d for again in self._look(frame, piece, painted))
         return max((pose_similarity(candidate.detection.landmarks2d, pose) for pose in poses), default=0.0)
 
@@ -233,25 +230,17 @@ class Searcher:
         return [c for c in candidates if c.quality >= _LOOK_MIN_QUALITY and is_person(c)]
 
 
-def _surroundings(bbox: Array) -> Array:
-    """The square that a closer look at a box takes in; landmarks that coincide still have some pixels around them."""
+def _surroundings(bbox: Array, scale: float = _LOOK_SCALE) -> Array:
+    """The square, `scale` times its longer side, that a closer look at a box takes in; landmarks that coincide still
+    have some pixels around them."""
     centre, half = (bbox[:2] + bbox[2:]) / 2, np.maximum((bbox[2:] - bbox[:2]) / 2, _SMALLEST_HALF)
-    return square_box(np.concatenate([centre - half, centre + half]), _LOOK_SCALE)
+    return square_box(np.concatenate([centre - half, centre + half]), scale)
 
 
 def _strangers(candidates: Sequence[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
     """Those who are none of the people found already and do not lie on one of them, each once."""
     others = without_duplicates([*known, *candidates])[len(known) :]
     return [c for c in others if all(share_on_mask(c.visible_points, f.mask, 0.0) < _ON_OTHERS for f in known)]
-
-
-def _similarity_asked_of(candidate: Candidate) -> float:
-    """Likeness that looks framed anew must have: the more, the less of the person is seen; of too little, infinite."""
-    points, visibility = len(candidate.visible_points), float(candidate.detection.visibility[BODY_POINTS].mean())
-    if points >= _SEARCH_MIN_VISIBLE_POINTS and visibility >= _SEARCH_MIN_VISIBILITY:
-        return _SEARCH_SIMILARITY
-    half = points >= _HALF_MIN_VISIBLE_POINTS and visibility >= _HALF_MIN_VISIBILITY
-    return _HALF_SIMILARITY if half else math.inf
 
 
 def _likeliness(candidate: Candidate) -> float:
