@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import click
 import cv2
@@ -92,6 +93,26 @@ class HeadMethods:
         self._alone: dict[str, Callable[[CropReading], BodyState]] = {"part attention": self._regressor(network)}
         self._alone |= {name: self._regressor(head) for name, head in heads.items()}
         self._alone["landmarks + IK"] = self._from_landmarks
+
+    @classmethod
+    def open(
+        cls, body: BodyModel, weights: Path, heads: Sequence[str], dense: Path | None, votes: Path | None,
+        inpainting: Path | None,
+    ) -> HeadMethods:  # fmt: skip
+        """From files. heads: NAME=FILE each; dense maps need votes' inverse kinematics, too."""
+        named = (each.partition("=") for each in heads)
+        others = {name: BodyNetwork.load(Path(file), body) for name, _, file in named}
+        methods = cls(BodyNetwork.load(weights, body), others, body)
+        if dense is not None and votes is not None:
+            uvi = None if inpainting is None else load_uv_inpainting(inpainting)
+            surface = DenseSurface(body, load_dense_maps(dense), InverseKinematics.load(votes), uvi)
+            methods.add_dense(surface, uvi is not None)
+        return methods
+
+    @property
+    def names(self) -> list[str]:
+        """Of what is compared, each alone."""
+        return list(self._alone)
 
     def add_dense(self, surface: DenseSurface, inpainting: bool) -> None:
         """Adds dense maps with inverse kinematics and, where it was trained, with UV inpainting."""
@@ -274,12 +295,24 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
+_METHOD_OPTIONS = (
+    click.option("--weights", type=click.Path(path_type=Path), default=weights_file("live"), show_default=True),
+    click.option("--head", "heads", multiple=True, metavar="NAME=FILE", help="A network with another head."),
+    click.option("--dense", type=click.Path(path_type=Path, exists=True), help="Weights of dense maps."),
+    click.option("--votes", type=click.Path(path_type=Path, exists=True), help="Inverse kinematics from votes."),
+    click.option("--inpainting", type=click.Path(path_type=Path, exists=True), help="Weights of UV inpainting."),
+)
+
+
+def method_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say what is compared; they arrive as the arguments of `HeadMethods.open`."""
+    for option in reversed(_METHOD_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.option("--weights", type=click.Path(path_type=Path), default=weights_file("live"), show_default=True)
-@click.option("--head", "heads", multiple=True, metavar="NAME=FILE", help="A network with another head.")
-@click.option("--dense", type=click.Path(path_type=Path, exists=True), help="Weights of dense maps.")
-@click.option("--votes", type=click.Path(path_type=Path, exists=True), help="Inverse kinematics from votes.")
-@click.option("--inpainting", type=click.Path(path_type=Path, exists=True), help="Weights of UV inpainting.")
+@method_options
 @click.option("--motion", type=click.Path(path_type=Path, exists=True), help="Folder of motion clips.")
 @click.option("--assets", type=click.Path(path_type=Path, exists=True), help="Folder of skins, clothes, light.")
 @click.option("--people", type=click.IntRange(1), default=60, show_default=True)
@@ -287,19 +320,12 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
 @click.option("--stride", type=click.IntRange(1), default=36, show_default=True, help="Of the window, px of 224.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 def main(
-    weights: Path, heads: tuple[str, ...], dense: Path | None, votes: Path | None, inpainting: Path | None,
-    motion: Path | None, assets: Path | None, people: int, worst_people: int, stride: int, out: Path,
-) -> None:  # fmt: skip
+    motion: Path | None, assets: Path | None, people: int, worst_people: int, stride: int, out: Path, **compared: Any
+) -> None:
     """Compare heads, dense maps and landmarks, alone and as starts of the volume fit."""
     torch.set_num_threads(1)
     body = load_body(None)
-    rig, network = LandmarkRig.from_body(body), BodyNetwork.load(weights, body)
-    others = {name: BodyNetwork.load(Path(file), body) for name, _, file in (each.partition("=") for each in heads)}
-    methods = HeadMethods(network, others, body)
-    if dense is not None and votes is not None:
-        uvi = None if inpainting is None else load_uv_inpainting(inpainting)
-        surface = DenseSurface(body, load_dense_maps(dense), InverseKinematics.load(votes), uvi)
-        methods.add_dense(surface, uvi is not None)
+    rig, methods = LandmarkRig.from_body(body), HeadMethods.open(body, **compared)
     samples = tqdm(held_out_people(people, motion, assets), total=people, desc="samples", disable=None)
     judges = [SampleJudge(body, rig, sample) for sample in samples]
     results = compare(judges, methods, rig)
@@ -308,7 +334,7 @@ def main(
     milliseconds = {name: 1e3 * float(np.median(each)) for name, each in methods.seconds.items()}
     click.echo(table(results))
     click.echo("ms, one thread, behind the extractor: " + ", ".join(f"{n} {v:.1f}" for n, v in milliseconds.items()))
-    run = {"people": people, "worst": worst_people, "stride": stride, "steps": _STEPS, "heads": [*others]}
+    run = {"people": people, "worst": worst_people, "stride": stride, "steps": _STEPS, "methods": methods.names}
     out.parent.mkdir(parents=True, exist_ok=True)
     errors = {c: {name: known(each) for name, each in methods_.items()} for c, methods_ in results.items()}
     out.write_text(json.dumps({"run": run, "milliseconds": milliseconds, "errors": errors}, indent=1) + "\n")
