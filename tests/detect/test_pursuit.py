@@ -107,6 +107,12 @@ def test_a_box_before_the_clothes_makes_no_stranger() -> None:
     assert not pursuit.is_other(away.candidate, pursuit.look)
 
 
+def test_nobody_is_elsewhere_at_once() -> None:
+    pursuit = Pursuit.begin(0.0, painted((HERE, RED)), candidate(HERE))
+    assert pursuit.is_too_far(0.2, candidate(BESIDE)) and not pursuit.is_too_far(1.0, candidate(BESIDE))
+    assert not pursuit.is_too_far(0.2, candidate(Bar(HERE.x + 60, HERE.y, HERE.height)))
+
+
 def test_a_stranger_stays_one_for_a_while_only() -> None:
     image = painted((HERE, RED))
     pursuit = Pursuit.begin(0.0, image, as_stranger(candidate(HERE)))

@@ -246,7 +246,7 @@ class LandmarkDetector:
         """Somebody who was not seen, or not plainly: in their last crop without the others, and once more in the crop
         that is theirs then; None for nobody."""
         for candidate in self._painted_out(frame, pursuit.own.region, others):
-            if self._is_other(frame, pursuit, candidate):
+            if self._is_other(frame, pursuit, candidate) or pursuit.is_too_far(frame.time, candidate):
                 continue
             if pursuit.seen_at == self._seen_at and pursuit.is_in_place(candidate):
                 return candidate

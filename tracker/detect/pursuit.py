@@ -32,6 +32,8 @@ MISSED_SECONDS = 10.0
 _LEARN_SECONDS = 2.0
 _STRANGE_SECONDS = 2.0
 """So long somebody who came in front of somebody else is not taken for them."""
+_NEAR_SECONDS, _NEAR = 0.4, 0.2
+"""So soon after they were seen people are no farther away, by `Pursuit.nearness`."""
 _SAME_PLACE = 0.6
 """Likeness of poses from which they may be one person's, whatever the clothes."""
 
@@ -62,6 +64,10 @@ class Pursuit:
     def is_in_place(self, candidate: Candidate) -> bool:
         """Whether the candidate is where they were, in that pose."""
         return self.likeness(candidate) >= _SAME_PLACE
+
+    def is_too_far(self, time: float, candidate: Candidate) -> bool:
+        """Whether they cannot have got there yet, into that pose."""
+        return time - self.seen_at <= _NEAR_SECONDS and self.nearness(candidate) < _NEAR
 
     def is_dressed_as(self, other: Pursuit) -> bool:
         """Whether both may be one person, who was lost and found again."""

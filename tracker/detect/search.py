@@ -154,17 +154,19 @@ class Searcher:
         """Whom a closer look at a lost person's expected box finds there, if anybody who was not found yet.
 
         Others in that piece of the frame are painted out. Without them the landmarker is more ready to take a cushion
-        for a person, so that what it finds then must be found once more.
+        for a person, so that what it finds then must be found once more; so must who is not where they were expected.
         """
         piece = _Look(_surroundings(expected), turn)
         beside = [c for c in candidates if shared_box(c.detection.bbox, piece.box) > 0]
         ranked = sorted(self._look(frame, piece, beside), key=_likeliness, reverse=True)
         for candidate in _strangers(ranked, candidates):
-            if box_overlap(candidate.detection.bbox, expected) < FOUND_OVERLAP:
-                continue
-            again = _Look(_surroundings(candidate.detection.bbox))
-            if not beside or self._similarity_in(frame, again, candidate, beside) >= _CONFIRM_SIMILARITY:
+            in_place = box_overlap(candidate.detection.bbox, expected) >= FOUND_OVERLAP
+            if in_place and not beside:
                 return candidate
+            if in_place or not beside:
+                again = _Look(_surroundings(candidate.detection.bbox))
+                if self._similarity_in(frame, again, candidate, beside) >= _CONFIRM_SIMILARITY:
+                    return candidate
         return None
 
     def _search_tiles(self, errand: SearchTask, candidates: list[Candidate]) -> list[Candidate]:
