@@ -25,6 +25,7 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.outputs.http_server import Gate, HttpServer, Newest, is_loopback, own_address
 from tracker.outputs.output import Picture, PictureFeed, SceneFeed, StatusFeed
+from tracker.runtime.priority import give_way
 
 PAGE = Path(__file__).with_name("web_page.html")
 BODY_VIEW = Path(__file__).with_name("web_body.js")
@@ -67,7 +68,7 @@ class WebPage(PictureFeed, StatusFeed, SceneFeed):
         self._pictures, self._jpegs, self._statuses = Newest[Picture](), Newest[bytes](), Newest[str]()
         self._poses = Newest[bytes]()
         self._mesh: bytes | None = None
-        self._encoder = ThreadPoolExecutor(1, "encode page")
+        self._encoder = ThreadPoolExecutor(1, "encode page", give_way)
         routes = [
             web.get("/", self._page),
             web.get("/body.js", self._body_view),
