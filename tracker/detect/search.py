@@ -43,9 +43,10 @@ _LOOK_MIN_QUALITY = 0.9
 # and closer, straight and in a mirror. Where nobody is, the first two mostly see nobody.
 _FRAMINGS = ((3.0, False), (2.2, True), (2.2, False), (3.0, True), (1.6, False), (1.6, True))
 """Side of the look over the person's, and whether it is mirrored."""
-_AGREEING, _AGREEING_ON_KNOWN = 4, 2
-"""As many of those looks must agree, on a stranger and on somebody in the clothes of a person who was seen before; none
-of the first two is enough to stop."""
+_AGREEING = 4
+"""As many of those looks must agree; none of the first two is enough to stop."""
+_KNOWN_SIMILARITY = 0.3
+"""What one such look must see of somebody in the clothes of a person who was seen before."""
 _SIMILARITY_AGAIN = 0.5
 _CONFIRM_SIMILARITY = 0.6
 """What a closer look at a lost person, with others painted out, must keep when it is taken once more."""
@@ -121,12 +122,10 @@ class Searcher:
     def _look_around(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those who are found in the whole frame besides.
 
-        Whoever is followed in the same pose goes on being followed: that is steadier than beginning anew. While nobody
-        is missed, places of people who are followed are not read again.
+        Whoever is followed goes on being followed: that is steadier than beginning anew.
         """
         frame = errand.frame
-        missed = bool(errand.missed) or bool(uncovered(errand.predicted, errand.followed))
-        known = [] if missed else [each.region for each in errand.followed]
+        known = [each.region for each in errand.followed]
         readings = self._landmarker.read(frame.image, self.config.min_detection, known)
         people = filter(is_person, (candidate_of(reading, frame.size) for reading in readings))
         others = [c for c in people if not any(alike(c, known) for known in errand.followed)]
@@ -154,19 +153,17 @@ class Searcher:
         """Whom a closer look at a lost person's expected box finds there, if anybody who was not found yet.
 
         Others in that piece of the frame are painted out. Without them the landmarker is more ready to take a cushion
-        for a person, so that what it finds then must be found once more; so must who is not where they were expected.
+        for a person, so that what it finds then must be found once more.
         """
         piece = _Look(_surroundings(expected), turn)
         beside = [c for c in candidates if shared_box(c.detection.bbox, piece.box) > 0]
         ranked = sorted(self._look(frame, piece, beside), key=_likeliness, reverse=True)
         for candidate in _strangers(ranked, candidates):
-            in_place = box_overlap(candidate.detection.bbox, expected) >= FOUND_OVERLAP
-            if in_place and not beside:
+            if box_overlap(candidate.detection.bbox, expected) < FOUND_OVERLAP:
+                continue
+            again = _Look(_surroundings(candidate.detection.bbox))
+            if not beside or self._similarity_in(frame, again, candidate, beside) >= _CONFIRM_SIMILARITY:
                 return candidate
-            if in_place or not beside:
-                again = _Look(_surroundings(candidate.detection.bbox))
-                if self._similarity_in(frame, again, candidate, beside) >= _CONFIRM_SIMILARITY:
-                    return candidate
         return None
 
     def _search_tiles(self, errand: SearchTask, candidates: list[Candidate]) -> list[Candidate]:
@@ -200,15 +197,17 @@ class Searcher:
         """Whether looks framed anew see somebody, too, who was found by searching."""
         look = appearance_of(errand.frame.image, stranger.detection)
         distances = (appearance_distance(look, each) for each in errand.missed)
-        known = any(each is not None and each < OWN_CLOTHES for each in distances)
-        enough, agreeing = (_AGREEING_ON_KNOWN if known else _AGREEING), 0
+        if any(each is not None and each < OWN_CLOTHES for each in distances):
+            piece = _Look(_surroundings(stranger.detection.bbox))
+            return self._similarity_in(errand.frame, piece, stranger, others) >= _KNOWN_SIMILARITY
+        agreeing = 0
         for looks, (scale, mirrored) in enumerate(_FRAMINGS, 1):
             piece = _Look(_surroundings(stranger.detection.bbox, scale), mirrored=mirrored)
             agreeing += self._similarity_in(errand.frame, piece, stranger, others) >= _SIMILARITY_AGAIN
-            hopeless = agreeing + len(_FRAMINGS) - looks < enough or (looks >= 2 and not agreeing)
-            if agreeing == enough or hopeless:
+            hopeless = agreeing + len(_FRAMINGS) - looks < _AGREEING or (looks >= 2 and not agreeing)
+            if agreeing == _AGREEING or hopeless:
                 break
-        return agreeing == enough
+        return agreeing == _AGREEING
 
     def _similarity_in(self, frame: Frame, piece: _Look, candidate: Candidate, painted: Sequence[Candidate]) -> float:
         """How similar to its pose (0..1) is what a look sees; 0 for nobody."""

@@ -60,6 +60,10 @@ class FitConfig:
     """What the guessed rotation of a joint that is not seen at all counts, against its own standard deviation."""
     guess_seen: float = 0.3
     """Share of that for a visible joint, whose landmarks are fitted anyway."""
+    little_seen: tuple[float, float] = (0.8, 0.6)
+    """Mean visibility of the limbs' joints below which what the networks regress from the picture counts as for hidden
+    joints everywhere, and `regressed_weight` times as much: the beginning of that, and where it is complete."""
+    regressed_weight: float = 4.0
     guess_seconds: float = 0.3
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
     prior_weight: float = 1.5
@@ -178,10 +182,14 @@ class LandmarkFitter:
     def _problem(self, observation: LandmarkObservation, belief: Belief, start: BodyState) -> PoseProblem:
         pulls = self._pulls
         if belief.guess is not None:
-            pulls = (*pulls, self._guess_pull(observation, belief, belief.guess.rotations, belief.guess.spread))
+            hidden = self.hidden(observation)
+            pulls = (*pulls, self._guess_pull(hidden, belief, belief.guess.rotations, belief.guess.spread))
         if belief.regressed is not None:
-            spread = np.full(NUM_JOINTS, self.config.regressed_spread)
-            pulls = (*pulls, self._guess_pull(observation, belief, belief.regressed, spread))
+            much_hidden = self._much_hidden(observation)
+            hidden = np.maximum(self.hidden(observation), much_hidden)
+            weight = 1 + (self.config.regressed_weight - 1) * much_hidden
+            spread = np.full(NUM_JOINTS, self.config.regressed_spread / np.sqrt(weight))
+            pulls = (*pulls, self._guess_pull(hidden, belief, belief.regressed, spread))
         place = Gaussian(np.zeros(3), np.zeros((3, 3)))
         if belief.state is not None:
             spread = np.sqrt(max(belief.seconds, 1e-3))
@@ -191,11 +199,16 @@ class LandmarkFitter:
         betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
         return PoseProblem(self.rig.carried, self._view(observation), pulls, self._habit(start.rotations), betas, place)
 
-    def _guess_pull(
-        self, observation: LandmarkObservation, belief: Belief, rotations: Array, spread: Array
-    ) -> RotationPull:
-        """The less a joint is seen, the more it follows the guess. rotations: (24, 3, 3), spread: (24,) rad."""
-        config, hidden = self.config, self.hidden(observation)
+    def _much_hidden(self, observation: LandmarkObservation) -> float:
+        """0..1: how much of the person is hidden. The landmarks that are left are less right, too."""
+        begins, complete = self.config.little_seen
+        seen = float(observation.visibility[MEDIAPIPE.limbs].mean())
+        return min(max((begins - seen) / (begins - complete), 0.0), 1.0)
+
+    def _guess_pull(self, hidden: Array, belief: Belief, rotations: Array, spread: Array) -> RotationPull:
+        """The less a joint is seen, the more it follows the guess. hidden: (24,) 0..1, rotations: (24, 3, 3), spread:
+        (24,) rad."""
+        config = self.config
         weight = config.guess_weight * (config.guess_seen + (1 - config.guess_seen) * hidden)
         if belief.state is not None:
             weight *= min(belief.seconds / config.guess_seconds, 1.0)
