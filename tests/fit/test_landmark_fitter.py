@@ -123,6 +123,30 @@ def test_hidden_landmarks_do_not_pull(fitter: LandmarkFitter) -> None:
     assert mpjpe(found.posed.joints, truth.joints) < 25.0
 
 
+def test_the_more_of_somebody_is_hidden_the_more_the_picture_counts(fitter: LandmarkFitter) -> None:
+    """Legs and one arm are hidden; landmarks have the other, visible arm too low, the networks have it right."""
+    truth = observe(fitter, upright(np.zeros((24, 3)), 0.0), np.zeros(10), np.array([0.0, 0.0, 3.0]), noise=0.0)
+    low = np.array(truth.theta)
+    low[smpl_index("left_shoulder"), 2] -= 0.5
+    visibility = np.ones(33)
+    visibility[[14, 16, *range(25, 33)]] = 0.1
+    start = BodyState.from_pose(Pose(low[0], low[1:].reshape(-1), truth.betas, truth.transl))
+    belief = replace(Belief.stranger(), regressed=matrix_from_axis_angle(truth.theta))
+    shown = observe(fitter, low, truth.betas, truth.transl, noise=0.0).seen
+
+    def raised(fitter: LandmarkFitter, visibility: np.ndarray) -> float:
+        """rad by which the arm is not as the landmarks have it."""
+        found = fitter.fit(replace(shown, visibility=visibility), belief, start, 30).state.rotations
+        turned = Rotation.from_matrix(
+            start.rotations[smpl_index("left_shoulder")].T @ found[smpl_index("left_shoulder")]
+        )
+        return float(turned.magnitude())
+
+    as_ever = LandmarkFitter(fitter.rig, JointPrior.anatomical(), replace(fitter.config, little_seen=(0.0, -1.0)))
+    assert raised(fitter, visibility) > 1.2 * raised(as_ever, visibility)
+    assert raised(fitter, np.ones(33)) == pytest.approx(raised(as_ever, np.ones(33)))
+
+
 def test_the_gradient_of_the_whole_cost_matches_finite_differences(fitter: LandmarkFitter) -> None:
     """At a state that is off on purpose, so that every term has a slope. The metric term's alignment is held per step
     by Gauss–Newton; the pixel, prior and belief terms are exact, which is what is compared here."""

@@ -63,7 +63,7 @@ class FitConfig:
     little_seen: tuple[float, float] = (0.8, 0.6)
     """Mean visibility of the limbs' joints below which what the networks regress from the picture counts as for hidden
     joints everywhere, and `regressed_weight` times as much: the beginning of that, and where it is complete."""
-    regressed_weight: float = 4.0
+    regressed_weight: float = 2.0
     guess_seconds: float = 0.3
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
     prior_weight: float = 1.5
