@@ -6,6 +6,7 @@ numbers TFLite's public schema fixes. Read here and not by a package, so that a 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ _WIDE = ("stride", "size", "axis", "block_size")
 """Settings of four bytes; the others have one."""
 _UNPACKED = ("DEQUANTIZE", "DENSIFY")
 """Operators on weights alone: what they give is among the constants, in half precision where the file has it so."""
+_LARGEST = 1 << 26
+"""Weights of one operator."""
 _INDEX_TYPES = {1: "<i4", 2: "<u2", 3: "<u1"}
 _Value = TypeVar("_Value")
 
@@ -171,6 +174,8 @@ def _dense(sparsity: _Table, shape: tuple[int, ...], values: NDArray[Any]) -> ND
     Its axes are stored one within the other: for a dense axis every index; for a sparse one those of `indices` that
     `segments` says for each place of the axis around it. Axes beyond the shape's are of blocks within an axis.
     """
+    if not 0 <= math.prod(shape) <= _LARGEST:
+        raise ValueError(f"weights of shape {shape}, more than are read")
     order, blocks = sparsity.array(0, "<i4").tolist(), sparsity.array(1, "<i4").tolist()
     axes = sparsity.tables(2, lambda axis: axis)
     place = np.zeros(1, np.int64)
@@ -180,12 +185,16 @@ def _dense(sparsity: _Table, shape: tuple[int, ...], values: NDArray[Any]) -> ND
         if axis.number(0, "<b"):
             segments, indices = _indices(axis, 2), _indices(axis, 4)
             counts = np.diff(segments)[place]
+            if counts.min(initial=0) < 0 or counts.sum() > len(values):
+                raise ValueError("more places along its axes than weights")
             outer = np.repeat(np.arange(len(place)), counts)
             within = np.arange(len(outer)) - np.repeat(np.cumsum(counts) - counts, counts)
             place = segments[place][outer] + within
             index = indices[place]
         else:
             sizes[number] = size = axis.number(1, "<i")
+            if not 0 <= size * len(place) <= math.prod(shape):
+                raise ValueError("more places along its axes than weights")
             outer = np.repeat(np.arange(len(place)), size)
             index = np.tile(np.arange(size), len(place))
             place = place[outer] * size + index
