@@ -5,7 +5,7 @@
 The methods of `benchmarks.heads` see square crops of people in CLIPS, clear and with a patch of 40 or 80 px on them.
 The landmarks of the clear crop stand for the truth in the picture: how far the twelve limb joints that were visible
 there lie from them, in parts of the person's height, those behind the patch apart; and how well the mesh's silhouette
-agrees with the clear crop's mask. `landmarks + IK` has seen those landmarks where nothing hides them.
+agrees with the clear crop's mask; medians. `landmarks + IK` has seen those landmarks where nothing hides them.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class PictureJudge:
 def compare(
     crops: Sequence[RealCrop], methods: HeadMethods, judge: PictureJudge
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Condition → method → means."""
+    """Condition → method → medians."""
     rows: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
     for number, crop in enumerate(tqdm(crops, desc="crops", disable=None)):
         for kind, (condition, mask) in enumerate(patches(crop, number)):
@@ -132,17 +132,14 @@ def compare(
             image = painted(crop.image, mask, Textures(), rng) if mask.any() else crop.image
             for name, state in methods(image, crop.camera).items():
                 rows.setdefault(condition, {}).setdefault(name, []).append(judge(state, crop, mask))
-    return {c: {name: _means(each) for name, each in of.items()} for c, of in rows.items()}
+    return {c: {name: _medians(each) for name, each in of.items()} for c, of in rows.items()}
 
 
-def _means(each: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
-    """Of those that are known; NaN where none is."""
-    values = np.array(each)
-    known = np.isfinite(values)
-    seen, hidden, overlap = np.where(known, values, 0).sum(axis=0) / np.where(
-        known.any(axis=0), known.sum(axis=0), np.nan
-    )
-    return float(seen), float(hidden), float(overlap)
+def _medians(each: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Of those that are known; NaN where none is. Bodies that are put beside the camera are thousands of pixels off."""
+    known = [[value for value in values if np.isfinite(value)] for values in zip(*each, strict=True)]
+    seen, hidden, overlap = (float(np.median(values)) if values else float("nan") for values in known)
+    return seen, hidden, overlap
 
 
 def table(results: dict[str, dict[str, tuple[float, float, float]]]) -> str:
