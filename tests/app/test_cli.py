@@ -18,6 +18,8 @@ import pytest
 from tests import ROOT
 from tests.clips import write_clip
 
+NETWORKS = ("landmark network", "person detector", "feature network")
+
 
 def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "run.py"), *map(str, arguments)]
@@ -28,7 +30,7 @@ def refused(*arguments: object) -> str:
     """The one line of a command that ends with status 2, but for the lines that say what the networks run on."""
     done = run(*arguments)
     assert done.returncode == 2, (done.returncode, done.stderr)
-    lines = [line for line in done.stderr.splitlines() if line.strip() and " network" not in line.split(":")[0]]
+    lines = [line for line in done.stderr.splitlines() if line.strip() and line.partition(":")[0] not in NETWORKS]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     assert "Traceback" not in done.stderr

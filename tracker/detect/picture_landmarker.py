@@ -35,8 +35,8 @@ class PictureLandmarker:
 
         known: where people are who need not be seen again. Raises RunError when an engine fails.
         """
-        found = self._finder.find(image, min_detection)
-        regions = [region for region in found if not any(region.is_about(each) for each in known)]
+        everybody = self._finder.find(image, min_detection)
+        regions = [region for region in everybody if not any(region.is_about(each) for each in known)]
         answers = self._follower.follow(image, regions[: self._config.max_people])
         size = image.shape[1], image.shape[0]
         sure = (each for each in answers if each.presence >= self._config.min_presence)

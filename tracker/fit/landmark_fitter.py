@@ -62,8 +62,9 @@ class FitConfig:
     """Share of that for a visible joint, whose landmarks are fitted anyway."""
     little_seen: tuple[float, float] = (0.8, 0.6)
     """Mean visibility of the limbs' joints below which what the networks regress from the picture counts as for hidden
-    joints everywhere, and `regressed_weight` times as much: the beginning of that, and where it is complete."""
+    joints everywhere: the beginning of that, and where it is complete."""
     regressed_weight: float = 2.0
+    """What that counts where so much is hidden, against 1 where somebody is plainly seen."""
     guess_seconds: float = 0.3
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
     prior_weight: float = 1.5
@@ -202,8 +203,8 @@ class LandmarkFitter:
     def _much_hidden(self, observation: LandmarkObservation) -> float:
         """0..1: how much of the person is hidden. The landmarks that are left are less right, too."""
         begins, complete = self.config.little_seen
-        seen = float(observation.visibility[MEDIAPIPE.limbs].mean())
-        return min(max((begins - seen) / (begins - complete), 0.0), 1.0)
+        visibility = float(observation.visibility[MEDIAPIPE.limbs].mean())
+        return min(max((begins - visibility) / (begins - complete), 0.0), 1.0)
 
     def _guess_pull(self, hidden: Array, belief: Belief, rotations: Array, spread: Array) -> RotationPull:
         """The less a joint is seen, the more it follows the guess. hidden: (24,) 0..1, rotations: (24, 3, 3), spread:
