@@ -42,7 +42,7 @@ class PersonFinder:
         """Where people are in an (h, w, 3) RGB picture, the surest first. Raises RunError when the engine fails."""
         height, width = image.shape[:2]
         T_image_crop = crop_transform(square_box(np.array([0.0, 0.0, width, height])), SIDE, SIDE)
-        # averaged, it finds 9 of 117 people less
+        # of averaged pixels it finds 22 people of 341 less
         crop = sampled_crop(image, T_image_crop, SIDE, SIDE)
         try:
             outputs = self._engine.run({INPUT: crop[None]})

@@ -22,7 +22,7 @@ FULL = "full"
 LIKELY_BEST = ("heavy", FULL, "lite")
 """The built-in names, the most accurate first."""
 _IN_A_BUNDLE = "pose_landmarks_detector.tflite"
-LARGEST_BUNDLE = 1 << 28
+_LARGEST_BUNDLE = 1 << 28
 """Bytes; the heavy one has 30 MB."""
 _SUFFIXES = (".tflite", ".task")
 
@@ -120,12 +120,20 @@ def installed_landmarks() -> list[str]:
 
 
 def landmark_content(path: Path) -> bytes:
-    """The .tflite network in a file, which may be a .task bundle. Raises InputError when it cannot be read."""
-    with reading(path, "expected a landmark network (.tflite) or MediaPipe's pose landmarker bundle (.task)"):
-        content = read_bytes(path, LARGEST_BUNDLE)
+    """The .tflite landmark network in a file, which may be a .task bundle. Raises InputError when it cannot be read."""
+    return tflite_content(path, _IN_A_BUNDLE, "a landmark network")
+
+
+def tflite_content(path: Path, bundled: str, what: str) -> bytes:
+    """The .tflite network in a file: the file itself, or, of a .task bundle, what has the name `bundled` in it.
+
+    Raises InputError, which says that `what` was expected, when it cannot be read.
+    """
+    with reading(path, f"expected {what} (.tflite) or MediaPipe's pose landmarker bundle (.task)"):
+        content = read_bytes(path, _LARGEST_BUNDLE)
         if path.suffix != ".task":
             return content
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            if archive.getinfo(_IN_A_BUNDLE).file_size > LARGEST_BUNDLE:
-                raise ValueError(f"holds more than the {LARGEST_BUNDLE >> 20} MiB that are read")
-            return archive.read(_IN_A_BUNDLE)
+            if archive.getinfo(bundled).file_size > _LARGEST_BUNDLE:
+                raise ValueError(f"holds more than the {_LARGEST_BUNDLE >> 20} MiB that are read")
+            return archive.read(bundled)

@@ -6,9 +6,7 @@ It sees a whole picture at 224² and says for each of 2254 places whether somebo
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,8 @@ from torch import Tensor, nn
 from engines import Engine, EngineOptions, Network, TensorSpec, open_engine
 from engines.convert import export_onnx
 from tracker.core.errors import InputError
-from tracker.core.input_file import read_bytes, reading
-from tracker.networks.landmark_files import LARGEST_BUNDLE, models_folder, wheel_network
+from tracker.core.input_file import reading
+from tracker.networks.landmark_files import models_folder, tflite_content, wheel_network
 from tracker.networks.tflite import read_tflite
 from tracker.networks.tflite_modules import TfliteModules
 from tracker.runtime.cache import cache_folder, made_file
@@ -37,7 +35,7 @@ _IN_A_BUNDLE = "pose_detector.tflite"
 _SHAPES = ((1, PLACES, 12), (1, PLACES, 1))
 _STRIDES = {8: 2, 16: 2, 32: 6}
 """px between places → how many there are at each."""
-_EXPECTED = "expected a person detector (.tflite) or MediaPipe's pose landmarker bundle (.task)"
+_WHAT = "a person detector"
 _FORMAT = 1
 """Goes up when the exported file changes for the same network."""
 
@@ -55,15 +53,8 @@ def person_network_file() -> Path:
 
 
 def person_content(path: Path) -> bytes:
-    """The .tflite network in a file, which may be a .task bundle. Raises InputError when it cannot be read."""
-    with reading(path, _EXPECTED):
-        content = read_bytes(path, LARGEST_BUNDLE)
-        if path.suffix != ".task":
-            return content
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            if archive.getinfo(_IN_A_BUNDLE).file_size > LARGEST_BUNDLE:
-                raise ValueError(f"holds more than the {LARGEST_BUNDLE >> 20} MiB that are read")
-            return archive.read(_IN_A_BUNDLE)
+    """The .tflite person detector in a file, which may be a .task bundle. Raises InputError when it cannot be read."""
+    return tflite_content(path, _IN_A_BUNDLE, _WHAT)
 
 
 def open_person_engine(backend: str, options: EngineOptions, source: Path) -> Engine:
@@ -113,8 +104,8 @@ def read_person_network(path: Path) -> PersonNetwork:
     graph = read_tflite(person_content(path), path)
     shapes = tuple(graph.shapes[output] for output in graph.outputs if 0 <= output < len(graph.shapes))
     if shapes != _SHAPES:
-        raise InputError(f"{path}: not a person detector; expected {FILE_NAME} or its like")
-    with reading(path, _EXPECTED):
+        raise InputError(f"{path}: not {_WHAT}; expected {FILE_NAME} or its like")
+    with reading(path, f"expected {_WHAT}, this is one of another make"):
         network = PersonNetwork(TfliteModules(graph), graph.outputs)
     network.requires_grad_(False)
     return network.eval()
