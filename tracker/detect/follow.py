@@ -25,11 +25,10 @@ from tracker.core.mask import PlacedMask
 from tracker.detect.erase import erased
 from tracker.detect.pose_reading import HIPS, SHOULDERS, PoseReading
 from tracker.networks.landmark_files import landmark_network_file
+from tracker.networks.landmark_network import SIDE
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
 from tracker.runtime.engine_config import EngineConfig
 
-NETWORK_SIZE = 256
-"""px: side of the landmark network's input."""
 _REGION_SIDE = 2.6
 """Side of a region over the distance from mid-hips to the farthest landmark (median over real clips; 2.2 to 3.4)."""
 _SAME_CENTRE, _SAME_SIDE = 0.12, 1.25
@@ -95,7 +94,7 @@ class Region:
     @property
     def transform(self) -> Array:
         """T_frame_crop (2, 3) of the network's crop."""
-        return crop_transform(self.box, NETWORK_SIZE, NETWORK_SIZE, self.turn)
+        return crop_transform(self.box, SIDE, SIDE, self.turn)
 
 
 @dataclass(frozen=True)
@@ -172,9 +171,9 @@ class NetworkFollower:
 
     def _look(self, image: NDArray[np.uint8], region: Region, painted: Sequence[PlacedMask]) -> Followed:
         T_frame_crop = region.transform
-        crop = warp_crop(image, T_frame_crop, NETWORK_SIZE, NETWORK_SIZE)
+        crop = warp_crop(image, T_frame_crop, SIDE, SIDE)
         if painted:
-            masks = [mask.cropped(T_frame_crop, NETWORK_SIZE, NETWORK_SIZE) for mask in painted]
+            masks = [mask.cropped(T_frame_crop, SIDE, SIDE) for mask in painted]
             crop = erased(crop, np.maximum.reduce(masks))
         try:
             with self._turn:

@@ -11,8 +11,9 @@ from time import perf_counter
 import numpy as np
 
 from tracker.detect.detect_config import DetectConfig
-from tracker.detect.follow import NETWORK_SIZE, NetworkFollower, Region
+from tracker.detect.follow import NetworkFollower, Region
 from tracker.networks.landmark_files import installed_landmarks, landmark_network_file
+from tracker.networks.landmark_network import SIDE
 from tracker.runtime.engine_config import EngineConfig
 
 _log = logging.getLogger("tracker")
@@ -52,8 +53,8 @@ def _fast_enough(
 
 def _seconds(follower: NetworkFollower) -> float:
     """What one person takes; the median of a few runs, after one that warms up."""
-    image = np.zeros((NETWORK_SIZE, NETWORK_SIZE, 3), np.uint8)
-    region = Region(np.full(2, NETWORK_SIZE / 2), NETWORK_SIZE, 0.0)
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    region = Region(np.full(2, SIDE / 2), SIDE, 0.0)
     follower.follow(image, [region])
     spent = []
     for _ in range(_RUNS):
