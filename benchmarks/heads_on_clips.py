@@ -10,6 +10,7 @@ agrees with the clear crop's mask; medians. `landmarks + IK` has seen those land
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,16 +22,18 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.heads import HeadMethods, Image, Mask, method_options, square
+from benchmarks.heads import HeadMethods, Image, Mask, known, method_options, square
 from kernels import raster
 from tracker.body import BodyModel, load_body
 from tracker.body.body_state import BodyState
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.config import load_config
+from tracker.core.affine import apply_affine, invert_affine
 from tracker.core.arrays import Array
+from tracker.core.atomic_file import write_whole
 from tracker.core.camera import Camera
-from tracker.core.crop import apply_affine, crop_image, invert_affine, square_box
+from tracker.core.crop import crop_image, square_box
 from tracker.core.mask import IN_MASK
 from tracker.detect import LandmarkDetector
 from tracker.evaluation.occluder_textures import Textures
@@ -38,6 +41,7 @@ from tracker.evaluation.occlusion import covered, painted
 from tracker.networks.landmark_network import SIDE
 from tracker.source import open_source
 
+RESULTS = Path(__file__).parent / "results" / "heads_on_clips.json"
 _MARGIN = 1.25
 """Side of a crop over the person's longer side."""
 _VISIBLE = 0.5
@@ -160,13 +164,19 @@ def table(results: dict[str, dict[str, tuple[float, float, float]]]) -> str:
 @method_options
 @click.option("--every", default=0.8, show_default=True, help="s between two crops.")
 @click.option("--most", type=click.IntRange(1), default=12, show_default=True, help="Crops of each clip.")
-def main(clips: tuple[str, ...], every: float, most: int, **compared: Any) -> None:
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+def main(clips: tuple[str, ...], every: float, most: int, out: Path, **compared: Any) -> None:
     """Compare heads, dense maps and landmarks on people in CLIPS."""
     torch.set_num_threads(1)
     body, camera = load_body(None), load_config().camera
     crops = [crop for clip in clips for crop in crops_of(clip, camera, every, most)]
     click.echo(f"{len(crops)} crops of {', '.join(Path(clip).stem for clip in clips)}")
-    click.echo(table(compare(crops, HeadMethods.open(body, **compared), PictureJudge(body))))
+    results = compare(crops, HeadMethods.open(body, **compared), PictureJudge(body))
+    click.echo(table(results))
+    keys = ("visible", "covered", "overlap")
+    medians = {c: {n: known(dict(zip(keys, each, strict=True))) for n, each in of.items()} for c, of in results.items()}
+    run = {"clips": [Path(clip).stem for clip in clips], "crops": len(crops), "every": every, "most": most}
+    write_whole(out, (json.dumps({"run": run, "medians": medians}, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from benchmarks.landmark_map import CAMERA, OUT_OF_SIGHT, on_the_floor
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.landmark_set import MEDIAPIPE
+from tracker.core.affine import apply_affine
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
-from tracker.core.crop import apply_affine
 from tracker.core.geometry import axis_angle_from_matrix, rotation_between
 from tracker.core.person import Pose
 from tracker.detect.follow import NetworkFollower, Region

@@ -238,7 +238,7 @@ def main() -> None:
     if given.clip is None:
         parser.error("give a video")
     logging.getLogger("tracker").setLevel(logging.WARNING)
-    config = load_config("live", {"detect": {"punctual": False}})
+    config = load_config("live", {"detect": {"punctual": False}, "engine": {"precision": "auto"}})
     runs = []
     with tempfile.TemporaryDirectory() as folder, Tracker.open(config) as tracker:
         prepare_for_real_time()

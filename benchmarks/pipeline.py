@@ -166,7 +166,8 @@ def configured(case: PipelineCase, punctual: bool) -> TrackerConfig:
     """The case's configuration, for files or for a camera."""
     detect = {"punctual": punctual, "max_people": max(case.people, 1)}
     smooth = {"mode": "offline" if punctual else "causal"}
-    return load_config(case.config, {"engine": {"backend": case.engine}, "detect": detect, "smooth": smooth})
+    engine = {"backend": case.engine, "precision": "float32" if punctual else "auto"}
+    return load_config(case.config, {"engine": engine, "detect": detect, "smooth": smooth})
 
 
 def measure_mediapipe(clip: Path, people: int) -> Yardstick:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from engines.engine import BackendError, Engine, EngineOptions, ModelError, Network
+from engines.engine import BackendError, Engine, EngineOptions, ModelError, Network, Precision
 
 _log = logging.getLogger("tracker.engines")
 
@@ -68,7 +68,7 @@ def open_engine(model: Path | Network, backend: str = "auto", options: EngineOpt
     chosen = choose_backend(model, options) if backend == "auto" else backend
     if chosen not in BACKENDS:
         raise BackendError(f"no engine '{backend}'; there are auto, {', '.join(BACKENDS)}")
-    engine = _opened(model, chosen, options)
+    engine = _opened(model, chosen, replace(options, precision=_precision(chosen, options)))
     _log.info("%s: %s", _title(model.stem if isinstance(model, Path) else model.name), _described(engine, chosen))
     return engine
 
@@ -97,6 +97,18 @@ def choose_backend(model: Path | Network, options: EngineOptions) -> str:
         if reads and is_installed(name) and (not backend.needs_gpu or _has_gpu(options)):
             return name
     raise BackendError(f"nothing installed here opens {model.name}; install an engine with: pip install openvino")
+
+
+def _precision(backend: str, options: EngineOptions) -> Precision:
+    """What auto means for a backend that has been chosen. Others than OpenVINO gain nothing by bfloat16 on a CPU, or do
+    not have it."""
+    if options.precision != "auto":
+        return options.precision
+    if backend != "openvino":
+        return "float32"
+    from engines.openvino_engine import computes_in_bfloat16
+
+    return "bfloat16" if computes_in_bfloat16() else "float32"
 
 
 def is_installed(backend: str) -> bool:

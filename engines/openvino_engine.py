@@ -77,6 +77,11 @@ def _openvino() -> Any:
     return openvino
 
 
+def computes_in_bfloat16() -> bool:
+    """Whether this processor does by itself (AMX, AVX-512 BF16, or an ARM's). Raises BackendError without OpenVINO."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 @functools.cache
 def _core() -> Any:
     """The process's one Core, with the CPU's plugin loaded.

@@ -28,6 +28,8 @@ SOURCES = (
     "landmarks_cpu.cpp",
     "landmark_fit_cpu.cpp",
     "rotations_cpu.cpp",
+    "gaussian_cpu.cpp",
+    "perceptron_cpu.cpp",
     "skin_cpu.cpp",
     "colour_cpu.cpp",
     "shrink_cpu.cpp",

@@ -18,6 +18,11 @@ def address(value: NDArray) -> int:
     return value.ctypes.data
 
 
+def array_pointer(value: NDArray) -> ctypes.c_void_p:
+    """The same, as C++ takes it."""
+    return ctypes.c_void_p(address(value))
+
+
 class _RotationPullData(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_void_p) for name in ("targets", "lower", "upper", "slope"))
 
@@ -71,7 +76,7 @@ class CarriedPoints:
         if (self.parents >= np.arange(joints)).any():
             raise ValueError(f"parents: expected each before its children, got {self.parents}")
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many points."""
         return int(self.points.max()) + 1
@@ -222,7 +227,11 @@ def empty_system(body: CarriedPoints) -> LandmarkSystem:
 
 def check_array(name: str, value: NDArray, shape: tuple[int, ...]) -> None:
     """Raises ValueError unless value is contiguous float64 of this shape; -1 stands for any size."""
-    if value.ndim != len(shape) or any(want not in (-1, size) for want, size in zip(shape, value.shape, strict=True)):
+    if value.shape != shape and not _fits(value.shape, shape):
         raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
     if value.dtype != np.float64 or not value.flags.c_contiguous:
         raise ValueError(f"{name}: expected contiguous float64, got {value.dtype} with strides {value.strides}")
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(shape) == len(wanted) and all(want in (-1, size) for want, size in zip(wanted, shape, strict=True))

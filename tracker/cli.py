@@ -106,6 +106,11 @@ STYLE = click.option(
     show_default=True,
     help="What is drawn; confidence is the mesh, green where it is seen and red where it is guessed.",
 )
+CLOTHED = click.option(
+    "--clothed",
+    is_flag=True,
+    help="Show clothes and hair, as the silhouettes show them, in overlay, glb and scene; else the body.",
+)
 TRUST = options(
     click.option(
         "--max-pixels",
@@ -156,6 +161,7 @@ def cli() -> None:
 )
 @RENDERER
 @STYLE
+@CLOTHED
 @click.option("--side-by-side", is_flag=True, help="Put the original picture to the left of the overlay.")
 @OVERWRITE
 @TRUST
@@ -325,6 +331,7 @@ def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @FORMAT
 @RENDERER
 @STYLE
+@CLOTHED
 @TRUST
 @PEOPLE
 @CAMERA
@@ -370,7 +377,7 @@ def live(
 
             export = ExportConfig(parse_formats(given["formats"]))
             job = LiveJob(folder, record is not None, export, given["renderer"], given["style"])
-            config = configured(given, {"detect": {"punctual": False}})
+            config = configured(given, {"detect": {"punctual": False}, "engine": {"precision": "auto"}})
             world = LiveWorld(config.world, load_body(config.body))
             sends = stack.enter_context(open_sends(send, config.camera, world))
             tracker = stack.enter_context(Tracker.open(config))
@@ -850,10 +857,14 @@ def configured(given: dict[str, Any], changes: dict[str, Any]) -> Any:
     detect = dict(changes.get("detect", {}))
     if given.get("max_people") is not None:
         detect["max_people"] = given["max_people"]
-    engine = {"device": given["device"]} if given["device"] != "auto" else {}
+    engine = dict(changes.get("engine", {}))
+    if given["device"] != "auto":
+        engine["device"] = given["device"]
     chosen = {"body": given["body"]} if given.get("body") is not None else {}
     if given.get("height") is not None:
         chosen["height"] = given["height"]
+    if given.get("clothed"):
+        chosen["clothed"] = True
     world = {key: given[key] for key in ("frame", "pitch", "camera_height") if given.get(key) is not None}
     if "intrinsics" in camera and has_camera_pose(camera["intrinsics"]):
         world["calibration"] = camera["intrinsics"]

@@ -26,6 +26,7 @@ from tracker.detect import DetectConfig, Detector, LandmarkDetector
 from tracker.export.files_config import FilesConfig
 from tracker.extract.feature_extractor import CropFeatures, ExtractConfig, FeatureExtractor, kernel_vertices_file
 from tracker.extract.feature_network import FeatureModel
+from tracker.fit.clothing import ClothedMesh, Clothing, is_alone
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, ShapeMemory, TrackConfig
 from tracker.fit.pose_prior import PosePrior
@@ -84,6 +85,9 @@ class TrackerConfig:
     """A person whom the detector loses is carried forward by their motion for so long."""
     body: Path | None = None
     """A user's SMPL file; null is the built-in free body."""
+    clothed: bool = False
+    """Measure by the silhouettes how far clothes and hair stand out of the skin, which overlay, glb and scene then
+    show."""
     height: float | None = None
     """m, of everybody who is tracked, barefoot: sizes and distances are then right where the focal length is; null
     leaves it to the landmarks, which say little about it."""
@@ -134,7 +138,7 @@ class Tracker:
         self._judge = FitJudge(config.trust, config.fit.outlier, self.persons)
         self._predictor, self._kinematics = MotionPredictor.load(), InverseKinematics.load()
         # the fit's matrices are small: more threads only wait for each other
-        self._blas = ThreadpoolController()
+        self._blas = ThreadpoolController().select(user_api="blas")
         self._smoothing = config.smooth.mode == "causal"
         self._know_nobody()
 
@@ -144,6 +148,7 @@ class Tracker:
         self._scenes = SceneWatcher()
         self._detected_scene = self._fitted_scene = 0
         self._people: dict[int, TrackedPerson] = {}
+        self._clothes: dict[int, Clothing] = {}
 
     def look_through(self, info: SourceInfo) -> None:
         """Takes the focal length that a source knows of, where the configuration says nothing about the camera."""
@@ -285,7 +290,7 @@ class Tracker:
             self._fitted_scene = detected.scene
             for known in self._people.values():
                 known.forget_pose()
-        with self._blas.limit(limits=1, user_api="blas"):
+        with self._blas.limit(limits=1):
             for each in detected.people:
                 person, features = self._person(each.person_id), detected.features.get(each.person_id)
                 person.fit(frame.time, camera, each.detection, self._evidence(features))
@@ -299,7 +304,21 @@ class Tracker:
         ]
         clock.lap("smooth")
         self._people = {k: p for k, p in self._people.items() if p.absent_seconds(frame.time) <= _FORGET_SECONDS}
-        return people
+        return self._dressed(people, detected) if self.config.clothed else people
+
+    def _dressed(self, people: Sequence[Person], detected: DetectedFrame) -> list[Person]:
+        """The people with what they wear, and what this frame shows of it taken into account."""
+        camera, time = self.cameras.for_size(*detected.frame.size), detected.frame.time
+        masks = {each.person_id: each.detection.mask for each in detected.people}
+        mesh = ClothedMesh.of(self.body)
+        self._clothes = {key: worn for key, worn in self._clothes.items() if key in self._people}
+        for person in people:
+            if person.person_id not in self._clothes:
+                self._clothes[person.person_id] = Clothing(mesh)
+            mask = masks.get(person.person_id)
+            if mask is not None and person.believed and is_alone(person, people):
+                self._clothes[person.person_id].look(time, camera, person.pose, mask, person.joint_confidence)
+        return [replace(person, clothing=self._clothes[person.person_id].offsets) for person in people]
 
     def _person(self, person_id: int) -> TrackedPerson:
         if person_id not in self._people:

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "dense_cpu.h"
 #include "landmarks_cpu.h"
 
 // r = code + slope · log(rotationsᵀ R): a residual that is linear in how far the joints have turned.
@@ -61,38 +62,6 @@ struct Place {
   }
 };
 
-double dot_of(const double* a, const double* b, int n) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-// to -= scale · from
-void subtract_scaled(double scale, const double* from, double* to, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; ++i) to[i] -= scale * from[i];
-}
-
-// Solves a x = b for a symmetric positive definite a (n, n), whose upper triangle is overwritten by U, a = UᵀU, and b
-// by x. False where a is not positive definite.
-bool solve_in_place(double* a, double* b, int n) {
-  for (int k = 0; k < n; ++k) {
-    double* row = a + static_cast<size_t>(k) * n;
-    if (!(row[k] > 0)) return false;
-    const double root = std::sqrt(row[k]);
-    for (int j = k; j < n; ++j) row[j] /= root;
-    for (int i = k + 1; i < n; ++i) subtract_scaled(row[i], row + i, a + static_cast<size_t>(i) * n + i, n - i);
-    b[k] /= root;
-    subtract_scaled(b[k], row + k + 1, b + k + 1, n - k - 1);
-  }
-  for (int k = n - 1; k >= 0; --k) {
-    const double* row = a + static_cast<size_t>(k) * n;
-    b[k] = (b[k] - dot_of(row + k + 1, b + k + 1, n - k - 1)) / row[k];
-  }
-  return true;
-}
-
 class PoseSearch {
  public:
   PoseSearch(const PoseProblemData& problem, PoseSearchData& search)
@@ -134,7 +103,8 @@ class PoseSearch {
       diagonal += search_.damping * (diagonal + 1);
       step_[i] = -here_.gradient[i];
     }
-    if (!solve_in_place(damped_.data(), step_.data(), x)) return false;
+    if (!factor_in_place(damped_.data(), x)) return false;
+    solve_factored(damped_.data(), step_.data(), x);
     for (int j = 0; j < joints; ++j) {
       double turn[9];
       rotation_from_vector(&step_[3 * j], turn);

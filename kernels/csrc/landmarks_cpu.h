@@ -36,7 +36,7 @@ extern "C" struct RotationPullData {
 
 namespace kernels {
 
-constexpr int kLane = 8;
+constexpr int kLane = 16, kBlock = 4;  // columns and rows of a product that are summed in registers
 
 struct Matrix3 {
   double m[9];
@@ -349,38 +349,41 @@ class Linearisation {
   }
 
   void sum(const LandmarkSystemData& out) {
-    constexpr int kBlock = 4;
     const int rows = static_cast<int>(residuals_.size());
-    std::vector<double> total(static_cast<size_t>(kBlock) * stride_);
     std::fill_n(out.gradient, unknowns_, 0.0);
     for (int r = 0; r < rows; ++r) {
       const double* row = &rows_[static_cast<size_t>(r) * stride_];
       for (int i = 0; i < unknowns_; ++i) out.gradient[i] += row[i] * residuals_[r];
     }
     for (int i = 0; i < unknowns_; i += kBlock) {
-      const int count = min_of(kBlock, unknowns_ - i), from = i / kLane * kLane;
-      std::fill(total.begin(), total.end(), 0.0);
+      used_.clear();
       for (int r = 0; r < rows; ++r) {
-        const double* row = &rows_[static_cast<size_t>(r) * stride_];
         // the padding after the last unknown is 0, so a whole block may always be read
-        const double a = row[i], b = row[i + 1], c = row[i + 2], d = row[i + 3];
-        if (a == 0 && b == 0 && c == 0 && d == 0) continue;
-        double *ta = &total[0], *tb = &total[stride_], *tc = &total[2 * stride_], *td = &total[3 * stride_];
-        for (int j = from; j < stride_; ++j) {
-          ta[j] += a * row[j];
-          tb[j] += b * row[j];
-          tc[j] += c * row[j];
-          td[j] += d * row[j];
-        }
+        const double* at = &rows_[static_cast<size_t>(r) * stride_ + i];
+        if (at[0] != 0 || at[1] != 0 || at[2] != 0 || at[3] != 0) used_.push_back(r);
       }
-      for (int q = 0; q < count; ++q) {
-        for (int j = i + q; j < unknowns_; ++j) {
-          out.matrix[(i + q) * unknowns_ + j] = out.matrix[j * unknowns_ + i + q] = total[q * stride_ + j];
-        }
+      for (int j = i / kLane * kLane; j < unknowns_; j += kLane) sum_block(i, j, out.matrix);
+    }
+  }
+
+  // The matrix's entries of the unknowns (i, …) with (j, …), summed over the rows that know anything of the former.
+  void sum_block(int i, int j, double* matrix) const {
+    double sums[kBlock][kLane] = {};
+    for (const int r : used_) {
+      const double* row = &rows_[static_cast<size_t>(r) * stride_];
+      for (int q = 0; q < kBlock; ++q) {
+#pragma omp simd
+        for (int c = 0; c < kLane; ++c) sums[q][c] += row[i + q] * row[j + c];
+      }
+    }
+    for (int q = 0; q < min_of(kBlock, unknowns_ - i); ++q) {
+      for (int c = max_of(i + q - j, 0); c < min_of(kLane, unknowns_ - j); ++c) {
+        matrix[(i + q) * unknowns_ + j + c] = matrix[(j + c) * unknowns_ + i + q] = sums[q][c];
       }
     }
   }
 
+  std::vector<int> used_;
   int unknowns_ = 0, stride_ = 0;
   std::vector<double> d_joints_, moved_, jacobian_, rows_, residuals_;
 };

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
@@ -28,6 +28,8 @@ from tracker.runtime.interrupt import Interrupt
 from tracker.source import Clip
 from tracker.source.latest_frames import LatestFrames
 from tracker.source.source import Source, SourceInfo
+from tracker.world.live_feet import LiveFeet
+from tracker.world.world_config import WorldConfig
 
 
 class Camera(Source):
@@ -68,10 +70,12 @@ class FakeScreen:
     def __init__(self, camera: Camera, keys: str = "") -> None:
         self.camera, self.keys = camera, list(keys)
         self.pictures: list[np.ndarray] = []
+        self.people: list[Person] = []
         self._answered = 0
 
-    def send(self, frame: Frame, people: object, picture: np.ndarray) -> None:
+    def send(self, frame: Frame, people: Sequence[Person], picture: np.ndarray) -> None:
         self.pictures.append(picture)
+        self.people += people
         self.camera.taken.set()
 
     def key(self) -> str:
@@ -108,9 +112,18 @@ def test_a_recording_holds_the_same_files_as_track(tmp_path: Path) -> None:
         assert sum(1 for _ in video.decode(video=0)) == 8
 
 
+@pytest.mark.parametrize("recorded", [True, False])
 def test_a_camera_that_moves_is_said_and_no_world_claimed_from_then_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, recorded: bool
 ) -> None:
+    """Whether the recording watches the camera or the session itself, feet are let go."""
+    stood, held = [], LiveFeet.held
+
+    def watched(feet: LiveFeet, time: float, people: list[Person], camera: object, still: bool) -> list[Person]:
+        stood.append(still)
+        return held(feet, time, people, camera, still)
+
+    monkeypatch.setattr(LiveFeet, "held", watched)
     noise = np.random.default_rng(0).integers(0, 255, (SIZE[1] // 16, SIZE[0] // 8, 3), np.uint8)
     wide = cv2.resize(noise, (2 * SIZE[0], SIZE[1]), interpolation=cv2.INTER_CUBIC)
 
@@ -124,13 +137,35 @@ def test_a_camera_that_moves_is_said_and_no_world_claimed_from_then_on(
                 yield replace(frame, time=frame.index / 10, image=picture)
 
     camera = Panning(30)
-    live, _ = session(LiveJob(tmp_path, record=True), camera)
-    (recording,) = live.run(camera, Interrupt()).recordings
+    live, _ = session(LiveJob(tmp_path, record=recorded), camera)
+    recordings = live.run(camera, Interrupt()).recordings
     assert [record.message for record in caplog.records].count(CAMERA_MOVES) == 1
+    assert stood[0] and not stood[-1]
+    if not recorded:
+        return
+    (recording,) = recordings
     lines = [json.loads(line) for line in (recording.folder / "frames.jsonl").read_text().splitlines()]
     assert lines[5]["T_world_camera"] is not None and lines[-1]["T_world_camera"] is None
     run = json.loads((recording.folder / "run.json").read_text())
     assert run["world"] is None and any("the camera" in warning for warning in run["warnings"])
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_what_is_shown_and_recorded_has_its_feet_held_unless_that_is_not_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: bool
+) -> None:
+    def sunk(_: LiveFeet, time: float, people: list[Person], camera: object, still: bool) -> list[Person]:
+        return [replace(person, pose=replace(person.pose, betas=np.full(10, 0.5))) for person in people]
+
+    monkeypatch.setattr(LiveFeet, "held", sunk)
+    camera = Camera(6)
+    screen = FakeScreen(camera)
+    config = TrackerConfig(world=WorldConfig(lock_feet=locked))
+    tracker = Tracker(config, load_body(None), Script([[somebody(0.0)[0]]] * camera.count))
+    (recording,) = LiveSession(LiveJob(tmp_path, record=True), tracker, [screen]).run(camera, Interrupt()).recordings
+    recorded = load_person(recording.folder / "person_000.npz").betas
+    assert np.allclose(recorded, 0.5) == locked
+    assert all(np.allclose(person.pose.betas, 0.5) == locked for person in screen.people)
 
 
 def test_keys_record_snap_switch_and_quit(tmp_path: Path) -> None:

@@ -385,7 +385,7 @@ def test_the_page_has_controls_that_work(page: Any, viewer: Any) -> None:
     target = np.array(client.camera.look_at)
     until(lambda: np.linalg.norm(np.array(client.camera.position) - place) > 0.2)
     viewer._turning.value = False
-    assert np.allclose(client.camera.look_at, target, atol=1e-3), "it turns around what it looks at"
+    until(lambda: np.allclose(client.camera.look_at, target, atol=1e-3))  # it turns around what it looks at
     page.get_by_label("Confidence").first.check()
     until(lambda: figure._coloured is not None)
     with page.expect_download() as download:

@@ -14,14 +14,15 @@ PRIOR = JointPrior.anatomical()
 
 
 def costs(pose: np.ndarray) -> tuple[float, float]:
-    """What the Gaussian and the limits charge for joints 1..23 turned by `pose` (23, 3)."""
+    """What the usual values and the limits charge for joints 1..23 turned by `pose` (23, 3)."""
     rotations = np.concatenate([np.eye(3)[None], matrix_from_axis_angle(pose)])
-    gaussian, limits = (2 * pull(rotations, p, np.zeros(72), np.zeros((72, 72))) for p in PRIOR.pulls(1.0))
-    return gaussian, limits
+    pulls = (PRIOR.usual(1.0, rotations), PRIOR.limits(1.0))
+    usual, limits = (2 * pull(rotations, p, np.zeros(72), np.zeros((72, 72))) for p in pulls)
+    return usual, limits
 
 
 def cost(joint: str, rotvec: tuple[float, float, float]) -> tuple[float, float]:
-    """What the Gaussian and the limits charge for one joint turned, all others at their means."""
+    """What the usual values and the limits charge for one joint turned, all others at their means."""
     pose = PRIOR.mean.copy()
     pose[smpl_index(joint) - 1] = rotvec
     return costs(pose)
@@ -72,7 +73,10 @@ def test_the_weight_scales_the_cost_and_the_root_is_free() -> None:
     pose = np.random.default_rng(1).normal(size=(24, 3))
     without_root = np.concatenate([np.zeros((1, 3)), pose[1:]])
     once, twice, unturned = (
-        [pull(matrix_from_axis_angle(p), towards, np.zeros(72), np.zeros((72, 72))) for towards in PRIOR.pulls(weight)]
+        [
+            pull(matrix_from_axis_angle(p), towards, np.zeros(72), np.zeros((72, 72)))
+            for towards in (PRIOR.usual(weight, matrix_from_axis_angle(p)), PRIOR.limits(weight))
+        ]
         for p, weight in ((pose, 1.0), (pose, 2.0), (without_root, 1.0))
     )
     np.testing.assert_allclose(twice, 2 * np.array(once))
@@ -92,3 +96,20 @@ def test_the_usual_trunk_is_upright() -> None:
     """Captured people whose knees are straight bend it forward by 1.8° in all."""
     trunk = PRIOR.mean[[smpl_index(name) - 1 for name in ("spine1", "spine2", "spine3")], 0]
     assert 0 <= np.degrees(trunk.sum()) < 4
+
+
+def test_legs_are_drawn_straight_where_they_nearly_are_and_let_go_where_they_are_folded() -> None:
+    knee = smpl_index("left_knee")
+
+    def drawn(degrees: float) -> float:
+        """1/rad: the gradient of the knee's cost where it is bent by that."""
+        turned = np.zeros((24, 3))
+        turned[knee, 0] = np.radians(degrees)
+        usual = PRIOR.usual(1.0, matrix_from_axis_angle(turned))
+        return float(usual.slope[knee, 0] ** 2 * (turned[knee, 0] - PRIOR.mean[knee - 1, 0]))
+
+    width = np.degrees(PRIOR.heavy_tail[knee - 1, 0])
+    middle = np.degrees(PRIOR.mean[knee - 1, 0])
+    assert drawn(middle + width) == pytest.approx(0.5 / np.radians(width), rel=1e-3), "strongest where off by its width"
+    assert drawn(middle) == pytest.approx(0.0, abs=1e-9)
+    assert drawn(100.0) < 0.25 * drawn(middle + width)

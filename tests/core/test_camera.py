@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tracker.core.affine import apply_affine
 from tracker.core.camera import Camera, CameraConfig, read_intrinsics
-from tracker.core.crop import apply_affine, crop_transform
+from tracker.core.crop import crop_transform
 from tracker.core.errors import InputError
 
 

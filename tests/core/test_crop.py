@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tracker.core.affine import apply_affine, invert_affine
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
-from tracker.core.crop import apply_affine, crop_image, crop_transform, invert_affine, paste_crop, square_box, warp_crop
+from tracker.core.crop import crop_image, crop_transform, paste_crop, square_box, warp_crop
 
 WIDTH, HEIGHT = 320, 240
 

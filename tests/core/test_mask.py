@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.fit.test_trust import disc
-from tracker.core.crop import apply_affine, crop_transform, warp_crop
+from tracker.core.affine import apply_affine
+from tracker.core.crop import crop_transform, warp_crop
 from tracker.core.mask import IN_MASK, PlacedMask
 from tracker.detect.similarity import mask_overlap, share_on_mask
 from tracker.fit.trust import cover_of

@@ -13,7 +13,7 @@ import pytest
 from tests import SHARED
 from tests.detect.test_landmark_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
 from tests.people_scene import TEMPLATE
-from tracker.core.crop import apply_affine
+from tracker.core.affine import apply_affine
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector

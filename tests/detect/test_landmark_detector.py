@@ -23,6 +23,7 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
+from tracker.detect.candidate import Candidate, candidate_of
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Region
 from tracker.detect.picture_landmarker import PictureLandmarker
@@ -49,6 +50,8 @@ class BarLandmarker:
         self.shown: list[np.ndarray] = []
         self.looks: list[np.ndarray] = []
         self.presence = 0.99
+        self.hidden: list[Candidate] = []
+        self.searched = 0
 
     def read(self, image: np.ndarray, min_detection: float = 0.5, known: Sequence[Region] = ()) -> list[PoseReading]:
         (self.shown if min_detection >= WHOLE else self.looks).append(image)
@@ -56,6 +59,11 @@ class BarLandmarker:
         count, _, boxes, _ = cv2.connectedComponentsWithStats(red)
         found = (boxes[k] for k in range(1, count))
         return [self._pose(image, red, *(float(v) for v in box[:4])) for box in found if self._is_seen(image, box)]
+
+    def half_hidden(self, image: np.ndarray) -> list[Candidate]:
+        """Whom it would see by regions alone."""
+        self.searched += 1
+        return list(self.hidden)
 
     def close(self) -> None:
         self.shown.clear()
@@ -138,10 +146,14 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
 
 
-def looks_taken(found: LandmarkDetector) -> list[np.ndarray]:
+def landmarker_of(found: LandmarkDetector) -> BarLandmarker:
     landmarker = found._searcher._landmarker
     assert isinstance(landmarker, BarLandmarker)
-    return landmarker.looks
+    return landmarker
+
+
+def looks_taken(found: LandmarkDetector) -> list[np.ndarray]:
+    return landmarker_of(found).looks
 
 
 NO_SEARCH = DetectConfig(search_seconds=math.inf, look_delay=0.0)
@@ -290,6 +302,24 @@ def test_stills_far_apart_are_searched_all_over() -> None:
             bar = Bar(300.0 + 300 * index, 300.0, 120.0)
             (person,) = found.detect(Frame(index, 2.0 * index, picture(bar)))
             np.testing.assert_allclose(person.landmarks2d, bar.landmarks, atol=1.5)
+
+
+@pytest.mark.usefixtures("fake")
+def test_half_hidden_people_are_looked_for_where_nobody_is_found() -> None:
+    with LandmarkDetector(DetectConfig(search_seconds=0.2, look_delay=0.0)) as found:
+        landmarker = landmarker_of(found)
+        bar = LARGE
+        (hidden,) = landmarker.read(picture(bar))
+        landmarker.hidden = [candidate_of(hidden, (WIDTH, HEIGHT))]
+        assert len(found.detect(Frame(0, 0.0, picture(bar)))) == 1 and landmarker.searched == 0, "he is plainly there"
+        found.forget()
+        (person,) = found.detect(Frame(0, 0.0, picture()))
+        np.testing.assert_allclose(person.landmarks2d, bar.landmarks, atol=1.5)
+        assert landmarker.searched == 1
+        landmarker.hidden = []
+        for index in range(1, 61):
+            found.detect(Frame(index, index / 10, picture()))
+        assert 2 <= landmarker.searched <= 5, "now and then while nobody comes"
 
 
 @pytest.mark.usefixtures("fake")

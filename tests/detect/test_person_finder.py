@@ -17,8 +17,8 @@ import pytest
 from benchmarks.mediapipe_bundle import mediapipe_bundle
 from engines import EngineOptions, open_engine
 from tests import SHARED
+from tracker.core.affine import apply_affine
 from tracker.core.arrays import Array
-from tracker.core.crop import apply_affine
 from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame

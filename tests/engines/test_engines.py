@@ -182,6 +182,18 @@ def test_bfloat16_is_near_float32(backend: str, network: SmallNetwork, model: Ne
         assert 0 < error < 2e-2  # of values up to 1; found: 3e-3
 
 
+def test_auto_is_bfloat16_only_where_the_processor_computes_in_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def precision(backend: str) -> str:
+        with open_engine(path, backend, EngineOptions(threads=1, precision="auto", device="cpu")) as engine:
+            return engine.metadata["precision"]
+
+    assert precision("openvino") == ("bfloat16" if openvino_has("BF16") else "float32")
+    monkeypatch.setattr("engines.openvino_engine.computes_in_bfloat16", lambda: False)
+    assert precision("openvino") == "float32"
+    monkeypatch.setattr("engines.openvino_engine.computes_in_bfloat16", lambda: True)
+    assert precision("onnxruntime") == "float32"
+
+
 def openvino_has(capability: str) -> bool:
     import openvino
 

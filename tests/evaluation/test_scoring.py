@@ -118,6 +118,15 @@ def table(error: list[list[float]], visible: list[list[bool]], **columns: list[f
     }
 
 
+def test_who_is_hidden_need_not_be_found() -> None:
+    errors = [[10.0, 10.0], [np.nan, np.nan], [np.nan, np.nan], [10.0, 10.0]]
+    rows = table(errors, [[True, True]] * 4, hidden_share=[0.0, 0.9, 0.5, 0.8])
+    figures = pose_figures(rows)
+    assert (figures["found"], figures["found_visible"]) == (50.0, pytest.approx(200 / 3))
+    del rows["hidden_share"]
+    assert "found_visible" not in pose_figures(rows)
+
+
 def test_figures_over_all_and_over_visible_joints() -> None:
     figures = pose_figures(table([[10.0, 90.0], [np.nan, np.nan]], [[True, False], [True, True]]))
     assert figures["found"] == 50

@@ -1,9 +1,9 @@
 """Runs inside Blender: `blender --background --python blender_reads.py -- FOLDER OUT.npz SETTINGS.json`
 
-Imports each file of a run's folder into an empty scene and saves, under `<file>/<person>`, where Blender has the heads
-of its bones (frame, bone, 3) m, in `<file>/<person>/seen` where its own camera shows them (frame, bone, 2), 0..1 from
-the lower left, and in `<file>/<person>/names` what they are called. Frames count from the run's first, 0. Settings:
-fps, size (px), pixel (its width and height), frames.
+Imports each file of a run's folder into an empty scene and saves, under `<file>/<person>`, where Blender has the
+heads of its bones (frame, bone, 3) m, in `<file>/<person>/seen` where its own camera shows them (frame, bone, 2),
+0..1 from the lower left, and in `<file>/<person>/names` what they are called; in `<file>/videos/paths` which videos
+it shows. Frames count from the run's first, 0. Settings: fps, size (px), pixel (its width and height), frames.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ def main() -> None:
             bpy.ops.wm.read_factory_settings(use_empty=True)
             prepare(bpy.context.scene.render, settings)
             OPENERS[path.suffix](str(path))
+            found[f"{path.name}/videos/paths"] = np.array(
+                [bpy.path.abspath(clip.filepath) for clip in bpy.data.movieclips]
+            )
             late = BVH_FIRST if path.suffix == ".bvh" else 0
             for armature in [each.name for each in bpy.data.objects if each.type == "ARMATURE"]:
                 frames = [late + each for each in settings["frames"]]

@@ -467,7 +467,9 @@ class TestCsv:
 
 class TestTrc:
     def lines(self, person):
-        return [line.split("\t") for line in written("trc", person).decode().split("\r\n")]
+        lines = written("trc", person).decode().split("\r\n")
+        assert all(line.endswith("\t") for line in (lines[3], lines[4], *lines[6:-1]))
+        return [line.removesuffix("\t").split("\t") for line in lines]
 
     def test_header_is_opensims_line_for_line(self):
         lines = self.lines(sequence(TIMES, person_id=3))

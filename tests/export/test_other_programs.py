@@ -1,7 +1,8 @@
-"""Files opened by programs that are no part of this environment: Blender and Khronos' validator, skipped where absent.
+"""Files opened by programs that are no part of this environment: Blender, OpenSim and Khronos' validator, skipped where
+absent.
 
-Blender is the program on PATH, or the bpy wheel where that is installed. The validator is npm's gltf-validator, found
-as node finds it: `NODE_PATH=FOLDER/node_modules`.
+Blender is the program on PATH, or the bpy wheel where that is installed; OpenSim is the wheel of that name. The
+validator is npm's gltf-validator, found as node finds it: `NODE_PATH=FOLDER/node_modules`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.clips import write_clip
 from tests.export.test_scene_formats import BODY, CAMERA, RATE, sequence
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.export.files_config import FilesConfig
 from tracker.export.formats import SCENE_FILES, FormatWriters, person_file
+from tracker.export.joint_angles import opensim_coordinates
 from tracker.export.sequence import PersonSequence, Timeline
 
 READS = Path(__file__).with_name("blender_reads.py")
@@ -39,9 +42,11 @@ FRAMES = np.array([9, 20, 29])
 """Of the run, in which both people are there."""
 
 
-def written_run(folder: Path, formats: tuple[str, ...], files: FilesConfig, rate: float = RATE) -> list[PersonSequence]:
+def written_run(
+    folder: Path, formats: tuple[str, ...], files: FilesConfig, rate: float = RATE, video: Path | None = None
+) -> list[PersonSequence]:
     """Two people, one of whom is lost for a while, as a run leaves them."""
-    writers = FormatWriters(files, None)
+    writers = FormatWriters(files, video)
     people = [
         replace(person, timestamps=person.timestamps * RATE / rate, timeline=Timeline(0.0, rate))
         for person in (sequence(0, gap=True), sequence(1))
@@ -103,8 +108,11 @@ def test_blender_has_everybody_where_they_are_and_sees_them_where_the_video_does
 
 @pytest.mark.slow
 def test_blenders_own_file_keeps_step_at_a_rate_that_is_no_whole_number(blender: Path, tmp_path: Path) -> None:
-    people = written_run(tmp_path, ("blend",), FilesConfig(blender=blender), 15000 / 1001)
-    read = read_by(blender, tmp_path, 15000 / 1001)
+    video = write_clip(tmp_path / "clip.mp4")
+    (tmp_path / "out").mkdir()
+    people = written_run(tmp_path / "out", ("blend",), FilesConfig(blender=blender), 15000 / 1001, video)
+    read = read_by(blender, tmp_path / "out", 15000 / 1001)
+    assert [Path(path) for path in read["scene.blend/videos/paths"]] == [video], "found from where the file lies"
     for name in ("scene.blend/person_000", "scene.blend/person_001"):
         compare(read, name, people)
         compare_seen(read, name, people, (0.0, 0.0))
@@ -146,3 +154,38 @@ def test_khronos_validator_has_nothing_to_say(name: str, tmp_path: Path) -> None
         pytest.skip("npm's gltf-validator is not installed where node looks")
     issues = json.loads(done.stdout)
     assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+
+
+class TestOpenSim:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It leaves a log where it is."""
+        monkeypatch.chdir(tmp_path)
+
+    @pytest.mark.parametrize("person_id", [0, 1])
+    def test_its_table_has_the_markers_and_what_was_not_seen_is_missing(self, person_id: int, tmp_path: Path) -> None:
+        opensim = pytest.importorskip("opensim", reason="OpenSim's wheel is not installed")
+        person = written_run(tmp_path, ("trc",), FilesConfig())[person_id]
+        path = str(tmp_path / f"person_{person_id:03d}.trc")
+        table = opensim.TimeSeriesTableVec3(path)
+        assert list(table.getColumnLabels()) == list(SMPL_JOINTS)
+        np.testing.assert_allclose(table.getIndependentColumn(), person.timestamps, atol=1e-6)
+        columns = [table.getDependentColumn(name) for name in SMPL_JOINTS]
+        rows = range(table.getNumRows())
+        places = np.array([[[column[row][i] for i in range(3)] for column in columns] for row in rows])
+        np.testing.assert_allclose(places[person.tracked], person.joints_y_up[person.tracked], atol=1e-5)
+        assert np.isnan(places[~person.tracked]).all()
+        markers = opensim.MarkerData(path)
+        assert (markers.getNumFrames(), markers.getNumMarkers()) == places.shape[:2]
+        assert (markers.getDataRate(), markers.getUnits().getLabel()) == (RATE, "meters")
+
+    def test_its_motion_has_the_coordinates_in_degrees(self, tmp_path: Path) -> None:
+        opensim = pytest.importorskip("opensim", reason="OpenSim's wheel is not installed")
+        person, _ = written_run(tmp_path, ("mot",), FilesConfig())
+        path = str(tmp_path / "person_000.mot")
+        assert opensim.Storage(path).isInDegrees()
+        table, coordinates = opensim.TimeSeriesTable(path), opensim_coordinates(person)
+        assert list(table.getColumnLabels()) == list(coordinates)
+        np.testing.assert_allclose(table.getIndependentColumn(), person.timestamps, atol=1e-6)
+        for name, values in coordinates.items():
+            np.testing.assert_allclose(table.getDependentColumn(name).to_numpy(), values, atol=1e-5, err_msg=name)

@@ -121,7 +121,8 @@ def test_amass_has_its_columns_and_z_up():
     file = np.load(io.BytesIO(written("amass", [person])))
     assert file["poses"].shape == (25, 156) and file["betas"].shape == (16,) and file["dmpls"].shape == (25, 8)
     assert float(file["mocap_framerate"]) == RATE and str(file["gender"]) == "neutral"
-    assert (file["poses"][:, 66:] == 0).all()
+    assert (file["poses"][:, 66:] == 0).all() and file["trans"].shape == (25, 3)
+    assert int(file["mocap_framerate"]) == 25, "add-ons take whole frames a second"
     bare = replace(person, poses=np.concatenate([person.poses[:, :66], np.zeros((25, 6), np.float32)], axis=1))
     ours = world_vertices(bare)
     theirs = vertices_of(BODY, np.pad(file["poses"][:, :66], ((0, 0), (0, 6))), person.betas, file["trans"])

@@ -230,6 +230,27 @@ class TestShippedWeights:
         np.testing.assert_allclose(found.features.numpy(), expected.features.numpy(), atol=1e-4)
         np.testing.assert_allclose(found.regressed.rotations, expected.regressed.rotations, atol=1e-4)
 
+    def test_sixteen_bits_change_little(
+        self, rig: LandmarkRig, network: BodyNetwork, follower: NetworkFollower, sample: Sample
+    ) -> None:
+        """What live does where the processor computes in bfloat16."""
+        from engines.openvino_engine import computes_in_bfloat16
+
+        if not computes_in_bfloat16():
+            pytest.skip("this CPU does not compute in bfloat16")
+        (seen,) = follower.follow(sample.image, [Region(np.full(2, SIDE / 2), SIDE, 0.0)])
+        k, model = sample.camera_matrix, FeatureModel(network, WEIGHTS)
+        camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        answers = []
+        for precision in ("float32", "bfloat16"):
+            extractor = FeatureExtractor(model, rig, EngineConfig("openvino", "cpu", precision=precision))
+            answers.append(extractor.extract(seen.crop, camera))
+            extractor.close()
+        cosine = (answers[0].features * answers[1].features).sum(-1)
+        joints = [rig.pose(each.regressed.rotations, each.regressed.betas).joints for each in answers]
+        assert 0.999 < cosine.median() < 1  # found: 0.99998; tracked joints move by 0.1 mm
+        assert 1e3 * np.linalg.norm(joints[0] - joints[1], axis=1).mean() < 10  # the head alone; found: 2.7
+
     def test_weights_say_where_they_come_from(self) -> None:
         from tracker.core.tensor_file import load_tensors
 

@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kernels import landmark_fit
-from kernels.landmark_fit_values import Patience
-from kernels.landmarks_values import BodyPlace
+from kernels.landmark_fit_values import Patience, PoseProblem
+from kernels.landmarks_values import BodyPlace, LandmarkSystem
 from tracker.body import load_body
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
@@ -69,6 +69,11 @@ def fitted_joints(fitter: LandmarkFitter, truth: Truth) -> np.ndarray:
 
 def mpjpe(a: np.ndarray, b: np.ndarray) -> float:
     return float(1e3 * np.linalg.norm((a - a[0]) - (b - b[0]), axis=1).mean())
+
+
+def system_at(problem: PoseProblem, state: BodyState) -> LandmarkSystem:
+    """Cost and slopes of a state, the priors as they were linearised for the problem."""
+    return landmark_fit.fit(problem, BodyPlace(state.rotations, state.betas, state.transl), Patience(0, 0.0)).system
 
 
 @pytest.mark.parametrize("heading", [0.0, 1.6, 3.1, -2.0])
@@ -159,15 +164,13 @@ def test_the_gradient_of_the_whole_cost_matches_finite_differences(fitter: Landm
     there = BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), truth.betas, truth.transl))
     state = there.moved(rng.normal(size=85) * 0.05)
     belief = Belief(np.full(10, 0.1), 2 * np.eye(10), there, 0.04)
-    here = BodyPlace(state.rotations, state.betas, state.transl)
-    system = landmark_fit.fit(quiet._problem(truth.seen, belief, state), here, Patience(0, 0.0)).system
+    problem = quiet._problem(truth.seen, belief, state)
     h = 1e-6
     slopes = [
-        (quiet.score(truth.seen, belief, state.moved(h * e)) - quiet.score(truth.seen, belief, state.moved(-h * e)))
-        / (2 * h)
+        (system_at(problem, state.moved(h * e)).cost - system_at(problem, state.moved(-h * e)).cost) / (2 * h)
         for e in np.eye(85)
     ]
-    np.testing.assert_allclose(system.gradient, slopes, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(system_at(problem, state).gradient, slopes, rtol=1e-4, atol=1e-3)
 
 
 def test_the_trained_prior_pulls_as_its_penalty_says(fitter: LandmarkFitter) -> None:
@@ -184,9 +187,9 @@ def test_the_trained_prior_pulls_as_its_penalty_says(fitter: LandmarkFitter) -> 
     more = trained.score(seen, belief, there) - plain.score(seen, belief, there)
     assert more == pytest.approx(0.5 * weight * float((prior.encode(there.rotations) ** 2).sum()), rel=1e-5)
     step = np.concatenate([0.03 * rng.normal(size=72), np.zeros(13)])
-    problem, turned = trained._problem(seen, belief, there), there.moved(step)
-    place = BodyPlace(turned.rotations, turned.betas, turned.transl)
-    far = landmark_fit.fit(problem, place, Patience(0, 0.0)).system.cost - plain.score(seen, belief, turned)
+    turned = there.moved(step)
+    far, without = (system_at(each._problem(seen, belief, there), turned).cost for each in (trained, plain))
+    far -= without
     assert far == pytest.approx(0.5 * weight * float((prior.encode(turned.rotations) ** 2).sum()), rel=0.05)
 
 

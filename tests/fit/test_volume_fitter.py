@@ -17,9 +17,9 @@ from tracker.body.kinematics import LandmarkRig
 from tracker.body.smpl_joints import smpl_index
 from tracker.body.volume import BodyVolume, VolumeConfig
 from tracker.core.arrays import NUM_BETAS, Array
-from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
+from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.person import Pose
-from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter, right_jacobian
+from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
 from tracker.networks.body_network import BodyNetwork, NetworkConfig
 from tracker.networks.extractor import ExtractorConfig
 
@@ -161,14 +161,3 @@ def test_compared_pixels_are_where_the_camera_says(world: World, stride: int) ->
     line = np.arange(9) % 2 == 1
     left, right = scores[line][0], scores[line][-1]
     assert abs(left - right) < 0.5 * (min(left, right) - scores[4])
-
-
-def test_the_jacobian_is_that_of_the_exponential() -> None:
-    rng = np.random.default_rng(0)
-    for omega in (rng.normal(size=(5, 3)), 1e-7 * rng.normal(size=(5, 3)), np.zeros((1, 3))):
-        jacobian = right_jacobian(omega)
-        for axis in range(3):
-            step = np.zeros(3)
-            step[axis] = 1e-5
-            moved = matrix_from_axis_angle(omega).swapaxes(1, 2) @ matrix_from_axis_angle(omega + step)
-            np.testing.assert_allclose(jacobian[:, :, axis], axis_angle_from_matrix(moved) / 1e-5, atol=1e-4)

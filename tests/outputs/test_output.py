@@ -23,8 +23,8 @@ from tracker.runtime.interrupt import Interrupt
 class Collecting:
     """Keeps what it is given; fails at the `fault`-th frame."""
 
-    def __init__(self, camera: Camera, wants_picture: bool = False, fault: int | None = None) -> None:
-        self.name, self.wants_picture, self._fault, self._camera = "collecting", wants_picture, fault, camera
+    def __init__(self, wants_picture: bool = False, fault: int | None = None) -> None:
+        self.name, self.wants_picture, self._fault = "collecting", wants_picture, fault
         self.sent: list[tuple[int, int, Picture | None]] = []
         self.closed = False
 
@@ -33,23 +33,35 @@ class Collecting:
             raise ConnectionError("the other side is gone")
         self.sent.append((frame.index, len(people), picture))
 
-    def key(self) -> str:
-        self._camera.taken.set()
-        return ""
-
     def close(self) -> None:
         self.closed = True
+
+
+class LetsTheCameraGoOn:
+    """The last output: has the camera give its next picture when the others have had the one before."""
+
+    name, wants_picture = "last", False
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+
+    def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+        self._camera.taken.set()
+
+    def close(self) -> None:
+        """Has nothing to close."""
 
 
 def run(camera: Camera, outputs: Sequence[Output], folder: Path, record: bool = False) -> None:
     detection, _ = somebody(0.0)
     tracker = Tracker(TrackerConfig(), load_body(None), Script([[detection]] * camera.count))
-    LiveSession(LiveJob(folder, record=record), tracker, outputs, Collecting(camera)).run(camera, Interrupt())
+    outputs = [*outputs, LetsTheCameraGoOn(camera)]
+    LiveSession(LiveJob(folder, record=record), tracker, outputs).run(camera, Interrupt())
 
 
 def test_every_output_gets_every_frame_and_pictures_where_it_wants_them(tmp_path: Path) -> None:
     camera = Camera(6)
-    screen, poses = Collecting(camera, wants_picture=True), Collecting(camera)
+    screen, poses = Collecting(wants_picture=True), Collecting()
     run(camera, [screen, poses], tmp_path)
     assert [index for index, _, _ in screen.sent] == [index for index, _, _ in poses.sent] == list(range(6))
     assert all(picture is not None for _, _, picture in screen.sent)
@@ -61,13 +73,13 @@ def test_nothing_is_drawn_that_nobody_wants(tmp_path: Path, monkeypatch: pytest.
     drawn: list[int] = []
     monkeypatch.setattr(MeshOverlay, "draw", lambda *_: drawn.append(1) or np.zeros((4, 4, 3), np.uint8))
     camera = Camera(4)
-    run(camera, [Collecting(camera)], tmp_path)
+    run(camera, [Collecting()], tmp_path)
     assert drawn == []
 
 
 def test_an_output_that_fails_ends_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     camera = Camera(6)
-    failing, steady = Collecting(camera, fault=2), Collecting(camera, wants_picture=True)
+    failing, steady = Collecting(fault=2), Collecting(wants_picture=True)
     run(camera, [failing, steady], tmp_path, record=True)
     assert failing.closed and len(failing.sent) == 2
     (folder,) = tmp_path.iterdir()

@@ -127,7 +127,9 @@ def until(true: Callable[[], Any]) -> None:
 def with_body(opened: Any, address: str) -> Any:
     """The tab at the page, when it has drawn somebody in 3D."""
     opened.goto(address)
-    until(lambda: opened.evaluate(f"Boolean(document.querySelector('{BODY_CANVAS}').view?.frame?.people.length)"))
+    view = f"document.querySelector('{BODY_CANVAS}').view"
+    people = f"[{view}?.frame?.people.length ?? 0, {view}?.shapes.size ?? 0]"
+    until(lambda: (counts := opened.evaluate(people))[0] and counts[0] == counts[1])
     return opened
 
 

@@ -11,7 +11,7 @@ import gc
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,7 @@ from tracker.runtime.worker import Worker
 from tracker.source import Source, guessed_focal
 from tracker.source.latest_frames import LatestFrames
 from tracker.world.camera_watch import CameraWatch
+from tracker.world.live_feet import LiveFeet
 from tracker.world.live_world import LiveWorld
 
 log = logging.getLogger("tracker")
@@ -64,8 +65,8 @@ DRAW_MODES: tuple[DrawMode, ...] = (*OVERLAY_STYLES, "off")
 KEY_HELP = "q quit   r record   s snapshot   m mesh/skeleton/confidence/off   f smoothing   h help"
 
 CAMERA_MOVES = (
-    "the camera moves, which is not followed live: in what is sent the floor shifts, and whoever stands seems to move; "
-    "recordings are in the camera's frame"
+    "the camera moves, which is not followed live: in what is sent the floor shifts, whoever stands seems to move, and "
+    "feet are no longer held; recordings are in the camera's frame"
 )
 
 
@@ -142,21 +143,23 @@ class LiveSession:
         world: LiveWorld | None = None,
     ) -> None:  # fmt: skip
         """outputs: are closed by whoever opened them. keys: None where nobody presses any. world: the one that the
-        outputs send people in, so that those who draw them in 3D show the same; None where no other output has one.
+        outputs send people in, so that those who draw them in 3D show the same, and feet are held on its floor; None
+        where no other output has one.
         """
         self._job, self._tracker, self._keys = job, tracker, keys or NoKeys()
         self._outputs = with_hud(outputs, self._hud_lines)
         self._status_feeds = [output for output in outputs if isinstance(output, StatusFeed)]
-        scenes = [output for output in outputs if isinstance(output, SceneFeed)]
-        if scenes:
-            scene = BodyScene(tracker.body, world or LiveWorld(tracker.config.world, tracker.body))
-            for output in scenes:
-                output.scene = scene
+        world = world or LiveWorld(tracker.config.world, tracker.body)
+        self._feet = LiveFeet(tracker.persons, world) if tracker.config.world.lock_feet else None
+        for output in outputs:
+            if isinstance(output, SceneFeed):
+                output.scene = BodyScene(tracker.body, world)
         self._mode: DrawMode = job.style
         self._help = True
         self._meter = Meter()
         self._notice = Notice()
         self._camera_watch: CameraWatch | None = None
+        self._camera_moved = False
         self._latest: CapturedPeople | None = None
         self._watched = bool(outputs)
         self._stage_ms = {name: RecentTimes() for name in ("draw", "show", "capture_to_drawn")}
@@ -209,7 +212,8 @@ class LiveSession:
 
     def _handle(self, tracked: CapturedPeople, source: Source) -> None:
         """Draws a frame, if anybody wants it drawn, and hands it out."""
-        self._latest, frame, before = tracked, tracked.captured.frame, perf_counter()
+        frame, before = tracked.captured.frame, perf_counter()
+        self._latest = tracked = replace(tracked, people=self._with_feet_held(frame, tracked.people))
         if self._begins_recording:
             self._begin_recording(frame, source)
         picture = self._draw(frame, tracked.people) if self._wants_picture else None
@@ -221,14 +225,25 @@ class LiveSession:
         self._stage_ms["draw"].append(1e3 * (between - before))
         self._stage_ms["show"].append(1e3 * (perf_counter() - between))
 
+    def _with_feet_held(self, frame: Frame, people: list[Person]) -> list[Person]:
+        """As everybody is shown, sent and recorded. Under a camera that moves feet stay as they were fitted."""
+        if self._feet is None:
+            return people
+        camera = self._tracker.config.camera.for_size(*frame.size)
+        return self._feet.held(frame.time, people, camera, still=not self._camera_moved)
+
     def _watch_camera(self, frame: Frame, people: Sequence[Person]) -> None:
         """Says it once when the camera leaves its view: nothing is known of how it moves while it does."""
-        if self._camera_watch is None:
-            self._camera_watch = CameraWatch(self._tracker.config.camera.for_size(*frame.size))
-        if self._camera_watch.moved_at is not None:
+        if self._camera_moved:
             return
-        self._camera_watch.show(frame, people)
-        if self._camera_watch.moved_at is not None:
+        if self._recorder is not None:  # it watches the camera, too, and once is enough
+            self._camera_moved = self._recorder.camera_moved
+        else:
+            if self._camera_watch is None:
+                self._camera_watch = CameraWatch(self._tracker.config.camera.for_size(*frame.size))
+            self._camera_watch.show(frame, people)
+            self._camera_moved = self._camera_watch.moved_at is not None
+        if self._camera_moved:
             self._notice.warn(CAMERA_MOVES)
 
     @property

@@ -102,6 +102,8 @@ def run_jobs(jobs: Sequence[ClipJob], options: TrackOptions, executor: Executor,
 
 def clip_jobs(inputs: Sequence[str], out: str, config: TrackerConfig, options: TrackOptions) -> list[ClipJob]:
     """One for each video in the inputs, in their order. Raises InputError for inputs that do not exist."""
+    if config.clothed and options.chunk is not None:
+        raise InputError("--clothed: is measured over whole videos; leave out --chunk")
     export = ExportConfig(options.formats, options.overwrite)
     sources = find_inputs(inputs, holds_result)
     below = mirrored_folders([(each.spec, each.within) for each in sources], Path())

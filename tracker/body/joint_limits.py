@@ -1,4 +1,8 @@
-"""What joints can do: a simple anatomical prior, one Gaussian and one box of limits per joint axis.
+"""What joints can do: a simple anatomical prior, one usual value and one box of limits per joint axis.
+
+Around its usual value an axis is spread as a Gaussian, but for the bends of hips and knees: people stand and walk on
+legs that are nearly straight, and sit on legs bent by 90°. A Cauchy distribution draws what is nearly straight and lets
+go of what is not; it is fitted as the Gaussian that pulls as strongly where the joint is.
 
 Rotation vectors are taken in SMPL's T-pose axes (x to the body's left, y up, z forward). The figures are round values
 from anatomy (ranges of motion of an adult) written for the left side; the right side is the mirror image.
@@ -13,6 +17,9 @@ import numpy as np
 from kernels.landmarks_values import RotationPull
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
+from tracker.core.geometry import axis_angle_from_matrix
+
+_UNTURNED = np.tile(np.eye(3), (NUM_JOINTS, 1, 1))
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,8 @@ class JointRange:
     spread: tuple[float, float, float]
     lower: tuple[float, float, float]
     upper: tuple[float, float, float]
+    heavy_tail: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Width of a Cauchy distribution around the usual value, rad; 0 for axes that have a Gaussian."""
 
 
 _RANGES = {
@@ -33,8 +42,12 @@ _RANGES = {
     "spine3": JointRange((0.00, 0.0, 0.0), (0.15, 0.15, 0.12), (-0.30, -0.40, -0.35), (0.50, 0.40, 0.35)),
     "neck": JointRange((0.05, 0.0, 0.0), (0.25, 0.30, 0.20), (-0.70, -0.80, -0.50), (0.70, 0.80, 0.50)),
     "head": JointRange((0.05, 0.0, 0.0), (0.22, 0.25, 0.18), (-0.60, -0.70, -0.45), (0.60, 0.70, 0.45)),
-    "hip": JointRange((-0.30, 0.0, 0.10), (1.30, 0.35, 0.35), (-2.50, -0.90, -0.60), (0.60, 0.90, 1.30)),
-    "knee": JointRange((0.35, 0.0, 0.0), (1.60, 0.12, 0.08), (0.00, -0.35, -0.15), (2.70, 0.35, 0.15)),
+    "hip": JointRange(
+        (-0.05, 0.0, 0.10), (1.30, 0.35, 0.35), (-2.50, -0.90, -0.60), (0.60, 0.90, 1.30), (0.20, 0.0, 0.0)
+    ),
+    "knee": JointRange(
+        (0.05, 0.0, 0.0), (1.60, 0.12, 0.08), (0.00, -0.35, -0.15), (2.70, 0.35, 0.15), (0.20, 0.0, 0.0)
+    ),
     "ankle": JointRange((0.00, 0.0, 0.0), (0.30, 0.25, 0.18), (-0.70, -0.60, -0.50), (0.90, 0.60, 0.50)),
     "foot": JointRange((0.00, 0.0, 0.0), (0.05, 0.03, 0.03), (-0.50, -0.10, -0.10), (0.50, 0.10, 0.10)),
     "collar": JointRange((0.00, 0.0, -0.05), (0.10, 0.12, 0.15), (-0.30, -0.45, -0.40), (0.30, 0.40, 0.60)),
@@ -57,6 +70,7 @@ def _mirror(joint_range: JointRange) -> JointRange:
         joint_range.spread,
         (lower[0], -upper[1], -upper[2]),
         (upper[0], -lower[1], -lower[2]),
+        joint_range.heavy_tail,
     )
 
 
@@ -81,6 +95,8 @@ class JointPrior:
     spread: Array
     lower: Array
     upper: Array
+    heavy_tail: Array
+    """Width of the Cauchy distribution around the mean, 0 where it is a Gaussian of that spread."""
     limit_spread: float = 0.05
     """rad: how far beyond a limit costs as much as one standard deviation."""
 
@@ -88,20 +104,29 @@ class JointPrior:
     def anatomical(cls) -> JointPrior:
         """The built-in ranges."""
         ranges = [_range_of(name) for name in SMPL_JOINTS[1:]]
-        mean, spread, lower, upper = (
-            np.array([getattr(r, key) for r in ranges]) for key in ("mean", "spread", "lower", "upper")
+        mean, spread, lower, upper, heavy_tail = (
+            np.array([getattr(r, key) for r in ranges]) for key in ("mean", "spread", "lower", "upper", "heavy_tail")
         )
-        return cls(mean, spread, lower, upper)
+        return cls(mean, spread, lower, upper, heavy_tail)
 
-    def pulls(self, weight: float) -> tuple[RotationPull, RotationPull]:
-        """What draws all 24 joints (the root excepted) to their usual values, and what keeps them in their limits.
+    def usual(self, weight: float, rotations: Array) -> RotationPull:
+        """What draws all 24 joints (the root excepted) to their usual values, as strongly as it does where they are
+        turned by rotations (24, 3, 3), relative to their parents.
 
-        weight: how much the prior counts against everything else, 1 for as it is.
+        weight: how much the prior counts against everything else, 1 for as it is. A Cauchy distribution pulls with
+        (φ − μ) / (γ² + (φ − μ)²), which is a Gaussian's whose variance is the denominator.
         """
-        root, targets = np.sqrt(weight), np.tile(np.eye(3), (NUM_JOINTS, 1, 1))
-        mean, limits = _with_root(self.mean), np.full_like(self.mean, root / self.limit_spread)
-        usual = RotationPull(targets, mean, mean, _with_root(root / self.spread))
-        return usual, RotationPull(targets, _with_root(self.lower), _with_root(self.upper), _with_root(limits))
+        spread = self.spread.copy()
+        heavy = self.heavy_tail > 0
+        off = axis_angle_from_matrix(rotations[1:]) - self.mean
+        spread[heavy] = np.hypot(self.heavy_tail, off)[heavy]
+        mean = _with_root(self.mean)
+        return RotationPull(_UNTURNED, mean, mean, _with_root(np.sqrt(weight) / spread))
+
+    def limits(self, weight: float) -> RotationPull:
+        """What keeps all 24 joints (the root excepted) inside their limits. weight: as `usual` has it."""
+        slope = np.full_like(self.mean, np.sqrt(weight) / self.limit_spread)
+        return RotationPull(_UNTURNED, _with_root(self.lower), _with_root(self.upper), _with_root(slope))
 
     def clip(self, rotvec: Array) -> Array:
         """(23, 3) rad, each axis moved inside its limits."""

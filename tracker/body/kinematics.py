@@ -60,36 +60,19 @@ class LandmarkRig:
     def from_body(cls, body: BodyModel) -> LandmarkRig:
         """The 33 landmarks in MediaPipe's order on this body."""
         vertices = body.v_template.double().numpy()
-        shapedirs = body.shapedirs.double().numpy()
-        regressor = body.joint_regressor.double().numpy()
-        joints, joints_betas = regressor @ vertices, np.tensordot(regressor, shapedirs, axes=1)
-        rest, rest_betas, weights = _carried_by_bones(joints, joints_betas)
-
+        rest, rest_betas, weights = _carried_by_bones(*_rest_joints(body))
         skin = [name for name in MEDIAPIPE.names if name not in bone_points()]
         rows = [MEDIAPIPE.names.index(name) for name in skin]
         rho = body.landmark_regressor(skin).double().numpy()
-        used = rho.any(axis=0)  # a few hundred of the body's vertices carry landmarks
-        rho, blend = rho[:, used], body.weights.double().numpy()[used]
-        rest[rows] = np.einsum("kv,vi,vc->kic", rho, blend, vertices[used], optimize=True)
-        rest_betas[rows] = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs[used], optimize=True)
-        weights[rows] = rho @ blend
+        rest[rows], rest_betas[rows], weights[rows] = _carried_by_skin(body, rho)
         offsets = MEDIAPIPE.offsets * float(np.ptp(vertices[:, 1])) / _REFERENCE_HEIGHT
         rest += weights[:, :, None] * offsets[:, None, :]
+        return cls(_carried_points(body, rest, rest_betas, weights))
 
-        points, bones = np.nonzero(weights > _LEAST_WEIGHT)
-        kept = weights[points, bones]
-        return cls(
-            CarriedPoints(
-                rest[points, bones] - kept[:, None] * joints[bones],
-                rest_betas[points, bones] - kept[:, None, None] * joints_betas[bones],
-                kept,
-                bones.astype(np.int32),
-                points.astype(np.int32),
-                joints,
-                joints_betas,
-                np.array(body.parents, np.int32),
-            )
-        )
+    @classmethod
+    def of_places(cls, body: BodyModel, regressor: Array) -> LandmarkRig:
+        """Other places of the body instead: regressor (n, V) has their shares of the vertices."""
+        return cls(_carried_points(body, *_carried_by_skin(body, regressor)))
 
     @property
     def parents(self) -> NDArray[np.int32]:
@@ -109,8 +92,7 @@ class LandmarkRig:
 
     def pose(self, rotations: Array, betas: Array) -> PosedPoints:
         """rotations: (24, 3, 3) of each joint relative to its parent; betas: (10,)."""
-        turned, shape = (np.ascontiguousarray(value, np.float64) for value in (rotations, betas))
-        return PosedPoints(*landmarks.pose(self.carried, turned, shape))
+        return _posed(self.carried, rotations, betas)
 
     def joints_of(self, world_rotations: Array, betas: Array) -> Array:
         """(n, 24, 3) m: the joints of one shape, betas (10,), in poses (n, 24, 3, 3) whose `world_rotations` are
@@ -138,33 +120,60 @@ class LandmarkRig:
 class Outline:
     """A few hundred points spread over the skin: enough to say how far a posed body reaches in the picture."""
 
-    rest: Array
-    """(n, 3) m at β = 0."""
-    rest_betas: Array
-    """(n, 3, 10)."""
-    weights: Array
-    """(n, 24)."""
-
-    @cached_property
-    def parts(self) -> NDArray[np.integer]:
-        """(n,): the bone that moves each point most."""
-        return self.weights.argmax(axis=1)
+    carried: CarriedPoints
+    parts: NDArray[np.integer]
+    """(n,): the bone that moves each point most."""
 
     @classmethod
     def from_body(cls, body: BodyModel, count: int = 400) -> Outline:
         every = slice(None, None, max(len(body.v_template) // count, 1))
-        return cls(
-            body.v_template[every].double().numpy(),
-            body.shapedirs[every].double().numpy(),
-            body.weights[every].double().numpy(),
-        )
+        weights = body.weights[every].double().numpy()
+        rest = weights[:, :, None] * body.v_template[every, None].double().numpy()
+        rest_betas = weights[:, :, None, None] * body.shapedirs[every, None].double().numpy()
+        return cls(_carried_points(body, rest, rest_betas, weights), weights.argmax(axis=1))
 
-    def points(self, posed: PosedPoints, betas: Array) -> Array:
-        """(n, 3) m, before `transl` is added."""
-        rest = self.rest + self.rest_betas @ betas
-        offset = posed.joints - np.einsum("icd,id->ic", posed.world_rotations, posed.rest_joints)
-        blended = (self.weights @ posed.world_rotations.reshape(NUM_JOINTS, 9)).reshape(-1, 3, 3)
-        return np.einsum("ncd,nd->nc", blended, rest) + self.weights @ offset
+    def pose(self, rotations: Array, betas: Array) -> PosedPoints:
+        """As `LandmarkRig.pose`, with these points."""
+        return _posed(self.carried, rotations, betas)
+
+
+def _posed(carried: CarriedPoints, rotations: Array, betas: Array) -> PosedPoints:
+    turned, shape = (np.ascontiguousarray(value, np.float64) for value in (rotations, betas))
+    return PosedPoints(*landmarks.pose(carried, turned, shape))
+
+
+def _carried_points(body: BodyModel, rest: Array, rest_betas: Array, weights: Array) -> CarriedPoints:
+    """A (n, 24, 3), its derivative (n, 24, 3, 10) and w (n, 24) as their non-zero pairs."""
+    joints, joints_betas = _rest_joints(body)
+    points, bones = np.nonzero(weights > _LEAST_WEIGHT)
+    kept = weights[points, bones]
+    return CarriedPoints(
+        rest[points, bones] - kept[:, None] * joints[bones],
+        rest_betas[points, bones] - kept[:, None, None] * joints_betas[bones],
+        kept,
+        bones.astype(np.int32),
+        points.astype(np.int32),
+        joints,
+        joints_betas,
+        np.array(body.parents, np.int32),
+    )
+
+
+def _rest_joints(body: BodyModel) -> tuple[Array, Array]:
+    """(24, 3) m at β = 0, and their derivative (24, 3, 10)."""
+    regressor = body.joint_regressor.double().numpy()
+    places = regressor @ body.v_template.double().numpy()
+    return places, np.tensordot(regressor, body.shapedirs.double().numpy(), axes=1)
+
+
+def _carried_by_skin(body: BodyModel, regressor: Array) -> tuple[Array, Array, Array]:
+    """A (n, 24, 3), its derivative (n, 24, 3, 10) and w (n, 24) of places that are means of vertices, (n, V)."""
+    used = regressor.any(axis=0)  # a few hundred of the body's vertices at most
+    rho, blend = regressor[:, used], body.weights.double().numpy()[used]
+    vertices, shapedirs = body.v_template.double().numpy()[used], body.shapedirs.double().numpy()[used]
+    rest = np.einsum("kv,vi,vc->kic", rho, blend, vertices, optimize=True)
+    rest_betas = np.einsum("kv,vi,vcb->kicb", rho, blend, shapedirs, optimize=True)
+    return rest, rest_betas, rho @ blend
 
 
 def _carried_by_bones(joints: Array, joints_betas: Array) -> tuple[Array, Array, Array]:

@@ -106,11 +106,10 @@ _TURN_EVIDENCE: dict[str, tuple[str, ...]] = {
 
 
 # How much less sure the detector is of a landmark's depth than of the hips', measured on rendered people whose truth is
-# known (`benchmarks/landmark_map.py`): robust standard deviations of 0.05 m at the trunk, 0.09 at elbows and knees,
-# 0.15
-# and more at hands and feet; across the line of sight it is 0.03 everywhere.
-_DEPTH_FACTORS = {"elbow": 1.5, "knee": 1.6, "wrist": 2.4, "ankle": 2.6, "heel": 2.8, "foot_index": 3.4}
-_HAND_DEPTH_FACTOR = 2.6
+# known (`benchmarks/metric_landmarks.py`): robust standard deviations of 0.07 m at the trunk, 0.09 at elbows and
+# knees, 0.12 and more at hands and feet.
+_DEPTH_FACTORS = {"elbow": 1.2, "knee": 1.25, "wrist": 1.55, "ankle": 1.6, "heel": 1.7, "foot_index": 1.85}
+_HAND_DEPTH_FACTOR = 1.6
 _HAND = ("pinky", "index", "thumb")
 
 

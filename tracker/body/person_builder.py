@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from tracker.body import BodyModel
 from tracker.body.body_state import BodyState
-from tracker.body.kinematics import LandmarkRig, Outline, PosedPoints
+from tracker.body.kinematics import LandmarkRig, Outline
 from tracker.body.skinner import Skinner, skinner_of
 from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
-from tracker.core.geometry import place_on_rays
+from tracker.core.geometry import matrix_from_axis_angle, place_on_rays
 from tracker.core.person import Person, Pose
 
 
@@ -38,9 +38,8 @@ class PersonBuilder:
 
     def person(self, person_id: int, pose: Pose, camera: Camera, confidence: Array, nll: float) -> Person:
         """confidence: (24,) of the joints; nll: the fit's cost."""
-        posed = self.rig.pose_from_theta(pose.theta, pose.betas)
-        joints3d = posed.joints + pose.transl
-        points = self.outline.points(posed, pose.betas) + pose.transl
+        posed = self.outline.pose(matrix_from_axis_angle(pose.theta), pose.betas)
+        joints3d, points = posed.joints + pose.transl, posed.points + pose.transl
         in_front = points[points[:, 2] > NEAREST_Z]
         pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
         bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
@@ -56,16 +55,17 @@ class PersonBuilder:
         """(V, 3) m: the posed mesh."""
         return self.skinner.vertices(pose)
 
-    def outline_in(self, camera: Camera, posed: PosedPoints, state: BodyState) -> tuple[Array, NDArray[np.integer]]:
+    def outline_in(self, camera: Camera, state: BodyState) -> tuple[Array, NDArray[np.integer]]:
         """Points (n, 2) px spread over a posed body's skin and the part of the body (n,) that each belongs to: those in
         front of the camera."""
-        points = self.outline.points(posed, state.betas) + state.transl
+        points = self.outline.pose(state.rotations, state.betas).points + state.transl
         in_front = points[:, 2] > NEAREST_Z
         return camera.project(points[in_front]), self.outline.parts[in_front]
 
     def posed(self, pose: Pose, camera: Camera, like: Person) -> Person:
-        """`like` in another pose: its joints and box anew, its identity, confidence and score kept."""
-        return self.person(like.person_id, pose, camera, like.joint_confidence, like.nll)
+        """`like` in another pose: its joints and box anew, its identity, clothes, confidence and score kept."""
+        person = self.person(like.person_id, pose, camera, like.joint_confidence, like.nll)
+        return replace(person, clothing=like.clothing)
 
     def seen_by(self, camera: Camera, people: Sequence[Person]) -> list[Person]:
         """The same people with their joints and boxes in this camera's pixels."""

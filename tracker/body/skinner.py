@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels import skin
+from kernels import raster, skin
 from tracker.body.model import BodyModel
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.person import Pose
@@ -56,5 +56,19 @@ def skinner_of(body: BodyModel) -> Skinner:
     return Skinner(body)
 
 
+def dressed(
+    vertices: NDArray[np.floating], faces: NDArray[np.int32], clothing: NDArray[np.float32] | None
+) -> NDArray[np.floating]:
+    """Skin (V, 3) m, at rest or posed, in clothes that stand out of it (V,) m along its normals; the skin itself where
+    they are None."""
+    if clothing is None:
+        return vertices
+    return vertices + clothing[:, None] * raster.vertex_normals(_float32_array(vertices), faces).numpy()
+
+
+def _float32_array(values: NDArray[np.floating]) -> Vertices:
+    return np.ascontiguousarray(values, np.float32)
+
+
 def _float32(tensor: Tensor) -> Vertices:
-    return np.ascontiguousarray(tensor.cpu().numpy(), np.float32)
+    return _float32_array(tensor.cpu().numpy())

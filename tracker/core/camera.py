@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tracker.core.affine import affine_scale, apply_affine, invert_affine
 from tracker.core.arrays import Array
 from tracker.core.errors import InputError
 from tracker.core.input_file import read_bytes, reading
@@ -102,13 +103,12 @@ class Camera:
         T_frame_crop: (2, 3), from pixels of the crop to pixels of this picture (`crop_transform`). Exact where fx = fy;
         otherwise both are taken for their geometric mean within the crop.
         """
-        linear = T_frame_crop[:, :2]
-        scale = math.sqrt(abs(float(np.linalg.det(linear))))
-        cx, cy = np.linalg.solve(linear, np.array([self.cx, self.cy]) - T_frame_crop[:, 2])
+        scale = affine_scale(T_frame_crop)
+        cx, cy = apply_affine(invert_affine(T_frame_crop), np.array([self.cx, self.cy])).tolist()
         focal = math.sqrt(self.fx * self.fy) / scale
         roll = np.eye(3)
-        roll[:2, :2] = linear.T / scale
-        return Camera(focal, focal, float(cx), float(cy), size, size), roll
+        roll[:2, :2] = T_frame_crop[:, :2].T / scale
+        return Camera(focal, focal, cx, cy, size, size), roll
 
 
 @dataclass(frozen=True)

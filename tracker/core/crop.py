@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.shrink import block_means
+from tracker.core.affine import affine_scale, apply_affine, invert_affine
 from tracker.core.arrays import Array
 
 _HALF = 0.5
@@ -46,24 +47,6 @@ def crop_transform(box: Array, width: int, height: int, turn: float = 0.0) -> Ar
     linear = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([(x1 - x0) / width, (y1 - y0) / height])
     offset = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) - linear @ np.array([width / 2, height / 2])
     return np.column_stack([linear, offset])
-
-
-def apply_affine(transform: Array, points: Array) -> Array:
-    """(..., 2) points through a (2, 3) affine map."""
-    return points @ transform[:, :2].T + transform[:, 2]
-
-
-def invert_affine(transform: Array) -> Array:
-    """The (2, 3) inverse of a (2, 3) affine map: T_b_a → T_a_b."""
-    (a, b, x), (c, d, y) = transform.tolist()
-    over = a * d - b * c
-    a, b, c, d = d / over, -b / over, -c / over, a / over
-    return np.array([[a, b, -a * x - b * y], [c, d, -c * x - d * y]])
-
-
-def chain_affine(T_a_b: Array, T_b_c: Array) -> Array:
-    """The (2, 3) affine map T_a_c."""
-    return np.column_stack([T_a_b[:, :2] @ T_b_c[:, :2], apply_affine(T_a_b, T_b_c[:, 2])])
 
 
 def crop_image(image: NDArray[np.uint8], box: Array, size: int) -> NDArray[np.uint8]:
@@ -154,7 +137,7 @@ def _covered(
 
 def _averaging_block(T_frame_crop: Array) -> int:
     """How many source pixels one crop pixel spans along a side, rounded down, at least 1."""
-    return max(1, math.floor(math.sqrt(abs(float(np.linalg.det(T_frame_crop[:, :2])))) + 1e-6))
+    return max(1, math.floor(affine_scale(T_frame_crop) + 1e-6))
 
 
 def _averaged(

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.core.affine import apply_affine, chain_affine, invert_affine
 from tracker.core.arrays import Array, require_shape
-from tracker.core.crop import apply_affine, chain_affine, frame_in_crop, invert_affine, paste_crop, values_at, warp_crop
+from tracker.core.crop import frame_in_crop, paste_crop, values_at, warp_crop
 
 IN_MASK = 128
 """Value from which a pixel belongs to the person."""

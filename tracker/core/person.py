@@ -64,6 +64,9 @@ class Person:
     """Negative log-likelihood of the fit, per observation: low is good."""
     skin: Callable[[Pose], NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
     """The body's vertices as a function of the pose; left behind when a person goes to another process."""
+    clothing: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """(V,) m: how far clothes and hair stand out of the skin along its normal, as far as is known by then; None where
+    that is not measured (`TrackerConfig.clothed`)."""
 
     def __post_init__(self) -> None:
         require_shape("Person.joints3d", self.joints3d, (NUM_JOINTS, 3))
@@ -78,7 +81,7 @@ class Person:
 
     @cached_property
     def vertices(self) -> NDArray[np.float32]:
-        """(V, 3) m, camera frame: the posed mesh; `Tracker.faces` has its triangles."""
+        """(V, 3) m, camera frame: the posed skin; `Tracker.faces` has its triangles."""
         if self.skin is None:
             raise ValueError("Person.vertices: this person came without a body; give the pose to a Skinner of one")
         return self.skin(self.pose)

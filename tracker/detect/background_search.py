@@ -38,7 +38,7 @@ class BackgroundSearch:
     def take(self) -> list[Candidate]:
         """The answer, waited for. Raises what the search raised."""
         if self._answer is None:
-            raise RuntimeError("Scout.take: nothing is being looked for; call send first")
+            raise RuntimeError("BackgroundSearch.take: nothing is being looked for; call send first")
         answer, self._errand, self._answer = self._answer, None, None
         return answer.result()
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from tracker.core.affine import apply_affine
 from tracker.core.arrays import Array
-from tracker.core.crop import apply_affine
 from tracker.core.detection import Detection
 from tracker.core.mask import PlacedMask
 from tracker.detect.follow import Followed, Region

@@ -7,7 +7,6 @@ what tells people apart within a clip.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -38,11 +37,13 @@ _LEG_WIDTH = 0.06
 """Half the width of the sampled strip along a leg, in body sizes."""
 
 _TORSO = [MEDIAPIPE.index(n) for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
-_LEGS = [
-    (MEDIAPIPE.index(f"{side}_{upper}"), MEDIAPIPE.index(f"{side}_{lower}"))
-    for side in ("left", "right")
-    for upper, lower in (("hip", "knee"), ("knee", "ankle"))
-]
+_LEGS = np.array(
+    [
+        (MEDIAPIPE.index(f"{side}_{upper}"), MEDIAPIPE.index(f"{side}_{lower}"))
+        for side in ("left", "right")
+        for upper, lower in (("hip", "knee"), ("knee", "ankle"))
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ class Appearance:
 def appearance_of(image: NDArray[np.uint8], detection: Detection) -> Appearance:
     """The appearance of a person in an (h, w, 3) RGB frame."""
     upper, reach = _torso_points(detection), _LEG_WIDTH * body_size(detection.landmarks2d)
-    lower = [_leg_points(detection, leg, reach) for leg in _LEGS]
-    colours, shown = _colours(image, detection.mask, np.concatenate([upper, *lower]))
+    colours, shown = _colours(image, detection.mask, np.concatenate([upper, _leg_points(detection, reach)]))
     above = int(shown[: len(upper)].sum())
     regions = [_histogram(colours[:above]), _histogram(colours[above:])]
     return Appearance(np.stack([h for h, _ in regions]), np.array([float(n) for _, n in regions]))
@@ -100,16 +100,15 @@ def _torso_points(detection: Detection) -> Array:
     return (along[:, :1, None] * across_shoulders + along[:, 1:, None] * across_hips).reshape(-1, 2)
 
 
-def _leg_points(detection: Detection, leg: tuple[int, int], reach: float) -> Array:
-    """(n, 2) px in a strip of twice `reach` px along a thigh or a shin; none unless both its ends are seen."""
-    if min(detection.visibility[leg[0]], detection.visibility[leg[1]]) < _SEEN:
-        return np.zeros((0, 2))
+def _leg_points(detection: Detection, reach: float) -> Array:
+    """(n, 2) px in strips of twice `reach` px along those thighs and shins whose ends are both seen."""
     along, sideways = _unit_grid()
-    ends = detection.landmarks2d[list(leg)]
-    direction = ends[1] - ends[0]
-    normal = np.array([-direction[1], direction[0]]) / max(math.hypot(*direction), 1e-6)
-    offsets = sideways[::4, None] * normal * reach
-    return ((along @ ends)[:, None] + offsets[None]).reshape(-1, 2)
+    ends = detection.landmarks2d[_LEGS[(detection.visibility[_LEGS] >= _SEEN).all(axis=1)]]
+    direction = ends[:, 1] - ends[:, 0]
+    length = np.maximum(np.hypot(direction[:, 0], direction[:, 1]), 1e-6)
+    normal = np.stack([-direction[:, 1], direction[:, 0]], axis=1) / length[:, None]
+    offsets = sideways[::4, None] * normal[:, None] * reach
+    return ((along @ ends)[:, :, None] + offsets[:, None]).reshape(-1, 2)
 
 
 def _colours(image: NDArray[np.uint8], mask: PlacedMask | None, points: Array) -> tuple[Array, NDArray[np.bool_]]:

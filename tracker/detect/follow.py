@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import BackendError, ModelError
+from tracker.body.metric_landmarks import on_our_body
+from tracker.core.affine import apply_affine
 from tracker.core.arrays import NUM_LANDMARKS, Array
-from tracker.core.crop import apply_affine, crop_transform, warp_crop
+from tracker.core.crop import crop_transform, warp_crop
 from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import RunError
 from tracker.core.mask import PlacedMask
@@ -185,7 +187,7 @@ class NetworkFollower:
         flat = refined(points[:, :2], maps["heatmaps"])
         reading = PoseReading(
             landmarks2d=flat[:NUM_LANDMARKS],
-            landmarks3d=maps["metric"][:NUM_LANDMARKS].astype(float),
+            landmarks3d=on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
             visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),

@@ -53,6 +53,9 @@ _SAME_POSE = 0.7
 """Likeness of two looks at somebody who was hidden, below which one of them is mistaken."""
 _ON_OTHERS = 0.5
 """Share of visible points on somebody else's mask from which a pose is taken for part of them."""
+_FRAMINGS = (1.0, 1.2, 0.85, 1.45)
+"""Sides of the regions, over their own, in which somebody who was found is looked at until they are seen in the same
+pose: of whom half is hidden it is not known how large they are."""
 _REST = 3.0
 """Between two searches that nobody waits for there is a pause this many times as long as the search."""
 
@@ -159,8 +162,16 @@ class LandmarkDetector:
 
     def _seen_closely(self, frame: Frame, candidates: list[Candidate]) -> list[Candidate]:
         """The same people as the landmark network alone sees them; less visible where it does not agree."""
-        closely = self._follow(frame, [candidate.region for candidate in candidates])
-        return [next((c for c in closely if alike(c, candidate)), _doubted(candidate)) for candidate in candidates]
+        return [self._closely(frame, candidate) or _doubted(candidate) for candidate in candidates]
+
+    def _closely(self, frame: Frame, candidate: Candidate) -> Candidate | None:
+        """Whom the landmark network sees in the same pose."""
+        for scale in _FRAMINGS:
+            region = replace(candidate.region, side=scale * candidate.region.side)
+            for closely in self._follow(frame, [region]):
+                if alike(closely, candidate):
+                    return closely
+        return None
 
     def _go_on(self, frame: Frame, predicted: Sequence[Array]) -> list[Candidate]:
         candidates = without_duplicates(self._follow_apart(frame))
@@ -212,7 +223,8 @@ class LandmarkDetector:
         pursuits, self._followed = self._followed, []
         seen_last = [each.seen_at == self._seen_at for each in pursuits]
         answers = [self._kept(frame, p) if last else None for p, last in zip(pursuits, seen_last, strict=True)]
-        strange = {i for i, c in enumerate(answers) if c is not None and self._is_other(frame, pursuits[i], c)}
+        looks = {id(c): appearance_of(frame.image, c.detection) for c in answers if c is not None}
+        strange = {i for i, c in enumerate(answers) if c is not None and pursuits[i].is_other(c, looks[id(c)])}
         own = [None if i in strange else c for i, c in enumerate(answers)]
         out = ousted(pursuits, own)
         own = [None if i in out else c for i, c in enumerate(own)]
@@ -228,7 +240,8 @@ class LandmarkDetector:
                     candidate, intruders = answers[i], []
                 known = known if candidate is None else [*known, candidate]
             if candidate is not None:
-                pursuit = pursuit.then(frame.time, candidate, appearance_of(frame.image, candidate.detection))
+                look = looks.get(id(candidate)) or appearance_of(frame.image, candidate.detection)
+                pursuit = pursuit.then(frame.time, candidate, look)
             self._followed.append(pursuit)
         return [*(p.candidate for p in self._followed if p.seen_at == frame.time), *intruders]
 
@@ -239,14 +252,12 @@ class LandmarkDetector:
         enough = self.config.min_tracking * (_FADING if pursuit.is_in_place(candidate) else 1.0)
         return candidate if answer.presence >= enough and is_person(candidate) else None
 
-    def _is_other(self, frame: Frame, pursuit: Pursuit, candidate: Candidate) -> bool:
-        return pursuit.is_other(candidate, appearance_of(frame.image, candidate.detection))
-
     def _uncovered(self, frame: Frame, pursuit: Pursuit, others: Sequence[Candidate]) -> Candidate | None:
         """Somebody who was not seen, or not plainly: in their last crop without the others, and once more in the crop
         that is theirs then; None for nobody."""
         for candidate in self._painted_out(frame, pursuit.own.region, others):
-            if self._is_other(frame, pursuit, candidate) or pursuit.is_too_far(frame.time, candidate):
+            look = appearance_of(frame.image, candidate.detection)
+            if pursuit.is_other(candidate, look) or pursuit.is_too_far(frame.time, candidate):
                 continue
             if pursuit.seen_at == self._seen_at and pursuit.is_in_place(candidate):
                 return candidate

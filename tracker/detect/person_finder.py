@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import BackendError, ModelError
+from tracker.core.affine import apply_affine
 from tracker.core.arrays import Array
-from tracker.core.crop import apply_affine, crop_transform, sampled_crop, square_box
+from tracker.core.crop import crop_transform, sampled_crop, square_box
 from tracker.core.errors import RunError
 from tracker.detect.follow import Region
 from tracker.detect.similarity import box_overlap

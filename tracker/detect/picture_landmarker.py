@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.detect.candidate import in_frame
+from tracker.detect.candidate import Candidate, in_frame
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Follower, Region
 from tracker.detect.person_finder import PersonFinder
 from tracker.detect.pose_reading import PoseReading
+from tracker.detect.region_search import half_hidden_people
 from tracker.runtime.engine_config import EngineConfig
 
 
@@ -41,3 +42,10 @@ class PictureLandmarker:
         size = image.shape[1], image.shape[0]
         sure = (each for each in answers if each.presence >= self._config.min_presence)
         return [in_frame(each.reading, each.crop.T_frame_crop, size) for each in sure]
+
+    def half_hidden(self, image: NDArray[np.uint8]) -> list[Candidate]:
+        """Whom the landmark network finds by itself in a picture in which the person detector sees nobody.
+
+        It takes as long as a hundred people who are followed. Raises RunError when the engine fails.
+        """
+        return half_hidden_people(self._follower, image, self._config.min_presence)[: self._config.max_people]

@@ -3,7 +3,7 @@
 MediaPipe's person detector sees the frame at 224², so it misses small people, and it loses people who bend, fall or
 lie. Both are found again on an enlarged piece of the frame. Two kinds of closer look are taken, and their number is
 bounded: at the places where tracked people should be but were not found, and over a grid of tiles for people not known
-yet.
+yet. Where nobody is found so, the landmark network looks for people who are half hidden (`region_search.py`).
 """
 
 from __future__ import annotations
@@ -178,6 +178,8 @@ class Searcher:
         # whoever stands beside somebody plainer is found at once where those are painted out
         hidden_beside = [_Look(square_box(np.array([0.0, 0.0, *frame.size])))] if candidates else []
         candidates = self._with_strangers(errand, [*hidden_beside, *turn], candidates)
+        if not candidates and self._search_count % len(pieces) == 0:
+            candidates = self._landmarker.half_hidden(frame.image)
         if errand.begins and not candidates:
             return self._with_strangers(errand, _tiles(*frame.size, _FINE_TILE_FRACTION), [])
         return candidates

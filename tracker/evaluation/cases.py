@@ -126,7 +126,8 @@ class SyntheticBench:
                 tracker.restart()
                 people = tracker.step(Frame(0, 0.0, self.picture(case, footage, placement, index)))
                 place = {"degree": np.array(placement.degree), "occluded_joint": np.array(placement.joint)}
-                rows.append(judge.row(0, people, placement.mask) | place | {"index": np.array(index)})
+                hidden = {"hidden_share": _hidden_share(footage, 0, placement.mask)}
+                rows.append(judge.row(0, people, placement.mask) | place | hidden | {"index": np.array(index)})
         return stacked(rows)
 
     def placements(self, case: Case, footage: Footage) -> Iterator[Placement]:

@@ -19,8 +19,8 @@ from tracker.export.line_chart import Chart
 
 SUMMARY, TABLE, PAGE = "summary.json", "summary.csv", "report.html"
 SCREEN_KEYS = (
-    "found", "mpjpe", "mpjpe_visible", "pa_mpjpe", "pa_mpjpe_visible", "pve", "pckh", "pckh_visible", "angle",
-    "acceleration", "file_mpjpe", "file_depth", "slide", "contact_f1", "floor_tilt", "idf1",
+    "found", "found_visible", "mpjpe", "mpjpe_visible", "pa_mpjpe", "pa_mpjpe_visible", "pve", "pckh", "pckh_visible",
+    "angle", "acceleration", "file_mpjpe", "file_depth", "slide", "contact_f1", "floor_tilt", "idf1",
 )  # fmt: skip
 _COMPARED_KEYS = ("found", "mpjpe", "mpjpe_visible", "pa_mpjpe", "pve", "pckh", "acceleration", "idf1")
 

@@ -17,6 +17,8 @@ from tracker.evaluation.segmentation import accuracy, f1_score, silhouette
 
 PCKH_THRESHOLD, PCK_THRESHOLD = 0.5, 0.05
 """Head lengths; longer sides of the box."""
+LEAST_SHOWN = 0.2
+"""Share of a person's pixels from which on somebody can be found: of who stands behind a pillar, nothing shows."""
 FEET = [smpl_index(name) for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
 """Of SMPL's joints, those that stand still when the person does."""
 _LONGEST_STEPS = 1.5
@@ -43,7 +45,7 @@ def _both(key: str, label: str, unit: str, digits: int, higher: bool = False) ->
 
 
 METRICS = (
-    Metric("found", "found", "%", 1, True),
+    *_both("found", "found", "%", 1, True),
     *_both("mpjpe", "MPJPE", "mm", 1),
     *_both("pa_mpjpe", "PA-MPJPE", "mm", 1),
     *_both("pve", "PVE", "mm", 1),
@@ -83,7 +85,7 @@ def pose_figures(table: Row) -> Figures:
     """Everything that frames say by themselves, over the frames in which the person is in the picture."""
     rows = {name: values[table["asked"]] for name, values in table.items() if not name.endswith("_boxes")}
     visible = rows["visible"]
-    figures = {"found": 100 * mean(rows["found"].astype(float))}
+    figures = _found_figures(rows)
     for key, name in (("mpjpe", "error"), ("angle", "angle")):
         figures |= {key: mean(rows[name]), f"{key}_visible": mean(rows[name], visible)}
     figures |= {"pa_mpjpe": mean(rows["aligned"]), "pa_mpjpe_visible": mean(rows["aligned_visible"])}
@@ -94,6 +96,15 @@ def pose_figures(table: Row) -> Figures:
     root = np.linalg.norm(rows["root"], axis=-1)
     figures |= {"root": mean(root), "root_visible": mean(root, rows["root_seen"])}
     return figures | (_pixel_figures(rows["confusion"]) if "confusion" in rows else {})
+
+
+def _found_figures(rows: Row) -> Figures:
+    """How often the person is found at all, and, where it is known how much of them something hides, how often of the
+    frames in which enough of them shows."""
+    percent = 100.0 * rows["found"]
+    if "hidden_share" not in rows:
+        return {"found": mean(percent)}
+    return {"found": mean(percent), "found_visible": mean(percent, rows["hidden_share"] <= 1 - LEAST_SHOWN)}
 
 
 def _hits(distances: Array, limit: float) -> Array:

@@ -20,6 +20,7 @@ from tracker.evaluation.report import Chart, Picture, Report
 from tracker.evaluation.scoring import Row
 from tracker.evaluation.sequence_occlusion import SEQUENCE_PROTOCOLS
 from tracker.evaluation.summary import (
+    LEAST_SHOWN,
     Figures,
     Worst,
     degree_curve,
@@ -108,6 +109,7 @@ def _notes(settings: SyntheticSettings) -> list[str]:
         "Visible: in the picture and not under an occluder; joints hidden by the body itself count as visible.",
         "PCKh: half a head's length, neck joint to crown. PCK: 5 % of the box's longer side. A person who is not found "
         "counts as wrong in both, and only in 'found' elsewhere.",
+        f"Found visible: of the frames in which {LEAST_SHOWN:.0%} of the person's pixels or more are not hidden.",
         "Of files: as `track` leaves a clip, smoothed both ways in time and set on its floor. Planted slide: how far a "
         "tracked sole moves from frame to frame while the true one stands; contacts and floor against the scene's own.",
     ]

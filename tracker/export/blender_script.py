@@ -33,7 +33,8 @@ def main() -> None:
     if settings["video"] is not None and Path(settings["video"]).is_file():
         show_behind(camera.data, settings["video"])
     if out.suffix == ".blend":
-        bpy.ops.wm.save_as_mainfile(filepath=str(out), compress=True)
+        # the file is moved from here to its folder: the way to the video must not depend on where it lies
+        bpy.ops.wm.save_as_mainfile(filepath=str(out), compress=True, relative_remap=False)
     else:
         show_everybody_before_the_start()
         bpy.ops.export_scene.fbx(

@@ -16,15 +16,17 @@ import json
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from tracker.body.mannequin import mannequin
 from tracker.body.model import BodyModel, ShapedBody, vertex_normals
+from tracker.body.skinner import dressed, skinner_of
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.export.sequence import PersonSequence, SkeletonMotion, same_sign, shape_body, to_numpy
@@ -105,6 +107,14 @@ def write_scene(
     scene.write(stream)
 
 
+def _dressed(shaped: ShapedBody, clothing: NDArray[np.float32] | None) -> ShapedBody:
+    """The body at rest with what stands out of its skin, if that is known; its joints stay."""
+    if clothing is None:
+        return shaped
+    rest, faces = shaped.rest_vertices, skinner_of(shaped.model).faces
+    return replace(shaped, rest_vertices=torch.from_numpy(dressed(rest.cpu().numpy(), faces, clothing)).to(rest))
+
+
 _MATERIAL = {"baseColorFactor": _COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.8}
 _NEAR, _FAR = 0.05, 100.0
 """m that a viewer shows from the camera."""
@@ -145,7 +155,7 @@ class _Scene:
 
     def add_person(self, person: PersonSequence, body: BodyModel) -> None:
         """A root that shows and hides the person, the joints, the skinned mesh, and their animation."""
-        shaped = shape_body(mannequin(body), person.betas)
+        shaped = _dressed(shape_body(mannequin(body), person.betas), person.clothing)
         joints, name = to_numpy(shaped.rest_joints), f"person_{person.person_id:03d}"
         root = self._node({"name": name, "children": [len(self._nodes) + 1]})
         first = len(self._nodes)

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tracker.core.errors import RunError
 from tracker.core.person import FrameRecord
 from tracker.export import run_json
@@ -114,6 +117,7 @@ class RunWriter:
             self._lock.release()
             raise
         self._open = True
+        self._clothing: dict[int, NDArray[np.float32]] = {}
         self._estimate: WorldEstimate | None = None
         self._result: RunResult | None = None
 
@@ -148,6 +152,7 @@ class RunWriter:
         if not self._open:
             raise RuntimeError(f"{self._folder}: a frame was written after the run's frames were complete")
         self._watch.check()
+        self._clothing |= {each.person_id: each.clothing for each in frame.people if each.clothing is not None}
         if self._stream is not None:
             self._stream.append(encode_frame(frame.index, frame.time, frame.people, world))
         self._recording.append(frame)
@@ -265,7 +270,7 @@ class RunWriter:
             blocks = (
                 assemble(observations[rows[b]], self._context, timeline, betas, path) for b in row_blocks(len(rows))
             )
-            yield joined(blocks, len(rows), self._scratch)
+            yield replace(joined(blocks, len(rows), self._scratch), clothing=self._clothing.get(person_id))
 
     def _person_files(self, person: PersonSequence, failures: list[RunError]) -> Iterator[Path]:
         for name in self._config.formats:

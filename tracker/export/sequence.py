@@ -136,6 +136,8 @@ class PersonSequence:
     """How the camera turned and zoomed; None where it stands still."""
     frame: FileFrame = "camera"
     """Of what is written to files."""
+    clothing: NDArray[np.float32] | None = None
+    """(V,) m: how far clothes and hair stand out of the skin; None where that was not measured."""
 
     def __post_init__(self) -> None:
         shapes: dict[str, tuple[int, ...]] = {

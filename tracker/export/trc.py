@@ -1,6 +1,7 @@
 """person_NNN.trc: the 24 joint centres as OpenSim's markers, metres, y up, at a constant rate.
 
-Rows in which the person was not tracked are blank, which is how the format says that a marker was not seen.
+Rows in which the person was not tracked are blank, which is how the format says that a marker was not seen. A tab ends
+every row, as motion capture programs write them: without it OpenSim drops the last blank cell and refuses the file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\r\n")
     text.write(_header(person, len(person.timestamps)))
     rows = chain.from_iterable(map(_rows, person.blocks()))
-    text.writelines("\t".join([str(number), *cells]) + "\n" for number, cells in enumerate(rows, start=1))
+    text.writelines("\t".join([str(number), *cells, "\n"]) for number, cells in enumerate(rows, start=1))
     text.flush()
     text.detach()
 
@@ -43,8 +44,8 @@ def _header(person: PersonSequence, frames: int) -> str:
         f"PathFileType\t4\t(X/Y/Z)\tperson_{person.person_id:03d}.trc",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
         f"{rate}\t{rate}\t{frames}\t{markers}\tm\t{rate}\t1\t{frames}",
-        f"Frame#\tTime\t{names}\t\t",
-        f"\t\t{axes}",
+        f"Frame#\tTime\t{names}\t\t\t",
+        f"\t\t{axes}\t",
         "",
     ]
     return "\n".join(lines) + "\n"

@@ -83,7 +83,7 @@ class FeatureExtractor:
     def __init__(self, model: FeatureModel, rig: LandmarkRig, engine: EngineConfig) -> None:
         """Raises RunError when no engine runs the networks."""
         try:
-            self._engine = model.open(engine.backend, engine.options(OUTPUTS))
+            self._engine = model.open(engine.backend, engine.options(OUTPUTS, engine.precision))
         except (ModelError, BackendError) as error:
             raise RunError(f"the extractor does not start: {error}") from error
         self._rig, self._config = rig, engine

@@ -15,11 +15,11 @@ Rotations are updated as R ← R exp(δ), so there is no gimbal and no wrapped a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from kernels import landmark_fit
+from kernels import gaussian, landmark_fit
 from kernels.landmark_fit_values import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
 from kernels.landmarks_values import BodyPlace, LandmarkView, RotationPull
 from tracker.body.body_state import BodyState
@@ -33,13 +33,12 @@ from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.pose_prior import PosePrior
 from tracker.initialise.inverse_kinematics import PoseGuess
 
-_ROTATION = slice(0, 3 * NUM_JOINTS)
-_BETAS = slice(_ROTATION.stop, _ROTATION.stop + NUM_BETAS)
-_TRANSL = slice(_BETAS.stop, _BETAS.stop + 3)
-_SIZE = _TRANSL.stop
+_BETAS = slice(3 * NUM_JOINTS, 3 * NUM_JOINTS + NUM_BETAS)
+_RIDGE = 1e-9 * np.eye(_BETAS.stop + 3)
+"""Keeps a matrix positive definite in what nothing is known of."""
 
 _HABIT_LASTS = 7
-"""Iterations after which the trained prior is linearised anew: a warm start's few need it once."""
+"""Iterations after which the priors are linearised anew: a warm start's few need it once."""
 
 
 @dataclass(frozen=True)
@@ -141,19 +140,19 @@ class LandmarkFitter:
     def __init__(self, rig: LandmarkRig, prior: JointPrior, config: FitConfig, poses: PosePrior | None = None) -> None:
         self.rig, self.config, self._poses = rig, config, poses
         self._last_habit: LinearPull | None = None
-        self._pulls: tuple[RotationPull, ...] = prior.pulls(config.prior_weight)
+        self._prior, self._limits = prior, prior.limits(config.prior_weight)
         self._turn_spread, self._turn_evidence = turn_spread_of_joints(), MEDIAPIPE.turn_evidence
         lateral = np.full(len(MEDIAPIPE.names), config.lateral_spread)
         self._metric_spread = np.stack([lateral, lateral, config.depth_spread * MEDIAPIPE.depth_factors], axis=1)
 
     def fit(self, observation: LandmarkObservation, belief: Belief, start: BodyState, iterations: int) -> LandmarkFit:
-        """Levenberg–Marquardt from `start`; the cost only falls while the trained prior keeps its linearisation."""
+        """Levenberg–Marquardt from `start`; the cost only falls while the priors keep their linearisation."""
         problem, left = self._problem(observation, belief, start), iterations
         result = landmark_fit.fit(problem, _place(start), Patience(min(left, _HABIT_LASTS - 1), self.config.tolerance))
         cost_at_start = result.cost_at_start
         left -= _HABIT_LASTS - 1
         while left > 0 and not result.settled:
-            problem = replace(problem, habit=self._habit(result.place.rotations))
+            problem = self._problem(observation, belief, _state(result.place))
             patience = Patience(min(left, _HABIT_LASTS), self.config.tolerance, result.damping)
             result = landmark_fit.fit(problem, result.place, patience)
             left -= _HABIT_LASTS
@@ -181,7 +180,8 @@ class LandmarkFitter:
         return habit
 
     def _problem(self, observation: LandmarkObservation, belief: Belief, start: BodyState) -> PoseProblem:
-        pulls = self._pulls
+        usual = self._prior.usual(self.config.prior_weight, start.rotations)
+        pulls: tuple[RotationPull, ...] = (usual, self._limits)
         if belief.guess is not None:
             hidden = self.hidden(observation)
             pulls = (*pulls, self._guess_pull(hidden, belief, belief.guess.rotations, belief.guess.spread))
@@ -230,19 +230,20 @@ class LandmarkFitter:
         )
 
     def _result(self, result: PoseFit, belief: Belief, cost_at_start: float) -> LandmarkFit:
-        others, system, place = np.r_[_ROTATION, _TRANSL], result.system, result.place
-        matrix = system.matrix + 1e-9 * np.eye(_SIZE)
-        cross = matrix[np.ix_(others, np.arange(_BETAS.start, _BETAS.stop))]
-        schur = matrix[_BETAS, _BETAS] - cross.T @ np.linalg.solve(matrix[np.ix_(others, others)], cross)
-        information = schur - belief.betas_precision
+        system, place = result.system, result.place
+        matrix = system.matrix + _RIDGE
+        information = gaussian.marginal(matrix, _BETAS) - belief.betas_precision
         posed = PosedPoints(system.points, system.joints, system.rest_joints, system.world_rotations)
         residual = np.linalg.norm(system.pixel_residual, axis=1)
-        state = BodyState(place.rotations, place.betas, place.transl)
-        return LandmarkFit(state, system.cost, cost_at_start, posed, residual, information, matrix)
+        return LandmarkFit(_state(place), system.cost, cost_at_start, posed, residual, information, matrix)
 
 
 def _place(state: BodyState) -> BodyPlace:
     return BodyPlace(*(np.ascontiguousarray(value) for value in (state.rotations, state.betas, state.transl)))
+
+
+def _state(place: BodyPlace) -> BodyState:
+    return BodyState(place.rotations, place.betas, place.transl)
 
 
 def _drawn_to(rotations: Array, slope: Array) -> RotationPull:

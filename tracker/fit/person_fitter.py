@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import median
 from typing import Protocol
 
 import numpy as np
@@ -211,7 +212,7 @@ class PersonFitter:
         return int((plain & (result.residual > self.config.missed)).sum()) >= _CAUGHT_LANDMARKS
 
     def _surprising(self, cost: float, times: float) -> bool:
-        return bool(self._costs) and cost > times * float(np.median(self._costs))
+        return bool(self._costs) and cost > times * median(self._costs)
 
     @property
     def betas(self) -> Array:

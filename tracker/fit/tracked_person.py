@@ -49,7 +49,7 @@ class FitJudge:
         cost = fit.cost / len(detection.visibility)
         if detection.mask is None:
             return trust(cost, None, self.config)
-        pixels, parts = self.persons.outline_in(camera, fit.posed, fit.state)
+        pixels, parts = self.persons.outline_in(camera, fit.state)
         return trust(cost, cover_of(pixels, parts, detection.mask), self.config)
 
     def confidence(self, fit: LandmarkFit, detection: Detection) -> Array:

@@ -78,6 +78,8 @@ def _silhouette(points: Array, parts: NDArray[np.integer], size: tuple[int, int]
     """(height, width) of a grid of this (width, height), from points in its cells."""
     body = np.zeros((size[1], size[0]), np.uint8)
     cells = np.clip(np.floor(points), -_FARTHEST_CELL, _FARTHEST_CELL).astype(np.int32)
-    for part in np.unique(parts):
-        cv2.fillConvexPoly(body, cv2.convexHull(cells[parts == part]), (1,))
+    by_part = np.argsort(parts, kind="stable")
+    for part in np.split(cells[by_part], np.flatnonzero(np.diff(parts[by_part])) + 1):
+        if len(part):
+            cv2.fillConvexPoly(body, cv2.convexHull(part), (1,))
     return cv2.morphologyEx(body, cv2.MORPH_CLOSE, _CLOSING) > 0

@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.linalg import cholesky
-from scipy.linalg.lapack import dtrtri
 from torch import Tensor
 
-from kernels import body_step, ellipsoids
+from kernels import body_step, ellipsoids, gaussian
 from kernels.backend import on_device
 from kernels.body_step_values import Adam, FitProblem, FitTerms
 from kernels.ellipsoids_values import (
@@ -34,7 +32,6 @@ from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import thinned_intrinsics
 from tracker.core.errors import InputError
-from tracker.core.geometry import skew
 from tracker.core.person import Pose
 from tracker.networks.guide import MAP
 
@@ -45,8 +42,6 @@ _TURNS = slice(0, 3 * NUM_JOINTS)
 _SIZE = 3 * NUM_JOINTS + NUM_BETAS + 3
 _COARSEST = 8
 """Beyond this limbs fall between the pixels that are compared."""
-_TINY = 1e-6
-"""rad: below this an axis-angle has no axis."""
 
 
 @dataclass(frozen=True)
@@ -182,19 +177,19 @@ class VolumeFitter:
         if self.config.steps == 0:
             return self.look(observation, camera, belief.state)
         start = parameters_of(belief.state)
-        self._write(observation, camera, start, _root_precision(start, belief.precision))
+        self._write(observation, camera, start, belief.precision)
         result = self._loop.run(self._rows([start]))
         return self._volume_fit(state_of(result.parameters[0].double().cpu().numpy()), result.likelihood)
 
-    def _write(self, observation: FeatureObservation, camera: Array, start: Array, root: Array) -> None:
-        """Into what the next fit reads. root: (85, 85) U, so that the belief is ½ |U (x − start)|²."""
+    def _write(self, observation: FeatureObservation, camera: Array, start: Array, precision: Array) -> None:
+        """Into what the next fit reads."""
+        root, units = gaussian.standard_form(precision, start[_TURNS].reshape(NUM_JOINTS, 3))
         problem = self._problem
         problem.observation.features.copy_(observation.features)
         problem.observation.base.copy_(observation.base)
         problem.cameras.copy_(self._cameras(camera))
         problem.terms.linear_matrix.copy_(torch.from_numpy(root))
         problem.terms.linear_target.copy_(torch.from_numpy(root @ start))
-        units, _ = dtrtri(root)
         self._adam.units.copy_(torch.from_numpy(units))
 
     def look(self, observation: FeatureObservation, camera: Array, state: BodyState) -> VolumeFit:
@@ -264,29 +259,3 @@ def state_of(parameters: Array) -> BodyState:
     theta, betas, transl = np.split(parameters, [_TURNS.stop, _TURNS.stop + NUM_BETAS])
     theta = theta.reshape(NUM_JOINTS, 3)
     return BodyState.from_pose(Pose(theta[0], theta[1:].reshape(-1), betas, transl))
-
-
-def _root_precision(start: Array, precision: Array) -> Array:
-    """U (85, 85), upper triangular, with UᵀU the belief's precision of axis-angles, β, transl."""
-    turns = right_jacobian(start[_TURNS].reshape(NUM_JOINTS, 3))
-    half = precision.copy()
-    half[:, _TURNS] = _by_joint(precision[:, _TURNS], turns)
-    half[_TURNS] = _by_joint(half[_TURNS].T, turns).T
-    return np.asarray(cholesky(half, check_finite=False))
-
-
-def _by_joint(columns: Array, blocks: Array) -> Array:
-    """(n, 72) times the block-diagonal matrix of (24, 3, 3)."""
-    product: Array = np.matmul(columns.reshape(-1, NUM_JOINTS, 1, 3), blocks).reshape(len(columns), -1)
-    return product
-
-
-def right_jacobian(axis_angle: Array) -> Array:
-    """(n, 3, 3) J with exp(ω + dω) = exp(ω) exp(J dω) for small dω."""
-    angle = np.linalg.norm(axis_angle, axis=1)[:, None, None]
-    cross = skew(axis_angle)
-    safe = np.maximum(angle, _TINY)
-    first, second = (1 - np.cos(safe)) / safe**2, (safe - np.sin(safe)) / safe**3
-    small = angle < 1e-4
-    first, second = np.where(small, 0.5, first), np.where(small, 1 / 6, second)
-    return np.eye(3) - first * cross + second * (cross @ cross)

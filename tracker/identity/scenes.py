@@ -22,6 +22,8 @@ _LEAST_COLOURS = 0.2
 _LEAST_CHANGE = 12.0
 """Of 255, on the average: less is noise in a picture of one colour."""
 _SIZE = (32, 24)
+_SAMPLES = (256, 192)
+"""Pixels of the picture that are looked at, at least: reading all of a large one would take a millisecond."""
 _BINS = 16
 _REMEMBERED_SECONDS = 3.0
 """How long a scene may be away, behind a flash or a title, and still go on where it was."""
@@ -38,9 +40,10 @@ class _Glance:
 
     @classmethod
     def at(cls, image: NDArray[np.uint8]) -> _Glance:
-        pixels = cv2.resize(image, _SIZE, interpolation=cv2.INTER_AREA)
-        counts = [np.histogram(pixels[..., channel], _BINS, (0, 256))[0] for channel in range(3)]
-        return cls(pixels.astype(np.float32), np.sqrt(np.array(counts) / pixels[..., 0].size))
+        pixels = cv2.resize(_sampled(image), _SIZE, interpolation=cv2.INTER_AREA)
+        bins = pixels.reshape(-1, 3) // (256 // _BINS) + np.arange(3) * _BINS
+        counts = np.bincount(bins.ravel(), minlength=3 * _BINS).reshape(3, _BINS)
+        return cls(pixels.astype(np.float32), np.sqrt(counts / pixels[..., 0].size))
 
     def is_elsewhere(self, other: _Glance) -> bool:
         """Whether the two do not show one scene."""
@@ -54,6 +57,15 @@ class _Glance:
         mine, theirs = (each.pixels.mean(axis=2) for each in (self, other))
         mine, theirs = mine - mine.mean(), theirs - theirs.mean()
         return float((mine * theirs).sum() / (np.linalg.norm(mine) * np.linalg.norm(theirs) + 1e-6))
+
+
+def _sampled(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every so-many-th pixel of every so-many-th row, by OpenCV: numpy takes twice as long to pick them."""
+    height, width = image.shape[:2]
+    step = max(1, min(width // _SAMPLES[0], height // _SAMPLES[1]))
+    every = np.array([[step, 0.0, 0.0], [0.0, step, 0.0]])
+    size = -(-width // step), -(-height // step)
+    return np.asarray(cv2.warpAffine(image, every, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP), np.uint8)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ nor heading, only which way is up. Turns are rotation vectors in each joint's ow
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ SPANS = np.array([1, 2, 4, 8]) / 30
 """(4,) s back from now, over which the motion is looked at."""
 HORIZONS = np.array([1, 3, 8, 15, 30, 60]) / 30
 """(6,) s ahead, at which the network says what will be."""
+_HORIZONS = HORIZONS.tolist()
 MOVING_JOINTS = 22
 """SMPL's without the hands, which turn with the wrists."""
 TURN_SCALE, MOVE_SCALE = 0.2, 0.5
@@ -69,12 +71,14 @@ class Course:
 
     def after(self, seconds: float) -> tuple[Array, Array]:
         """Turns (24, 3) and movement (3,) after so long; beyond the last horizon it stays."""
-        times = np.concatenate([[0.0], HORIZONS])
-        place = np.interp(seconds, times, np.arange(len(times)))
-        low = min(int(place), len(times) - 2)
-        share = place - low
-        turns, moves = (np.concatenate([np.zeros_like(x[:1]), x]) for x in (self.turns, self.moves))
-        return (1 - share) * turns[low] + share * turns[low + 1], (1 - share) * moves[low] + share * moves[low + 1]
+        to = min(bisect_right(_HORIZONS, seconds), len(_HORIZONS) - 1)
+        begin = _HORIZONS[to - 1] if to else 0.0
+        share = min(max((seconds - begin) / (_HORIZONS[to] - begin), 0.0), 1.0)
+        if to == 0:
+            return share * self.turns[0], share * self.moves[0]
+        before, after = (self.turns[to - 1], self.moves[to - 1]), (self.turns[to], self.moves[to])
+        turn, move = ((1 - share) * a + share * b for a, b in zip(before, after, strict=True))
+        return turn, move
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tracker.motion.motion_clip import MotionClip
 from tracker.motion.read import read_motion
 from tracker.runtime.cache import cache_folder
 
-_READER_VERSION = 3
+_READER_VERSION = 5
 """Counted up when reading or retargeting gives other poses than before, so that old cache files are not used."""
 _HELD_OUT_SHARE = 0.15
 

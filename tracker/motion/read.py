@@ -17,6 +17,7 @@ from tracker.motion.read_bvh import parse_bvh
 from tracker.motion.retarget import retarget
 from tracker.motion.smpl_npz import read_smpl_npz
 from tracker.motion.source_motion import SourceMotion
+from tracker.motion.straight_knees import with_straight_knees
 
 SUFFIXES = (".bvh", ".txt", ".json", ".npz")
 _PACKED = (".tar.gz", ".tgz", ".tar")
@@ -47,7 +48,7 @@ def read_motion(path: Path | str) -> list[MotionClip]:
     ]
     if not clips:
         raise InputError(f"{path}: no motion files found; {_EXPECTED}")
-    return clips
+    return with_straight_knees(clips)
 
 
 def clip_of(name: str, content: bytes) -> MotionClip:

@@ -1,20 +1,19 @@
-"""Small trained perceptrons in plain numpy, for the hot loop: no torch, no engine, a fraction of a millisecond."""
+"""Small trained perceptrons for the hot loop: no torch, no engine, a fraction of a millisecond."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kernels import perceptron
 from tracker.core.arrays import Array
 
 
 @dataclass(frozen=True)
-class Perceptron:
+class Perceptron(perceptron.DenseLayers):
     """Linear layers with SiLU between them."""
-
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
 
     @classmethod
     def of(cls, tensors: dict[str, Array], part: str) -> Perceptron:
@@ -27,27 +26,13 @@ class Perceptron:
             tuple(tensors[name.replace(".weight", ".bias")].astype(np.float32) for name in names),
         )
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array) -> NDArray[np.float32]:
         """(..., inputs) → (..., outputs)."""
-        for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = x @ weight.T + bias
-            if k < len(self.weights) - 1:
-                x = x * _sigmoid(x)
-        return x
+        return perceptron.forward(self, x)
 
-    def with_jacobian(self, x: Array) -> tuple[Array, Array]:
-        """(inputs,) → (outputs,) and (outputs, inputs); backwards, since the outputs are few."""
-        slopes = []
-        for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = weight @ x + bias
-            if k < len(self.weights) - 1:
-                gate = _sigmoid(x)
-                slopes.append(gate * (1 + x * (1 - gate)))
-                x = x * gate
-        jacobian = self.weights[-1]
-        for weight, slope in zip(self.weights[-2::-1], slopes[::-1], strict=True):
-            jacobian = (jacobian * slope) @ weight
-        return x, jacobian
+    def with_jacobian(self, x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(inputs,) → (outputs,) and (outputs, inputs)."""
+        return perceptron.with_jacobian(self, x)
 
     def first_outputs(self, count: int) -> Perceptron:
         """The same without its later outputs."""
@@ -71,20 +56,16 @@ class ResidualPerceptron:
 
     @property
     def inputs(self) -> int:
-        return self.first.weights[0].shape[1]
+        return self.first.inputs
 
     @property
     def outputs(self) -> int:
-        return len(self.last.biases[-1])
+        return self.last.outputs
 
     def __call__(self, x: Array) -> Array:
         """(..., inputs) → (..., outputs)."""
         hidden = self.first(x)
-        hidden = hidden * _sigmoid(hidden)
+        hidden = hidden * perceptron.sigmoid(hidden)
         for block in self.blocks:
             hidden = hidden + block(hidden)
         return self.last(hidden)
-
-
-def _sigmoid(x: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * x))

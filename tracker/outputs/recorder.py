@@ -71,6 +71,11 @@ class Recorder:
                 raise
         self._worker = self._open.enter_context(Worker("record", self._record, _WAITING))
 
+    @property
+    def camera_moved(self) -> bool:
+        """Whether the camera has left its view, as far as the recording has come."""
+        return self._watch.moved_at is not None
+
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         assert picture is not None
         self.seconds = frame.time - self._start

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import cv2
@@ -37,6 +39,8 @@ SNAPSHOTS = "snapshots"
 
 _BOUNDARY = "frame"
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 80]
+_STATUS_SECONDS = 0.1
+"""Between two statuses: nobody reads figures faster."""
 _STALLED_SECONDS = 20.0
 """After which somebody who takes nothing is hung up on."""
 _SEND_BUFFER = 1 << 18
@@ -68,6 +72,7 @@ class WebPage(PictureFeed, StatusFeed, SceneFeed):
         self._pictures, self._jpegs, self._statuses = Newest[Picture](), Newest[bytes](), Newest[str]()
         self._poses = Newest[bytes]()
         self._mesh: bytes | None = None
+        self._told_at = -inf
         self._encoder = ThreadPoolExecutor(1, "encode page", give_way)
         routes = [
             web.get("/", self._page),
@@ -96,14 +101,27 @@ class WebPage(PictureFeed, StatusFeed, SceneFeed):
         return self._jpegs.listeners > 0
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
-        if picture is not None:
-            self._server.call(self._pictures.set, picture)
-        if self.scene is not None and self._poses.listeners:
-            self._server.call(self._poses.set, self.scene.poses(frame, people))
-        self.wait()
+        poses = self.scene.poses(frame, people) if self.scene is not None and self._poses.listeners else None
+        self._server.call(self._take, picture, poses, self._next_status())
 
     def wait(self) -> None:
-        self._server.call(self._statuses.set, json.dumps(asdict(self.status())))
+        self._server.call(self._take, None, None, self._next_status())
+
+    def _next_status(self) -> str | None:
+        """None where the last one is so young that nobody could have read it."""
+        if monotonic() - self._told_at < _STATUS_SECONDS:
+            return None
+        self._told_at = monotonic()
+        return json.dumps(asdict(self.status()))
+
+    def _take(self, picture: Picture | None, poses: bytes | None, status: str | None) -> None:
+        """In the server's thread, which each call wakes: one call a frame."""
+        if picture is not None:
+            self._pictures.set(picture)
+        if poses is not None:
+            self._poses.set(poses)
+        if status is not None:
+            self._statuses.set(status)
 
     def key(self) -> str:
         """See `Keys`."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kernels import raster
 from tracker.body.mannequin import mannequin
 from tracker.body.model import BodyModel
-from tracker.body.skinner import skinner_of
+from tracker.body.skinner import dressed, skinner_of
 from tracker.body.smpl_joints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
@@ -119,8 +119,8 @@ class MeshOverlay:
         if self.config.style == "skeleton":
             return draw_skeleton(image, people, SkeletonConfig(labels=self.config.labels))
         shown = mannequin(body)
-        posed = [(person, camera_vertices(shown, person.pose)) for person in people]
         faces = skinner_of(shown).faces
+        posed = [(person, dressed(camera_vertices(shown, person.pose), faces, person.clothing)) for person in people]
         meshes = [lit_mesh(v, faces, self._colour(person, body)) for person, v in posed if _drawable(v)]
         if meshes:
             picture = self._renderer_ready().draw_over(np.ascontiguousarray(image), camera, meshes, self.config.alpha)

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
+import numpy as np
+
 from tracker.core.errors import RunError
 from tracker.core.person import TrackedFrame
 from tracker.overlay.overlay_video import OverlayVideoJob, OverlayVideoTimes, make_overlay_video
@@ -175,7 +177,7 @@ def _receive(pipe: IO[bytes]) -> Any:
     try:
         length, sizes = pickle.load(pipe)
         body = pipe.read(length)
-        buffers = [bytearray(size) for size in sizes]
+        buffers = [np.empty(size, np.uint8) for size in sizes]  # a bytearray would be cleared first
         whole = all(pipe.readinto(buffer) == len(buffer) for buffer in buffers)  # type: ignore[attr-defined]
         return pickle.loads(body, buffers=buffers) if whole else None
     except (EOFError, pickle.UnpicklingError):

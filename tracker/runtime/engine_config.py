@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from engines import BACKENDS, EngineOptions
+from engines.engine import Precision
 from tracker.core.errors import InputError
 
 
@@ -19,12 +21,18 @@ class EngineConfig:
     threads: int | None = 1
     """Of each network's engine on a CPU, where several stages are at work at once; null leaves it to the engine, which
     takes all cores."""
+    precision: Precision = "float32"
+    """Of the picture's networks: auto, float32, float16 or bfloat16; auto, which live takes, is bfloat16 where the
+    processor computes in it. The landmark network and the person detector, which all else follows from, stay in
+    float32."""
 
     def __post_init__(self) -> None:
         if self.backend != "auto" and self.backend not in BACKENDS:
             raise InputError(f"engine.backend: expected auto, {', '.join(BACKENDS)}, got {self.backend}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"engine.threads: expected 1 or more, got {self.threads}")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"engine.precision: expected {', '.join(get_args(Precision))}, got {self.precision}")
 
     @property
     def kernels_device(self) -> str:
@@ -32,6 +40,6 @@ class EngineConfig:
         millisecond or two."""
         return "cpu" if self.device == "auto" else self.device
 
-    def options(self, outputs: tuple[str, ...]) -> EngineOptions:
+    def options(self, outputs: tuple[str, ...], precision: Precision = "float32") -> EngineOptions:
         """For one network, of which these outputs are wanted."""
-        return EngineOptions(threads=self.threads, device=self.device, outputs=outputs)
+        return EngineOptions(threads=self.threads, device=self.device, outputs=outputs, precision=precision)

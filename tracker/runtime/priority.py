@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-import threading
 from contextlib import suppress
-
-_NICE = 10
 
 
 def give_way() -> None:
-    """Lets every other thread go before the calling one, for as long as that lives. It may hold Python's lock for
-    moments only: whoever waits for the lock would wait for it, too.
+    """Lets the calling thread run only where a processor has nothing else to do, for as long as the thread lives. It
+    may hold Python's lock for moments only: whoever waits for the lock would wait for it, too.
 
     Where a system gives priorities to whole processes alone, nothing happens.
     """
-    if sys.platform.startswith("linux"):
+    if hasattr(os, "SCHED_IDLE"):  # Linux; a mere nice thread finishes its slice before those that wake up run
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

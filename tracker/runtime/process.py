@@ -17,6 +17,10 @@ _KEPT_BYTES = 1 << 25
 _SWITCH_SECONDS = 5e-4
 """Python lets a thread run for ten times as long before it gives way to a waiting one."""
 
+_GARBAGE_THRESHOLD = 20_000
+"""New objects after which Python looks for those that only hold each other: with its 700, several times a frame, for
+hardly any."""
+
 
 def compute_in_one_thread() -> None:
     """Call it before anything is computed: a sum that several threads share comes out different in its last bits with
@@ -38,6 +42,7 @@ def prepare_for_real_time() -> None:
     _keep_freed_memory()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
 
 
 def _keep_freed_memory() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.body.person_builder import PersonBuilder, SightedPose
 from tracker.core.arrays import Array
@@ -67,8 +68,9 @@ class DelayedSmoother:
         return replace(tracked, people=people)
 
     def _smoothed(self, person: Person, time: float, camera: Camera) -> Person:
-        pose = self._seen[person.person_id].smoothed_at(time, self._config)
-        return self._persons.posed(pose, camera, person)
+        history = self._seen[person.person_id]
+        posed = self._persons.posed(history.smoothed_at(time, self._config), camera, person)
+        return replace(posed, clothing=history.clothing)
 
     def _forget(self, before: float) -> None:
         for key in list(self._seen):
@@ -84,6 +86,8 @@ class _History:
         self._persons = persons
         self.times: deque[float] = deque()
         """s, ascending."""
+        self.clothing: NDArray[np.float32] | None = None
+        """The newest, which is the best known."""
         self._sighted: deque[SightedPose] = deque()
         self._poses: deque[Pose] = deque()
         self._confidence: deque[Array] = deque()
@@ -92,6 +96,7 @@ class _History:
         """The shape of the newest pose is the best known; it becomes that of all when it differs visibly."""
         sighted = self._persons.sighted(person.pose)
         self.times.append(time)
+        self.clothing = person.clothing
         self._sighted.append(sighted)
         self._confidence.append(person.joint_confidence)
         betas = person.pose.betas
@@ -105,7 +110,7 @@ class _History:
         times = np.array(self.times)
         middle = int(np.searchsorted(times, time))
         rows = range(middle, middle + 1)
-        return smoothed_rows(rows, times, list(self._poses), np.stack(list(self._confidence)), config)[0]
+        return smoothed_rows(rows, times, list(self._poses), list(self._confidence), config)[0]
 
     def forget(self, before: float) -> None:
         """Drops what lies before a time, s."""

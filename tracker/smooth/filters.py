@@ -142,7 +142,7 @@ def smooth_zero_phase(times: Array, poses: Sequence[Pose], confidence: Array, co
 
 
 def smoothed_rows(
-    rows: range, times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig
+    rows: range, times: Array, poses: Sequence[Pose], confidence: Sequence[Array] | Array, config: SavitzkyConfig
 ) -> list[Pose]:
     """These poses of `smooth_zero_phase`; nothing farther away from them than `reach(config)` seconds matters."""
     chunks = [np.arange(i, min(i + _TOGETHER, rows.stop)) for i in range(rows.start, rows.stop, _TOGETHER)]
@@ -150,7 +150,11 @@ def smoothed_rows(
 
 
 def _smoothed(
-    middles: NDArray[np.intp], times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig
+    middles: NDArray[np.intp],
+    times: Array,
+    poses: Sequence[Pose],
+    confidence: Sequence[Array] | Array,
+    config: SavitzkyConfig,
 ) -> list[Pose]:
     """The poses at these moments (m,)."""
     theta = _turned(middles, times, poses, confidence, config)
@@ -162,13 +166,17 @@ def _smoothed(
 
 
 def _turned(
-    middles: NDArray[np.intp], times: Array, poses: Sequence[Pose], confidence: Array, config: SavitzkyConfig
+    middles: NDArray[np.intp],
+    times: Array,
+    poses: Sequence[Pose],
+    confidence: Sequence[Array] | Array,
+    config: SavitzkyConfig,
 ) -> Array:
     """(m, 24, 3) rad, axis-angle."""
     near, offset, weight = _window(times, middles, config.seconds)
     first, last = near.min(), near.max() + 1
     rotations = matrix_from_axis_angle(np.stack([pose.theta for pose in poses[first:last]]))
-    trust = config.hidden_weight + (1 - config.hidden_weight) * rotation_confidence(confidence[first:last])
+    trust = config.hidden_weight + (1 - config.hidden_weight) * rotation_confidence(np.asarray(confidence[first:last]))
     here = rotations[middles - first]
     tangent = axis_angle_from_matrix(here[:, None].swapaxes(-1, -2) @ rotations[near - first])
     turned = _parabola_at_zero(offset, tangent, weight[:, :, None] * trust[near - first])

@@ -106,7 +106,7 @@ class _History:
         """The next so many."""
         rows = range(self.done, self.done + count)
         self.done = rows.stop
-        return smoothed_rows(rows, np.array(self.times), self.poses, np.stack(self.confidence), config)
+        return smoothed_rows(rows, np.array(self.times), self.poses, self.confidence, config)
 
     def forget(self, before: float) -> bool:
         """Drops what lies before a time, s, and has been given out. Whether anything is left."""

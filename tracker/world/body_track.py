@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tracker.body.kinematics import LandmarkRig, PosedPoints
 from tracker.body.model import BodyModel
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_JOINTS, Array, require_shape
@@ -52,6 +53,17 @@ class BodyTrack:
         for name, shape in (shapes | {"points": (len(CONTACT_PARTS), 3)}).items():
             require_shape(f"BodyTrack.{name}", getattr(self, name), (len(self.times), *shape))
 
+    @classmethod
+    def of_soles(
+        cls, times: Array, theta: Array, betas: Array, transl: Array, joints: Array, soles: Array, confidence: Array
+    ) -> BodyTrack:
+        """soles: (T, 4, 3) m before transl is added."""
+        points = np.concatenate([soles + transl[:, None], joints[:, PART_JOINTS[FOOT_PARTS:]]], axis=1)
+        return cls(
+            np.asarray(times, float), np.asarray(theta, float), np.asarray(betas, float), np.asarray(transl, float),
+            joints, points, np.asarray(confidence, float),
+        )  # fmt: skip
+
     @property
     def part_confidence(self) -> Array:
         """(T, 9)"""
@@ -84,19 +96,14 @@ class ContactBody:
 
     def __init__(self, body: BodyModel) -> None:
         self._body = body
-        patches = [_sole_patch(body, side, share) for share in (_HEEL, _BALL) for side in ("left", "right")]
+        patches = _sole_patches(body)
         self._starts = np.cumsum([0, *map(len, patches)])
         self._vertices = torch.as_tensor(np.concatenate(patches), device=body.v_template.device)
 
     def track(self, times: Array, theta: Array, betas: Array, transl: Array, confidence: Array) -> BodyTrack:
         """theta: (T, 24, 3); betas: (10,), the same for all frames; transl: (T, 3); confidence: (T, 24)."""
         joints, soles = self._posed(theta, betas)
-        joints += transl[:, None]
-        points = np.concatenate([soles + transl[:, None], joints[:, PART_JOINTS[FOOT_PARTS:]]], axis=1)
-        return BodyTrack(
-            np.asarray(times, float), np.asarray(theta, float), np.asarray(betas, float), np.asarray(transl, float),
-            joints, points, np.asarray(confidence, float),
-        )  # fmt: skip
+        return BodyTrack.of_soles(times, theta, betas, transl, joints + transl[:, None], soles, confidence)
 
     def rest_joints(self, betas: Array) -> Array:
         """(24, 3) m."""
@@ -122,10 +129,43 @@ class ContactBody:
         return joints, soles
 
 
+class ContactRig:
+    """As `ContactBody`, for a few frames at a time: a hundredth of the time, without the body's pose correctives."""
+
+    def __init__(self, body: BodyModel) -> None:
+        patches = _sole_patches(body)
+        shares = np.zeros((FOOT_PARTS, len(body.v_template)))
+        for row, patch in zip(shares, patches, strict=True):
+            row[patch] = 1 / len(patch)
+        self._rig = LandmarkRig.of_places(body, shares)
+
+    def posed(self, theta: Array, betas: Array) -> PosedPoints:
+        """One frame, theta (24, 3); its points are the soles (4, 3)."""
+        return self._rig.pose_from_theta(theta, betas)
+
+    def track(self, times: Array, theta: Array, betas: Array, transl: Array, confidence: Array) -> BodyTrack:
+        """As `ContactBody.track`."""
+        frames = [self.posed(each, betas) for each in theta]
+        joints = np.stack([frame.joints for frame in frames]) + transl[:, None]
+        soles = np.stack([frame.points for frame in frames])
+        return BodyTrack.of_soles(times, theta, betas, transl, joints, soles, confidence)
+
+
 @lru_cache(maxsize=4)
 def contact_body(body: BodyModel) -> ContactBody:
     """The same one for the same body."""
     return ContactBody(body)
+
+
+@lru_cache(maxsize=4)
+def contact_rig(body: BodyModel) -> ContactRig:
+    """The same one for the same body."""
+    return ContactRig(body)
+
+
+def _sole_patches(body: BodyModel) -> list[NDArray[np.intp]]:
+    """Vertices of both heels, then of both balls of the feet."""
+    return [_sole_patch(body, side, share) for share in (_HEEL, _BALL) for side in ("left", "right")]
 
 
 def _sole_patch(body: BodyModel, side: str, share: tuple[float, float]) -> NDArray[np.intp]:

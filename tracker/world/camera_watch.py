@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.shrink import block_means
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
@@ -46,8 +47,9 @@ _OVERLAP = 0.25
 """Share of the picture's width by which the background may have moved before another key picture is taken."""
 _PATIENCE = 0.6
 """s without an answer after which the background is lost."""
-_STEPS = 6
-"""Of Gauss and Newton: what is sought changes little from picture to picture."""
+_STEPS, _SETTLED = 6, 1e-6
+"""Of Gauss and Newton at most: what is sought changes little from picture to picture; and the change (rad, and of the
+zoom's logarithm) after which none follows."""
 
 
 class CameraWatch:
@@ -164,12 +166,15 @@ class _Lens:
             return None
         turn = guess
         for _ in range(_STEPS):
-            turn = self._step(key, turn, before[on_plane], after[on_plane])
+            change = self._step(key, turn, before[on_plane], after[on_plane])
+            turn = _moved(turn, change)
+            if np.abs(change).max() < _SETTLED:
+                break
         error = np.linalg.norm(self.seen(key, turn, before[on_plane]) - after[on_plane], axis=1)
         return turn if np.median(error) <= _TURNS_ONLY and 0.05 < turn.zoom < 20 else None
 
-    def _step(self, key: _Turn, turn: _Turn, before: Array, after: Array) -> _Turn:
-        """One robust step of Gauss and Newton in three angles and the zoom's logarithm."""
+    def _step(self, key: _Turn, turn: _Turn, before: Array, after: Array) -> Array:
+        """(4,) one robust step of Gauss and Newton in three angles and the zoom's logarithm."""
         error = self.seen(key, turn, before) - after
         small = 1e-4
         columns = [
@@ -179,7 +184,7 @@ class _Lens:
         jacobian = np.stack(columns, axis=1)
         normal = jacobian.T @ (weight[:, None] * jacobian) + 1e-6 * np.eye(4)
         change = -np.linalg.solve(normal, jacobian.T @ (weight * error.ravel()))
-        return _moved(turn, np.clip(change, -0.2, 0.2))
+        return np.clip(change, -0.2, 0.2)
 
 
 def _moved(turn: _Turn, change: Array) -> _Turn:
@@ -232,5 +237,9 @@ def _flow(src: NDArray[np.uint8], dst: NDArray[np.uint8], corners: Array, guess:
 def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     size = (min(width, _WIDTH), max(1, round(height * min(width, _WIDTH) / width)))
-    grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    return np.asarray(grey, np.uint8)
+    block = width // size[0]
+    if (size[0] * block, size[1] * block) == (width, height):
+        shrunk = block_means(image, (0, 0), (width, height), block)
+    else:
+        shrunk = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.cvtColor(shrunk, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -64,14 +64,19 @@ def contacts_of(track: BodyTrack, floor: Plane) -> list[Contact]:
     heights = heights - _height_bias(track, heights)[:, None]
     confidence = track.part_confidence
     found_contacts = []
+    ready, ended = contact_edges(speeds, heights, confidence)
     for part in range(len(CONTACT_PARTS)):
-        ready = (speeds[:, part] < _SLOW) & (heights[:, part] < _LOW) & (confidence[:, part] > _CONFIDENT)
-        ended = (speeds[:, part] > _FAST) | (heights[:, part] > _HIGH) | (confidence[:, part] < _HIDDEN)
-        touching = _bridged(_hysteresis(ready, ended), track)
+        touching = _bridged(_hysteresis(ready[:, part], ended[:, part]), track)
         for start, end in runs(touching, track.times, track.longest_step):
             if track.times[end - 1] - track.times[start] >= _SHORTEST:
                 found_contacts += [Contact(part, *each) for each in _places(track.points[start:end, part], start)]
     return _through_hiding(found_contacts, track)
+
+
+def contact_edges(speeds: Array, heights: Array, confidence: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where a contact may begin, and where one ends, by m/s, m over the floor, and 0..1."""
+    ready = (speeds < _SLOW) & (heights < _LOW) & (confidence > _CONFIDENT)
+    return ready, (speeds > _FAST) | (heights > _HIGH) | (confidence < _HIDDEN)
 
 
 def contact_mask(contacts: list[Contact], count: int) -> NDArray[np.bool_]:
@@ -123,11 +128,16 @@ def point_speeds(track: BodyTrack) -> Array:
     alone = before == after
     before = np.where(alone, np.maximum(before - 1, 0), before)
     after = np.where(alone & (before == after), np.minimum(after + 1, count - 1), after)
-    step = points[after] - points[before]
-    rays = points / np.linalg.norm(points, axis=-1, keepdims=True)
-    along = (step * rays).sum(axis=-1, keepdims=True) * rays
-    moved = np.linalg.norm(step - along + _DEPTH_SHARE * along, axis=-1)
+    moved = distances(points[before], points[after], points, _DEPTH_SHARE)
     return moved / np.maximum(times[after] - times[before], 1e-6)[:, None]
+
+
+def distances(before: Array, after: Array, sight: Array, depth_share: float) -> Array:
+    """(..., 3) m → (...) m from one to the other, of which a share counts along the line of sight to a third."""
+    step = after - before
+    rays = sight / np.linalg.norm(sight, axis=-1, keepdims=True)
+    along = (step * rays).sum(axis=-1, keepdims=True) * rays
+    return np.linalg.norm(step - along + depth_share * along, axis=-1)
 
 
 def runs(mask: NDArray[np.bool_], times: Array, longest_step: float) -> list[tuple[int, int]]:

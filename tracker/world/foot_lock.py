@@ -22,6 +22,7 @@ from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.world.body_track import FOOT_PARTS, BodyTrack, ContactBody
 from tracker.world.contacts import Contact, runs, straightness
 from tracker.world.gravity import Plane
+from tracker.world.leg_bend import FOOT_PITCH, LEG_JOINTS, Legs, bent, smallest_turns
 
 Rows = NDArray[np.signedinteger[Any]]
 
@@ -49,12 +50,8 @@ _EDGE_SECONDS = 0.1
 _ROUNDS = 4
 _FADE = 0.12
 """s beside a contact over which the leg's correction fades."""
-_FULL_LEG = 0.999
-"""Of a leg's length that a corrected ankle may be away from its hip."""
 _FARTHEST_ALONG = 0.3
 """m by which a place is moved along the line of sight to lie on the floor."""
-_FOOT_PITCH = np.radians(25.0)
-"""By which a planted foot is turned at most."""
 
 
 def locked(track: BodyTrack, contacts: Sequence[Contact], floor: Plane, body: ContactBody) -> BodyTrack:
@@ -261,31 +258,17 @@ def _bent_legs(track: BodyTrack, corrections: Sequence[_FootCorrection], body: C
     """(T, 24, 3) rad: the pose with the legs bent so that the feet are where the corrections want them."""
     local = matrix_from_axis_angle(track.theta)
     world = _world_rotations(local, body.parents)
-    rest = body.rest_joints(track.betas)
     for side, correction in enumerate(corrections):
         rows = np.flatnonzero((correction.heel_weight > 0) | (correction.toe_weight > 0))
-        if len(rows):
-            _bend_leg(track, correction, side, rows, local, world, rest)
+        hip, knee, ankle = (track.joints[rows, joint + side] for joint in LEG_JOINTS)
+        turn, target = _foot_target(track, correction, side, rows)
+        chain = [0, *(joint + side for joint in LEG_JOINTS)]
+        legs = Legs(hip, knee, ankle, world[rows[:, None], chain])
+        local[rows[:, None], chain[1:]] = bent(legs, target, turn)
     theta = track.theta.copy()
-    changed = [joint for side in (0, 1) for joint in (1 + side, 4 + side, 7 + side)]
+    changed = [joint + side for side in (0, 1) for joint in LEG_JOINTS]
     theta[:, changed] = axis_angle_from_matrix(local[:, changed])
     return theta
-
-
-def _bend_leg(
-    track: BodyTrack, correction: _FootCorrection, side: int, rows: Rows, local: Array, world: Array, rest: Array
-) -> None:
-    """Changes the local rotations of hip, knee and ankle in place."""
-    hip, knee, ankle = 1 + side, 4 + side, 7 + side
-    joints = track.joints[rows]
-    turn, target = _foot_target(track, correction, side, rows)
-    thigh, shin = _two_bones(joints[:, hip], joints[:, knee], joints[:, ankle], target, world[rows, knee])
-    pelvis, foot = world[rows, 0], turn @ world[rows, ankle]
-    new_hip = thigh @ world[rows, hip]
-    new_knee = shin @ world[rows, knee]
-    local[rows, hip] = _inverse(pelvis) @ new_hip
-    local[rows, knee] = _inverse(new_hip) @ new_knee
-    local[rows, ankle] = _inverse(new_knee) @ foot
 
 
 def _foot_target(track: BodyTrack, correction: _FootCorrection, side: int, rows: Rows) -> tuple[Array, Array]:
@@ -296,7 +279,7 @@ def _foot_target(track: BodyTrack, correction: _FootCorrection, side: int, rows:
     both = np.minimum(heel_weight, toe_weight)
     sole = toe - heel
     wanted = sole + both * (correction.toe[rows] - correction.heel[rows])
-    turn = _smallest_turns(sole, wanted, _FOOT_PITCH)
+    turn = matrix_from_axis_angle(smallest_turns(sole, wanted, FOOT_PITCH))
     anchor_weight = np.concatenate([heel_weight, toe_weight], axis=1) + 1e-9
     anchor_weight /= anchor_weight.sum(axis=1, keepdims=True)
     ankle = track.joints[rows, 7 + side]
@@ -307,53 +290,9 @@ def _foot_target(track: BodyTrack, correction: _FootCorrection, side: int, rows:
     return turn, anchor_weight[:, :1] * moved[0] + anchor_weight[:, 1:] * moved[1]
 
 
-def _two_bones(hip: Array, knee: Array, ankle: Array, target: Array, knee_world: Array) -> tuple[Array, Array]:
-    """World turns (n, 3, 3) of thigh and shin that bring the ankle to the target, the knee bending in its own plane."""
-    upper, lower = np.linalg.norm(knee - hip, axis=1), np.linalg.norm(ankle - knee, axis=1)
-    reach = target - hip
-    distance = np.linalg.norm(reach, axis=1)
-    distance = np.clip(distance, np.abs(upper - lower) + 1e-4, _FULL_LEG * (upper + lower))
-    bend = _bend(upper, lower, distance) - _bend(upper, lower, np.linalg.norm(ankle - hip, axis=1))
-    axis = _knee_axis(hip, knee, ankle, knee_world)
-    folded = matrix_from_axis_angle(axis * bend[:, None])
-    new_ankle = knee + (folded @ (ankle - knee)[..., None])[..., 0]
-    swing = _smallest_turns(new_ankle - hip, reach, np.pi)
-    return swing, swing @ folded
-
-
-def _bend(upper: Array, lower: Array, distance: Array) -> Array:
-    """(n,) rad of the knee, 0 when straight, for a distance from hip to ankle."""
-    cosine = (upper**2 + lower**2 - distance**2) / (2 * upper * lower)
-    return np.pi - np.arccos(np.clip(cosine, -1.0, 1.0))
-
-
-def _knee_axis(hip: Array, knee: Array, ankle: Array, knee_world: Array) -> Array:
-    """(n, 3) unit: about which a positive turn bends the knee; the shin's own x axis while the leg is straight."""
-    normal = np.cross(knee - hip, ankle - knee)
-    length = np.linalg.norm(normal, axis=1, keepdims=True)
-    own = knee_world[:, :, 0]
-    certain = length > 0.1 * np.linalg.norm(knee - hip, axis=1, keepdims=True) * 0.4
-    axis = np.where(certain, normal / np.maximum(length, 1e-9), own)
-    return axis / np.linalg.norm(axis, axis=1, keepdims=True)
-
-
-def _smallest_turns(src: Array, dst: Array, limit: float) -> Array:
-    """(n, 3, 3): the rotations that turn directions src (n, 3) into dst (n, 3), by `limit` rad at most."""
-    a = src / np.maximum(np.linalg.norm(src, axis=1, keepdims=True), 1e-9)
-    b = dst / np.maximum(np.linalg.norm(dst, axis=1, keepdims=True), 1e-9)
-    cross = np.cross(a, b)
-    sine = np.linalg.norm(cross, axis=1)
-    angle = np.minimum(np.arctan2(sine, (a * b).sum(axis=1)), limit)
-    return matrix_from_axis_angle(cross * (angle / np.maximum(sine, 1e-9))[:, None])
-
-
 def _world_rotations(local: Array, parents: Sequence[int]) -> Array:
     """(T, 24, 3, 3)"""
     world = local.copy()
     for joint in range(1, NUM_JOINTS):
         world[:, joint] = world[:, parents[joint]] @ local[:, joint]
     return world
-
-
-def _inverse(rotations: Array) -> Array:
-    return rotations.swapaxes(-1, -2)

@@ -14,6 +14,10 @@ from tracker.world.body_track import BodyTrack
 
 _STRAIGHT_KNEE = np.cos(np.radians(35.0))
 _STRAIGHT_BODY = np.cos(np.radians(25.0))
+_ROLLED = np.sin(np.radians(45.0))
+"""From which on an axis across the picture is somebody's who lies: cameras are held level."""
+_HEAD_DOWN = -0.3
+"""Along the camera's own up, below which it is that of a handstand; cameras that look straight down see 0."""
 _CONFIDENT = 0.3
 _AXIS_SIGMA = np.radians(4.0)
 """By which a standing body's axis is off after a whole clip: people lean, and fits lean with the camera's view."""
@@ -122,7 +126,8 @@ def _standing_axes(track: BodyTrack) -> Array:
     upright = _cosine(neck - pelvis, pelvis - ankles)
     legs = [smpl_index(f"{side}_{name}") for side in _SIDES for name in ("hip", "knee", "ankle")]
     visible = track.confidence[:, legs].min(axis=1) >= _CONFIDENT
-    return _unit((neck - ankles)[(straight > _STRAIGHT_KNEE) & (upright > _STRAIGHT_BODY) & visible])
+    axes = _unit((neck - ankles)[(straight > _STRAIGHT_KNEE) & (upright > _STRAIGHT_BODY) & visible])
+    return axes[(np.abs(axes[:, 0]) < _ROLLED) & (axes @ _CAMERA_UP > _HEAD_DOWN)]
 
 
 def _trunk_axes(track: BodyTrack) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from tracker.body.model import BodyModel
 from tracker.core.arrays import Array
 from tracker.core.person import Person
-from tracker.world.body_track import FOOT_PARTS, BodyTrack, ContactBody, contact_body
+from tracker.world.body_track import FOOT_PARTS, BodyTrack, ContactRig, contact_rig
 from tracker.world.contacts import contacts_of, slow_stands, stands_of
 from tracker.world.gravity import Gravity, Plane, Stand, UprightAxes, fit_plane, pitched
 from tracker.world.world_config import WorldConfig
@@ -42,7 +42,7 @@ class LiveWorld:
     """Where the floor lies, as it is believed at the moment."""
 
     def __init__(self, config: WorldConfig, body: BodyModel) -> None:
-        self._config, self._body = config, contact_body(body)
+        self._config, self._body = config, contact_rig(body)
         self._recent: dict[int, _Recent] = {}
         self._stands: deque[Stand] = deque(maxlen=_MOST_STANDS)
         self._axes: deque[UprightAxes] = deque(maxlen=_MOST_AXES)
@@ -122,7 +122,7 @@ class LiveWorld:
         return stands_of(track, [each for each in contacts if each.end == last])
 
 
-def _track(body: ContactBody, times: Sequence[float], people: Sequence[Person]) -> BodyTrack:
+def _track(body: ContactRig, times: Sequence[float], people: Sequence[Person]) -> BodyTrack:
     """One identity at these times, s."""
     return body.track(
         np.array(times),
@@ -146,7 +146,7 @@ class _Recent:
         self._times.append(time)
         self._people.append(person)
 
-    def track(self, body: ContactBody, since: float) -> BodyTrack:
+    def track(self, body: ContactRig, since: float) -> BodyTrack:
         """All that was added and is not older than that, s."""
         known = self._posed
         if self._people:

@@ -29,7 +29,8 @@ class WorldConfig:
     """A file with the camera's pose in the world, which the files are in then; --intrinsics sets it where its file has
     one. null: told from the people."""
     lock_feet: bool = True
-    """Files that are smoothed both ways in time: planted feet neither slide nor leave the floor."""
+    """Planted feet do not slide, live and in files; in files that are smoothed both ways in time they do not leave the
+    floor either."""
 
     def __post_init__(self) -> None:
         if self.frame not in ("world", "camera"):

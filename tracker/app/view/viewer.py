@@ -298,9 +298,13 @@ class ResultViewer:
     # ---------------------------------------------------------------------------------- camera and pictures
 
     def _turn(self, angle: float) -> None:
+        """Turns every client's camera around what it looks at, rad.
+
+        Where the browsers' own reports of their cameras arrive, so that none falls between the two halves of a move:
+        the second half would then be taken for done, and the browser left to look beside its target.
+        """
         for client in self._server.get_clients().values():
-            target = np.array(client.camera.look_at)
-            _aim(client, _turned(client.camera.position, target, angle), target)
+            self._server.get_event_loop().call_soon_threadsafe(_turn_camera, client, angle)
 
     def _send_picture(self, client: Any) -> None:
         if client is None:
@@ -349,6 +353,11 @@ class ResultViewer:
 def _colour(number: int) -> tuple[int, int, int]:
     """RGB of the so-manieth person."""
     return _COLOURS[number % len(_COLOURS)]
+
+
+def _turn_camera(client: Any, angle: float) -> None:
+    target = np.array(client.camera.look_at)
+    _aim(client, _turned(client.camera.position, target, angle), target)
 
 
 def _aim(client: Any, place: NDArray[np.float64], target: NDArray[np.float64]) -> None:
