@@ -63,7 +63,7 @@ def load_library() -> ctypes.CDLL | None:
                 return ctypes.CDLL(str(place))
             except OSError as refused:
                 error = refused
-    except BuildError as failed:
+    except (BuildError, OSError) as failed:  # OSError: no compiler can be started, or there is no room for a library
         error = failed
     _log.warning("everything is slow here: the compiled code is missing and cannot be made: %s", error)
     return None

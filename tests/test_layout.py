@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
+from tests.programs import run_python
 
 ORDER = (
     "core",
@@ -135,13 +134,11 @@ import tracker.pipeline, tracker.export, tracker.source, tracker.body, tracker.f
 from tracker.body import load_body
 assert len(load_body(None).v_template) > 1000
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
 
 
 def test_the_free_path_never_loads_the_non_commercial_package() -> None:
-    code = "import sys, tracker.pipeline, tracker.config, tracker.app.track; assert 'smplx' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+    run_python("import sys, tracker.pipeline, tracker.config, tracker.app.track; assert 'smplx' not in sys.modules")
 
 
 def test_every_public_class_has_a_name_of_its_own() -> None:

@@ -21,6 +21,7 @@ import pytest
 from tests import ROOT
 from tests.app.test_live import Camera, session
 from tests.pipeline.test_pipeline import Script, somebody
+from tests.programs import run_python
 from tests.source_clips import ClipSpec, make_clip
 from tracker.app.live import LiveJob, LiveSession
 from tracker.body import load_body
@@ -218,10 +219,7 @@ def display() -> Iterator[str]:
 
 def test_the_window_shows_pictures_and_says_when_it_is_closed(display: str) -> None:
     environment = {**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"}
-    done = subprocess.run(
-        [sys.executable, "-c", IN_A_WINDOW], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0 and "shown" in done.stdout, done.stderr[-2000:]
+    assert "shown" in run_python(IN_A_WINDOW, environment=environment).stdout
 
 
 @pytest.mark.slow

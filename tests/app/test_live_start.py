@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tests import ROOT
 from tests.app.test_live import Camera, session
 from tests.pipeline.test_pipeline import SIZE, Script, somebody
+from tests.programs import run_python
 from tracker.app.live import LiveJob, LiveSession
 from tracker.app.live_start import LOADING, PagePlace, Screens, loaded_meanwhile, open_screens
 from tracker.app.meter import Meter
@@ -130,8 +128,7 @@ import tracker.cli, tracker.app.live_start, tracker.outputs.web, tracker.outputs
 slow = {"torch", "mediapipe", "openvino", "onnxruntime", "scipy", "matplotlib"} & set(sys.modules)
 assert not slow, slow
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
 
 
 # ------------------------------------------------------------------------------------------------ the address

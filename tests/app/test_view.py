@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import ROOT
 from tests.clips import write_clip
 from tests.export_scene import CAMERA, frames_of, small_body, vertices_of
+from tests.programs import run_python
 from tracker.app.view.bends import bends
 from tracker.app.view.motion import ViewedRun, read_run
 from tracker.app.view.result_page import ResultPage
@@ -289,10 +287,7 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
     pytest.importorskip("viser")
     with np.load(write_run(tmp_path / "small", ids=(0,)) / "person_000.npz") as file:
         np.savez(tmp_path / "one.npz", **{**file, "body_model": "free-body"})
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "one.npz"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(code, tmp_path / "one.npz")
 
 
 def test_the_mesh_in_numpy_is_the_body_models() -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from click.testing import CliRunner
 from benchmarks.clips_made import make_demo
 from benchmarks.grid import Grid
 from benchmarks.recorded_loop import main, region_of, regions_in_grid
+from tests.programs import run_python
 from tracker.detect.follow import Region
 
 _LACKING = """
@@ -30,8 +28,7 @@ PathFinder.find_spec = only_what_is_there
 
 
 def _run(program: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=600)
+    run_python(program)
 
 
 def test_a_region_is_found_in_each_copy_of_its_picture() -> None:

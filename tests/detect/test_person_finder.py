@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import pytest
 from benchmarks.mediapipe_bundle import mediapipe_bundle
 from engines import EngineOptions, open_engine
 from tests import SHARED
+from tests.programs import run_python
 from tracker.core.affine import apply_affine
 from tracker.core.arrays import Array
 from tracker.core.detection import LandmarkCrop
@@ -286,5 +286,4 @@ def test_mediapipe_itself_is_not_loaded() -> None:
         "assert 'mediapipe' not in sys.modules\n"
         "print('ours', file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr == "ours\n"
+    assert run_python(script).stderr == "ours\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from copy import deepcopy
 from functools import partial
@@ -20,7 +19,7 @@ from engines.choose import choose_backend
 from engines.convert import export_onnx, half_precision, keep_outputs, read_onnx
 from engines.engine import Precision
 from engines.torch_engine import TorchEngine
-from tests import ROOT
+from tests.programs import run_python
 
 INPUT = "picture"
 
@@ -311,7 +310,7 @@ def test_openvino_reports_to_nobody_and_forks_nothing() -> None:
         "from openvino.tools.ovc import telemetry_utils\n"
         "print(len(forks), telemetry_utils.tm.__name__)\n"
     )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = run_python(probe)
     assert done.stdout.split()[0] == "0"
     assert "stub" in done.stdout
 
@@ -335,5 +334,4 @@ def test_a_signal_after_openvino_was_freed_elsewhere(path: Path) -> None:
         "signal.signal(signal.SIGINT, lambda *_: print('handled'))\n"
         "signal.raise_signal(signal.SIGINT)\n"
     )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+    assert run_python(probe).stdout == "handled\n"

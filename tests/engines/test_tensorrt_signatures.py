@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.programs import run_program
 
 ENGINE = ROOT / "engines" / "tensorrt_engine.py"
 SOURCE = ast.parse(ENGINE.read_text())
@@ -131,7 +132,7 @@ def make_empty_libraries(folder: Path, compiler: str) -> None:
     for library in ("nvinfer", "nvinfer_plugin", "nvonnxparser"):
         name = f"lib{library}.so.{version.partition('.')[0]}"
         command = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", str(folder / name), str(source)]
-        subprocess.run(command, check=True, capture_output=True)
+        run_program(command)
 
 
 @pytest.mark.parametrize("call", CALLS)

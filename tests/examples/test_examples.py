@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,14 @@ import pytest
 
 from tests import ROOT
 from tests.clips import write_clip
+from tests.programs import run_program
 
 EXAMPLES = sorted((ROOT / "examples").glob("0*.py"))
 
 
 def run(name: str, *arguments: object) -> str:
     command = [sys.executable, str(ROOT / "examples" / name), *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=None)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    return run_program(command).stdout
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +34,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up person with known truth, tracked."""
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "run.py", "demo", "--out", str(folder / "demo"), "--seconds", "4"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_program(command)
     return folder / "demo"
 
 
@@ -104,6 +101,5 @@ def test_the_notebook_runs(demo: Path, tmp_path: Path) -> None:
     (tmp_path / "cells.py").write_text("\n\n".join(cells), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
     command = [sys.executable, "cells.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run_program(command, tmp_path, environment)
     assert "m over the floor" in done.stdout and (demo / "moment.obj").stat().st_size > 100_000

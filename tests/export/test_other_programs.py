@@ -20,6 +20,7 @@ import pytest
 
 from tests.clips import write_clip
 from tests.export.test_scene_formats import BODY, CAMERA, RATE, sequence
+from tests.programs import run_program
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.export.files_config import FilesConfig
 from tracker.export.formats import SCENE_FILES, FormatWriters, person_file
@@ -82,8 +83,7 @@ def read_by(blender: Path, folder: Path, rate: float) -> dict[str, np.ndarray]:
     settings.write_text(json.dumps(scene | {"frames": FRAMES.tolist()}))
     command = [str(blender), "--background", "--factory-startup", "--python-exit-code", "1", "--python", str(READS)]
     command += ["--", str(folder), str(found), str(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_program(command)
     with np.load(found) as file:
         return dict(file)
 

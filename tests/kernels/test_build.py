@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import torch
 from kernels import backend, build, compiler, cuda
 from kernels.backend import Implementation
 from tests.kernels.scenes import random_scene
+from tests.programs import run_python
 
 
 def test_reference_runs_where_there_is_no_compiler(
@@ -32,6 +31,22 @@ def test_reference_runs_where_there_is_no_compiler(
         assert [r.message for r in caplog.records if "no C++ compiler" in r.message] and len(caplog.records) == 1
         with pytest.raises(RuntimeError, match=r"^implementation:"):
             backend.choose(torch.zeros(1), Implementation.CPU)
+    finally:
+        build.load_library.cache_clear()
+
+
+@pytest.mark.parametrize("kind", [compiler.BuildError, OSError])
+def test_what_cannot_be_made_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: type[Exception]
+) -> None:
+    def made_file(*_: object) -> Path:
+        raise kind("no space left on device")
+
+    monkeypatch.setattr(build, "made_file", made_file)
+    build.load_library.cache_clear()
+    try:
+        assert build.load_library() is None
+        assert "no space left on device" in caplog.text
     finally:
         build.load_library.cache_clear()
 
@@ -68,10 +83,7 @@ def test_every_level_of_vector_instructions_gives_the_same(level: str, tmp_path:
     )
     # torch's own switch for its capability: `processor_level` asks torch.
     environment = {**os.environ, "ATEN_CPU_CAPABILITY": level.lower(), "XDG_CACHE_HOME": str(tmp_path)}
-    root = Path(__file__).parents[2]
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True, check=True
-    )
+    done = run_python(code, environment=environment)
     assert [path.name for path in tmp_path.rglob("*.so")] == [compiler.library_name(level)]
     scene = random_scene(torch.Generator().manual_seed(7))
     from kernels import ellipsoids
@@ -79,7 +91,7 @@ def test_every_level_of_vector_instructions_gives_the_same(level: str, tmp_path:
     right = ellipsoids.score(
         scene.ellipsoids, scene.cameras, scene.observation, implementation=Implementation.REFERENCE
     )
-    assert [float(v) for v in run.stdout.split()] == pytest.approx(right.tolist(), rel=1e-5)
+    assert [float(v) for v in done.stdout.split()] == pytest.approx(right.tolist(), rel=1e-5)
 
 
 def test_nvrtc_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

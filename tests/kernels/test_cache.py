@@ -6,7 +6,6 @@ import ctypes
 import importlib.util
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kernels import cache
+from tests.programs import run_python
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as POSIX has them")
 root_only = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
@@ -157,8 +157,7 @@ def test_a_relative_folder_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_files_of_a_process_go_with_it(folder: Path) -> None:
     folder.write_text("a file in its place")
     code = "from kernels.cache import made_file; print(made_file('a', lambda path: path.write_bytes(b'x')))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not Path(done.stdout.strip()).parent.exists()
+    assert not Path(run_python(code).stdout.strip()).parent.exists()
 
 
 def test_a_truncated_library_is_not_loaded() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from kernels import compiler, cuda
+from tests.programs import run_program
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120")
 
@@ -21,13 +21,7 @@ def test_nvcc_compiles_for_every_architecture(source: str, tmp_path: Path) -> No
         pytest.skip("no nvcc on this machine")
     codes = [f"-gencode=arch=compute_{a[3:]},code={a}" for a in ARCHITECTURES]
     command = [nvcc, "-std=c++17", "-Werror", "all-warnings", "-fatbin", *codes, "--threads", "2", "-o"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "out"), str(compiler.SOURCE_DIR / source)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_program([*command, tmp_path / "out", compiler.SOURCE_DIR / source])
 
 
 @pytest.mark.slow

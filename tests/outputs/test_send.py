@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from scipy.spatial.transform import Rotation
 from tests.app.test_live import Camera, FakeScreen
 from tests.outputs.test_output import run
 from tests.pipeline.test_pipeline import SIZE, Script, somebody
+from tests.programs import run_program
 from tracker.app.live import LiveJob, LiveSession, open_sends
 from tracker.body import load_body
 from tracker.body.smpl_joints import SMPL_JOINTS, smpl_index
@@ -504,9 +504,8 @@ int main(void) {
 }
 """
     (tmp_path / "request.c").write_text(source)
-    subprocess.run([compiler, "-o", str(tmp_path / "request"), str(tmp_path / "request.c")], check=True)
-    done = subprocess.run([str(tmp_path / "request")], check=True, capture_output=True, text=True)
-    number, content = done.stdout.split()
+    run_program([compiler, "-o", tmp_path / "request", tmp_path / "request.c"])
+    number, content = run_program([tmp_path / "request"]).stdout.split()
     assert int(number) == VIDIOC_S_FMT
     assert bytes.fromhex(content) == format_request(642, 480)
 

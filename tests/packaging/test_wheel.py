@@ -16,6 +16,7 @@ import pytest
 from kernels.compiler import PLATFORMS, library_name, platform_here
 from tests import ROOT
 from tests.clips import write_clip
+from tests.programs import run_program
 
 OPTIONAL = {"tensorrt", "pyrender", "OpenGL", "trimesh", "smplx", "trackeval", "h5py", "cdflib", "DracoPy", "anny",
             "mcap_ros2", "viser", "rerun", "ezc3d", "pxr", "bpy", "ray"}  # fmt: skip
@@ -28,14 +29,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs of a fresh environment with the wheel; what it depends on comes from this one."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--no-build-isolation", "-w", str(folder)]
-    done = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_program(build)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=False)
     (packages,) = (folder / "env").glob("lib/python*/site-packages")
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--prefix", str(folder / "env"), str(wheel)]
-    done = subprocess.run([*install, "--ignore-installed"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_program([*install, "--ignore-installed"])
     # dependencies only: the path of the checkout itself, which an editable install adds, stays out
     dependencies = [path for path in sys.path if path.endswith("site-packages")]
     (packages / "dependencies.pth").write_text("\n".join(dependencies) + "\n")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests import ROOT
+from tests.programs import run_python
 from tracker.runtime.blas import family_of
 
 PROBE = """
@@ -27,11 +25,7 @@ print(np.allclose((a @ a)[0], np.einsum("j,jk->k", a[0], a)))
 
 def probe(**environment: str) -> list[str]:
     given = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"} | environment
-    here = str(ROOT)
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE], env=given | {"PYTHONPATH": here}, capture_output=True, text=True, check=True
-    )
-    return done.stdout.split()
+    return run_python(PROBE, environment=given).stdout.split()
 
 
 def test_products_are_right_with_what_was_chosen() -> None:

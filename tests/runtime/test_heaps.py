@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import pytest
 
-from tests import ROOT
+from tests.programs import run_python
 
 _COUNT = """
 import ctypes, re, sys, tempfile, threading
@@ -37,14 +36,7 @@ import os; os.unlink(path)
 
 def _heaps(kind: str, **environment: str) -> int:
     clean = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
-    done = subprocess.run(
-        [sys.executable, "-c", _COUNT, kind],
-        env=clean | {"PYTHONPATH": str(ROOT)} | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return int(done.stdout)
+    return int(run_python(_COUNT, kind, environment=clean | environment).stdout)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")

@@ -10,6 +10,7 @@ import pytest
 
 from tests import ROOT
 from tests.clips import write_clip
+from tests.programs import run_program
 from tracker.runtime.helper_process import helper_command, import_places
 
 TRAP = "from pathlib import Path; Path(__file__).with_name('SPRUNG').write_text(__name__); raise SystemExit(3)\n"
@@ -43,6 +44,5 @@ def test_a_whole_run_in_such_a_folder(trapped: Path) -> None:
     """Long enough for the overlay to be drawn by another process."""
     clip = write_clip(trapped / "clip.mp4", frames=100)
     command = [sys.executable, str(ROOT / "run.py"), "track", str(clip), "--out", "out"]
-    done = subprocess.run(command, cwd=trapped, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_program(command, trapped)
     assert (trapped / "out" / "clip" / "overlay.mp4").is_file() and not (trapped / "SPRUNG").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from tests import ROOT, ranks_script
+from tests.programs import run_program
 from tracker.core.errors import InputError
 from tracker.core.tensor_file import load_tensors
 from tracker.training import TrainingJob, run_training
@@ -22,11 +22,7 @@ def test_two_processes_have_one_state_and_go_on_after_a_kill(tmp_path: Path) -> 
     pytest.importorskip("mediapipe")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, "-m", ranks_script.__name__, str(tmp_path)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
+    done = run_program([*command, "-m", ranks_script.__name__, tmp_path], environment=environment)
     (one, told), (other, others) = (load_tensors(tmp_path / f"rank_{i}.safetensors", "a rank's state") for i in (0, 1))
 
     assert (told["seeds"], others["seeds"]) == ([6, 8, 10], [7, 9, 11])
