@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,5 +25,6 @@ def run_program(
 def run_python(
     code: str, *arguments: object, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs Python code in an interpreter of its own, in the checkout."""
-    return run_program([sys.executable, "-c", code, *arguments], environment=environment)
+    """Runs Python code in an interpreter of its own, which imports from the checkout."""
+    given = os.environ if environment is None else environment
+    return run_program([sys.executable, "-c", code, *arguments], environment={**given, "PYTHONPATH": str(ROOT)})
