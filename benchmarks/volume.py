@@ -4,9 +4,10 @@
 
 Every method sees the same crops: the mean pose; the regression head; the head refined by the volume; the landmark
 fit; the landmark fit refined by the volume; the landmark fit that believes the head's rotations, too, without and with
-the volume; and of this and the head's pose whichever the picture shows, which is how the tracker starts. Patches of 40
-and 80 px of a 224 px crop lie anywhere on the person, or, for a few people, where a window that slides over the crop
-finds each method's own worst place. Shapes, looks, clothes, light and motion clips are those that training never sees.
+the volume; and of this and one that believes them more whichever the picture shows, which is how the tracker starts.
+Patches of 40 and 80 px of a 224 px crop lie anywhere on the person, or, for a few people, where a window that slides
+over the crop finds each method's own worst place. Shapes, looks, clothes, light and motion clips are those that
+training never sees.
 Writes benchmarks/results/volume.json.
 """
 
@@ -39,7 +40,7 @@ from tracker.evaluation.occluder_textures import Textures
 from tracker.evaluation.occlusion import painted, polygon_mask
 from tracker.extract.feature_extractor import WEIGHTS, CropFeatures, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel
-from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFit, LandmarkFitter
+from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFit, LandmarkFitter, Regressed
 from tracker.fit.pose_prior import PosePrior
 from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
 from tracker.initialise.landmark_start import initial_state
@@ -120,6 +121,8 @@ class Start:
     landmarks: LandmarkFit
     both: LandmarkFit
     """Of the landmarks and the head's rotations."""
+    closely: LandmarkFit
+    """The same, nearer to the head's."""
 
 
 class Methods:
@@ -155,8 +158,8 @@ class Methods:
         return PoseBelief(fit.state, fit.precision).holding_size(self._volume.config.size_hold)
 
     def _shown(self, observed: FeatureObservation, start: Start, around: dict[str, PoseBelief]) -> PoseBelief:
-        """The head's pose or what the landmarks make of it: the tracker's own start."""
-        beliefs = [around["head and landmark fit"], around["head"]]
+        """Landmarks and head, nearer to these or to that: the tracker's own start."""
+        beliefs = [around["head and landmark fit"], self._held(start.closely)]
         nll = self._volume.score(observed, start.features.map_camera, [each.state for each in beliefs])
         return beliefs[int(np.argmin(nll))]
 
@@ -172,8 +175,16 @@ class Methods:
         landmarks = self._fitter.fit(
             observation, belief, initial_state(self._rig, observation, belief.betas), iterations
         )
-        regressed = replace(belief, regressed=features.regressed.rotations)
-        return Start(features, landmarks, self._fitter.fit(observation, regressed, features.regressed, iterations))
+        both, closely = (
+            self._fitter.fit(
+                observation,
+                replace(belief, regressed=Regressed(features.regressed.rotations, spread)),
+                features.regressed,
+                iterations,
+            )
+            for spread in (self._fitter.config.regressed_spread, self._fitter.config.regressed_closely)
+        )
+        return Start(features, landmarks, both, closely)
 
 
 def _mean_pose(transl: Array) -> BodyState:

@@ -20,7 +20,7 @@ from tracker.core.camera import Camera
 from tracker.core.geometry import matrix_from_axis_angle, rotation_between
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.person import Pose
-from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter
+from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter, Regressed
 from tracker.fit.pose_prior import PosePrior
 from tracker.initialise.landmark_start import initial_state, mirrored, place
 
@@ -136,7 +136,7 @@ def test_the_more_of_somebody_is_hidden_the_more_the_picture_counts(fitter: Land
     visibility = np.ones(33)
     visibility[[14, 16, *range(25, 33)]] = 0.1
     start = BodyState.from_pose(Pose(low[0], low[1:].reshape(-1), truth.betas, truth.transl))
-    belief = replace(Belief.stranger(), regressed=matrix_from_axis_angle(truth.theta))
+    belief = replace(Belief.stranger(), regressed=Regressed(matrix_from_axis_angle(truth.theta), 0.15))
     shown = observe(fitter, low, truth.betas, truth.transl, noise=0.0).seen
 
     def raised(fitter: LandmarkFitter, visibility: np.ndarray) -> float:

@@ -62,7 +62,7 @@ class FitConfig:
     little_seen: tuple[float, float] = (0.8, 0.6)
     """Mean visibility of the limbs' joints below which what the networks regress from the picture counts as for hidden
     joints everywhere: the beginning of that, and where it is complete."""
-    regressed_weight: float = 2.0
+    regressed_weight: float = 8.0
     """What that counts where so much is hidden, against 1 where somebody is plainly seen."""
     guess_seconds: float = 0.3
     """Guesses closer in time than this are wrong in the same way, so that together they count as one."""
@@ -70,6 +70,8 @@ class FitConfig:
     """Of the joints' ranges."""
     regressed_spread: float = 0.15
     """rad: how far off the rotations are that the networks regress from the picture."""
+    regressed_closely: float = 0.03
+    """The same, for a fit that follows them rather than the landmarks wherever it can."""
     latent_weight: float = 0.3
     """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
     turn_rate: float = 1.0
@@ -87,6 +89,16 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
+class Regressed:
+    """What the networks regress from the picture."""
+
+    rotations: Array
+    """(24, 3, 3) of each joint relative to its parent."""
+    spread: float
+    """rad: how far off they are taken to be."""
+
+
+@dataclass(frozen=True)
 class Belief:
     """What is known before looking: the shape, and (while a track lasts) where the motion was heading."""
 
@@ -99,8 +111,8 @@ class Belief:
     """Since the pose that the prediction starts from."""
     guess: PoseGuess | None = None
     """What the trained inverse kinematics makes of the landmarks."""
-    regressed: Array | None = None
-    """(24, 3, 3) rotations that the networks regress from the picture; None when it was not asked."""
+    regressed: Regressed | None = None
+    """None when the picture was not asked."""
 
     @classmethod
     def stranger(cls) -> Belief:
@@ -124,6 +136,8 @@ class LandmarkFit:
     """(85, 85) Gauss–Newton matrix of everything that was known: rotations in each joint's own frame, β, transl."""
     support: Array | None = None
     """(24,) 0..1: how far the picture itself shows each joint's part of the body; None when it was not asked."""
+    cost_of_landmarks: float | None = None
+    """What the landmarks cost by themselves, where a track begins with a pose that the picture has chosen."""
 
 
 def turn_spread_of_joints() -> Array:
@@ -189,8 +203,8 @@ class LandmarkFitter:
             much_hidden = self._much_hidden(observation)
             hidden = np.maximum(self.hidden(observation), much_hidden)
             weight = 1 + (self.config.regressed_weight - 1) * much_hidden
-            spread = np.full(NUM_JOINTS, self.config.regressed_spread / np.sqrt(weight))
-            pulls = (*pulls, self._guess_pull(hidden, belief, belief.regressed, spread))
+            spread = np.full(NUM_JOINTS, belief.regressed.spread / np.sqrt(weight))
+            pulls = (*pulls, self._guess_pull(hidden, belief, belief.regressed.rotations, spread))
         place = Gaussian(np.zeros(3), np.zeros((3, 3)))
         if belief.state is not None:
             spread = np.sqrt(max(belief.seconds, 1e-3))

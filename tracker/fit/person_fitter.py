@@ -17,7 +17,7 @@ from tracker.body.stature import Stature
 from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
-from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter
+from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter, Regressed
 from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.landmark_start import guessed_state, initial_state, mirrored, sight
 from tracker.initialise.motion_predictor import Course, MotionPredictor, Past, carried
@@ -245,8 +245,8 @@ class PersonFitter:
     def _fit_anew(
         self, observation: LandmarkObservation, belief: Belief, evidence: ImageEvidence | None
     ) -> LandmarkFit:
-        """From the landmarks; or, where the picture can be asked, what the networks regress, as it is or drawn to the
-        landmarks, whichever the picture shows.
+        """From the landmarks; or, where the picture can be asked, between them and what the networks regress, once
+        nearer to these and once as near to those as it takes to be where the person is: whichever the picture shows.
 
         It alone decides: landmarks that are guessed behind something agree with each other as well as any. The shape
         is that of the landmarks: regressed rotations foreshorten limbs that are not.
@@ -256,17 +256,17 @@ class PersonFitter:
             return landmarks
         betas, proposal = landmarks.state.betas, evidence.proposal()
         start = proposal.with_betas(betas, self.fitter.rig.root_slope)
-        regressed = replace(
-            belief,
-            betas=betas,
-            betas_precision=belief.betas_precision + landmarks.betas_information,
-            regressed=proposal.rotations,
-        )
-        counts = (self.fitter.config.first_iterations, 0)
-        fits = [self.fitter.fit(observation, regressed, start, iterations) for iterations in counts]
+        shaped = replace(belief, betas=betas, betas_precision=belief.betas_precision + landmarks.betas_information)
+        config = self.fitter.config
+        beliefs = [
+            replace(shaped, regressed=Regressed(proposal.rotations, spread))
+            for spread in (config.regressed_spread, config.regressed_closely)
+        ]
+        fits = [self.fitter.fit(observation, each, start, config.first_iterations) for each in beliefs]
         shown = fits[int(np.argmin(evidence.nll([each.state for each in fits])))]
         state = shown.state.with_betas(betas, self.fitter.rig.root_slope)
-        return replace(shown, state=state, betas_information=landmarks.betas_information)
+        alone = None if self._costs else landmarks.cost
+        return replace(shown, state=state, betas_information=landmarks.betas_information, cost_of_landmarks=alone)
 
     def _fit_to_landmarks(self, observation: LandmarkObservation, belief: Belief) -> LandmarkFit:
         fitter, config = self.fitter, self.fitter.config

@@ -45,8 +45,12 @@ class FitJudge:
         self._evidence = MEDIAPIPE.joint_evidence
 
     def trust(self, fit: LandmarkFit, camera: Camera, detection: Detection) -> float:
-        """0..1, from the cost and from how much of the person's mask the body covers."""
-        cost = fit.cost / len(detection.visibility)
+        """0..1, from the cost and from how much of the person's mask the body covers.
+
+        A pose that the picture has chosen costs more than one that follows the landmarks: where a track begins, it is
+        these that must fit together. Later such a pose is what is taken up when nothing fits, and seldom right.
+        """
+        cost = (fit.cost if fit.cost_of_landmarks is None else fit.cost_of_landmarks) / len(detection.visibility)
         if detection.mask is None:
             return trust(cost, None, self.config)
         pixels, parts = self.persons.outline_in(camera, fit.state)
