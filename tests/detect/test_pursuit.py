@@ -13,6 +13,7 @@ from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
 from tracker.detect.candidate import Candidate, candidate_of
+from tracker.detect.clothing_colour import appearance_of
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Region
 from tracker.detect.picture_landmarker import PictureLandmarker
@@ -93,9 +94,21 @@ def candidate(bar: Bar) -> Candidate:
 def test_of_two_crops_on_one_body_that_of_who_was_there_stays() -> None:
     image = painted((HERE, RED), (BESIDE, RED))
     pursuits = [Pursuit.begin(0.0, image, candidate(bar)) for bar in (BESIDE, HERE)]
-    slid = candidate(Bar(HERE.x + 4, HERE.y, HERE.height))
-    assert ousted(pursuits, [slid, candidate(HERE)]) == {0}
-    assert ousted(pursuits, [candidate(BESIDE), candidate(HERE)]) == set()
+    slid, here, beside = candidate(Bar(HERE.x + 4, HERE.y, HERE.height)), candidate(HERE), candidate(BESIDE)
+    looks = {id(each): appearance_of(image, each.detection) for each in (slid, here, beside)}
+    assert ousted(pursuits, [slid, here], looks) == {0}
+    assert ousted(pursuits, [beside, here], looks) == set()
+
+
+@pytest.mark.parametrize(("clothes", "out"), [(RED, {0}), (CRIMSON, set())])
+def test_a_part_of_somebody_is_not_followed_beside_them(clothes: tuple[int, int, int], out: set[int]) -> None:
+    """A smaller body within a larger one, of its clothes or of others."""
+    inner = Bar(HERE.x, HERE.y + 100, 330.0)
+    image, other = painted((HERE, RED)), painted((HERE, clothes))
+    part, whole = candidate(inner), candidate(HERE)
+    looks = {id(part): appearance_of(other, part.detection), id(whole): appearance_of(image, whole.detection)}
+    pursuits = [Pursuit.begin(0.0, image, each) for each in (part, whole)]
+    assert ousted(pursuits, [part, whole], looks) == out
 
 
 def test_a_box_before_the_clothes_makes_no_stranger() -> None:

@@ -15,7 +15,14 @@ from tracker.core.detection import Detection
 from tracker.core.mask import PlacedMask
 from tracker.detect.follow import Followed, Region
 from tracker.detect.pose_reading import PoseReading
-from tracker.detect.similarity import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask
+from tracker.detect.similarity import (
+    body_size,
+    box_overlap,
+    mask_overlap,
+    pose_similarity,
+    share_in_mask,
+    share_on_mask,
+)
 
 # A person of the whole frame. Where a face alone looks into the picture no body point is visible; curtains taken for
 # people have 0.3 quality or less. In poses that were plainly wrong (between two people, on one leg of a person bent
@@ -28,6 +35,9 @@ _MASK_REACH = 0.08
 # Poses on the same person: like each other, or unlike (one of them is wrong) on the same mask.
 _DUPLICATE_SIMILARITY = 0.5
 _DUPLICATE_MASKS = 0.75
+# A pose on a part of another's person: nearly all of its mask, and of its points, lies on the other mask.
+_PART_MASK = 0.9
+_PART_POINTS = 0.85
 FOUND_OVERLAP = 0.3
 """A predicted box that a detection overlaps by this (intersection over union) is not looked at again."""
 
@@ -97,6 +107,15 @@ def is_same_person(first: Detection, second: Detection) -> bool:
     if first.mask is None or second.mask is None or box_overlap(first.bbox, second.bbox) <= 0:
         return False
     return mask_overlap(first.mask, second.mask) >= _DUPLICATE_MASKS
+
+
+def is_on_part_of(part: Candidate, whole: Candidate) -> bool:
+    """Whether a pose lies on a part of where another one's person is: it is somebody before or behind them, or, in the
+    same clothes, themselves."""
+    if box_overlap(part.detection.bbox, whole.detection.bbox) <= 0:
+        return False
+    points_on = share_on_mask(part.visible_points, whole.mask, 0.0)
+    return points_on >= _PART_POINTS and share_in_mask(part.mask, whole.mask) >= _PART_MASK
 
 
 def the_more_expected(candidates: Iterable[Candidate], predicted: Sequence[Array]) -> list[Candidate]:

@@ -226,7 +226,7 @@ class LandmarkDetector:
         looks = {id(c): appearance_of(frame.image, c.detection) for c in answers if c is not None}
         strange = {i for i, c in enumerate(answers) if c is not None and pursuits[i].is_other(c, looks[id(c)])}
         own = [None if i in strange else c for i, c in enumerate(answers)]
-        out = ousted(pursuits, own)
+        out = ousted(pursuits, own, looks)
         own = [None if i in out else c for i, c in enumerate(own)]
         known = [c for c in own if c is not None]
         intruders = [as_stranger(c) for i in sorted(strange) if (c := answers[i]) is not None]

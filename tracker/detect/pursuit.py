@@ -8,13 +8,13 @@ one body one has jumped, and whoever changes their clothes from one frame to the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.detect.candidate import Candidate, is_same_person
+from tracker.detect.candidate import Candidate, is_on_part_of, is_same_person
 from tracker.detect.clothing_colour import (
     OTHER_CLOTHES,
     OWN_CLOTHES,
@@ -99,8 +99,17 @@ def as_stranger(candidate: Candidate) -> Candidate:
     return replace(candidate, detection=replace(candidate.detection, stranger=True))
 
 
-def ousted(pursuits: Sequence[Pursuit], answers: Sequence[Candidate | None]) -> set[int]:
-    """Those whose crop has slid onto somebody whom another crop is on, too: all but the one who was there before."""
+def _is_part_of(part: Candidate, whole: Candidate, looks: Mapping[int, Appearance]) -> bool:
+    """Whether somebody is seen once as a whole and once on a part of themselves. looks: by the identity of each."""
+    difference = appearance_distance(looks[id(part)], looks[id(whole)])
+    return difference is not None and difference < OWN_CLOTHES and is_on_part_of(part, whole)
+
+
+def ousted(
+    pursuits: Sequence[Pursuit], answers: Sequence[Candidate | None], looks: Mapping[int, Appearance]
+) -> set[int]:
+    """Those whose crop has slid onto somebody whom another crop is on, too: all but the one who was there before; and
+    those who are a part of somebody else. looks: by the identity of each answer."""
     out: set[int] = set()
     for i, first in enumerate(answers):
         for j, second in enumerate(answers[:i]):
@@ -108,4 +117,8 @@ def ousted(pursuits: Sequence[Pursuit], answers: Sequence[Candidate | None]) -> 
                 continue
             if is_same_person(first.detection, second.detection):
                 out.add(i if pursuits[i].nearness(first) <= pursuits[j].nearness(second) else j)
+            elif _is_part_of(first, second, looks):
+                out.add(i)
+            elif _is_part_of(second, first, looks):
+                out.add(j)
     return out

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
@@ -67,11 +68,20 @@ def _area(box: Array) -> float:
 
 def mask_overlap(first: PlacedMask, second: PlacedMask) -> float:
     """Intersection over union of two masks in one frame, at a quarter of its size; 0 when both are empty."""
-    T_frame_coarse = np.diag([_STRIDE, _STRIDE, 1.0])[:2]
-    width, height = np.ceil(np.array(first.size) / _STRIDE).astype(int)
-    one, other = (mask.cropped(T_frame_coarse, width, height) >= IN_MASK for mask in (first, second))
+    one, other = _coarse(first), _coarse(second)
     union = int((one | other).sum())
     return int((one & other).sum()) / union if union else 0.0
+
+
+def share_in_mask(part: PlacedMask, whole: PlacedMask) -> float:
+    """How much of a mask lies in another of the same frame, at a quarter of its size; 0 for an empty one."""
+    inner = _coarse(part)
+    return int((inner & _coarse(whole)).sum()) / max(int(inner.sum()), 1)
+
+
+def _coarse(mask: PlacedMask) -> NDArray[np.bool_]:
+    width, height = np.ceil(np.array(mask.size) / _STRIDE).astype(int)
+    return mask.cropped(np.diag([_STRIDE, _STRIDE, 1.0])[:2], width, height) >= IN_MASK
 
 
 def share_on_mask(points: Array, mask: PlacedMask, reach: float) -> float:
