@@ -323,6 +323,18 @@ def test_half_hidden_people_are_looked_for_where_nobody_is_found() -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_somebody_whom_no_look_sees_in_that_pose_is_looked_for_by_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    (right,) = BarLandmarker().read(picture(LARGE))
+    wrong = replace(right, landmarks2d=right.landmarks2d * np.array([1.0, -1.0]) + np.array([0.0, 700.0]))
+    for config, seen, doubt in ((DetectConfig(), right, 1.0), (NO_SEARCH, wrong, 0.5)):
+        with LandmarkDetector(config) as found:
+            monkeypatch.setattr(found._searcher._landmarker, "read", lambda *_: [wrong])
+            (person,) = found.detect(Frame(0, 0.0, picture(LARGE)))
+            np.testing.assert_allclose(person.landmarks2d, seen.landmarks2d, atol=1.5)
+            np.testing.assert_allclose(person.visibility, doubt * seen.visibility)
+
+
+@pytest.mark.usefixtures("fake")
 def test_what_is_forgotten_changes_nothing() -> None:
     """After three frames the first one is looked at as it was when nothing was known."""
     lost = [Bar(200.0 + 250 * k, 300.0, 120.0).bbox for k in range(3)]

@@ -49,6 +49,8 @@ class Seer:
     fancies: bool = False
     """Whether it is sure of somebody in every region, and each time of somebody else."""
     blind_to_mirrors: bool = False
+    reach: float = 0.3
+    """Of a pose's own region, within which the middle of one is about it."""
     looks: int = 0
     network: Path = field(default=Path("seer.tflite"), init=False)
     engine: str = field(default="none", init=False)
@@ -64,7 +66,7 @@ class Seer:
     def _look(self, region: Region, poses: Sequence[Array]) -> Followed:
         self.looks += 1
         own = [Region.around(pose) for pose in poses]
-        near = [np.linalg.norm(r.centre - region.centre) < 0.3 * r.side for r in own]
+        near = [np.linalg.norm(r.centre - region.centre) < self.reach * r.side for r in own]
         if self.fancies:
             there = Region(region.centre, region.side * (1 + 0.4 * (self.looks % 5)), region.turn)
             return answer(region, TEMPLATE * there.side / 2 + there.centre, 0.99, there)
@@ -107,8 +109,10 @@ def test_regions_that_agree_on_nobody_are_nobody() -> None:
     assert seer.looks == len(starts(*SIZE)), "where nobody can be is looked at once"
 
 
-def test_who_is_not_seen_in_a_mirror_is_nobody() -> None:
-    assert half_hidden_people(Seer([PERSON], blind_to_mirrors=True), PICTURE, 0.5) == []
+def test_who_is_not_seen_in_a_mirror_is_nobody_unless_many_regions_agree() -> None:
+    assert half_hidden_people(Seer([PERSON], reach=0.1), PICTURE, 0.5) != []
+    assert half_hidden_people(Seer([PERSON], reach=0.1, blind_to_mirrors=True), PICTURE, 0.5) == []
+    assert half_hidden_people(Seer([PERSON], reach=0.6, blind_to_mirrors=True), PICTURE, 0.5) != []
 
 
 def test_a_network_that_is_not_sure_is_not_believed() -> None:

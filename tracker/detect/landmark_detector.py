@@ -35,6 +35,7 @@ from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.landmark_choice import open_follower
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
+from tracker.detect.region_search import half_hidden_people
 from tracker.detect.search import Searcher, SearchTask
 from tracker.detect.similarity import box_overlap, pose_similarity, share_on_mask, shared_box
 from tracker.runtime.engine_config import EngineConfig
@@ -158,7 +159,16 @@ class LandmarkDetector:
     def _begin(self, errand: SearchTask) -> list[Candidate]:
         """The people of a frame that has nothing to do with the one before; nobody yet for one who does not wait."""
         self._send(errand, 0.0)
-        return self._seen_closely(errand.frame, self._scout.take()) if self.config.punctual else []
+        if not self.config.punctual:
+            return []
+        found = self._scout.take()
+        closely = [self._closely(errand.frame, each) for each in found]
+        if found and not any(closely) and math.isfinite(self.config.search_seconds):
+            # the person detector has taken something for somebody, or has them in another pose than theirs
+            hidden = half_hidden_people(self._follower, errand.frame.image, self.config.min_presence)
+            if hidden:
+                return self._seen_closely(errand.frame, hidden[: self.config.max_people])
+        return [closer or _doubted(each) for closer, each in zip(closely, found, strict=True)]
 
     def _seen_closely(self, frame: Frame, candidates: list[Candidate]) -> list[Candidate]:
         """The same people as the landmark network alone sees them; less visible where it does not agree."""
