@@ -285,8 +285,8 @@ class PersonFitter:
         """The better of the warm fit and one from scratch, both judged without regard to the motion."""
         free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
         fresh = self._fit_anew(observation, free, evidence)
-        warm = self.fitter.score(observation, free, result.state)
-        return fresh if fresh.cost < self.config.better * warm else result
+        costs = [self.fitter.score(observation, free, each.state) for each in (fresh, result)]
+        return fresh if costs[0] < self.config.better * costs[1] else result
 
     def _unswapped(
         self, time: float, observation: LandmarkObservation, belief: Belief, cost: float
