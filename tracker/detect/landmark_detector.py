@@ -161,14 +161,14 @@ class LandmarkDetector:
         self._send(errand, 0.0)
         if not self.config.punctual:
             return []
-        found = self._scout.take()
-        closely = [self._closely(errand.frame, each) for each in found]
-        if found and not any(closely) and math.isfinite(self.config.search_seconds):
+        candidates = self._scout.take()
+        closely = [self._closely(errand.frame, each) for each in candidates]
+        if candidates and not any(closely) and math.isfinite(self.config.search_seconds):
             # the person detector has taken something for somebody, or has them in another pose than theirs
             hidden = half_hidden_people(self._follower, errand.frame.image, self.config.min_presence)
             if hidden:
                 return self._seen_closely(errand.frame, hidden[: self.config.max_people])
-        return [closer or _doubted(each) for closer, each in zip(closely, found, strict=True)]
+        return [closer or _doubted(each) for closer, each in zip(closely, candidates, strict=True)]
 
     def _seen_closely(self, frame: Frame, candidates: list[Candidate]) -> list[Candidate]:
         """The same people as the landmark network alone sees them; less visible where it does not agree."""
