@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tracker.app.track import TrackJob, track
 from tracker.body import BodyModel
 from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.skinner import skinner_of
 from tracker.body.smpl_joints import LIMB_SMPL, smpl_index
 from tracker.config import load_config
 from tracker.core.arrays import Array
@@ -34,7 +35,7 @@ from tracker.detect.candidate import in_frame
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.export import ExportConfig, PersonSequence, output_folders
 from tracker.export.load_result import load_result
-from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
+from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.pipeline import Tracker
 from tracker.runtime.engine_config import EngineConfig
 from tracker.runtime.interrupt import deferred_interrupt
@@ -79,7 +80,7 @@ class Judge:
         height = float(np.linalg.norm(np.ptp(joints, axis=0)))
         offset = joints[LIMB_SMPL] - reading.landmarks2d[MEDIAPIPE.limbs]
         agreement.distances.append(np.linalg.norm(offset, axis=1) / height)
-        vertices = camera_vertices(self.body, pose_at(person, row))
+        vertices = skinner_of(self.body).vertices(pose_at(person, row))
         camera = replace(person.camera, width=frame.size[0], height=frame.size[1])
         drawn = self.overlay.silhouette(camera, vertices, self.body.faces.numpy())
         mask = reading.mask.picture() >= IN_MASK

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from benchmarks.heads import HeadMethods, Image, Mask, known, method_options, square
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.body import BodyModel, load_body
 from tracker.body.body_state import BodyState
 from tracker.body.landmark_set import MEDIAPIPE
@@ -118,7 +119,7 @@ class PictureJudge:
         behind = covered(mask, crop.joints)
         rows = (crop.visible & ~behind, crop.visible & behind)
         seen, hidden = (float(off[each].mean()) if each.any() else float("nan") for each in rows)
-        k = raster.Intrinsics(crop.camera.fx, crop.camera.fy, crop.camera.cx, crop.camera.cy)
+        k = Intrinsics(crop.camera.fx, crop.camera.fy, crop.camera.cx, crop.camera.cy)
         drawn = raster.rasterize((posed.vertices()[0] + transl).contiguous(), self._faces, k, (SIDE, SIDE))
         inside = (drawn.triangle >= 0).numpy()
         either = (inside | crop.silhouette).sum()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kernels.body_step_values import FeatureBank, FitProblem, FitTerms, SkinnedBody, orientation_circle, sparse_weights
 from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, background_log_density, observe
-from kernels.raster import Intrinsics, RasterMesh
+from kernels.raster_values import Intrinsics, RasterMesh
 
 Capsule = tuple[tuple[float, float, float], tuple[float, float, float], float]
 

@@ -24,9 +24,11 @@ import torch
 
 from benchmarks import kernel_scenes as scenes
 from kernels import body_step, build, ellipsoids, raster
-from kernels.backend import Implementation, on_device
+from kernels.backend import on_device
 from kernels.body_step_values import Adam
 from kernels.ellipsoids_values import Ellipsoids
+from kernels.implementation import Implementation
+from kernels.raster_values import RasterMesh, Shading
 
 RESULTS = Path(__file__).parent / "results"
 FIT_STEPS = 10
@@ -113,10 +115,10 @@ def fit_step(size: Size, implementation: Implementation, device: str) -> Work:
 def overlay(size: Size, implementation: Implementation, device: str) -> Work:
     """The stand-in drawn over a 1280 × 720 picture, normals included."""
     mesh = scenes.mesh(size.triangles)
-    moved = raster.RasterMesh(torch.as_tensor(mesh.vertices).to(device), torch.as_tensor(mesh.faces).to(device))
+    moved = RasterMesh(torch.as_tensor(mesh.vertices).to(device), torch.as_tensor(mesh.faces).to(device))
     width, height = scenes.VIEW_SIZE
     image = torch.full((height, width, 3), 90, dtype=torch.uint8, device=device)
-    shading = raster.Shading(skip_backs=True)
+    shading = Shading(skip_backs=True)
     return lambda: raster.shade_overlay(
         image, [moved] * size.people, scenes.VIEW, shading, implementation=implementation
     )

@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from kernels.raster import Intrinsics, RasterMesh, shade_overlay
+from kernels.raster import shade_overlay
+from kernels.raster_values import Intrinsics, RasterMesh
 from tracker.body import BodyModel, load_body
 from tracker.body.model import JOINT_NAMES
 from tracker.core.arrays import Array

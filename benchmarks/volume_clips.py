@@ -23,6 +23,7 @@ import torch
 from tqdm import tqdm
 
 from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.skinner import skinner_of
 from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.config import load_config
 from tracker.core.arrays import Array
@@ -30,7 +31,7 @@ from tracker.core.detection import Detection
 from tracker.core.frame import Frame
 from tracker.core.mask import IN_MASK
 from tracker.core.person import Person
-from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
+from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.pipeline import Detector, Tracker, TrackerConfig
 from tracker.source import open_source
 
@@ -83,7 +84,9 @@ class KeptOutAgreement:
         if silhouette is not None and seen.mask is not None:
             overlay, tracker = silhouette
             camera = tracker.config.camera.for_size(*seen.mask.size)
-            drawn = overlay.silhouette(camera, camera_vertices(tracker.body, person.pose), tracker.body.faces.numpy())
+            drawn = overlay.silhouette(
+                camera, skinner_of(tracker.body).vertices(person.pose), tracker.body.faces.numpy()
+            )
             mask = seen.mask.picture() >= IN_MASK
             self.overlaps.append(float((drawn & mask).sum() / max((drawn | mask).sum(), 1)))
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import is_dataclass, replace
-from enum import Enum
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from kernels import build
+from kernels.implementation import Implementation
 
 _Value = TypeVar("_Value")
-
-
-class Implementation(Enum):
-    """The implementations of every op."""
-
-    REFERENCE = "reference"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def choose(tensor: Tensor, wanted: Implementation | None = None) -> Implementation:
@@ -31,7 +23,7 @@ def choose(tensor: Tensor, wanted: Implementation | None = None) -> Implementati
     if wanted is None:
         if on_gpu:
             return Implementation.CUDA
-        return Implementation.CPU if build.load_library() is not None else Implementation.REFERENCE
+        return build.cpu_implementation()
     if (wanted is Implementation.CPU and on_gpu) or (wanted is Implementation.CUDA and not on_gpu):
         raise ValueError(f"implementation: {wanted.value} cannot take tensors on {tensor.device}")
     if wanted is Implementation.CPU and build.load_library() is None:

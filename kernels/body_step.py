@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kernels import backend, body_step_cuda, body_step_reference, build, ellipsoids
-from kernels.backend import Implementation
 from kernels.body_step_values import (
     Adam,
     FeatureBank,
@@ -28,6 +27,7 @@ from kernels.body_step_values import (
 from kernels.checks import check_tensor
 from kernels.ellipsoids import structure, suffix
 from kernels.ellipsoids_values import Likelihood
+from kernels.implementation import Implementation
 
 
 def pose(body: SkinnedBody, parameters: Tensor, implementation: Implementation | None = None) -> PosedKernels:

@@ -13,8 +13,9 @@ import logging
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+import cv2
 
 from kernels.cache import made_file
 from kernels.compiler import (
@@ -26,16 +27,24 @@ from kernels.compiler import (
     library_name,
     platform_here,
 )
+from kernels.implementation import Implementation
+
+if TYPE_CHECKING:
+    import torch
 
 _log = logging.getLogger(__name__)
+
+_FEATURES = {"AVX512": (256,), "AVX2": (11, 12)}
+"""What a level of vector instructions needs, by OpenCV's numbers (cv::CpuFeatures): AVX-512 with its parts F, CD, BW,
+DQ and VL; AVX2 and FMA3. OpenCV is asked, not torch, which takes a process that only draws two seconds to load."""
 
 
 def processor_level() -> str:
     """The widest vector instructions that this processor has, among those that the kernels are built for."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return "DEFAULT"
-    widest = torch.backends.cpu.get_cpu_capability()
-    return widest if widest in PLATFORMS["linux-x86_64"].levels else "DEFAULT"
+    has = (level for level, needed in _FEATURES.items() if all(map(cv2.checkHardwareSupport, needed)))
+    return next(has, "DEFAULT")
 
 
 def _places(level: str) -> Iterator[Path]:
@@ -80,6 +89,11 @@ def library() -> ctypes.CDLL:
     loaded = load_library()
     assert loaded is not None
     return loaded
+
+
+def cpu_implementation() -> Implementation:
+    """What runs on a CPU unless it is asked for: C++, or the reference where it cannot be built."""
+    return Implementation.CPU if load_library() is not None else Implementation.REFERENCE
 
 
 @functools.cache

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import build
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 
 Bytes = NDArray[np.uint8]
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from kernels import backend, build, ellipsoids_cuda, ellipsoids_reference
-from kernels.backend import Implementation
 from kernels.checks import check_tensor
 from kernels.ellipsoids_values import Ellipsoids, FeatureObservation, FeatureRendering, Likelihood, RenderSettings
+from kernels.implementation import Implementation
 
 
 def render(

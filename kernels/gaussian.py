@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
 from kernels import build
-from kernels.backend import Implementation
-from kernels.landmarks import default_implementation
+from kernels.implementation import Implementation
 from kernels.landmarks_values import array_pointer, check_array
 
 Array = NDArray[np.float64]
@@ -23,7 +22,7 @@ def marginal(precision: Array, kept: slice, implementation: Implementation | Non
     """The precision of the unknowns `kept`, (k, k), of a Gaussian whose precision is (n, n), symmetric."""
     check_array("precision", precision, (len(precision), len(precision)))
     first, last, _ = kept.indices(len(precision))
-    if (implementation or default_implementation()) is Implementation.REFERENCE:
+    if (implementation or build.cpu_implementation()) is Implementation.REFERENCE:
         others = np.r_[:first, last : len(precision)]
         cross = precision[others, first:last]
         schur: Array = precision[kept, kept] - cross.T @ np.linalg.solve(precision[np.ix_(others, others)], cross)
@@ -46,7 +45,7 @@ def standard_form(
     check_array("axis_angles", axis_angles, (joints, 3))
     if size < 3 * joints:
         raise ValueError(f"precision: expected at least {3 * joints} unknowns for {joints} joints, got {size}")
-    if (implementation or default_implementation()) is Implementation.REFERENCE:
+    if (implementation or build.cpu_implementation()) is Implementation.REFERENCE:
         return _standard_form_reference(precision, axis_angles)
     root, units = np.empty((size, size)), np.empty((size, size))
     pointers = map(array_pointer, (root, units))

@@ -10,13 +10,12 @@ from __future__ import annotations
 import ctypes
 
 from kernels import build, landmark_fit_reference
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.landmark_fit_values import LinearPull, Patience, PoseFit, PoseProblem
 from kernels.landmarks import (
     LandmarkSeenData,
     LandmarkSystemData,
     c_view,
-    default_implementation,
 )
 from kernels.landmarks_values import (
     BodyPlace,
@@ -32,7 +31,7 @@ def fit(
 ) -> PoseFit:
     """Levenberg–Marquardt from `start`; the cost only falls. Raises ValueError that names the bad argument."""
     check_body_place(problem.body, start)
-    if (implementation or default_implementation()) is Implementation.REFERENCE:
+    if (implementation or build.cpu_implementation()) is Implementation.REFERENCE:
         return PoseFit(*landmark_fit_reference.fit(problem, start, patience))
     return _fit_cpu(problem, start, patience)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from kernels import landmarks
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.landmark_fit_values import Gaussian, LinearPull, Patience, PoseProblem
 
 Array = NDArray[np.float64]

@@ -26,7 +26,7 @@ import ctypes
 import numpy as np
 
 from kernels import build, landmarks_reference
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.landmarks_values import (
     Array,
     BodyPlace,
@@ -80,7 +80,7 @@ def pose(
     joints, shapes = len(body.joints), body.joints_betas.shape[-1]
     check_array("rotations", rotations, (joints, 3, 3))
     check_array("betas", betas, (shapes,))
-    if (implementation or default_implementation()) is Implementation.REFERENCE:
+    if (implementation or build.cpu_implementation()) is Implementation.REFERENCE:
         posed = landmarks_reference.pose(body, BodyPlace(rotations, betas, np.zeros(3)))
         return PosedSkeleton(posed.points, posed.joints, posed.rest_joints, posed.world)
     out = PosedSkeleton(
@@ -100,7 +100,7 @@ def linearise(
     """The normal equations of a body's landmarks at `place`. Raises ValueError that names the bad argument."""
     check_body_place(body, place)
     check_landmark_view(body, view)
-    run = _RUN[implementation or default_implementation()]
+    run = _RUN[implementation or build.cpu_implementation()]
     return run(body, place, view)
 
 
@@ -122,7 +122,7 @@ def pull(
     check_array("matrix", matrix, (unknowns, unknowns))
     if unknowns < 3 * joints:
         raise ValueError(f"gradient: expected at least {3 * joints} unknowns for {joints} joints, got {unknowns}")
-    return _PULL[implementation or default_implementation()](rotations, towards, gradient, matrix)
+    return _PULL[implementation or build.cpu_implementation()](rotations, towards, gradient, matrix)
 
 
 def _pull_cpu(rotations: Array, towards: RotationPull, gradient: Array, matrix: Array) -> float:
@@ -132,11 +132,6 @@ def _pull_cpu(rotations: Array, towards: RotationPull, gradient: Array, matrix: 
     pointers = [ctypes.c_void_p(address(value)) for value in (rotations, gradient, matrix)]
     cost: float = run(ctypes.byref(towards.c_struct), pointers[0], joints, len(gradient), *pointers[1:])
     return cost
-
-
-def default_implementation() -> Implementation:
-    """C++ where it can be built."""
-    return Implementation.CPU if build.load_library() is not None else Implementation.REFERENCE
 
 
 def _linearise_reference(body: CarriedPoints, place: BodyPlace, view: LandmarkView) -> LandmarkSystem:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,10 @@ class CarriedPoints:
     def unknowns(self) -> int:
         """Length of x: 3 J + B + 3."""
         return 3 * len(self.joints) + self.joints_betas.shape[-1] + 3
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what C++ reads: addresses mean nothing in another process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def c_struct(self) -> CarriedPointsData:

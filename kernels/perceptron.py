@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernels import build
-from kernels.backend import Implementation
-from kernels.landmarks import default_implementation
+from kernels.implementation import Implementation
 from kernels.landmarks_values import address, array_pointer
 
 Single = NDArray[np.float32]
@@ -73,7 +72,7 @@ class DenseLayers:
 def forward(layers: DenseLayers, x: ArrayLike, implementation: Implementation | None = None) -> Single:
     """(..., inputs) → (..., outputs)."""
     given = _given(layers, x)
-    if (implementation or default_implementation()) is Implementation.REFERENCE:
+    if (implementation or build.cpu_implementation()) is Implementation.REFERENCE:
         return _forward_reference(layers, given)
     out = np.empty((*given.shape[:-1], layers.outputs), np.float32)
     rows = given.size // layers.inputs
@@ -90,7 +89,7 @@ def with_jacobian(
     given = _given(layers, x)
     if given.ndim != 1:
         raise ValueError(f"x: expected shape ({layers.inputs},), got {given.shape}")
-    if (implementation or default_implementation()) is Implementation.REFERENCE:
+    if (implementation or build.cpu_implementation()) is Implementation.REFERENCE:
         return _with_jacobian_reference(layers, given)
     out, jacobian = np.empty(layers.outputs, np.float32), np.empty((layers.outputs, layers.inputs), np.float32)
     pointers = map(array_pointer, (given, out, jacobian))

@@ -10,71 +10,19 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from kernels import backend, build, raster_cuda, raster_reference
-from kernels.backend import Implementation
+from kernels import backend, build, mesh_drawing, raster_cuda, raster_reference
 from kernels.checks import check_dtype, check_indices, check_tensor
+from kernels.implementation import Implementation
+from kernels.raster_values import Intrinsics, RasterMesh, SceneData, Shading, style_data, unit
 
-ArrayOrTensor = NDArray | Tensor
-
-
-@dataclass(frozen=True)
-class Intrinsics:
-    """A pinhole camera in pixels."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite([self.fx, self.fy, self.cx, self.cy]).all() and self.fx > 0 and self.fy > 0):
-            raise ValueError(f"intrinsics: expected finite values and positive focal lengths, got {self}")
-
-
-@dataclass(frozen=True)
-class RasterMesh:
-    """One surface to draw."""
-
-    vertices: ArrayOrTensor
-    """(V, 3) float32 m, camera frame."""
-    faces: ArrayOrTensor
-    """(F, 3) int32."""
-    colour: ArrayOrTensor | tuple[float, float, float] = (180.0, 180.0, 200.0)
-    """(3,) for the mesh or (V, 3) for each vertex; RGB, 0..255."""
-    normals: ArrayOrTensor | None = None
-    """(V, 3) float32; worked out from the faces if not given."""
-
-
-@dataclass(frozen=True)
-class DirectionalLight:
-    """A directional light."""
-
-    direction: tuple[float, float, float]
-    """From the surface to the light, camera frame, any length but zero."""
-    strength: float
-
-
-@dataclass(frozen=True)
-class Shading:
-    """How `shade_overlay` lights the meshes and mixes them with the picture."""
-
-    alpha: float = 0.85
-    ambient: float = 0.42
-    key: DirectionalLight = DirectionalLight((-0.45, -0.75, -0.75), 0.55)
-    fill: DirectionalLight = DirectionalLight((0.8, 0.1, -0.6), 0.22)
-    skip_backs: bool = False
-    """Leave out faces whose corners run clockwise as seen: faster, and right if the meshes are closed and their faces'
-    normals, by the right-hand rule, point outwards."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha: expected 0..1, got {self.alpha}")
+if TYPE_CHECKING:
+    from kernels.raster_values import ArrayOrTensor
 
 
 @dataclass(frozen=True)
@@ -87,27 +35,6 @@ class Raster:
     """(H, W) int32 index into faces, -1 where there is nothing."""
     barycentric: Tensor
     """(H, W, 3) float32, perspective-correct weights of the triangle's corners; 0 where there is nothing."""
-
-
-class _Scene(ctypes.Structure):
-    _fields_ = (
-        ("vertices", ctypes.c_void_p),
-        ("faces", ctypes.c_void_p),
-        *((name, ctypes.c_int) for name in ("n_vertices", "n_faces", "width", "height")),
-        *((name, ctypes.c_double) for name in ("fx", "fy", "cx", "cy", "near")),
-        ("skip_backs", ctypes.c_int),
-    )
-
-
-class _Style(ctypes.Structure):
-    _fields_ = (
-        ("ambient", ctypes.c_float),
-        ("key", ctypes.c_float * 3),
-        ("key_strength", ctypes.c_float),
-        ("fill", ctypes.c_float * 3),
-        ("fill_strength", ctypes.c_float),
-        ("alpha", ctypes.c_float),
-    )
 
 
 @dataclass(frozen=True)
@@ -134,10 +61,10 @@ class RasterScene:
         if not self.near > 0:
             raise ValueError(f"near: expected a distance above 0 m, got {self.near}")
 
-    def c_struct(self) -> _Scene:
+    def c_struct(self) -> SceneData:
         """The same for C++; valid while this scene lives."""
         k = self.intrinsics
-        return _Scene(
+        return SceneData(
             self.vertices.data_ptr(), self.faces.data_ptr(), self.vertices.shape[0], self.faces.shape[0],
             *self.size, k.fx, k.fy, k.cx, k.cy, self.near, self.skip_backs,
         )  # fmt: skip
@@ -196,9 +123,8 @@ def _normals_reference(scene: RasterScene) -> Tensor:
 
 
 def _normals_cpu(scene: RasterScene) -> Tensor:
-    normals = torch.empty_like(scene.vertices)
-    build.library().raster_vertex_normals(ctypes.byref(scene.c_struct()), build.pointer(normals), backend.threads())
-    return normals
+    normals = mesh_drawing.vertex_normals(scene.vertices.numpy(), scene.faces.numpy(), Implementation.CPU)
+    return torch.from_numpy(normals)
 
 
 def interpolate(
@@ -310,25 +236,9 @@ def shade_overlay(
     return _OVERLAY[backend.choose(scene.vertices, implementation)](result, scene, whole, shading)
 
 
-def _unit(direction: tuple[float, float, float]) -> tuple[float, ...]:
-    length = float(np.linalg.norm(direction))
-    if not length > 0:
-        raise ValueError(f"light direction: expected a vector that is not zero, got {direction}")
-    return tuple(value / length for value in direction)
-
-
-def _c_style(shading: Shading) -> _Style:
-    triple = ctypes.c_float * 3
-    key, fill = shading.key, shading.fill
-    return _Style(
-        shading.ambient, triple(*_unit(key.direction)), key.strength,
-        triple(*_unit(fill.direction)), fill.strength, shading.alpha,
-    )  # fmt: skip
-
-
 def _overlay_reference(image: Tensor, scene: RasterScene, mesh: RasterMesh, shading: Shading) -> Tensor:
     k = scene.intrinsics
-    lights = [(_unit(light.direction), light.strength) for light in (shading.key, shading.fill)]
+    lights = [(unit(light.direction), light.strength) for light in (shading.key, shading.fill)]
     style = raster_reference.Style(shading.alpha, shading.ambient, lights)
     attributes = torch.cat([_tensor(mesh.normals), _tensor(mesh.colour)], dim=1)  # type: ignore[arg-type]
     faces = raster_reference.front_faces(scene.vertices, scene.faces) if scene.skip_backs else scene.faces
@@ -339,7 +249,7 @@ def _overlay_reference(image: Tensor, scene: RasterScene, mesh: RasterMesh, shad
 def _overlay_cpu(image: Tensor, scene: RasterScene, mesh: RasterMesh, shading: Shading) -> Tensor:
     build.library().raster_overlay(
         ctypes.byref(scene.c_struct()),
-        ctypes.byref(_c_style(shading)),
+        ctypes.byref(style_data(shading)),
         *map(build.pointer, (mesh.normals, mesh.colour, image)),  # type: ignore[arg-type]
         backend.threads(),
     )
@@ -362,7 +272,7 @@ def _normals_cuda(scene: RasterScene) -> Tensor:
 def _overlay_cuda(image: Tensor, scene: RasterScene, mesh: RasterMesh, shading: Shading) -> Tensor:
     surface, view = (scene.vertices, scene.faces), (_camera(scene.intrinsics), scene.near, scene.skip_backs)
     attributes = (_tensor(mesh.normals), _tensor(mesh.colour))  # type: ignore[arg-type]
-    return raster_cuda.shade_overlay(image, surface, attributes, view, _c_style(shading))
+    return raster_cuda.shade_overlay(image, surface, attributes, view, style_data(shading))
 
 
 _RASTERIZE = {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from kernels import build
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 
 Array = NDArray[np.float64]
 

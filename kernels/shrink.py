@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import build
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 
 Picture = NDArray[np.uint8]
 _LARGEST_BLOCK = 256

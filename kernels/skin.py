@@ -10,14 +10,16 @@ the skeleton float64. Arrays are numpy; the C++ runs where it can be built.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels import build
-from kernels.backend import Implementation
+from kernels.array_checks import check_kind, check_range
+from kernels.implementation import Implementation
 
 Array = NDArray[np.float64]
 Single = NDArray[np.float32]
@@ -75,15 +77,19 @@ class Skin:
             ("joint_shapes", (joints, 3, shapes), np.float64),
             ("parents", (joints,), np.int32),
         ):
-            _check(name, getattr(self, name), shape, kind)
-        _check_range("bones", self.bones, 0, joints)
-        _check_range("touched", self.touched, 0, vertices)
-        _check_range("bends", self.bends, 0, joints)
-        _check_range("starts", self.starts, 0, pairs + 1)
+            check_kind(name, getattr(self, name), shape, kind)
+        check_range("bones", self.bones, 0, joints)
+        check_range("touched", self.touched, 0, vertices)
+        check_range("bends", self.bends, 0, joints)
+        check_range("starts", self.starts, 0, pairs + 1)
         if (np.diff(self.starts) < 0).any() or self.starts[0] != 0 or self.starts[-1] != pairs:
             raise ValueError(f"starts: expected to rise from 0 to {pairs}, got {self.starts}")
         if (self.parents >= np.arange(joints)).any() or (self.parents < -1).any():
             raise ValueError(f"parents: expected each before its children, got {self.parents}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what C++ reads: addresses mean nothing in another process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def _c_struct(self) -> _SkinData:
@@ -100,12 +106,10 @@ def vertices(
 
     Raises ValueError that names the bad argument.
     """
-    _check("rotations", rotations, (len(skin.joints), 3, 3), np.float64)
-    _check("betas", betas, (len(skin.shapes),), np.float64)
-    _check("transl", transl, (3,), np.float64)
-    if implementation is None:
-        implementation = Implementation.CPU if build.load_library() is not None else Implementation.REFERENCE
-    return _RUN[implementation](skin, rotations, betas, transl)
+    check_kind("rotations", rotations, (len(skin.joints), 3, 3), np.float64)
+    check_kind("betas", betas, (len(skin.shapes),), np.float64)
+    check_kind("transl", transl, (3,), np.float64)
+    return _RUN[implementation or build.cpu_implementation()](skin, rotations, betas, transl)
 
 
 def _vertices_cpu(skin: Skin, rotations: Array, betas: Array, transl: Array) -> Single:
@@ -139,15 +143,3 @@ def _bone_transforms(skin: Skin, rotations: Array, betas: Array, transl: Array) 
 
 
 _RUN = {Implementation.REFERENCE: _vertices_reference, Implementation.CPU: _vertices_cpu}
-
-
-def _check(name: str, value: NDArray, shape: tuple[int, ...], kind: type) -> None:
-    if value.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
-    if value.dtype != kind or not value.flags.c_contiguous:
-        raise ValueError(f"{name}: expected contiguous {kind.__name__}, got {value.dtype} with strides {value.strides}")
-
-
-def _check_range(name: str, value: Index, low: int, high: int) -> None:
-    if value.size and not (low <= value.min() and value.max() < high):
-        raise ValueError(f"{name}: expected {low}..{high - 1}, got {value.min()}..{value.max()}")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from tracker.body import FREE_BODY_NAME, BodyModel, load_body
+from tracker.body.drawn_body import drawn_body
 from tracker.body.joint_limits import JointPrior
 from tracker.body.person_builder import PersonBuilder
 from tracker.body.stature import Stature
@@ -49,7 +50,7 @@ from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_network import FEATURES
 from tracker.networks.released import SUFFIXES
 from tracker.overlay.mesh_overlay import MeshOverlay
-from tracker.overlay.renderers import RasterRenderer
+from tracker.overlay.renderers import raster_renderer
 from tracker.runtime.engine_config import EngineConfig
 from tracker.runtime.recent_times import RecentTimes
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
@@ -242,8 +243,8 @@ class Tracker:
         """The RGB picture with the people's meshes over it, (height, width, 3); the given one stays as it is."""
         picture = image.image if isinstance(image, Frame) else Frame.of(image, 0, 0.0).image
         height, width = picture.shape[:2]
-        with MeshOverlay(make_renderer=partial(RasterRenderer, self.config.engine.kernels_device)) as overlay:
-            return overlay.draw(picture, self.cameras.for_size(width, height), list(people), self.body)
+        with MeshOverlay(make_renderer=partial(raster_renderer, self.config.engine.kernels_device)) as overlay:
+            return overlay.draw(picture, self.cameras.for_size(width, height), list(people), drawn_body(self.body))
 
     def detect(self, frame: Frame) -> DetectedFrame:
         """The first third of a step: who is where in the frame. It depends on no other third, so that a thread may

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.heads_on_clips import PictureJudge, RealCrop, patches, table
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.body import load_body
 from tracker.body.body_state import BodyState
 from tracker.body.smpl_joints import LIMB_SMPL
@@ -31,7 +32,7 @@ def crop() -> RealCrop:
     body, state = load_body(None), standing()
     posed = body.with_shape(torch.zeros(1, 10)).with_rotations(torch.from_numpy(state.rotations[None]).float())
     transl = torch.from_numpy(state.transl).float()
-    k = raster.Intrinsics(CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy)
+    k = Intrinsics(CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy)
     vertices = (posed.vertices()[0] + transl).contiguous()
     drawn = raster.rasterize(vertices, body.faces.int().contiguous(), k, (SIDE, SIDE))
     joints = CAMERA.project((posed.joints[0] + transl).double().numpy())[LIMB_SMPL]

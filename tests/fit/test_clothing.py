@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.body import BodyModel, load_body
+from tracker.body.drawn_body import drawn_body
 from tracker.body.mannequin import mannequin
 from tracker.body.person_builder import PersonBuilder
 from tracker.body.skinner import skinner_of
@@ -59,7 +61,7 @@ def mask_of(body: BodyModel, posed: Pose, worn: Array) -> PlacedMask:
     skinner = skinner_of(mannequin(body))
     vertices = skinner.vertices(posed)
     vertices = vertices + worn[:, None].astype(np.float32) * raster.vertex_normals(vertices, skinner.faces).numpy()
-    k = raster.Intrinsics(CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy)
+    k = Intrinsics(CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy)
     drawn = raster.rasterize(vertices, skinner.faces, k, (CAMERA.height, CAMERA.width))
     return PlacedMask.whole(np.where(drawn.triangle.numpy() >= 0, 255, 0).astype(np.uint8))
 
@@ -126,7 +128,9 @@ def somebody(body: BodyModel, clothing: Array | None) -> Person:
 def test_the_overlay_shows_clothes(body: BodyModel, jacket: Array) -> None:
     black = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
     with MeshOverlay() as overlay:
-        bare, worn = (overlay.draw(black, CAMERA, [somebody(body, c)], body).any(axis=2) for c in (None, jacket))
+        bare, worn = (
+            overlay.draw(black, CAMERA, [somebody(body, c)], drawn_body(body)).any(axis=2) for c in (None, jacket)
+        )
     assert (worn & ~bare).sum() > 100 > (bare & ~worn).sum()
 
 

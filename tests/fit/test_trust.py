@@ -10,12 +10,14 @@ import pytest
 
 from tests.pipeline.test_pipeline import SIZE, Script, somebody
 from tracker.body import load_body
+from tracker.body.drawn_body import drawn_body
+from tracker.body.skinner import skinner_of
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.fit.trust import TrustConfig, cover_of, trust
-from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
+from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.pipeline import Tracker, TrackerConfig
 
 RNG = np.random.default_rng(3)
@@ -73,7 +75,7 @@ def test_a_fit_beside_the_persons_mask_is_not_believed_nor_drawn_nor_started_fro
     camera = Camera.default(*SIZE)
     with Tracker(TrackerConfig(), load_body(None), Script([[seen]])) as tracker, MeshOverlay() as overlay:
         (person,) = tracker.step(Frame(0, 0.0, image))
-        own = overlay.silhouette(camera, camera_vertices(tracker.body, person.pose), tracker.body.faces.numpy())
+        own = overlay.silhouette(camera, skinner_of(tracker.body).vertices(person.pose), tracker.body.faces.numpy())
     low, high = np.argwhere(own).min(axis=0), np.argwhere(own).max(axis=0)
     larger = np.zeros_like(own)
     larger[max(low[0] - 100, 0) : high[0] + 100, max(low[1] - 100, 0) : high[1] + 100] = True
@@ -83,7 +85,7 @@ def test_a_fit_beside_the_persons_mask_is_not_believed_nor_drawn_nor_started_fro
         with Tracker(TrackerConfig(), load_body(None), Script([[detection], []])) as tracker, MeshOverlay() as overlay:
             (person,) = tracker.step(Frame(0, 0.0, image))
             confidences.append(person.joint_confidence.max())
-            drawn = overlay.draw(image, camera, [person], tracker.body)
+            drawn = overlay.draw(image, camera, [person], drawn_body(tracker.body))
             assert (drawn != image).any() == (mask is own)
             assert len(tracker.step(Frame(1, 0.1, image))) == (mask is own), "carried on only if believed"
     assert confidences[0] > 0.8 and confidences[1] == 0.0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kernels import backend, build, compiler, cuda
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from tests.kernels import emulation
 
 

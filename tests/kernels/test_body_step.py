@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kernels import body_step as ops
-from kernels.backend import Implementation, on_device
+from kernels.backend import on_device
 from kernels.body_step_values import (
     Adam,
     FeatureBank,
@@ -21,6 +21,7 @@ from kernels.body_step_values import (
     sparse_weights,
 )
 from kernels.ellipsoids_values import RenderSettings
+from kernels.implementation import Implementation
 from tests.kernels.conftest import Target
 from tests.kernels.scenes import random_body, random_parameters, random_problem
 from tests.kernels.test_ellipsoids import close

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kernels import backend, build, compiler, cuda
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from tests.kernels.scenes import random_scene
 from tests.programs import run_python
 
@@ -63,6 +63,11 @@ def test_failed_compilation_says_what_the_compiler_said(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_the_processor_has_the_level_that_torch_reports() -> None:
+    reported = torch.backends.cpu.get_cpu_capability()
+    assert build.processor_level() == (reported if reported in ("AVX2", "AVX512") else "DEFAULT")
+
+
 def test_library_name_changes_with_the_level() -> None:
     names = {compiler.library_name(level) for level in ("AVX512", "AVX2", "DEFAULT")}
     assert len(names) == (3 if compiler.level_flags("AVX2") else 1)
@@ -81,8 +86,9 @@ def test_every_level_of_vector_instructions_gives_the_same(level: str, tmp_path:
         "s = random_scene(torch.Generator().manual_seed(7));"
         "print(*e.score(s.ellipsoids, s.cameras, s.observation).tolist())"
     )
-    # torch's own switch for its capability: `processor_level` asks torch.
-    environment = {**os.environ, "ATEN_CPU_CAPABILITY": level.lower(), "XDG_CACHE_HOME": str(tmp_path)}
+    # OpenCV's own switch for what it reports of the processor: `processor_level` asks OpenCV.
+    without = {"DEFAULT": "AVX2,AVX512-SKX", "AVX2": "AVX512-SKX", "AVX512": ""}[level]
+    environment = {**os.environ, "OPENCV_CPU_DISABLE": without, "XDG_CACHE_HOME": str(tmp_path)}
     done = run_python(code, environment=environment)
     assert [path.name for path in tmp_path.rglob("*.so")] == [compiler.library_name(level)]
     scene = random_scene(torch.Generator().manual_seed(7))

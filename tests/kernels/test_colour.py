@@ -8,7 +8,7 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from kernels import colour
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 
 IMPLEMENTATIONS = [Implementation.REFERENCE, Implementation.CPU]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kernels import ellipsoids as ops
-from kernels.backend import Implementation, on_device
+from kernels.backend import on_device
 from kernels.ellipsoids_values import (
     Ellipsoids,
     FeatureObservation,
@@ -20,6 +20,7 @@ from kernels.ellipsoids_values import (
     RenderSettings,
     observe,
 )
+from kernels.implementation import Implementation
 from tests.kernels.conftest import Target
 from tests.kernels.scenes import Scene, lone_kernels, random_scene
 

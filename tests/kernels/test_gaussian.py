@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kernels import gaussian
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from tests.kernels.test_landmarks import needs_compiler
 
 CPU, REFERENCE = Implementation.CPU, Implementation.REFERENCE

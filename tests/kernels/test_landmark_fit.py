@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kernels import landmark_fit_reference
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.landmark_fit import fit
 from kernels.landmark_fit_values import Gaussian, LinearPull, Patience, PoseFit, PoseProblem
 from kernels.landmarks_values import BodyPlace

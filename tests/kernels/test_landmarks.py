@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kernels import build, landmarks_reference
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.landmarks import linearise, pose, pull
 from kernels.landmarks_values import BodyPlace, CarriedPoints, LandmarkView, RotationPull
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernels import perceptron
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.perceptron import DenseLayers
 from tests.kernels.test_landmarks import needs_compiler
 

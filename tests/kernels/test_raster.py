@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from kernels import raster
-from kernels.backend import Implementation
-from kernels.raster import DirectionalLight, Intrinsics, Raster, RasterMesh, Shading
+from kernels.implementation import Implementation
+from kernels.raster import Raster
+from kernels.raster_values import DirectionalLight, Intrinsics, RasterMesh, Shading
 from tests.kernels.conftest import Target
 
 UNIT = Intrinsics(1.0, 1.0, 0.0, 0.0)  # at z = 1 m a metre is a pixel

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.rotations import matrices_from_vectors, vectors_from_matrices
 from tests.kernels.test_landmarks import needs_compiler
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.shrink import block_means
 
 IMPLEMENTATIONS = [Implementation.REFERENCE, Implementation.CPU]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernels import skin
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from kernels.skin import Skin
 
 IMPLEMENTATIONS = [Implementation.REFERENCE, Implementation.CPU]

@@ -24,6 +24,7 @@ from tracker.app.live_start import PagePlace, open_screens
 from tracker.body import load_body
 from tracker.body.mannequin import mannequin
 from tracker.body.person_builder import PersonBuilder
+from tracker.body.skinner import skinner_of
 from tracker.core.arrays import Array
 from tracker.core.frame import Frame
 from tracker.core.person import Person, Pose
@@ -31,7 +32,7 @@ from tracker.outputs import web
 from tracker.outputs.output import LiveStatus
 from tracker.outputs.web import WebPage
 from tracker.outputs.web_scene import BodyScene
-from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
+from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.world.live_world import LiveWorld
@@ -167,7 +168,7 @@ def test_the_body_has_the_outline_of_the_mesh(tab: Callable[[], Any], feed: Feed
 def silhouette(feed: Feed, eye: Array, width: int, height: int) -> np.ndarray:
     """(height, width): where the first person's whole mesh is, seen from a place in the world along -z."""
     T = feed.page.scene._encode._world.world.T_world_camera
-    world = camera_vertices(mannequin(BODY), feed.people[0].pose) @ T[:3, :3].T + T[:3, 3]
+    world = skinner_of(mannequin(BODY)).vertices(feed.people[0].pose) @ T[:3, :3].T + T[:3, 3]
     seen = (world - eye) * [1, -1, -1]
     focal = height / 2 / np.tan(0.4) if width >= height else width / 2 / np.tan(0.4)
     camera = CONFIG.camera.for_size(width, height)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.export_scene import CAMERA, person_at, small_body, vertices_of
+from tracker.body.drawn_body import drawn_body
 from tracker.core.camera import Camera
 from tracker.core.confidence_colours import confidence_colours
 from tracker.core.errors import RunError
@@ -32,6 +33,7 @@ from tracker.overlay.renderers import (
 )
 
 BODY = small_body(influences=1)
+DRAWN = drawn_body(BODY)
 GREY = np.full((CAMERA.height, CAMERA.width, 3), 90, np.uint8)
 PLAIN = OverlayConfig(labels=False)
 
@@ -202,7 +204,7 @@ class Flat(RegionRenderer):
 
 def draw(renderer, people, image=GREY, camera=CAMERA, config=PLAIN):
     with MeshOverlay(config, lambda: renderer) as overlay:
-        return overlay.draw(image, camera, people, BODY)
+        return overlay.draw(image, camera, people, DRAWN)
 
 
 class TestMeshOverlay:
@@ -210,7 +212,7 @@ class TestMeshOverlay:
         person = person_at(BODY, 0.3)
         before = GREY.copy()
         with MeshOverlay(PLAIN) as overlay:
-            picture = overlay.draw(GREY, CAMERA, [person], BODY)
+            picture = overlay.draw(GREY, CAMERA, [person], DRAWN)
             vertices = vertices_of(BODY, person.pose.theta[None], person.pose.betas, person.pose.transl[None])[0]
             inside = overlay.silhouette(CAMERA, vertices, BODY.faces.numpy())
         np.testing.assert_array_equal(GREY, before)
@@ -253,7 +255,7 @@ class TestMeshOverlay:
         renderer = Flat()
         sure = np.where(np.arange(24) == 0, 1.0, 0.0)
         person = replace(person_at(BODY, 0.0), joint_confidence=sure)
-        MeshOverlay(OverlayConfig(style="confidence"), lambda: renderer).draw(GREY, CAMERA, [person], BODY)
+        MeshOverlay(OverlayConfig(style="confidence"), lambda: renderer).draw(GREY, CAMERA, [person], DRAWN)
         ((_, (mesh,)),) = renderer.calls
         green = mesh.colours[:, 1] > mesh.colours[:, 0]
         np.testing.assert_array_equal(green, BODY.weights[:, 0].numpy() > confidence_where_green_wins())
@@ -263,7 +265,7 @@ class TestMeshOverlay:
             raise AssertionError("made a renderer")
 
         person = person_at(BODY, 0.0)
-        drawn = MeshOverlay(OverlayConfig(style="skeleton", labels=False), refuse).draw(GREY, CAMERA, [person], BODY)
+        drawn = MeshOverlay(OverlayConfig(style="skeleton", labels=False), refuse).draw(GREY, CAMERA, [person], DRAWN)
         np.testing.assert_array_equal(drawn, draw_skeleton(GREY, [person], SkeletonConfig(labels=False)))
 
     def test_nobody_needs_no_renderer(self):
@@ -271,7 +273,7 @@ class TestMeshOverlay:
             raise AssertionError("made a renderer")
 
         with MeshOverlay(make_renderer=refuse) as overlay:
-            np.testing.assert_array_equal(overlay.draw(GREY, CAMERA, [], BODY), GREY)
+            np.testing.assert_array_equal(overlay.draw(GREY, CAMERA, [], DRAWN), GREY)
 
     def moved(self, shift):
         person = person_at(BODY, 0.0)
@@ -288,14 +290,14 @@ class TestMeshOverlay:
     @pytest.mark.parametrize("shift", [(0, 0, -4.6), (0, 0, -4.3), (1e6, 0, 0), (0, 0, 1e6), (-3, 2, 0), (0, 0, 1e30)])
     def test_half_behind_the_camera_far_away_or_outside(self, gl, shift):
         with MeshOverlay() as overlay:
-            assert overlay.draw(GREY, CAMERA, [self.moved(shift)], BODY).shape == GREY.shape
+            assert overlay.draw(GREY, CAMERA, [self.moved(shift)], DRAWN).shape == GREY.shape
 
     @pytest.mark.parametrize(("width", "height"), [(1, 1), (65, 3), (127, 641), (1283, 719)])
     def test_any_size_of_picture(self, gl, width, height):
         camera = Camera.default(width, height)
         image = np.zeros((height, width, 3), np.uint8)
         with MeshOverlay() as overlay:
-            picture = overlay.draw(image, camera, [person_at(BODY, 0.0)], BODY)
+            picture = overlay.draw(image, camera, [person_at(BODY, 0.0)], DRAWN)
             assert picture.shape == image.shape
             assert picture.any()
 

@@ -15,6 +15,8 @@ import pytest
 
 from tests.export_scene import CAMERA, person_at
 from tracker.body import load_body
+from tracker.body.drawn_body import drawn_body
+from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import CameraConfig
 from tracker.core.errors import RunError
 from tracker.core.frame import Frame
@@ -26,21 +28,23 @@ from tracker.runtime.helper_process import helper_command
 from tracker.runtime.worker import Worker
 from tracker.smooth.filters import SavitzkyConfig
 
-BODY = load_body(None)
+PERSONS = PersonBuilder(load_body(None))
+DRAWN = drawn_body(PERSONS.body)
 RATE = 25
 SIZE = (CAMERA.width, CAMERA.height)
 
 
 def job_for(path: Path, renderer: str = "raster", smooth: bool = True) -> OverlayVideoJob:
     cameras = CameraConfig(focal=CAMERA.fx)
+    smoothing = SavitzkyConfig() if smooth else None
     return OverlayVideoJob(
-        path, SIZE, Fraction(RATE), None, renderer, BODY, cameras, SavitzkyConfig() if smooth else None
+        path, SIZE, Fraction(RATE), None, renderer, DRAWN, PERSONS.without_body(), cameras, smoothing
     )
 
 
 def shown(number: int) -> TrackedFrame:
     picture = np.full((SIZE[1], SIZE[0], 3), 3 * number % 256, np.uint8)
-    return TrackedFrame(Frame(number, number / RATE, picture), [person_at(BODY, number / RATE)])
+    return TrackedFrame(Frame(number, number / RATE, picture), [person_at(PERSONS.body, number / RATE)])
 
 
 def pictures_of(path: Path) -> list[np.ndarray]:
@@ -80,6 +84,16 @@ def test_a_process_that_was_started_before_makes_the_film(tmp_path: Path) -> Non
         assert waiting.returncode == 0
         assert not overlay_process._spare
     assert len(pictures_of(tmp_path / "out.mp4")) == 5
+
+
+@pytest.mark.usefixtures("every_film_alone")
+def test_a_process_that_draws_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes two seconds of a core and 230 MB to load, which a film of ten seconds does not."""
+    python, isolated, dash_c, code = helper_command("tracker.overlay.overlay_process")
+    without = [python, isolated, dash_c, f"import sys; sys.modules['torch'] = None; {code}"]
+    monkeypatch.setattr(overlay_process, "helper_command", lambda module: without)
+    make(tmp_path / "out.mp4", 5)
+    assert np.ptp(pictures_of(tmp_path / "out.mp4")[-1].astype(int), axis=(0, 1)).max() > 30, "somebody is drawn"
 
 
 def test_one_that_was_started_for_nothing_is_gone_afterwards() -> None:

@@ -11,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from kernels import backend, cuda
-from kernels.backend import Implementation
+from kernels.implementation import Implementation
 from tests.kernels import emulation
 from tests.kernels.conftest import emulated_or_gpu
+from tracker import pipeline
 from tracker.body import load_body
 from tracker.config import load_config
 from tracker.core.camera import Camera
 from tracker.core.person import Person
 from tracker.overlay.mesh_overlay import lit_mesh
-from tracker.overlay.renderers import RasterRenderer
+from tracker.overlay.renderers import GpuRenderer, RasterRenderer
 from tracker.pipeline import Tracker
 from tracker.runtime.engine_config import EngineConfig
 
@@ -57,6 +58,7 @@ def test_the_gpu_gives_the_poses_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> 
     launched: Counter[str] = Counter()
     if target.device == "cpu":
         monkeypatch.setattr(backend, "choose", lambda tensor, wanted=None: wanted or Implementation.CUDA)
+        monkeypatch.setattr(pipeline, "raster_renderer", GpuRenderer)
     launcher = emulation.EmulatedLauncher() if target.device == "cpu" else cuda.launcher()
 
     class Counting:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tests import ROOT
 from tracker.body import BodyModel, load_body
 from tracker.motion.sampler import PoseSampler
@@ -56,7 +57,7 @@ def naked_parts(sample: Sample, body: BodyModel) -> np.ndarray:
     theta, betas, transl = (torch.tensor(v, dtype=torch.float32) for v in (sample.theta, sample.betas, sample.transl))
     vertices = body.with_shape(betas).with_pose(theta, transl).vertices()
     k = sample.camera_matrix
-    camera = raster.Intrinsics(k[0, 0], k[1, 1], k[0, 2], k[1, 2])
+    camera = Intrinsics(k[0, 0], k[1, 1], k[0, 2], k[1, 2])
     faces = body.faces.int()
     face = raster.rasterize(vertices, faces, camera, (256, 256)).triangle.numpy()
     label = 1 + body.weights[body.faces].sum(dim=1).argmax(dim=1).numpy()

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tests.training.test_volume import VALUES
 from tracker.body import JOINT_NAMES, BodyModel, load_body
 from tracker.core.camera import Camera, CameraConfig
@@ -75,7 +76,7 @@ def spin_joints(joints: np.ndarray) -> np.ndarray:
 
 def painted(body: BodyModel, vertices: torch.Tensor, camera: Camera) -> np.ndarray:
     """(h, w, 3): black, and on the body PAINT times the part's number."""
-    k = raster.Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy)
+    k = Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy)
     seen = raster.rasterize(vertices.contiguous(), body.faces.int(), k, (camera.width, camera.height)).triangle.numpy()
     part = 1 + body.part_labels[body.faces[:, 0]].numpy()
     return np.repeat((PAINT * np.where(seen >= 0, part[seen], 0))[..., None], 3, axis=2).astype(np.uint8)

@@ -12,12 +12,13 @@ import pytest
 
 from tests.pipeline.test_pipeline import CAMERA, CONFIG, SIZE, somebody
 from tracker.body import load_body
+from tracker.body.skinner import skinner_of
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
-from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
+from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.pipeline import Tracker
 from tracker.smooth.smooth_config import SmoothConfig
 from tracker.source import open_source
@@ -74,7 +75,7 @@ def seen(clip: Path) -> Detection:
     body = load_body(None)
     pose = labels(clip, detection, everything)[0].pose
     with MeshOverlay() as overlay:
-        drawn = overlay.silhouette(CAMERA, camera_vertices(body, pose), body.faces.numpy())
+        drawn = overlay.silhouette(CAMERA, skinner_of(body).vertices(pose), body.faces.numpy())
     return replace(detection, mask=PlacedMask.whole((255 * drawn).astype(np.uint8)))
 
 
@@ -86,7 +87,7 @@ def test_keeps_frames_where_everything_agrees_and_their_camera_is_exact(clip: Pa
     assert one.overlap > 0.95 and one.offset < 0.01
     body = load_body(None)
     with MeshOverlay() as overlay:
-        drawn = overlay.silhouette(one.camera, camera_vertices(body, one.pose), body.faces.numpy())
+        drawn = overlay.silhouette(one.camera, skinner_of(body).vertices(one.pose), body.faces.numpy())
     both = (drawn & (one.mask > 127)).sum() / (drawn | (one.mask > 127)).sum()
     assert both == pytest.approx(one.overlap, abs=0.02)
 

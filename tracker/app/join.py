@@ -108,7 +108,7 @@ def join(job: TrackJob, config: TrackerConfig, pieces: Sequence[TrackedPiece], i
             finish_people(writer, config, persons, camera, motion)
         fault: Exception | None = None
         if job.overlay:
-            film = replace(film_job(job, config, body, source.info), smooth=None)
+            film = replace(film_job(job, config, persons, source.info), smooth=None)
             with overlay_video_of(film, source.expected_frames) as video:
                 for tracked in _with_pictures(source, writer.recorded.frames()):
                     video.put(tracked)

@@ -24,6 +24,7 @@ import numpy as np
 from tracker.app.live_stages import CapturedPeople, tracked_frames
 from tracker.app.meter import Meter, Pace
 from tracker.app.notice import Notice
+from tracker.body.drawn_body import drawn_body
 from tracker.core.atomic_file import write_whole
 from tracker.core.camera import CameraConfig
 from tracker.core.errors import InputError, RunError
@@ -255,7 +256,7 @@ class LiveSession:
             return frame.image
         self._overlay.config = OverlayConfig(style=self._mode)
         camera = self._tracker.config.camera.for_size(*frame.size)
-        return self._overlay.draw(frame.image, camera, people, self._tracker.body)
+        return self._overlay.draw(frame.image, camera, people, drawn_body(self._tracker.body))
 
     def _hud_lines(self) -> list[str]:
         pace = self._meter.lately()

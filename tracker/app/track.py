@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tracker.body import BodyModel
+from tracker.body.drawn_body import drawn_body
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
@@ -221,7 +221,7 @@ class _Run:
         if not self._job.overlay:
             yield None
             return
-        film = film_job(self._job, self._tracker.config, self._tracker.body, source.info)
+        film = film_job(self._job, self._tracker.config, self._tracker.persons, source.info)
         with overlay_video_of(film, source.expected_frames) as video:
             yield video
         self._stage_ms["draw"], self._stage_ms["write"] = video.times.draw_ms, video.times.write_ms
@@ -256,7 +256,7 @@ def finish_people(
         writer.replace_people(held, replace(around.estimate, path=path))
 
 
-def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: SourceInfo) -> OverlayVideoJob:
+def film_job(job: TrackJob, config: TrackerConfig, persons: PersonBuilder, info: SourceInfo) -> OverlayVideoJob:
     """The overlay of a job. Whoever is put into it comes as they were observed, to be smoothed as they are drawn."""
     return OverlayVideoJob(
         path=job.folder / (PICTURE_NAME if info.kind == "image" else OVERLAY_NAME),
@@ -266,7 +266,8 @@ def film_job(job: TrackJob, config: TrackerConfig, body: BodyModel, info: Source
         renderer=job.renderer,
         style=job.style,
         side_by_side=job.side_by_side,
-        body=body,
+        body=drawn_body(persons.body),
+        persons=persons.without_body(),
         cameras=config.camera.or_focal(info.focal),
         smooth=config.smooth.offline if config.smooth.mode == "offline" else None,
     )

@@ -14,17 +14,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels import landmarks
 from kernels.landmarks_values import CarriedPoints
-from tracker.body import BodyModel
 from tracker.body.landmark_set import MEDIAPIPE, bone_points
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.geometry import matrix_from_axis_angle
+
+if TYPE_CHECKING:
+    from tracker.body.model import BodyModel
 
 _REFERENCE_HEIGHT = 1.7
 """m, the body height for which the landmarks' offsets are written."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body import BodyModel
 from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig, Outline
 from tracker.body.skinner import Skinner, skinner_of
@@ -17,6 +17,9 @@ from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.geometry import matrix_from_axis_angle, place_on_rays
 from tracker.core.person import Person, Pose
+
+if TYPE_CHECKING:
+    from tracker.body.model import BodyModel
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,17 @@ class SightedPose:
     """(24, 3) m, camera frame."""
 
 
-class PersonBuilder:
-    """Makes people of one body model."""
+class PersonPoser:
+    """Makes people of one body model from a few points of it: they come without a mesh. It can go to another process,
+    which need not load torch."""
 
-    def __init__(self, body: BodyModel) -> None:
-        self.body, self.rig, self.outline = body, LandmarkRig.from_body(body), Outline.from_body(body)
+    def __init__(self, rig: LandmarkRig, outline: Outline) -> None:
+        self.rig, self.outline = rig, outline
+
+    @property
+    def skin(self) -> Callable[[Pose], NDArray[np.float32]] | None:
+        """What their meshes come from."""
+        return None
 
     def person(self, person_id: int, pose: Pose, camera: Camera, confidence: Array, nll: float) -> Person:
         """confidence: (24,) of the joints; nll: the fit's cost."""
@@ -44,16 +53,7 @@ class PersonBuilder:
         pixels = camera.project(in_front if len(in_front) else np.array([[0.0, 0.0, 1.0]]))
         bbox = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
         joints2d = camera.project_clamped(joints3d)
-        return Person(person_id, pose, joints3d, joints2d, confidence, bbox, nll, self.vertices)
-
-    @cached_property
-    def skinner(self) -> Skinner:
-        """Made when somebody first asks for a mesh."""
-        return skinner_of(self.body)
-
-    def vertices(self, pose: Pose) -> NDArray[np.float32]:
-        """(V, 3) m: the posed mesh."""
-        return self.skinner.vertices(pose)
+        return Person(person_id, pose, joints3d, joints2d, confidence, bbox, nll, self.skin)
 
     def outline_in(self, camera: Camera, state: BodyState) -> tuple[Array, NDArray[np.integer]]:
         """Points (n, 2) px spread over a posed body's skin and the part of the body (n,) that each belongs to: those in
@@ -85,3 +85,29 @@ class PersonBuilder:
         joints = self.rig.joints_of(np.stack([each.world_rotations for each in poses]), betas)
         places = place_on_rays(joints, np.stack([each.joints for each in poses]))
         return [replace(each.pose, betas=betas, transl=place) for each, place in zip(poses, places, strict=True)]
+
+
+class PersonBuilder(PersonPoser):
+    """The same with the body itself: people have meshes."""
+
+    def __init__(self, body: BodyModel) -> None:
+        super().__init__(LandmarkRig.from_body(body), Outline.from_body(body))
+        self.body = body
+
+    @property
+    def skin(self) -> Callable[[Pose], NDArray[np.float32]] | None:
+        """See PersonPoser."""
+        return self.vertices
+
+    def without_body(self) -> PersonPoser:
+        """What can go to another process."""
+        return PersonPoser(self.rig, self.outline)
+
+    @cached_property
+    def skinner(self) -> Skinner:
+        """Made when somebody first asks for a mesh."""
+        return skinner_of(self.body)
+
+    def vertices(self, pose: Pose) -> NDArray[np.float32]:
+        """(V, 3) m: the posed mesh."""
+        return self.skinner.vertices(pose)

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from kernels import raster, skin
-from tracker.body.model import BodyModel
+from kernels import mesh_drawing, skin
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.person import Pose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tracker.body.model import BodyModel
 
 Vertices = NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
 class Skinner:
-    """One body's mesh as a function of its pose; the arrays are made once."""
+    """One body's mesh as a function of its pose. It can go to another process, which need not load torch."""
 
-    def __init__(self, body: BodyModel) -> None:
-        self.faces: NDArray[np.int32] = np.ascontiguousarray(body.faces.cpu().numpy(), np.int32)
-        """(F, 3), counter-clockwise seen from outside."""
-        self._skin = _skin_of(body)
+    faces: NDArray[np.int32]
+    """(F, 3), counter-clockwise seen from outside."""
+    skin: skin.Skin
+
+    @classmethod
+    def of(cls, body: BodyModel) -> Skinner:
+        return cls(np.ascontiguousarray(body.faces.cpu().numpy(), np.int32), _skin_of(body))
 
     def vertices(self, pose: Pose) -> Vertices:
         """(V, 3) m in the camera frame."""
         rotations = matrix_from_axis_angle(np.asarray(pose.theta, float))
-        return skin.vertices(self._skin, rotations, np.array(pose.betas, float), np.array(pose.transl, float))
+        return skin.vertices(self.skin, rotations, np.array(pose.betas, float), np.array(pose.transl, float))
 
 
 def _skin_of(body: BodyModel) -> skin.Skin:
@@ -53,7 +62,7 @@ def _skin_of(body: BodyModel) -> skin.Skin:
 @lru_cache(maxsize=4)
 def skinner_of(body: BodyModel) -> Skinner:
     """The body's skinner, the same one for the same body."""
-    return Skinner(body)
+    return Skinner.of(body)
 
 
 def dressed(
@@ -63,7 +72,7 @@ def dressed(
     they are None."""
     if clothing is None:
         return vertices
-    return vertices + clothing[:, None] * raster.vertex_normals(_float32_array(vertices), faces).numpy()
+    return vertices + clothing[:, None] * mesh_drawing.vertex_normals(_float32_array(vertices), faces)
 
 
 def _float32_array(values: NDArray[np.floating]) -> Vertices:

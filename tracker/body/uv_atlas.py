@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.body.model import JOINT_NAMES, BodyModel
 from tracker.body.smpl_joints import LSP_JOINTS
 from tracker.core.errors import InputError
@@ -127,7 +128,7 @@ class UvAtlas:
 def _drawn(uv: Tensor, faces_uv: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """The triangle and the place in it that the middle of each texel shows."""
     flat = torch.stack([uv[:, 0] * side, (1 - uv[:, 1]) * side, torch.ones(len(uv))], dim=1).float().contiguous()
-    drawn = raster.rasterize(flat, faces_uv.int().contiguous(), raster.Intrinsics(1.0, 1.0, 0.0, 0.0), (side, side))
+    drawn = raster.rasterize(flat, faces_uv.int().contiguous(), Intrinsics(1.0, 1.0, 0.0, 0.0), (side, side))
     return drawn.triangle.long(), drawn.barycentric
 
 

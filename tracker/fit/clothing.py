@@ -18,7 +18,8 @@ from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
-from kernels import raster
+from kernels import mesh_drawing, raster
+from kernels.raster_values import Intrinsics
 from tracker.body.mannequin import mannequin
 from tracker.body.model import BodyModel
 from tracker.body.skinner import Vertices, skinner_of
@@ -158,7 +159,7 @@ def outline_offsets(
     person = mask.in_frame() >= IN_MASK
     if (body & person).sum() < _LEAST_AGREEMENT * max((body | person).sum(), 1):
         return None
-    normals = raster.vertex_normals(vertices, faces).numpy()
+    normals = mesh_drawing.vertex_normals(vertices, faces)
     sight = vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
     rows = np.flatnonzero(np.abs((normals * sight).sum(axis=1)) < _EDGE)
     rows = rows[:: max(1, len(rows) // _ENOUGH)]
@@ -199,7 +200,7 @@ def _first(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _drawn(pixels: Array, depth: Array, faces: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.bool_]:
     """(height, width) of a mask where the body is, from the pixels (V, 2) of its vertices there."""
     flat = np.concatenate([pixels * depth[:, None], depth[:, None]], axis=1).astype(np.float32)
-    drawn = raster.rasterize(np.ascontiguousarray(flat), faces, raster.Intrinsics(1.0, 1.0, 0.0, 0.0), size)
+    drawn = raster.rasterize(np.ascontiguousarray(flat), faces, Intrinsics(1.0, 1.0, 0.0, 0.0), size)
     return (drawn.triangle >= 0).numpy()
 
 

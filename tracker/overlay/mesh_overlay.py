@@ -15,15 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import raster
-from tracker.body.mannequin import mannequin
-from tracker.body.model import BodyModel
-from tracker.body.skinner import dressed, skinner_of
+from kernels import mesh_drawing
+from tracker.body.drawn_body import DrawnBody
+from tracker.body.skinner import dressed
 from tracker.body.smpl_joints import SKELETON_EDGES, SMPL_JOINTS
 from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.confidence_colours import confidence_colours
-from tracker.core.person import Person, Pose
+from tracker.core.person import Person
 from tracker.overlay.renderers import OverlayMesh, RasterRenderer, Renderer
 
 Picture = NDArray[np.uint8]
@@ -110,7 +109,7 @@ class MeshOverlay:
             self._renderer.close()
             self._renderer = None
 
-    def draw(self, image: Picture, camera: Camera, people: Sequence[Person], body: BodyModel) -> Picture:
+    def draw(self, image: Picture, camera: Camera, people: Sequence[Person], body: DrawnBody) -> Picture:
         """The picture with everybody's mesh, nearer people before farther ones. camera: of this picture.
 
         Raises RunError when nothing can be rendered on this machine.
@@ -118,9 +117,8 @@ class MeshOverlay:
         people = [person for person in people if person.believed]
         if self.config.style == "skeleton":
             return draw_skeleton(image, people, SkeletonConfig(labels=self.config.labels))
-        shown = mannequin(body)
-        faces = skinner_of(shown).faces
-        posed = [(person, dressed(camera_vertices(shown, person.pose), faces, person.clothing)) for person in people]
+        faces = body.skinner.faces
+        posed = [(person, dressed(body.skinner.vertices(person.pose), faces, person.clothing)) for person in people]
         meshes = [lit_mesh(v, faces, self._colour(person, body)) for person, v in posed if _drawable(v)]
         if meshes:
             picture = self._renderer_ready().draw_over(np.ascontiguousarray(image), camera, meshes, self.config.alpha)
@@ -130,9 +128,9 @@ class MeshOverlay:
             _label(picture, people)
         return picture
 
-    def _colour(self, person: Person, body: BodyModel) -> Colour | Array:
+    def _colour(self, person: Person, body: DrawnBody) -> Colour | Array:
         if self.config.style == "confidence":
-            return confidence_colours(body.weights.numpy() @ person.joint_confidence)
+            return confidence_colours(body.weights @ person.joint_confidence)
         return identity_colour(person.person_id)
 
     def silhouette(self, camera: Camera, vertices: Array, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -147,15 +145,10 @@ class MeshOverlay:
         return self._renderer
 
 
-def camera_vertices(body: BodyModel, pose: Pose) -> Array:
-    """(V, 3) m in the camera frame, single precision."""
-    return skinner_of(body).vertices(pose)
-
-
 def lit_mesh(vertices: Array, faces: NDArray[np.integer], colour: Colour | Array) -> OverlayMesh:
     """A matt surface under the overlay's lights. vertices: (V, 3) m, camera frame; colour: RGB, one or (V, 3)."""
     points, corners = np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32)
-    normals = raster.vertex_normals(points, corners).numpy()
+    normals = mesh_drawing.vertex_normals(points, corners)
     light = _AMBIENT + np.maximum(normals @ _DIRECTIONS, 0) @ _STRENGTHS
     shown = light[:, None] ** np.float32(1 / _GAMMA) * np.array(colour, np.float32)
     return OverlayMesh(points, corners, np.minimum(shown, 1, out=shown))

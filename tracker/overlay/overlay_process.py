@@ -206,4 +206,4 @@ def main() -> None:
     except Exception as error:  # it is raised in the process that gave the job
         answer = error
     _send(answers, answer)
-    os._exit(0)  # what torch and others would still tidy up, nobody waits for
+    os._exit(0)  # what libraries would still tidy up, nobody waits for

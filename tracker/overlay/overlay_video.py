@@ -11,8 +11,8 @@ from time import perf_counter
 
 import numpy as np
 
-from tracker.body import BodyModel
-from tracker.body.person_builder import PersonBuilder
+from tracker.body.drawn_body import DrawnBody
+from tracker.body.person_builder import PersonPoser
 from tracker.core.camera import CameraConfig
 from tracker.core.person import TrackedFrame
 from tracker.overlay.mesh_overlay import MeshOverlay, OverlayConfig, OverlayStyle, Picture
@@ -41,7 +41,8 @@ class OverlayVideoJob:
     """Where its sound comes from."""
     renderer: str
     """Among RENDERERS."""
-    body: BodyModel
+    body: DrawnBody
+    persons: PersonPoser
     cameras: CameraConfig
     smooth: SavitzkyConfig | None
     """Draw everybody smoothed without lag; None draws them as they come."""
@@ -91,7 +92,7 @@ def make_overlay_video(job: OverlayVideoJob, frames: Iterator[TrackedFrame], tim
                 times.write_ms.append(1e3 * (perf_counter() - start))
 
     if job.smooth is not None:
-        frames = smoothed_with_delay(frames, DelayedSmoother(PersonBuilder(job.body), job.cameras, job.smooth))
+        frames = smoothed_with_delay(frames, DelayedSmoother(job.persons, job.cameras, job.smooth))
     drawing = MeshOverlay(OverlayConfig(style=job.style), partial(RENDERERS[job.renderer], "cpu"))
     with Worker("encode", encode) as encoding, drawing as overlay:
         for shown in frames:

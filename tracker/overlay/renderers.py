@@ -16,11 +16,10 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from kernels import raster
+from kernels import mesh_drawing
+from kernels.raster_values import DirectionalLight, Intrinsics, RasterMesh, Shading
 from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.errors import RunError
@@ -74,48 +73,85 @@ class Renderer(Protocol):
 
 
 class RasterRenderer:
-    """The rasteriser of `kernels`: C++ where it can be built, and quick enough for a live picture; CUDA on a GPU."""
-
-    def __init__(self, device: torch.device | str = "cpu") -> None:
-        self._device = torch.device(device)
+    """The rasteriser of `kernels` on a CPU: C++ where it can be built, and quick enough for a live picture."""
 
     def draw_over(self, picture: Picture, camera: Camera, meshes: Sequence[OverlayMesh], alpha: float) -> Picture:
         """See Renderer."""
-        # the light is in the colours already
-        dark = raster.DirectionalLight((0.0, 0.0, -1.0), 0.0)
-        shading = raster.Shading(alpha, ambient=1.0, key=dark, fill=dark, skip_backs=True)
-        flat = [
-            raster.RasterMesh(
-                self._put(_float32(mesh.vertices)),
-                self._put(np.ascontiguousarray(mesh.faces, np.int32)),
-                self._put(_float32(255 * mesh.colours)),
-                self._put(np.zeros(mesh.vertices.shape, np.float32)),
+        lit = [
+            mesh_drawing.LitMesh(
+                _float32(mesh.vertices), np.ascontiguousarray(mesh.faces, np.int32), _float32(255 * mesh.colours)
             )
             for mesh in meshes
         ]
-        there = self._put(np.ascontiguousarray(picture))
-        return raster.shade_overlay(there, flat, _intrinsics(camera), shading, NEAREST_Z).cpu().numpy()
+        return mesh_drawing.draw_over(np.ascontiguousarray(picture), lit, _intrinsics(camera), alpha, NEAREST_Z)
 
     def covers(self, camera: Camera, mesh: OverlayMesh) -> NDArray[np.bool_]:
         """See Renderer."""
-        faces = np.ascontiguousarray(mesh.faces, np.int32)
-        size = (camera.width, camera.height)
-        drawn = raster.rasterize(_float32(mesh.vertices), faces, _intrinsics(camera), size, NEAREST_Z)
-        return drawn.triangle.numpy() >= 0
+        return _covers(camera, mesh)
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _put(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self._device)
+
+class GpuRenderer:
+    """The same on a GPU, in CUDA."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def draw_over(self, picture: Picture, camera: Camera, meshes: Sequence[OverlayMesh], alpha: float) -> Picture:
+        """See Renderer."""
+        import torch
+
+        from kernels import raster
+
+        def put(array: NDArray[Any]) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+        # the light is in the colours already
+        dark = DirectionalLight((0.0, 0.0, -1.0), 0.0)
+        shading = Shading(alpha, ambient=1.0, key=dark, fill=dark, skip_backs=True)
+        flat = [
+            RasterMesh(
+                put(_float32(mesh.vertices)),
+                put(mesh.faces.astype(np.int32)),
+                put(_float32(255 * mesh.colours)),
+                put(np.zeros(mesh.vertices.shape, np.float32)),
+            )
+            for mesh in meshes
+        ]
+        drawn = raster.shade_overlay(put(picture), flat, _intrinsics(camera), shading, NEAREST_Z)
+        return np.asarray(drawn.cpu().numpy(), np.uint8)
+
+    def covers(self, camera: Camera, mesh: OverlayMesh) -> NDArray[np.bool_]:
+        """See Renderer."""
+        return _covers(camera, mesh)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def raster_renderer(device: str) -> Renderer:
+    """The rasteriser of `kernels` for a device."""
+    return RasterRenderer() if device == "cpu" else GpuRenderer(device)
+
+
+def _covers(camera: Camera, mesh: OverlayMesh) -> NDArray[np.bool_]:
+    from kernels import raster
+
+    size = (camera.width, camera.height)
+    faces = np.ascontiguousarray(mesh.faces, np.int32)
+    drawn = raster.rasterize(_float32(mesh.vertices), faces, _intrinsics(camera), size, NEAREST_Z)
+    covered: NDArray[np.bool_] = drawn.triangle.numpy() >= 0
+    return covered
 
 
 def _float32(values: Array) -> NDArray[np.float32]:
     return np.ascontiguousarray(values, np.float32)
 
 
-def _intrinsics(camera: Camera) -> raster.Intrinsics:
-    return raster.Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy)
+def _intrinsics(camera: Camera) -> Intrinsics:
+    return Intrinsics(camera.fx, camera.fy, camera.cx, camera.cy)
 
 
 class RegionRenderer(ABC):
@@ -214,7 +250,7 @@ class PyrenderRenderer(RegionRenderer):
 
 
 RENDERERS: dict[str, Callable[[str], Renderer]] = {
-    "raster": RasterRenderer,
+    "raster": raster_renderer,
     "pyrender": lambda device: PyrenderRenderer(),  # OpenGL finds its GPU by itself
 }
 """By the name that a user asks for: makes one that draws on a device, where it has a choice."""

@@ -7,7 +7,6 @@ import gc
 import sys
 
 import cv2
-import torch
 from threadpoolctl import threadpool_limits
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -28,9 +27,11 @@ def compute_in_one_thread() -> None:
 
     The tracker's matrices are small and its stages run in threads of their own: inside a stage more threads gain a
     millisecond where the machine is idle, and lose many, spinning, where it is not. Libraries that are loaded later
-    are not reached.
+    are not reached; torch is not loaded for it, which a process that only draws goes without.
     """
-    torch.set_num_threads(1)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
     threadpool_limits(1)
     cv2.setNumThreads(1)
 

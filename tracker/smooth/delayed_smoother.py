@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.person_builder import PersonBuilder, SightedPose
+from tracker.body.person_builder import PersonPoser, SightedPose
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera, CameraConfig
 from tracker.core.person import Person, Pose, TrackedFrame
@@ -36,7 +36,7 @@ class DelayedSmoother:
     it has seldom still to change.
     """
 
-    def __init__(self, persons: PersonBuilder, cameras: CameraConfig, config: SavitzkyConfig) -> None:
+    def __init__(self, persons: PersonPoser, cameras: CameraConfig, config: SavitzkyConfig) -> None:
         self._persons, self._cameras, self._config = persons, cameras, config
         self._waiting: deque[TrackedFrame] = deque()
         self._bytes = 0
@@ -82,7 +82,7 @@ class DelayedSmoother:
 class _History:
     """One identity's poses as long as they matter, all in one shape."""
 
-    def __init__(self, persons: PersonBuilder) -> None:
+    def __init__(self, persons: PersonPoser) -> None:
         self._persons = persons
         self.times: deque[float] = deque()
         """s, ascending."""

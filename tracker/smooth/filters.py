@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.body.model import PARENTS
+from tracker.body.smpl_joints import SMPL_PARENTS
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose
@@ -59,7 +59,7 @@ _TOGETHER = 64
 
 def _far_end(joint: int) -> int:
     """The joint at the other end of this one's bone; itself where it carries none or several."""
-    children = [child for child, parent in enumerate(PARENTS) if parent == joint]
+    children = [child for child, parent in enumerate(SMPL_PARENTS) if parent == joint]
     return children[0] if len(children) == 1 else joint
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
 
@@ -66,7 +67,7 @@ class TexturedRaster:
 
         vertices: (V, 3) m, camera frame, of each mesh; shade: (V, 3) factors on its texture's colours there.
         """
-        fine = raster.Intrinsics(*(_SAMPLES * value for value in (camera.fx, camera.fy, camera.cx, camera.cy)))
+        fine = Intrinsics(*(_SAMPLES * value for value in (camera.fx, camera.fy, camera.cx, camera.cy)))
         size = (_SAMPLES * camera.width, _SAMPLES * camera.height)
         points = torch.from_numpy(np.concatenate(vertices).astype(np.float32))
         drawn = raster.rasterize(points, self._faces, fine, size, NEAREST_Z)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.body.model import BodyModel, PosedBody
 from tracker.body.uv_atlas import UvAtlas
 from tracker.networks.dense_maps import DenseMaps
@@ -48,7 +49,7 @@ class DenseTruth:
         camera = truth.cameras[person] * MAP / SIDE
         turn = turn_to_ray(crop_rays(truth.cameras[person : person + 1]))[0]
         placed = (locations[person] @ turn.T + truth.root[person]).contiguous()
-        k = raster.Intrinsics(*(float(v) for v in camera))
+        k = Intrinsics(*(float(v) for v in camera))
         drawn = raster.rasterize(placed, self._faces, k, (MAP, MAP))
         visible = drawn.triangle >= 0
         if hidden:

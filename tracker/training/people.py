@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.body import BodyModel
 from tracker.body.body_state import BodyState
 from tracker.body.kinematics import LandmarkRig
@@ -229,7 +230,7 @@ class RealPeople:
         shaped = self._body.with_shape(torch.from_numpy(pose.betas).float())
         posed = shaped.with_pose(torch.from_numpy(pose.theta).float())
         vertices = posed.vertices() + torch.from_numpy(pose.transl).float()
-        k = raster.Intrinsics(camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2])
+        k = Intrinsics(camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2])
         face = raster.rasterize(vertices.contiguous(), self._faces, k, (SIDE, SIDE)).triangle.numpy()
         return np.where(face >= 0, self._part_of_face[face], 0).astype(np.uint8)
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tracker.body.landmark_set import MEDIAPIPE
+from tracker.body.skinner import skinner_of
 from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import Camera
@@ -30,7 +31,7 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, Person, Pose
 from tracker.export.files import atomic_file
-from tracker.overlay.mesh_overlay import MeshOverlay, camera_vertices
+from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.pipeline import Detector, Tracker, TrackerConfig
 from tracker.smooth.smooth_config import SmoothConfig
 from tracker.smooth.smoothed_frames import last_betas, smoothed_frames
@@ -203,7 +204,7 @@ class _Judge:
         picture, silhouette = crop_image(image, box, size), crop_image(mask, box, size)
         cropped = camera.crop(box, size, size)
         body = self._tracker.body
-        drawn = self._overlay.silhouette(cropped, camera_vertices(body, person.pose), body.faces.numpy())
+        drawn = self._overlay.silhouette(cropped, skinner_of(body).vertices(person.pose), body.faces.numpy())
         # what lies outside the frame is in no mask
         drawn &= crop_image(np.full(mask.shape, 255, np.uint8), box, size) > _HALF
         overlap = float((drawn & (silhouette > _HALF)).sum() / max((drawn | (silhouette > _HALF)).sum(), 1))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tracker.body import BodyModel
 from tracker.body.body_state import BodyState
+from tracker.body.drawn_body import drawn_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.camera import Camera
@@ -110,7 +111,7 @@ class Validation:
         box = np.concatenate([flat.min(axis=0), flat.max(axis=0)])
         person = Person(0, read.fit.state.to_pose(), joints, flat, np.ones(NUM_JOINTS), box, read.fit.nll)
         with MeshOverlay() as overlay:
-            return overlay.draw(read.example.image, camera, [person], self._body)
+            return overlay.draw(read.example.image, camera, [person], drawn_body(self._body))
 
 
 def _true_state(example: Example) -> BodyState:

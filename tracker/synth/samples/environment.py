@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.core.arrays import Array
 from tracker.synth.samples.skinned import Float32
 
@@ -137,7 +138,7 @@ def reached_by_lamp(vertices: Float32, faces: NDArray[np.int32], towards: Array)
     half = float(np.abs(turned[:, :2]).max()) * 1.05
     turned[:, 2] += np.float32(_FAR)
     focal, middle = _SHADOW_SIZE / 2 / half * _FAR, _SHADOW_SIZE / 2
-    camera = raster.Intrinsics(focal, focal, middle, middle)
+    camera = Intrinsics(focal, focal, middle, middle)
     depth = raster.rasterize(turned, faces, camera, (_SHADOW_SIZE, _SHADOW_SIZE)).depth.numpy()
     pixels = turned[:, :2] / turned[:, 2:] * focal + middle
     total = np.zeros(len(vertices), np.float32)

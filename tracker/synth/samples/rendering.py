@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from kernels import raster
+from kernels.raster_values import Intrinsics
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.synth.samples.environment import SampleLight, reached_by_lamp
@@ -121,7 +122,7 @@ def draw_prop(
 
 def _rasterize(scene: SampleScene, vertices: Float32, faces: NDArray[np.int32]) -> raster.Raster:
     camera, factor = scene.camera, SIDE / SIZE
-    scaled = raster.Intrinsics(camera.fx * factor, camera.fy * factor, camera.cx * factor, camera.cy * factor)
+    scaled = Intrinsics(camera.fx * factor, camera.fy * factor, camera.cx * factor, camera.cy * factor)
     return raster.rasterize(torch.from_numpy(vertices), torch.from_numpy(faces), scaled, (SIDE, SIDE), near=0.05)
 
 
