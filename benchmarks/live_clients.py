@@ -1,7 +1,8 @@
 """What clients cost a live run, in rate, latency, memory and file descriptors.
 
 A clip is played as a camera over and over, first with nobody attached, then with a browser's connection, a VMC receiver
-and a WebSocket client, which live in a process of their own. Several rounds tell the machine's drift from their price.
+and a WebSocket client, which live in a process of their own. It takes what processor time the run leaves, as if it
+were another machine's; with --share-cores it competes. Several rounds tell the machine's drift from their price.
 
 python -m benchmarks.live_clients CLIP --minutes 10
 """
@@ -22,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from aiohttp import ClientSession, WSMsgType
@@ -43,6 +45,8 @@ from tracker.runtime.process import prepare_for_real_time
 from tracker.source.playback import paced
 from tracker.world.live_world import LiveWorld
 
+Clients = Literal["elsewhere", "here"]
+"""Whether clients take what processor time is left, or as much as anybody."""
 _PATIENCE = 30.0
 """s that the clients have to connect, and to tell what they got."""
 _SAMPLES = 400
@@ -89,14 +93,14 @@ def _growth(values: Sequence[float]) -> float:
     return float(np.median(values[-quarter:]) - np.median(values[quarter : 2 * quarter] or values[:1]))
 
 
-def measure(clip: Path, seconds: float, clients: bool, tracker: Tracker, folder: Path) -> ClientsRun:
+def measure(clip: Path, seconds: float, clients: Clients | None, tracker: Tracker, folder: Path) -> ClientsRun:
     """A live run of so many seconds of the clip's time; pictures are drawn in any case."""
     with (
         deferred_interrupt() as interrupt,
         paced(Looped(clip, seconds)) as source,
         ExitStack() as stack,
     ):
-        attached = stack.enter_context(_clients(tracker)) if clients else _Nobody()
+        attached = stack.enter_context(_clients(tracker, clients)) if clients else _Nobody()
         outputs: list[Output] = [Unwatched(), *attached.outputs]
         with Monitor(interval=max(seconds / _SAMPLES, 0.1)) as monitor:
             result = LiveSession(LiveJob(folder), tracker, outputs, world=attached.world).run(source, interrupt)
@@ -104,8 +108,8 @@ def measure(clip: Path, seconds: float, clients: bool, tracker: Tracker, folder:
         received = attached.received()
     pace = result.pace
     return ClientsRun(
-        clients, result.frames, result.dropped, pace.rate, pace.latency_p50_ms, pace.latency_p95_ms, monitor.cores,
-        monitor.samples, received,
+        clients is not None, result.frames, result.dropped, pace.rate, pace.latency_p50_ms, pace.latency_p95_ms,
+        monitor.cores, monitor.samples, received,
     )  # fmt: skip
 
 
@@ -122,7 +126,7 @@ class _Nobody:
 class _Attached:
     """Outputs, and the process with their clients, which ends when its input does."""
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Tracker, clients: Clients) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -132,7 +136,7 @@ class _Attached:
         assert isinstance(poses, WebSocketOutput)
         vmc = open_send(f"vmc://127.0.0.1:{port}", camera, self.world)
         self.outputs: tuple[Output, ...] = (page, poses, vmc)
-        command = [sys.executable, "-m", "benchmarks.live_clients", "--clients", page.address, poses.url, str(port)]
+        command = [sys.executable, "-m", "benchmarks.live_clients", f"--{clients}", page.address, poses.url, str(port)]
         pipe, root = subprocess.PIPE, str(Path(__file__).parents[1])  # wherever the run was started
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, text=True, env=os.environ | {"PYTHONPATH": root}
@@ -154,8 +158,8 @@ class _Attached:
 
 
 @contextmanager
-def _clients(tracker: Tracker) -> Iterator[_Attached]:
-    attached = _Attached(tracker)
+def _clients(tracker: Tracker, clients: Clients) -> Iterator[_Attached]:
+    attached = _Attached(tracker, clients)
     try:
         yield attached
     finally:
@@ -170,6 +174,12 @@ class _Bundles(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         self.count += 1
+
+
+def give_way() -> None:
+    """Lets this process run only where a processor has nothing else to do; where the system cannot, nothing happens."""
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 async def attend(page: str, poses: str, port: int) -> Received:
@@ -229,21 +239,27 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of each run")
     parser.add_argument("--rounds", type=int, default=1, help="of a run without clients and one with them")
     parser.add_argument("--out", type=Path, default=RESULTS / "live_clients.json")
-    parser.add_argument("--clients", nargs=3, metavar=("PAGE", "POSES", "PORT"), help=argparse.SUPPRESS)
+    parser.add_argument("--share-cores", action="store_true", help="clients compete for processor time")
+    for kind in get_args(Clients):
+        parser.add_argument(f"--{kind}", nargs=3, metavar=("PAGE", "POSES", "PORT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.clients:
-        page, poses, port = given.clients
+    if given.elsewhere:
+        give_way()
+    if given.elsewhere or given.here:
+        page, poses, port = given.elsewhere or given.here
         print(json.dumps(asdict(asyncio.run(attend(page, poses, int(port))))), flush=True)
         return
     if given.clip is None:
         parser.error("give a video")
     logging.getLogger("tracker").setLevel(logging.WARNING)
+    clients: Clients = "here" if given.share_cores else "elsewhere"
     config = load_config("live", {"detect": {"punctual": False}, "engine": {"precision": "auto"}})
     runs = []
     with tempfile.TemporaryDirectory() as folder, Tracker.open(config) as tracker:
         prepare_for_real_time()
         for number in range(2 * given.rounds):
-            runs.append(measure(given.clip, 60 * given.minutes, number % 2 == 1, tracker, Path(folder)))
+            attached = clients if number % 2 else None
+            runs.append(measure(given.clip, 60 * given.minutes, attached, tracker, Path(folder)))
             tracker.restart()
             print(table(runs[-1:])[-1], flush=True)
     print("\n".join(["", *table(runs), "", *(str(run.received) for run in runs if run.clients)]))

@@ -18,7 +18,7 @@ from tracker.pipeline import Tracker, TrackerConfig
 def test_every_client_gets_its_share(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", ClipSpec(count=25, size=(160, 120)))
     with Tracker(TrackerConfig(), load_body(None), Everywhere()) as tracker:
-        run = measure(clip, 4.0, True, tracker, tmp_path)
+        run = measure(clip, 4.0, "elsewhere", tracker, tmp_path)
     assert run.frames > 3 and run.fps > 0 and run.memory
     received = run.received
     assert 0 < received.pictures <= run.frames and 0 < received.page_poses <= run.frames

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ from tracker.core.arrays import Array
 from tracker.core.crop import crop_transform
 from tracker.core.detection import LandmarkCrop
 from tracker.core.mask import PlacedMask
+from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Followed, Region
 from tracker.detect.pose_reading import PoseReading
 from tracker.detect.region_search import half_hidden_people, starts
 from tracker.detect.similarity import BODY_POINTS, body_size, pose_similarity
 
+CONFIG = DetectConfig()
 SIZE = (640, 360)
 PICTURE = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
 PICTURE[:, 0] = 255  # by which it is told from its mirror image
@@ -89,34 +91,36 @@ def answer(region: Region, pose: Array, presence: float, then: Region) -> Follow
 
 
 def test_regions_that_come_to_one_pose_are_a_person() -> None:
-    (person,) = half_hidden_people(Seer([PERSON]), PICTURE, 0.5)
+    (person,) = half_hidden_people(Seer([PERSON]), PICTURE, CONFIG)
     np.testing.assert_allclose(person.detection.landmarks2d, PERSON, atol=1e-6)
     assert person.region.is_about(Region.around(PERSON)), "it is followed from where the regions have come to"
 
 
 def test_two_people_are_two() -> None:
     other = PERSON + np.array([250.0, 0.0])
-    found = half_hidden_people(Seer([PERSON, other]), PICTURE, 0.5)
+    found = half_hidden_people(Seer([PERSON, other]), PICTURE, CONFIG)
+    (first,) = half_hidden_people(Seer([PERSON, other]), PICTURE, replace(CONFIG, max_people=1))
+    np.testing.assert_array_equal(first.detection.landmarks2d, found[0].detection.landmarks2d)
     assert sorted(round(each.detection.landmarks2d[:, 0].mean()) for each in found) == sorted(
         round(pose[:, 0].mean()) for pose in (PERSON, other)
     )
 
 
 def test_regions_that_agree_on_nobody_are_nobody() -> None:
-    assert half_hidden_people(Seer([], fancies=True), PICTURE, 0.5) == []
+    assert half_hidden_people(Seer([], fancies=True), PICTURE, CONFIG) == []
     seer = Seer([])
-    assert half_hidden_people(seer, PICTURE, 0.5) == []
+    assert half_hidden_people(seer, PICTURE, CONFIG) == []
     assert seer.looks == len(starts(*SIZE)), "where nobody can be is looked at once"
 
 
 def test_who_is_not_seen_in_a_mirror_is_nobody_unless_many_regions_agree() -> None:
-    assert half_hidden_people(Seer([PERSON], reach=0.1), PICTURE, 0.5) != []
-    assert half_hidden_people(Seer([PERSON], reach=0.1, blind_to_mirrors=True), PICTURE, 0.5) == []
-    assert half_hidden_people(Seer([PERSON], reach=0.6, blind_to_mirrors=True), PICTURE, 0.5) != []
+    assert half_hidden_people(Seer([PERSON], reach=0.1), PICTURE, CONFIG) != []
+    assert half_hidden_people(Seer([PERSON], reach=0.1, blind_to_mirrors=True), PICTURE, CONFIG) == []
+    assert half_hidden_people(Seer([PERSON], reach=0.6, blind_to_mirrors=True), PICTURE, CONFIG) != []
 
 
 def test_a_network_that_is_not_sure_is_not_believed() -> None:
-    assert half_hidden_people(Seer([PERSON]), PICTURE, 0.95) == []
+    assert half_hidden_people(Seer([PERSON]), PICTURE, replace(CONFIG, min_presence=0.95)) == []
 
 
 @needs_mediapipe

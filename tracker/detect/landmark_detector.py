@@ -165,9 +165,9 @@ class LandmarkDetector:
         closely = [self._closely(errand.frame, each) for each in candidates]
         if candidates and not any(closely) and math.isfinite(self.config.search_seconds):
             # the person detector has taken something for somebody, or has them in another pose than theirs
-            hidden = half_hidden_people(self._follower, errand.frame.image, self.config.min_presence)
+            hidden = half_hidden_people(self._follower, errand.frame.image, self.config)
             if hidden:
-                return self._seen_closely(errand.frame, hidden[: self.config.max_people])
+                return self._seen_closely(errand.frame, hidden)
         return [closer or _doubted(each) for closer, each in zip(closely, candidates, strict=True)]
 
     def _seen_closely(self, frame: Frame, candidates: list[Candidate]) -> list[Candidate]:

@@ -48,4 +48,4 @@ class PictureLandmarker:
 
         It takes as long as a hundred people who are followed. Raises RunError when the engine fails.
         """
-        return half_hidden_people(self._follower, image, self._config.min_presence)[: self._config.max_people]
+        return half_hidden_people(self._follower, image, self._config)

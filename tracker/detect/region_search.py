@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tracker.core.affine import apply_affine
 from tracker.detect.candidate import Candidate, candidate_of, in_frame, is_person
+from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.similarity import pose_similarity
 
@@ -46,19 +47,20 @@ _AGREEING_AGAIN = 5
 _MANY, _AGREEING_WITH_MANY = 5, 2
 
 
-def half_hidden_people(follower: Follower, image: NDArray[np.uint8], min_presence: float) -> list[Candidate]:
+def half_hidden_people(follower: Follower, image: NDArray[np.uint8], config: DetectConfig) -> list[Candidate]:
     """The people of an (h, w, 3) RGB picture in which nobody is known, those of whom most regions tell first.
 
-    min_presence: of the landmark network's confidence, 0..1. Raises RunError when the network fails.
+    Raises RunError when the network fails.
     """
     size = image.shape[1], image.shape[0]
     tried = follower.follow(image, starts(*size))
     likely = sorted((each for each in tried if each.presence >= _LIKELY), key=_presence, reverse=True)
     moved = sorted((_moved(follower, image, each) for each in likely[:_MOST]), key=_presence, reverse=True)
-    sure = [each for each in moved if each.presence >= min_presence]
+    sure = [each for each in moved if each.presence >= config.min_presence]
     people = [candidate_of(in_frame(each.reading, each.crop.T_frame_crop, size), size, each) for each in sure]
     groups = agreed([each for each in people if is_person(each)])
-    return [group[0] for group in groups if _is_seen_again(follower, image, group, min_presence)]
+    there = [group[0] for group in groups if _is_seen_again(follower, image, group, config.min_presence)]
+    return there[: config.max_people]
 
 
 def starts(width: int, height: int) -> list[Region]:

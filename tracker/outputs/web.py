@@ -27,7 +27,6 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.outputs.http_server import Gate, HttpServer, Newest, is_loopback, own_address
 from tracker.outputs.output import Picture, PictureFeed, SceneFeed, StatusFeed
-from tracker.runtime.priority import give_way
 
 PAGE = Path(__file__).with_name("web_page.html")
 BODY_VIEW = Path(__file__).with_name("web_body.js")
@@ -73,7 +72,7 @@ class WebPage(PictureFeed, StatusFeed, SceneFeed):
         self._poses = Newest[bytes]()
         self._mesh: bytes | None = None
         self._told_at = -inf
-        self._encoder = ThreadPoolExecutor(1, "encode page", give_way)
+        self._encoder = ThreadPoolExecutor(1, "encode page")
         routes = [
             web.get("/", self._page),
             web.get("/body.js", self._body_view),

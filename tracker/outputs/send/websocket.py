@@ -28,7 +28,7 @@ _SECONDS_TO_CLOSE = 1.0
 
 
 class WebSocketOutput:
-    """A server in a thread of its own; frames are encoded once, and only while somebody listens."""
+    """A server in a thread of its own; frames are encoded once for all."""
 
     wants_picture = False
 
