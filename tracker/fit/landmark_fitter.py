@@ -230,13 +230,17 @@ class LandmarkFitter:
         return _drawn_to(rotations, np.sqrt(weight) / spread)
 
     def _view(self, observation: LandmarkObservation) -> LandmarkView:
-        """The observation with its standard deviations."""
+        """The observation with its standard deviations.
+
+        In the picture a landmark counts by the square of its visibility: the network guesses hidden ones into what it
+        sees of the person, at the edge of whatever is in front of them.
+        """
         floor, camera = self.config.hidden_weight, observation.camera
         return LandmarkView(
             (camera.fx, camera.fy, camera.cx, camera.cy),
             np.ascontiguousarray(observation.pixels, np.float64),
             np.ascontiguousarray(observation.metric, np.float64),
-            observation.visibility / (self.config.pixel_spread * observation.size),
+            observation.visibility**2 / (self.config.pixel_spread * observation.size),
             np.where(observation.visibility > 0, floor + (1 - floor) * observation.visibility, 0.0),
             self._metric_spread,
             self.config.outlier,
