@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.array_checks import check_kind
+
 Array = NDArray[np.float64]
 
 
@@ -231,11 +233,4 @@ def empty_system(body: CarriedPoints) -> LandmarkSystem:
 
 def check_array(name: str, value: NDArray, shape: tuple[int, ...]) -> None:
     """Raises ValueError unless value is contiguous float64 of this shape; -1 stands for any size."""
-    if value.shape != shape and not _fits(value.shape, shape):
-        raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
-    if value.dtype != np.float64 or not value.flags.c_contiguous:
-        raise ValueError(f"{name}: expected contiguous float64, got {value.dtype} with strides {value.strides}")
-
-
-def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    return len(shape) == len(wanted) and all(want in (-1, size) for want, size in zip(wanted, shape, strict=True))
+    check_kind(name, value, shape, np.float64)

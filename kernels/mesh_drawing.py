@@ -1,7 +1,7 @@
 """Meshes that are lit already, over pictures, on a CPU and in numpy: what a process that only draws needs.
 
-`raster` has the same for tensors, other lights and GPUs, and is what runs here where the C++ cannot be built. It is
-loaded then alone: torch takes longer to load than a short film takes to draw.
+`raster` has the same for tensors, other lights and GPUs. Its reference runs here, too, where the C++ cannot be built;
+only then is torch loaded, which takes longer than drawing a short film.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from kernels import build
 from kernels.array_checks import check_finite, check_kind, check_range
 from kernels.implementation import Implementation
-from kernels.raster_values import DirectionalLight, Intrinsics, SceneData, Shading, style_data
+from kernels.raster_values import Intrinsics, SceneData, Shading, check_view, style_data, unlit
 
 Single = NDArray[np.float32]
 Index = NDArray[np.int32]
 Picture = NDArray[np.uint8]
-
-_UNLIT = DirectionalLight((0.0, 0.0, -1.0), 0.0)
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,10 @@ def draw_over(
     alpha: how solid they are, 0..1; near: m, what is nearer is cut off. Raises ValueError that names the bad argument.
     """
     check_kind("picture", picture, (-1, -1, 3), np.uint8)
-    if not near > 0:
-        raise ValueError(f"near: expected a distance above 0 m, got {near}")
+    check_view((picture.shape[1], picture.shape[0]), near)
     if not meshes:
         return picture.copy()
-    shading = Shading(alpha, ambient=1.0, key=_UNLIT, fill=_UNLIT, skip_backs=True)
-    return _DRAW[implementation or build.cpu_implementation()](picture, meshes, intrinsics, shading, near)
+    return _DRAW[implementation or build.cpu_implementation()](picture, meshes, intrinsics, unlit(alpha), near)
 
 
 def _draw_cpu(
@@ -80,8 +76,8 @@ def _draw_cpu(
     scene = _scene(whole.vertices, whole.faces)
     scene.width, scene.height, scene.near, scene.skip_backs = width, height, near, shading.skip_backs
     scene.fx, scene.fy, scene.cx, scene.cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
-    unlit = np.zeros_like(whole.vertices)
-    given = (ctypes.c_void_p(array.ctypes.data) for array in (unlit, whole.colours, drawn))
+    normals = np.zeros_like(whole.vertices)  # no light asks for them
+    given = (ctypes.c_void_p(array.ctypes.data) for array in (normals, whole.colours, drawn))
     build.library().raster_overlay(ctypes.byref(scene), ctypes.byref(style_data(shading)), *given, 1)
     return drawn
 
@@ -98,8 +94,8 @@ def _draw_reference(
     shown = torch.from_numpy(np.concatenate([np.zeros_like(whole.vertices), whole.colours], axis=1))
     surface = points, raster_reference.front_faces(points, corners), shown
     rays = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
-    unlit = raster_reference.Style(shading.alpha, shading.ambient, [])
-    drawn = raster_reference.shade_overlay(torch.from_numpy(picture.copy()), surface, rays, unlit, near)
+    style = raster_reference.Style(shading.alpha, shading.ambient, [])
+    drawn = raster_reference.shade_overlay(torch.from_numpy(picture.copy()), surface, rays, style, near)
     return np.asarray(drawn.numpy(), np.uint8)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from kernels import backend, build, mesh_drawing, raster_cuda, raster_reference
 from kernels.checks import check_dtype, check_indices, check_tensor
 from kernels.implementation import Implementation
-from kernels.raster_values import Intrinsics, RasterMesh, SceneData, Shading, style_data, unit
+from kernels.raster_values import Intrinsics, RasterMesh, SceneData, Shading, check_view, style_data, unit
 
 if TYPE_CHECKING:
     from kernels.raster_values import ArrayOrTensor
@@ -56,10 +56,7 @@ class RasterScene:
         if self.faces.device != self.vertices.device:
             raise ValueError(f"faces: expected device {self.vertices.device}, got {self.faces.device}")
         check_indices("faces", self.faces, self.vertices.shape[0])
-        if not (0 < self.size[0] <= 16384 and 0 < self.size[1] <= 16384):
-            raise ValueError(f"size: expected (width, height) from 1 to 16384 pixels, got {self.size}")
-        if not self.near > 0:
-            raise ValueError(f"near: expected a distance above 0 m, got {self.near}")
+        check_view(self.size, self.near)
 
     def c_struct(self) -> SceneData:
         """The same for C++; valid while this scene lives."""

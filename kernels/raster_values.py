@@ -69,6 +69,20 @@ class Shading:
             raise ValueError(f"alpha: expected 0..1, got {self.alpha}")
 
 
+def unlit(alpha: float) -> Shading:
+    """For closed meshes whose colours have the light in them already."""
+    dark = DirectionalLight((0.0, 0.0, -1.0), 0.0)
+    return Shading(alpha, ambient=1.0, key=dark, fill=dark, skip_backs=True)
+
+
+def check_view(size: tuple[int, int], near: float) -> None:
+    """Raises ValueError for a picture (width, height) or a near plane (m) that nothing can be drawn with."""
+    if not (0 < size[0] <= 16384 and 0 < size[1] <= 16384):
+        raise ValueError(f"size: expected (width, height) from 1 to 16384 pixels, got {size}")
+    if not near > 0:
+        raise ValueError(f"near: expected a distance above 0 m, got {near}")
+
+
 class SceneData(ctypes.Structure):
     """Triangles in front of a camera, as C++ reads them."""
 

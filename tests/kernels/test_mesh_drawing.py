@@ -73,3 +73,7 @@ def test_a_picture_of_another_kind_is_refused() -> None:
         mesh_drawing.draw_over(np.zeros((4, 4, 3)), [], SCENE, 0.8)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="near"):
         mesh_drawing.draw_over(np.zeros((4, 4, 3), np.uint8), [], Intrinsics(1, 1, 0, 0), 0.8, near=0.0)
+    with pytest.raises(ValueError, match="16384"):
+        mesh_drawing.draw_over(np.zeros((4, 0, 3), np.uint8), [], SCENE, 0.8)
+    with pytest.raises(ValueError, match="16384"):
+        mesh_drawing.draw_over(np.zeros((1, 16385, 3), np.uint8), [], SCENE, 0.8)

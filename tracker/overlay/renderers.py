@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import mesh_drawing
-from kernels.raster_values import DirectionalLight, Intrinsics, RasterMesh, Shading
+from kernels.raster_values import Intrinsics, RasterMesh, unlit
 from tracker.core.arrays import Array
 from tracker.core.camera import NEAREST_Z, Camera
 from tracker.core.errors import RunError
@@ -108,9 +108,6 @@ class GpuRenderer:
         def put(array: NDArray[Any]) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
-        # the light is in the colours already
-        dark = DirectionalLight((0.0, 0.0, -1.0), 0.0)
-        shading = Shading(alpha, ambient=1.0, key=dark, fill=dark, skip_backs=True)
         flat = [
             RasterMesh(
                 put(_float32(mesh.vertices)),
@@ -120,7 +117,7 @@ class GpuRenderer:
             )
             for mesh in meshes
         ]
-        drawn = raster.shade_overlay(put(picture), flat, _intrinsics(camera), shading, NEAREST_Z)
+        drawn = raster.shade_overlay(put(picture), flat, _intrinsics(camera), unlit(alpha), NEAREST_Z)
         return np.asarray(drawn.cpu().numpy(), np.uint8)
 
     def covers(self, camera: Camera, mesh: OverlayMesh) -> NDArray[np.bool_]:
