@@ -189,6 +189,19 @@ def test_rotation_tag_is_applied(tmp_path, rotation):
         assert np.abs(frame.image.astype(int) - expected).max() <= 4
 
 
+def test_reading_leaves_no_pictures_to_pythons_collector(tmp_path):
+    path = make_clip(tmp_path / "clip.mp4", ClipSpec(count=40))
+    gc.collect()
+    gc.disable()  # in a steady loop it hardly ever comes by
+    try:
+        with open_source(str(path)) as source:
+            for _ in range(30):
+                next(iter(source))
+            assert sum(isinstance(each, av.VideoFrame) for each in gc.get_objects()) < 8
+    finally:
+        gc.enable()
+
+
 def test_odd_sizes(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (47, 63, 3)).astype(np.uint8)
     path = make_picture_clip(tmp_path / "clip.mp4", image)

@@ -28,6 +28,8 @@ class PictureConverter:
         square = not pixel_aspect or abs(pixel_aspect - 1) <= SQUARE_TOLERANCE
         self._stretch = Fraction(1) if square else Fraction(pixel_aspect or 1)
         self._reformatter = VideoReformatter()
+        self._rotation: int | None = None
+        self._matrix: NDArray[np.int32] | None = None
 
     def __call__(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
         """Returns (height, width, 3) RGB, C-contiguous and owned by the caller.
@@ -45,7 +47,17 @@ class PictureConverter:
         image: NDArray[np.uint8] = np.asarray(rgb.to_ndarray(), np.uint8)
         if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
             image = EXPANDED[image]  # the one range that libswscale passes over
-        return upright(image, display_matrix(picture))
+        return upright(image, self._display_matrix(picture))
+
+    def _display_matrix(self, picture: av.VideoFrame) -> NDArray[np.int32] | None:
+        """The picture's rotation tag, read where the turn is another than that of the picture before.
+
+        A picture and what PyAV reads of its side data hold each other: both stay in memory until Python's collector
+        comes by, which a steady loop gives no cause to.
+        """
+        if picture.rotation != self._rotation:
+            self._rotation, self._matrix = picture.rotation, display_matrix(picture)
+        return self._matrix
 
 
 def _assumed_colorspace(picture: av.VideoFrame) -> Colorspace | None:
