@@ -92,8 +92,12 @@ def read_avatar(path: Path) -> Avatar:
     starts = np.cumsum([0, *(len(_values(model, p.attributes.POSITION)) for p in parts)])
     weights = np.zeros((starts[-1], len(names)))
     for start, part in zip(starts, parts, strict=False):
-        joints, shares = (_values(model, key).astype(int) for key in (part.attributes.JOINTS_0, part.attributes.WEIGHTS_0))
-        np.add.at(weights, (start + np.arange(len(joints))[:, None], joints), shares / shares.sum(axis=1, keepdims=True))
+        joints, shares = (
+            _values(model, key).astype(int) for key in (part.attributes.JOINTS_0, part.attributes.WEIGHTS_0)
+        )
+        np.add.at(
+            weights, (start + np.arange(len(joints))[:, None], joints), shares / shares.sum(axis=1, keepdims=True)
+        )
     pieces = [_textured(model, part) for part in parts]
     return Avatar(
         path.stem,
@@ -115,7 +119,9 @@ def looks(folder: Path, rng: np.random.Generator, half: int | None = None) -> li
     return [files[i] for i in rng.permutation(len(files))]
 
 
-def drawn_in(room: Environment, camera: Camera, R_camera_world: Array, avatar: Avatar, vertices: Array) -> TexturedRendering:
+def drawn_in(
+    room: Environment, camera: Camera, R_camera_world: Array, avatar: Avatar, vertices: Array
+) -> TexturedRendering:
     """The avatar with vertices (V, 3) m in the camera frame, lit by the room."""
     light = light_from_environment(room.radiance, 0.4)
     points, faces = vertices.astype(np.float32), avatar.mesh.faces.astype(np.int32)
@@ -149,7 +155,9 @@ def _textured(model: Any, part: Any) -> TexturedMesh:
 def _joined(pieces: list[TexturedMesh]) -> TexturedMesh:
     """All of them as one, their textures side by side."""
     height = max(piece.texture.shape[0] for piece in pieces)
-    columns = [cv2.copyMakeBorder(p.texture, height - p.texture.shape[0], 0, 0, 0, cv2.BORDER_REPLICATE) for p in pieces]
+    columns = [
+        cv2.copyMakeBorder(p.texture, height - p.texture.shape[0], 0, 0, 0, cv2.BORDER_REPLICATE) for p in pieces
+    ]
     whole = np.hstack(columns)
     left = np.cumsum([0, *(p.texture.shape[1] for p in pieces)])
     starts = np.cumsum([0, *(len(p.uv) for p in pieces)])

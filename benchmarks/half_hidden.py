@@ -86,9 +86,7 @@ class Still:
         believed = {person.person_id for person in tracker.fit(tracker.extract(answered)) if person.believed}
         cells = np.clip(self.subject.limbs.astype(int), 0, np.array(frame.size) - 1)
         visible = ~cover[cells[:, 1], cells[:, 0]]
-        off = {
-            p.person_id: p.detection.landmarks2d[MEDIAPIPE.limbs] - self.subject.limbs for p in answered.people
-        }
+        off = {p.person_id: p.detection.landmarks2d[MEDIAPIPE.limbs] - self.subject.limbs for p in answered.people}
         reach = _NEAR * self.subject.height
         near = {key for key, each in off.items() if np.linalg.norm(each[visible], axis=1).mean() < reach}
         return Answer(self, bool(near), bool(near & believed), len(off) - len(near), answered)

@@ -3,7 +3,7 @@
 AVATARS is a folder of rigged, clothed people (`benchmarks.avatars`) with an index.csv; each is shown once, in a pose
 of captured motion, somewhere in a room of an environment map, whole in the picture and 40 to 95 % as tall as it is.
 
-    python -m benchmarks.half_hidden_avatars AVATARS --motion FOLDER --assets FOLDER [--half 0] [--count 60] [--sheet FILE.png]
+    python -m benchmarks.half_hidden_avatars AVATARS --motion FOLDER --assets FOLDER [--half 0] [--sheet FILE.png]
 """
 
 from __future__ import annotations

@@ -16,10 +16,12 @@ from tracker.core.arrays import Array
 from tracker.core.crop import crop_transform
 from tracker.core.detection import LandmarkCrop
 from tracker.core.mask import PlacedMask
+from tracker.detect.candidate import Candidate, candidate_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Followed, Region
+from tracker.detect.looks_anew import LOOKS, LooksAnew
 from tracker.detect.pose_reading import PoseReading
-from tracker.detect.region_search import half_hidden_people, starts
+from tracker.detect.region_search import BESIDE, half_hidden_people, starts
 from tracker.detect.similarity import BODY_POINTS, body_size, pose_similarity
 
 CONFIG = DetectConfig()
@@ -117,6 +119,29 @@ def test_who_is_not_seen_in_a_mirror_is_nobody_unless_many_regions_agree() -> No
     assert half_hidden_people(Seer([PERSON], reach=0.1), PICTURE, CONFIG) != []
     assert half_hidden_people(Seer([PERSON], reach=0.1, blind_to_mirrors=True), PICTURE, CONFIG) == []
     assert half_hidden_people(Seer([PERSON], reach=0.6, blind_to_mirrors=True), PICTURE, CONFIG) != []
+
+
+def test_beside_somebody_more_looks_have_to_agree() -> None:
+    seer = Seer([PERSON], reach=0.6, blind_to_mirrors=True)  # looks in a mirror are four of twelve
+    assert half_hidden_people(seer, PICTURE, CONFIG) != []
+    assert half_hidden_people(seer, PICTURE, CONFIG, ((1, LOOKS - 4),)) != []
+    assert half_hidden_people(seer, PICTURE, CONFIG, ((1, LOOKS - 3),)) == []
+    assert half_hidden_people(Seer([PERSON]), PICTURE, CONFIG, BESIDE)[0].detection.agreed
+
+
+def candidate(seer: Seer) -> Candidate:
+    (answered,) = seer.follow(PICTURE, [Region.around(PERSON)])
+    reading = replace(answered.reading, landmarks2d=PERSON)
+    return candidate_of(reading, SIZE, replace(answered, region=Region.around(PERSON)))
+
+
+def test_looks_stop_as_soon_as_they_are_enough_or_can_no_more_be() -> None:
+    seer, nobody = Seer([PERSON]), Seer([])
+    person = candidate(seer)
+    seer.looks = 0
+    assert LooksAnew(seer, PICTURE).agree(person, 8) and seer.looks == 8
+    assert LooksAnew(seer, PICTURE).agree(person, LOOKS) and seer.looks == 8 + LOOKS
+    assert not LooksAnew(nobody, PICTURE).agree(person, 8) and nobody.looks == LOOKS - 7
 
 
 def test_a_network_that_is_not_sure_is_not_believed() -> None:

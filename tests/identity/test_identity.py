@@ -13,6 +13,7 @@ from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
+from tracker.detect.similarity import BODY_POINTS
 from tracker.identity import IdentityConfig, IdentityTracker
 
 RED = Figure(0.0)
@@ -159,6 +160,16 @@ def test_a_still_picture_confirms_who_is_seen_well_at_once() -> None:
     people = [at(RED, 150), at(GREEN, 450)]
     given = tracker.assign(frame_of(people, 0, 0.0), [detection_of(person) for person in people])
     assert [tracked.person_id for tracked in given] == [0, 1]
+
+
+def test_a_still_picture_confirms_who_is_half_visible_where_several_looks_agree() -> None:
+    person = detection_of(at(RED, 150))
+    visibility = person.visibility.copy()
+    visibility[BODY_POINTS[4:]] = 0.2
+    for agreed, keys in ((True, [0]), (False, [])):
+        half = replace(person, visibility=visibility, agreed=agreed)
+        given = IdentityTracker().assign(frame_of([at(RED, 150)], 0, 0.0), [half])
+        assert [each.person_id for each in given] == keys
 
 
 @pytest.mark.parametrize("rate", [5.0, 30.0])

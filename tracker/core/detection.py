@@ -41,6 +41,9 @@ class Detection:
     """None when it was not the landmark network alone that saw them."""
     stranger: bool = False
     """Whether the detector saw them come in front of somebody else whom it followed: so they are not that one."""
+    agreed: bool = False
+    """Whether the detector has looked at them several times, and saw this pose in most of them: so that they need not
+    be seen in another frame before they are believed."""
 
     def __post_init__(self) -> None:
         require_shape("Detection.landmarks2d", self.landmarks2d, (NUM_LANDMARKS, 2))

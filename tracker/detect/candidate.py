@@ -4,7 +4,7 @@ several poses are one person's."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -62,6 +62,11 @@ def candidate_of(reading: PoseReading, size: tuple[int, int], followed: Followed
     points = reading.visible_points(*size)
     share = share_on_mask(points, reading.mask, _MASK_REACH * body_size(reading.landmarks2d))
     return Candidate(detection, reading.mask, reading.quality(*size), points, share, region)
+
+
+def as_agreed(candidate: Candidate) -> Candidate:
+    """Somebody whom most looks framed anew saw in their pose."""
+    return replace(candidate, detection=replace(candidate.detection, agreed=True))
 
 
 def in_frame(reading: PoseReading, T_frame_crop: Array, size: tuple[int, int]) -> PoseReading:

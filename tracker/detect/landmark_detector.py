@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
+import numpy as np
+
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.frame import Frame
@@ -21,6 +23,7 @@ from tracker.detect.candidate import (
     FOUND_OVERLAP,
     Candidate,
     alike,
+    as_agreed,
     candidate_of,
     in_frame,
     is_person,
@@ -31,11 +34,13 @@ from tracker.detect.candidate import (
 )
 from tracker.detect.clothing_colour import appearance_of
 from tracker.detect.detect_config import DetectConfig
+from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.landmark_choice import open_follower
+from tracker.detect.looks_anew import LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
-from tracker.detect.region_search import half_hidden_people
+from tracker.detect.region_search import ALONE, BESIDE, half_hidden_people
 from tracker.detect.search import Searcher, SearchTask
 from tracker.detect.similarity import box_overlap, pose_similarity, share_on_mask, shared_box
 from tracker.runtime.engine_config import EngineConfig
@@ -57,6 +62,8 @@ _ON_OTHERS = 0.5
 _FRAMINGS = (1.0, 1.2, 0.85, 1.45)
 """Sides of the regions, over their own, in which somebody who was found is looked at until they are seen in the same
 pose: of whom half is hidden it is not known how large they are."""
+_AGREEING = 8
+"""Of the looks framed anew, those that must show somebody in their pose: where nobody is hardly ever do so many."""
 _REST = 3.0
 """Between two searches that nobody waits for there is a pause this many times as long as the search."""
 
@@ -161,14 +168,27 @@ class LandmarkDetector:
         self._send(errand, 0.0)
         if not self.config.punctual:
             return []
-        candidates = self._scout.take()
-        closely = [self._closely(errand.frame, each) for each in candidates]
-        if candidates and not any(closely) and math.isfinite(self.config.search_seconds):
-            # the person detector has taken something for somebody, or has them in another pose than theirs
-            hidden = half_hidden_people(self._follower, errand.frame.image, self.config)
-            if hidden:
-                return self._seen_closely(errand.frame, hidden)
-        return [closer or _doubted(each) for closer, each in zip(closely, candidates, strict=True)]
+        people = self._seen_closely(errand.frame, self._scout.take())
+        return self._with_half_hidden(errand.frame, people) if math.isfinite(self.config.search_seconds) else people
+
+    def _with_half_hidden(self, frame: Frame, people: list[Candidate]) -> list[Candidate]:
+        """The people of a first picture, with those beside them whom the landmark network alone finds.
+
+        Who is not seen in the same pose by looks framed anew is something that the person detector has taken for
+        somebody, or somebody in another pose than theirs: they are left where nobody is found so in their place.
+        """
+        if not people:  # then the search has just looked for them
+            return []
+        looks = LooksAnew(self._follower, frame.image)
+        judged = [(each, each.detection.agreed or looks.agree(each, _AGREEING)) for each in people]
+        sure = [as_agreed(each) for each, agreed in judged if agreed]
+        doubtful = [each for each, agreed in judged if not agreed]
+        if len(sure) >= self.config.max_people:
+            return [*sure, *doubtful]
+        image = erased(frame.image, np.maximum.reduce([each.mask.picture() for each in sure])) if sure else frame.image
+        hidden = _beside(half_hidden_people(self._follower, image, self.config, BESIDE if sure else ALONE), sure)
+        rest = [each for each in doubtful if not any(is_same_person(each.detection, h.detection) for h in hidden)]
+        return [*sure, *hidden, *rest]
 
     def _seen_closely(self, frame: Frame, candidates: list[Candidate]) -> list[Candidate]:
         """The same people as the landmark network alone sees them; less visible where it does not agree."""
@@ -180,7 +200,7 @@ class LandmarkDetector:
             region = replace(candidate.region, side=scale * candidate.region.side)
             for closely in self._follow(frame, [region]):
                 if alike(closely, candidate):
-                    return closely
+                    return as_agreed(closely) if candidate.detection.agreed else closely
         return None
 
     def _go_on(self, frame: Frame, predicted: Sequence[Array]) -> list[Candidate]:

@@ -32,8 +32,8 @@ class IdentityConfig:
     """Who is away for longer gets a new identity."""
     confirm_seconds: float = 0.25
     """How long a person of whom little is visible, or who overlaps another, must be seen before they are given an
-    identity. Who is seen well is given one at once, also in a single still picture; a person who stays doubtful in a
-    still is left out."""
+    identity. Who is seen well, or in the same pose in several looks at a first picture, is given one at once, also in
+    a single still picture; a person who stays doubtful in a still is left out."""
     place_spread: float = 0.35
     """Standard deviation of a person's place around its prediction at once after they were seen."""
     place_spread_per_second: float = 2.5
@@ -84,6 +84,8 @@ _SLOT_SECONDS = 1.0
 _VISIBLE = 0.5
 _WELL_SEEN_POINTS = 7
 """Visible body points (of 13) of a person whose identity needs no second sighting: head and arms are seven."""
+_AGREED_POINTS = 3
+"""The same where several looks have agreed on them."""
 _OVERLAPPING = 0.15
 """Share of the smaller of two boxes from which one of them may be a wrong pose on the other's body."""
 _CLEAN_OVERLAP = 0.2
@@ -272,7 +274,7 @@ class IdentityTracker:
         points = detection.landmarks2d[BODY_POINTS]
         visible = (detection.visibility[BODY_POINTS] >= _VISIBLE) & ((points >= 0) & (points < size)).all(axis=1)
         apart = all(shared_box(detection.bbox, other) < _OVERLAPPING for other in others)
-        return apart and int(visible.sum()) >= _WELL_SEEN_POINTS
+        return apart and int(visible.sum()) >= (_AGREED_POINTS if detection.agreed else _WELL_SEEN_POINTS)
 
     def _given_out(self, taken: dict[int, int], detections: Sequence[Detection]) -> list[TrackedDetection]:
         known = sorted(
