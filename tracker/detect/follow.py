@@ -192,6 +192,7 @@ class NetworkFollower:
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
+        del maps["mask"]  # it is in the reading, and its numbers are a tenth of what waits with a frame of a recording
         answered = LandmarkCrop(crop, T_frame_crop, maps)
         return Followed(reading, answered, float(maps["presence"].item()), Region.after(answered))
 
