@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.people_scene import Figure, detection_of, frame_of
-from tracker.core.detection import Detection, TrackedDetection
+from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.identity import BackwardDetector, IdentityTracker, LookBack, LookBackLimits, SeenFrame
 
@@ -169,3 +169,27 @@ def test_clothes_size_and_place_tell_who_comes_back() -> None:
         assert run(tracker, moved, 70, 10) == 1, "five seconds are too long for who is followed live"
         assert tracker.rejoined(1, 7.0, detection_of(moved), {1}) == expected
         assert run(tracker, moved, 80, 5) == (0 if expected == 0 else 1)
+
+
+def test_maps_wait_in_half_precision() -> None:
+    rng = np.random.default_rng(0)
+    maps = {
+        "heatmaps": rng.normal(0, 10, (64, 64, 39)).astype(np.float32),
+        "landmarks": rng.uniform(0, 256, (39, 5)).astype(np.float32),
+    }
+    crop = LandmarkCrop(np.zeros((256, 256, 3), np.uint8), np.eye(3)[:2], maps)
+    visible = walking(range(12), 100.0)
+    frames = seen(12, {0: visible})
+    whole = [
+        replace(f, people=[replace(p, detection=replace(p.detection, crop=crop)) for p in f.people]) for f in frames
+    ]
+    looking: LookBack[SeenFrame] = LookBack(Eyes(visible), Nobody(), LIMITS)
+    given = [person.detection.crop for frame in looking.through(whole) for person in frame.people]
+    assert len(given) == 12
+    for each in given:
+        assert each is not None and each.maps["heatmaps"].dtype == np.float32
+        np.testing.assert_allclose(each.maps["heatmaps"], maps["heatmaps"], rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(each.maps["landmarks"], maps["landmarks"])
+    packed = crop.packed()
+    assert 2 * packed.maps["heatmaps"].nbytes == maps["heatmaps"].nbytes
+    assert packed.packed().maps["heatmaps"].dtype == np.float16

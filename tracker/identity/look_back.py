@@ -9,16 +9,16 @@ exchanged (`sides.py`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from tracker.core.detection import Detection, TrackedDetection
+from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.identity.sides import SideKeeper, Sighting
 
-_BYTES = 300_000_000
-"""Of pictures and networks' maps that wait; beyond it they wait for less long."""
+_BYTES = 240_000_000
+"""Of pictures and networks' maps that wait, 2.5 s of one person in 720p; beyond it they wait for less long."""
 _FLASH = 2
 """Frames in which something that is no person is taken for one."""
 _FLASH_SECONDS = 0.5
@@ -105,6 +105,7 @@ class LookBack(Generic[Seen]):
 
     def _add(self, entry: Seen) -> None:
         before = self._waiting[-1].ids if self._waiting else set()
+        entry = replace(entry, people=[_packed(each) for each in entry.people])
         self._waiting.append(entry)
         self._bytes += entry.nbytes
         self._scene_frames[entry.scene] = self._scene_frames.get(entry.scene, 0) + 1
@@ -137,7 +138,7 @@ class LookBack(Generic[Seen]):
                     break
                 continue
             first, detection, seen_at = place, earlier, entry.frame.time
-            self._put(place, [*entry.people, TrackedDetection(key, earlier)])
+            self._put(place, [*entry.people, _packed(TrackedDetection(key, earlier))])
             self._saw(key, entry.frame.time)
         return first, detection
 
@@ -171,6 +172,7 @@ class LookBack(Generic[Seen]):
         latest = self._waiting[-1].frame.time if self._waiting else float("inf")
         people = [each for each in entry.people if not self._is_flash(each.person_id, entry.scene, latest)]
         people = [self._sides.settled(each, entry.frame.time, self._later(each.person_id, entry)) for each in people]
+        people = [_with_crop(each, LandmarkCrop.unpacked) for each in people]
         return replace(entry, people=sorted(people, key=lambda each: each.person_id), absent=self._absent(entry))
 
     def _later(self, key: int, entry: SeenFrame) -> list[Sighting]:
@@ -192,3 +194,15 @@ class LookBack(Generic[Seen]):
         soon = entry.frame.time + self._limits.coast_seconds
         later = (each.ids for each in self._waiting if each.frame.time <= soon and each.scene == entry.scene)
         return frozenset(self._last_seen) - entry.ids - set().union(*later)
+
+
+def _packed(person: TrackedDetection) -> TrackedDetection:
+    """As they wait."""
+    return _with_crop(person, LandmarkCrop.packed)
+
+
+def _with_crop(person: TrackedDetection, change: Callable[[LandmarkCrop], LandmarkCrop]) -> TrackedDetection:
+    crop = person.detection.crop
+    if crop is None:
+        return person
+    return replace(person, detection=replace(person.detection, crop=change(crop)))
