@@ -268,14 +268,13 @@ class IdentityTracker:
     def _is_convincing(
         self, track: Identity, detection: Detection, others: Sequence[Array], size: tuple[int, int]
     ) -> bool:
-        """Seen well, and either apart from the boxes of the others or in several looks; or seen for long enough."""
+        """Seen well and apart from the boxes of the others, or seen for long enough."""
         if track.sightings > 1 and track.standing >= self.config.confirm_seconds:
             return True
         points = detection.landmarks2d[BODY_POINTS]
         visible = (detection.visibility[BODY_POINTS] >= _VISIBLE) & ((points >= 0) & (points < size)).all(axis=1)
         apart = all(shared_box(detection.bbox, other) < _OVERLAPPING for other in others)
-        enough = _AGREED_POINTS if detection.agreed and apart else _WELL_SEEN_POINTS
-        return (apart or detection.agreed) and int(visible.sum()) >= enough
+        return apart and int(visible.sum()) >= (_AGREED_POINTS if detection.agreed else _WELL_SEEN_POINTS)
 
     def _given_out(self, taken: dict[int, int], detections: Sequence[Detection]) -> list[TrackedDetection]:
         known = sorted(
