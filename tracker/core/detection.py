@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,18 +26,26 @@ class LandmarkCrop:
 
     def packed(self) -> LandmarkCrop:
         """The same in half of the memory: maps in half precision, which the network was made for."""
-        return self._with_maps(np.float32, np.float16)
+        return self._with_maps(np.float32, _halved)
 
     def unpacked(self) -> LandmarkCrop:
         """What `packed` packed."""
-        return self._with_maps(np.float16, np.float32)
+        return self._with_maps(np.float16, _restored)
 
-    def _with_maps(self, before: type, after: type) -> LandmarkCrop:
-        maps = {
-            name: values.astype(after) if values.ndim > 2 and values.dtype == before else values
-            for name, values in self.maps.items()
-        }
+    def _with_maps(self, dtype: type, change: Callable[[NDArray], NDArray]) -> LandmarkCrop:
+        maps = {name: change(v) if v.ndim > 2 and v.dtype == dtype else v for name, v in self.maps.items()}
         return replace(self, maps=maps)
+
+
+# OpenCV's conversion is fifty times as fast as numpy's, which takes 7 ms for the heat maps alone.
+def _halved(values: NDArray) -> NDArray:
+    halves = np.asarray(cv2.convertFp16(values.reshape(len(values), -1)))
+    return halves.view(np.float16).reshape(values.shape)
+
+
+def _restored(halves: NDArray) -> NDArray:
+    codes = halves.view(np.int16).reshape(len(halves), -1)
+    return np.asarray(cv2.convertFp16(codes)).reshape(halves.shape)
 
 
 @dataclass(frozen=True)
