@@ -42,7 +42,7 @@ class Subject:
     name: str
     frame: Frame
     mask: Mask
-    """(h, w) where they are; somewhere."""
+    """(h, w) where they are, which is somewhere."""
     limbs: Array
     """(12, 2) px of the limbs' joints, in the order of `MEDIAPIPE.limbs`."""
 

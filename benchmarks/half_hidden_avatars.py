@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import cv2
 import numpy as np
 
 from benchmarks.avatars import Avatar, drawn_in, looks, read_avatar
-from benchmarks.crossing import Image
 from benchmarks.half_hidden import Subject, answers, report
 from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.config import load_config
@@ -31,6 +29,7 @@ from tracker.motion.motion_library import MotionLibrary
 from tracker.pipeline import Tracker
 from tracker.synth.samples import AssetFolder
 from tracker.synth.samples.assets import read_environment
+from tracker.synth.samples.background import look_around
 from tracker.synth.samples.environment import Environment
 
 _SIZES = ((640, 480), (960, 540), (540, 960))
@@ -44,7 +43,7 @@ _MARGIN = 0.02
 _NEAREST = 0.3
 """m from the camera to the nearest point."""
 _ROUNDS = 20
-_PUPILS_UP = np.diag([1.0, -1.0, -1.0])
+_LEVEL = np.diag([1.0, -1.0, -1.0])
 """The camera's axes against the world's where it looks straight ahead: y down, z forward."""
 
 
@@ -65,11 +64,12 @@ class Studio:
         rotations[0] = matrix_from_axis_angle(np.array([0.0, rng.uniform(-np.pi, np.pi), 0.0])) @ rotations[0]
         vertices, joints = avatar.posed(rotations)
         pitch = math.radians(rng.uniform(*_PITCH))
-        R_camera_world = matrix_from_axis_angle(np.array([pitch, 0.0, 0.0])) @ _PUPILS_UP
+        R_camera_world = matrix_from_axis_angle(np.array([pitch, 0.0, 0.0])) @ _LEVEL
         at = placed(rng, camera, vertices @ R_camera_world.T)
         room = self.rooms[rng.integers(len(self.rooms))].turned(rng.random())
         rendering = drawn_in(room, camera, R_camera_world, avatar, vertices @ R_camera_world.T + at)
-        behind = backdrop(rng, room, camera, R_camera_world)
+        assert room.panorama is not None
+        behind = look_around(rng, room.panorama, camera, R_camera_world, widest=2.0)
         share = rendering.coverage[..., None] / 255
         image = np.rint(rendering.colour + (1 - share) * behind).astype(np.uint8)
         limbs = camera.project(joints[list(LIMB_SMPL)] @ R_camera_world.T + at)
@@ -87,22 +87,6 @@ def placed(rng: np.random.Generator, camera: Camera, points: Array) -> Array:
         middle = _MARGIN * size + where * ((1 - 2 * _MARGIN) * size - (high - low)) + (high - low) / 2
         at[:2] += (middle - (low + high) / 2) * at[2] / camera.fx
     return at
-
-
-def backdrop(rng: np.random.Generator, room: Environment, camera: Camera, R_camera_world: Array) -> Image:
-    """(h, w, 3): what the camera sees of the room, up to twice as wide as it should, since it has few pixels."""
-    wider = rng.uniform(1.0, 2.0)
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx * wider
-    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy * wider
-    rays = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], axis=-1) @ R_camera_world
-    rays = rays.astype(np.float32)
-    panorama = room.panorama
-    assert panorama is not None
-    azimuth = cv2.phase(rays[..., 2], -rays[..., 0])
-    polar = cv2.phase(rays[..., 1], np.hypot(rays[..., 0], rays[..., 2]))
-    tall, wide = panorama.shape[:2]
-    across, down = azimuth * np.float32(wide / (2 * np.pi)) - 0.5, polar * np.float32(tall / np.pi) - 0.5
-    return np.asarray(cv2.remap(panorama, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.uint8)
 
 
 def subjects(studio: Studio, rng: np.random.Generator, files: list[Path]) -> Iterator[Subject]:

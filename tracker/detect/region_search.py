@@ -48,7 +48,8 @@ BESIDE: Agreement = ((5, 8), (2, 10), (1, 11))
 def half_hidden_people(
     follower: Follower, image: NDArray[np.uint8], config: DetectConfig, agreement: Agreement = ALONE
 ) -> list[Candidate]:
-    """The people of an (h, w, 3) RGB picture in which nobody is known, those of whom most regions tell first.
+    """The people of an (h, w, 3) RGB picture in which nobody is known, or whoever is was painted out;
+    those of whom most regions tell first.
 
     Raises RunError when the network fails.
     """

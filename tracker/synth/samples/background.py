@@ -38,16 +38,23 @@ def cut_background(rng: np.random.Generator, picture: Picture) -> Picture:
 
 
 def look_around(
-    rng: np.random.Generator, panorama: Picture, camera: Camera, R_camera_world: NDArray[np.floating]
+    rng: np.random.Generator,
+    panorama: Picture,
+    camera: Camera,
+    R_camera_world: NDArray[np.floating],
+    widest: float = 3.0,
 ) -> Picture:
-    """(256, 256, 3): what a camera that stands in the middle of an equirectangular panorama sees of it.
+    """(height, width, 3): what a camera that stands in the middle of an equirectangular panorama sees of it.
 
-    It sees up to three times as wide as it should, since panoramas have few pixels for a narrow view.
+    It sees up to `widest` times as wide as it should, since panoramas have few pixels for a narrow view.
     """
-    wider = rng.uniform(1.0, 3.0)
-    middle = np.array([SIZE / 2 - camera.cx, SIZE / 2 - camera.cy]) / camera.fx
-    x, y = ((np.arange(SIZE) + 0.5 - SIZE / 2) / camera.fx * wider + offset for offset in middle)
-    rays = np.stack([*np.meshgrid(x, y), np.ones((SIZE, SIZE))], axis=-1) @ R_camera_world
+    wider, size = rng.uniform(1.0, widest), np.array([camera.width, camera.height])
+    middle = (size / 2 - [camera.cx, camera.cy]) / camera.fx
+    x, y = (
+        (np.arange(count) + 0.5 - count / 2) / camera.fx * wider + offset
+        for count, offset in zip(size, middle, strict=True)
+    )
+    rays = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], axis=-1) @ R_camera_world
     rays = rays.astype(np.float32)
     azimuth = cv2.phase(rays[..., 2], -rays[..., 0])
     polar = cv2.phase(rays[..., 1], np.hypot(rays[..., 0], rays[..., 2]))
