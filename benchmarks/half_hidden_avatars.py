@@ -1,7 +1,8 @@
 """Half-hidden people in the first picture, as `benchmarks.half_hidden`, of people that are drawn.
 
-AVATARS is a folder of rigged, clothed people (`benchmarks.avatars`) with an index.csv; each is shown once, in a pose
-of captured motion, somewhere in a room of an environment map, whole in the picture and 40 to 95 % as tall as it is.
+AVATARS is a folder of rigged, clothed people as training samples are made of (`docs/samples.md`); each is shown once,
+in a pose of captured motion, somewhere in a room of an environment map, whole in the picture and 40 to 95 % as tall as
+it is.
 
     python -m benchmarks.half_hidden_avatars AVATARS --motion FOLDER --assets FOLDER [--half 0] [--sheet FILE.png]
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.avatars import Avatar, drawn_in, looks, read_avatar
+from benchmarks.avatars import drawn_in, looks, posed
 from benchmarks.half_hidden import Subject, answers, report
 from tracker.body.smpl_joints import LIMB_SMPL
 from tracker.config import load_config
@@ -31,6 +32,7 @@ from tracker.synth.samples import AssetFolder
 from tracker.synth.samples.assets import read_environment
 from tracker.synth.samples.background import look_around
 from tracker.synth.samples.environment import Environment
+from tracker.synth.samples.rigged_person import RiggedPerson, read_rigged
 
 _SIZES = ((640, 480), (960, 540), (540, 960))
 _FIELD = (35.0, 75.0)
@@ -55,14 +57,14 @@ class Studio:
     """(N, 24, 3, 3)."""
     rooms: list[Environment]
 
-    def subject(self, rng: np.random.Generator, avatar: Avatar) -> Subject:
+    def subject(self, rng: np.random.Generator, avatar: RiggedPerson) -> Subject:
         """The avatar somewhere."""
         width, height = _SIZES[rng.integers(len(_SIZES))]
         focal = max(width, height) / 2 / math.tan(math.radians(rng.uniform(*_FIELD)) / 2)
         camera = Camera.from_focal(focal, width, height)
         rotations = np.array(self.poses[rng.integers(len(self.poses))], float)
         rotations[0] = matrix_from_axis_angle(np.array([0.0, rng.uniform(-np.pi, np.pi), 0.0])) @ rotations[0]
-        vertices, joints = avatar.posed(rotations)
+        vertices, joints = posed(avatar, rotations)
         pitch = math.radians(rng.uniform(*_PITCH))
         R_camera_world = matrix_from_axis_angle(np.array([pitch, 0.0, 0.0])) @ _LEVEL
         at = placed(rng, camera, vertices @ R_camera_world.T)
@@ -92,7 +94,7 @@ def placed(rng: np.random.Generator, camera: Camera, points: Array) -> Array:
 def subjects(studio: Studio, rng: np.random.Generator, files: list[Path]) -> Iterator[Subject]:
     """Each of the avatars somewhere."""
     for file in files:
-        yield studio.subject(rng, read_avatar(file))
+        yield studio.subject(rng, read_rigged(file))
 
 
 @click.command()

@@ -54,7 +54,7 @@ RESULTS = Path(__file__).parent / "results" / "volume.json"
 PATCHES = (40, 80)
 """px of a 224 px crop."""
 _REFERENCE_SIDE = 224
-_HELD_OUT = SampleConfig(split="held_out", seed=3, occluded=0.0, webcam=0.1, outfits=16, backgrounds=40)
+_HELD_OUT = SampleConfig(split="held_out", seed=3, occluded=0.0, webcam=0.1, outfits=16, backgrounds=40, rigged=0.0)
 _STEPS_FROM_HEAD = 10
 """A regressed pose is farther off, and less is known of how, than one that was fitted to landmarks."""
 _WHOLE = Region(np.full(2, SIDE / 2), float(SIDE), 0.0)
@@ -258,11 +258,12 @@ def _patched(image: NDArray[np.uint8], middle: Array, patch: int, rng: np.random
     return painted(image, polygon_mask((SIDE, SIDE), outline), Textures(), rng)
 
 
-def held_out_people(count: int, motion: Path | None, assets: Path | None) -> Iterator[Sample]:
-    """Samples of shapes, looks and clips that training never sees."""
+def held_out_people(count: int, motion: Path | None, assets: Path | None, rigged: float = 0.0) -> Iterator[Sample]:
+    """Samples of shapes, looks and clips that training never sees; rigged: share of whole rigged people."""
     library = None if motion is None else MotionLibrary.open(motion).split()[1]
     folder = None if assets is None else AssetFolder.open(assets)
-    factory = SampleFactory(_HELD_OUT, load_body(None), PoseSampler(library), folder)
+    config = replace(_HELD_OUT, rigged=rigged)
+    factory = SampleFactory(config, load_body(None), PoseSampler(library), folder)
     for number in range(count):
         yield factory.sample(number)
 
@@ -290,14 +291,15 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
 @click.option("--motion", type=click.Path(path_type=Path, exists=True), help="Folder of motion clips.")
 @click.option("--assets", type=click.Path(path_type=Path, exists=True), help="Folder of skins, clothes, light.")
 @click.option("--people", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--rigged", default=0.0, show_default=True, help="Share of whole rigged people, out of ASSETS/avatars.")
 @click.option("--worst", type=click.IntRange(0), default=8, show_default=True, help="People for the sliding window.")
 @click.option("--stride", type=click.IntRange(1), default=36, show_default=True, help="Of the window, px of 224.")
 @click.option("--steps", type=click.IntRange(0), help="Of the volume's fit.")
 @click.option("--likelihood-weight", type=float, help="Of the volume's fit.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 def main(
-    weights: Path, motion: Path | None, assets: Path | None, people: int, worst: int, stride: int,
-    steps: int | None, likelihood_weight: float | None, out: Path,
+    weights: Path, motion: Path | None, assets: Path | None, people: int, rigged: float, worst: int,
+    stride: int, steps: int | None, likelihood_weight: float | None, out: Path,
 ) -> None:  # fmt: skip
     """Compare head, landmark fit and volume fit on held-out synthetic people."""
     config = VolumeFitConfig()
@@ -306,14 +308,22 @@ def main(
     body = load_body(None)
     rig, network = LandmarkRig.from_body(body), BodyNetwork.load(weights, body)
     torch.set_num_threads(1)
-    judges = [SampleJudge(body, rig, sample) for sample in tqdm(held_out_people(people, motion, assets), total=people)]
+    samples = tqdm(held_out_people(people, motion, assets, rigged), total=people)
+    judges = [SampleJudge(body, rig, sample) for sample in samples]
     scene = VolumeScene(judges, Methods(FeatureModel(network, weights), rig, config))
     results = {"clean": summary(scene.clean())}
     results |= {f"{patch} px, random": summary(scene.random(patch)) for patch in PATCHES}
     if worst:
         results |= {f"{patch} px, worst": summary(scene.worst(patch, stride, worst)) for patch in PATCHES}
     click.echo(table(results))
-    run = {"people": people, "worst": worst, "stride": stride, "fit": asdict(config), "weights": weights.name}
+    run = {
+        "people": people,
+        "rigged": rigged,
+        "worst": worst,
+        "stride": stride,
+        "fit": asdict(config),
+        "weights": weights.name,
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"run": run, "errors": results}, indent=1) + "\n")
 

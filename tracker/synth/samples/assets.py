@@ -3,6 +3,8 @@
 appearance/skins*/*.jpg          textures of MakeHuman's body
 appearance/clothes/*/*.mhclo     MakeHuman's clothes, shoes and hats, each with its .obj and *diffuse* texture
 appearance/hair/*/*.mhclo        its hair, the same
+avatars/*.glb                    whole clothed people, rigged (`rigged_person.py`); avatars/index.csv may say, in its
+                                 columns file and person, which of them are one person in other clothes
 hdri/*.hdr                       environment maps, equirectangular: light and backgrounds
 footage/*.mp4                    clips from cameras that stand still: backgrounds, without the people in them
 occluders/*models*.tar.gz        small glTF models, each beside an info.json that says whether it is free
@@ -11,6 +13,8 @@ occluders/*textures*.tar.gz      .jpg pictures of materials, for patches
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +33,8 @@ from tracker.synth.samples.props import read_archive, read_props
 from tracker.synth.samples.sample import Split
 
 T = TypeVar("T")
+_FOLDERS = ("hdri", "footage", "appearance", "avatars", "occluders")
+_ONE_OF = "hdri/, footage/, appearance/, avatars/ or occluders/"
 _HELD_OUT_EVERY = 5
 _RADIANCE_WIDTH = 64
 _PANORAMA_WIDTH = 1024
@@ -46,12 +52,10 @@ class AssetFolder:
     def open(cls, path: Path) -> AssetFolder:
         """Raises InputError where there is no such folder, or nothing in it that is of use."""
         if not path.is_dir():
-            raise InputError(
-                f"--assets {path}: no such folder; give one with hdri/, footage/, appearance/ or occluders/"
-            )
+            raise InputError(f"--assets {path}: no such folder; give one with {_ONE_OF}")
         folder = cls(path)
-        if not any((path / name).is_dir() for name in ("hdri", "footage", "appearance", "occluders")):
-            raise InputError(f"--assets {path}: expected hdri/, footage/, appearance/ or occluders/ in it, found none")
+        if not any((path / name).is_dir() for name in _FOLDERS):
+            raise InputError(f"--assets {path}: expected {_ONE_OF} in it, found none")
         return folder
 
     def skins(self, split: Split) -> list[Path]:
@@ -61,6 +65,12 @@ class AssetFolder:
     def bindings(self, kind: str) -> list[Path]:
         """Bindings of MakeHuman's 'clothes' or 'hair'; of both splits."""
         return sorted(self.root.glob(f"appearance/{kind}/*/*.mhclo"))
+
+    def rigged_people(self, split: Split) -> list[Path]:
+        """Files of whole people; who is in one split is in no other, whatever they wear."""
+        return [
+            file for person in dealt(list(people_by_name(self.root / "avatars").values()), split) for file in person
+        ]
 
     def rooms(self, split: Split) -> list[NDArray[np.uint8]]:
         """Places without people, (h, w, 3) sRGB."""
@@ -81,6 +91,22 @@ class AssetFolder:
     def environments(self, split: Split) -> list[Path]:
         """Environment maps."""
         return dealt(sorted(self.root.glob("hdri/*.hdr")), split)
+
+
+def people_by_name(folder: Path) -> dict[str, list[Path]]:
+    """The rigged people of a folder, each with the files that show them. Raises InputError for a broken index.csv."""
+    names: dict[str, str] = {}
+    index = folder / "index.csv"
+    try:
+        if index.exists():
+            rows = csv.DictReader(io.StringIO(index.read_text(encoding="utf-8")))
+            names = {row["file"]: row["person"] for row in rows}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise InputError(f"{index}: expected a table with the columns file and person ({error})") from error
+    people: dict[str, list[Path]] = {}
+    for file in sorted(folder.glob("*.glb")):
+        people.setdefault(names.get(file.name, file.stem), []).append(file)
+    return dict(sorted(people.items()))
 
 
 def dealt(things: Sequence[T], split: Split) -> list[T]:

@@ -20,7 +20,7 @@ from tracker.synth.demo_lighting import GAMMA
 from tracker.synth.samples.skinned import Float32, Hull
 from tracker.synth.surface import Surface
 
-LayerKind = Literal["skin", "suit", "eye", "hair", "cloth", "shoe"]
+LayerKind = Literal["skin", "suit", "eye", "hair", "cloth", "shoe", "person"]
 _SAME_PLACE = 1e-5
 """m: vertices of one layer that are closer than this are one point."""
 _WIDTH = 512

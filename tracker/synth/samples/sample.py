@@ -42,6 +42,8 @@ class SampleConfig:
     """Share of samples seen close up, with the legs outside of the picture."""
     outfits: int = 40
     """People with different clothes that a process has at hand; every sample recolours one of them."""
+    rigged: float = 0.35
+    """Share of the outfits that are whole rigged people, where the assets have some."""
     backgrounds: int = 120
     lens: float = 1.0
     """Strength of blur, noise and compression; 0 leaves the picture as it was rendered."""
@@ -49,7 +51,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         if self.split not in ("train", "held_out"):
             raise ValueError(f"split: expected 'train' or 'held_out', got {self.split!r}")
-        for name in ("children", "frontal", "occluded", "webcam", "lens"):
+        for name in ("children", "frontal", "occluded", "webcam", "rigged", "lens"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a number in 0..1, got {getattr(self, name)}")
         if not 0 < self.hidden[0] < self.hidden[1] < 1:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,12 +20,15 @@ from tracker.synth.samples.environment import Environment, procedural_environmen
 from tracker.synth.samples.occluder import Prop
 from tracker.synth.samples.outfit import Dresser, Outfit
 from tracker.synth.samples.pattern import tile
+from tracker.synth.samples.rigged_outfit import rigged_outfit
 from tracker.synth.samples.sample import SampleConfig
 from tracker.synth.samples.tailored import bare_outfit, tailored_outfit
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _BARE_SHARE, _TAILORED_SHARE = 0.10, 0.40
-"""Up to where, on a scale from 0 to 1, outfits are bare and made by the tailor; beyond come MakeHuman's, if there."""
+"""Up to where, on a scale from 0 to 1, outfits are bare and made by the tailor; beyond come MakeHuman's, if there,
+and at its end whole rigged people."""
 _SEEDS_FOR_ONE, _SPARE = 300, 4
 """Seeds after which a new outfit comes to hand, and how many old ones are kept for seeds that come late."""
 _TILES, _DRAWN_LIGHTS = 64, 32
@@ -59,7 +65,7 @@ class SamplePool:
     """The shelves of one process. Where there are no assets of a kind, its tuple is empty."""
 
     def __init__(self, config: SampleConfig, model: BodyModel, assets: AssetFolder | None) -> None:
-        self._config, self._assets = config, assets
+        self._config, self._assets, self._body = config, assets, model
         self._dresser = Dresser(model)
         self._rack = None if assets is None else Rack.of(assets, config.split)
         self.outfits: Shelf[Outfit] = Shelf(config.outfits, _SEEDS_FOR_ONE, self._outfit)
@@ -100,9 +106,22 @@ class SamplePool:
         """Pictures of materials."""
         return () if self._assets is None else tuple(self._assets.textures(self._config.split))
 
+    @cached_property
+    def _people(self) -> tuple[Path, ...]:
+        """Files of whole rigged people."""
+        files = (
+            () if self._assets is None or not self._config.rigged else self._assets.rigged_people(self._config.split)
+        )
+        if files and find_spec("pygltflib") is None:
+            _log.warning("%s: left out: pip install 'body-tracker[assets]' brings what reads them", files[0].parent)
+            return ()
+        return tuple(files)
+
     def _outfit(self, number: int) -> Outfit:
         rng = self._config.rng(_OUTFIT, number)
         kind = rng.random()
+        if self._people and kind >= 1 - self._config.rigged:
+            return rigged_outfit(self._dresser, self._body, self._people[rng.integers(len(self._people))])
         if kind < _BARE_SHARE:
             return bare_outfit(self._dresser, rng)
         if self._rack is None or kind < _TAILORED_SHARE:
