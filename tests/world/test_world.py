@@ -27,7 +27,8 @@ from tracker.world.camera_watch import CameraWatch
 from tracker.world.contacts import Contact, contact_mask, contacts_of, point_speeds
 from tracker.world.estimate import estimate_world
 from tracker.world.foot_lock import locked
-from tracker.world.gravity import Plane, pitched
+from tracker.world.gravity import Gravity, Plane, UprightAxes, pitched
+from tracker.world.leg_bend import Stretch, on_tiptoe
 from tracker.world.turning import as_seen_first, as_seen_then
 from tracker.world.world_config import WorldConfig
 from tracker.world.world_frame import WorldFrame
@@ -207,8 +208,37 @@ class TestContacts:
         track = walker()[0].rows(slice(0, 30))
         times = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.05, 30))
         path = track.points[:1] + np.array([0.7, 0, 0]) * times[:, None, None]
-        speeds = point_speeds(replace(track, times=times, points=path))
+        speeds = point_speeds(replace(track, times=times, points=path), UP)
         np.testing.assert_allclose(speeds, 0.7, atol=0.06)
+
+    @pytest.mark.parametrize("height", [0.1, 0.5, 1.4, 3.0])
+    def test_a_swinging_foot_is_told_from_a_planted_one_whose_distance_drifts(self, height):
+        """However high the camera is: from near the floor only its distance tells that a foot comes nearer."""
+        track = walker()[0].rows(slice(0, 30))
+        start = np.array([0.0, height, 5.0])
+        times = track.times[:, None, None]
+        level = np.array([0.0, -1.0, 0.0])
+        swinging = np.broadcast_to(start + [0.0, 0.0, -2.2] * times, track.points.shape)
+        assert point_speeds(replace(track, points=swinging), level).min() > 0.4
+        drifting = np.broadcast_to(start * (1 + 0.2 * times), track.points.shape)  # a metre a second
+        assert height < 1.0 or point_speeds(replace(track, points=drifting), level).max() < 0.22
+
+    def test_gravity_is_told_from_people_seen_from_the_side(self):
+        """Whoever faces the camera leans towards it in the fit by more than anybody who is seen from the side."""
+        track = walker()[0]
+        upright = track.rows(slice(0, 1))
+        turned = [0.0, 90.0]
+        leaning = [matrix_from_axis_angle(np.radians(np.array([lean, 0.0, 0.0]))) for lean in (6.0, 0.0)]
+        axes = []
+        for degrees, lean in zip(turned, leaning, strict=True):
+            spin = matrix_from_axis_angle(np.radians(degrees) * UP) @ lean
+            pelvis = upright.joints[:, :1]
+            axes.append(UprightAxes.of(replace(upright, joints=pelvis + (upright.joints - pelvis) @ spin.T)))
+        gravity, plain = Gravity.of_axes(axes), Gravity.of_axes(axes[:1])
+        assert gravity is not None and plain is not None
+        side = Gravity.of_axes(axes[1:])
+        assert side is not None and side.sigma < gravity.sigma < plain.sigma
+        assert angle(gravity.up, side.up) < 0.4 * angle(plain.up, side.up)
 
 
 class TestFootLock:
@@ -251,6 +281,21 @@ class TestFootLock:
         away = np.linalg.norm(truth.points[rows, 0] - truth.points[step.start, 0], axis=1)
         error = np.linalg.norm(held.joints[rows, 7] - truth.joints[rows, 7], axis=1)
         assert away.max() > 0.3 and error[away > 0.25].max() < 0.06
+
+    def test_a_heel_rises_where_the_leg_is_too_short_for_a_flat_foot(self):
+        """The toes of a foot that stays behind are still where they were."""
+        hip, toe = np.array([[0.0, -0.9, 0.0]] * 2), np.array([[0.45, 0.0, 0.0], [0.15, 0.0, 0.0]])
+        ankle = toe + np.array([0.12, -0.08, 0.0])
+        leg = Stretch(hip, np.full(2, 0.95))
+        flat = np.broadcast_to(np.eye(3), (2, 3, 3))
+        assert np.linalg.norm(ankle[0] - hip[0]) > 0.95 > np.linalg.norm(ankle[1] - hip[1])
+        turn, raised = on_tiptoe(leg, toe, ankle, flat, np.ones(2))
+        assert np.linalg.norm(raised[0] - hip[0]) == pytest.approx(0.999 * 0.95), "within reach"
+        np.testing.assert_allclose(turn[0] @ (ankle[0] - toe[0]), raised[0] - toe[0], atol=1e-12)
+        assert raised[0, 1] < ankle[0, 1], "y is down"
+        np.testing.assert_allclose(turn[1], np.eye(3), atol=1e-9)
+        np.testing.assert_allclose(raised[1], ankle[1], atol=1e-9)
+        np.testing.assert_allclose(on_tiptoe(leg, toe, ankle, flat, np.zeros(2))[1], ankle, atol=1e-9)
 
     def test_without_contacts_everything_stays(self):
         truth, _ = walker()

@@ -16,12 +16,15 @@ from tracker.world.contact_parts import CONTACT_PARTS, FOOT_PARTS, PART_JOINTS
 from tracker.world.gravity import Plane, Stand
 
 _NECK = smpl_index("neck")
-_SLOW, _FAST = 0.22, 0.4
+_SLOW, _FAST = 0.22, 0.35
 """m/s: a contact begins below the first and ends above the second."""
 _LOW, _HIGH = 0.045, 0.08
 """m over the floor: the same."""
-_DEPTH_SHARE = 0.4
-"""Of the speed along the line of sight that counts: distances are noisy."""
+_DEPTH_SHARE = 0.1
+"""Of the speed along the line of sight that counts at least: distances are noisy."""
+_STEP_SHARE = 0.2
+"""Of the speed of somebody who walks towards the camera, what has to count for their feet to be told from planted ones:
+a camera that looks down on the floor sees more of it across its line of sight than one that lies there."""
 _SPEED_SECONDS = 0.07
 """Between the two moments from which a speed is told, on either side."""
 _CONFIDENT, _HIDDEN = 0.35, 0.15
@@ -59,7 +62,7 @@ def contacts_of(track: BodyTrack, floor: Plane) -> list[Contact]:
     """All contacts of one person, part by part in the order of time."""
     if not len(track.times):
         return []
-    speeds = point_speeds(track)
+    speeds = point_speeds(track, floor.up)
     heights = floor.heights(track.points) - PART_RADII
     heights = heights - _height_bias(track, heights)[:, None]
     confidence = track.part_confidence
@@ -73,10 +76,12 @@ def contacts_of(track: BodyTrack, floor: Plane) -> list[Contact]:
     return _through_hiding(found_contacts, track)
 
 
-def contact_edges(speeds: Array, heights: Array, confidence: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where a contact may begin, and where one ends, by m/s, m over the floor, and 0..1."""
+def contact_edges(
+    speeds: Array, heights: Array, confidence: Array, fast: float = _FAST
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where a contact may begin, and where one ends, by m/s, m over the floor, and 0..1; fast: m/s that end one."""
     ready = (speeds < _SLOW) & (heights < _LOW) & (confidence > _CONFIDENT)
-    return ready, (speeds > _FAST) | (heights > _HIGH) | (confidence < _HIDDEN)
+    return ready, (speeds > fast) | (heights > _HIGH) | (confidence < _HIDDEN)
 
 
 def contact_mask(contacts: list[Contact], count: int) -> NDArray[np.bool_]:
@@ -117,8 +122,8 @@ def slow_stands(track: BodyTrack) -> list[Stand]:
     return stands_of(track, chosen)
 
 
-def point_speeds(track: BodyTrack) -> Array:
-    """(T, 9) m/s, of which what is along the line of sight counts less."""
+def point_speeds(track: BodyTrack, up: Array) -> Array:
+    """(T, 9) m/s, of which what is along the line of sight counts less; up: (3,) the floor's."""
     times, points = track.times, track.points
     count = len(times)
     if count < 2:
@@ -128,16 +133,23 @@ def point_speeds(track: BodyTrack) -> Array:
     alone = before == after
     before = np.where(alone, np.maximum(before - 1, 0), before)
     after = np.where(alone & (before == after), np.minimum(after + 1, count - 1), after)
-    moved = distances(points[before], points[after], points, _DEPTH_SHARE)
+    moved = distances(points[before], points[after], points, depth_shares(points, up))
     return moved / np.maximum(times[after] - times[before], 1e-6)[:, None]
 
 
-def distances(before: Array, after: Array, sight: Array, depth_share: float) -> Array:
-    """(..., 3) m → (...) m from one to the other, of which a share counts along the line of sight to a third."""
+def depth_shares(points: Array, up: Array) -> Array:
+    """(..., 3) m → (...) 0..1 of a speed along the line of sight to each that count, over a floor with this normal."""
+    rise = np.minimum(np.abs(points @ up) / np.linalg.norm(points, axis=-1), 0.99)
+    missing = np.sqrt(np.maximum(_STEP_SHARE**2 - rise**2, 0.0) / (1 - rise**2))
+    return np.maximum(missing, _DEPTH_SHARE)
+
+
+def distances(before: Array, after: Array, sight: Array, depth_share: Array | float) -> Array:
+    """(..., 3) m → (...) m from one to the other, of which a share (...) counts along the line of sight to a third."""
     step = after - before
     rays = sight / np.linalg.norm(sight, axis=-1, keepdims=True)
     along = (step * rays).sum(axis=-1, keepdims=True) * rays
-    return np.linalg.norm(step - along + depth_share * along, axis=-1)
+    return np.linalg.norm(step - along + np.asarray(depth_share)[..., None] * along, axis=-1)
 
 
 def runs(mask: NDArray[np.bool_], times: Array, longest_step: float) -> list[tuple[int, int]]:

@@ -22,7 +22,7 @@ from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.world.body_track import FOOT_PARTS, BodyTrack, ContactBody
 from tracker.world.contacts import Contact, runs, straightness
 from tracker.world.gravity import Plane
-from tracker.world.leg_bend import FOOT_PITCH, LEG_JOINTS, Legs, bent, smallest_turns
+from tracker.world.leg_bend import FOOT_PITCH, LEG_JOINTS, Legs, Stretch, bent, on_tiptoe, smallest_turns
 
 Rows = NDArray[np.signedinteger[Any]]
 
@@ -262,6 +262,9 @@ def _bent_legs(track: BodyTrack, corrections: Sequence[_FootCorrection], body: C
         rows = np.flatnonzero((correction.heel_weight > 0) | (correction.toe_weight > 0))
         hip, knee, ankle = (track.joints[rows, joint + side] for joint in LEG_JOINTS)
         turn, target = _foot_target(track, correction, side, rows)
+        leg = Stretch(hip, np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1))
+        toe = target + (turn @ (track.points[rows, side + 2] - ankle)[..., None])[..., 0]
+        turn, target = on_tiptoe(leg, toe, target, turn, correction.toe_weight[rows])
         chain = [0, *(joint + side for joint in LEG_JOINTS)]
         legs = Legs(hip, knee, ankle, world[rows[:, None], chain])
         local[rows[:, None], chain[1:]] = bent(legs, target, turn)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from tracker.body.smpl_joints import smpl_index
@@ -19,10 +20,11 @@ _ROLLED = np.sin(np.radians(45.0))
 _HEAD_DOWN = -0.3
 """Along the camera's own up, below which it is that of a handstand; cameras that look straight down see 0."""
 _CONFIDENT = 0.3
-_AXIS_SIGMA = np.radians(4.0)
-"""By which a standing body's axis is off after a whole clip: people lean, and fits lean with the camera's view."""
-_TRUNK_SIGMA = np.radians(8.0)
-"""The same of trunks alone."""
+_AXIS_SIGMA, _FRONTAL_SIGMA = np.radians(1.5), np.radians(4.0)
+"""By which the axis of somebody who stands is off in a clip, whom the camera sees from the side, and what is added for
+one who faces it, or away: how far a body leans towards the camera is what a picture tells least of."""
+_TRUNK_FACTOR = 2.0
+"""Times as much of trunks alone."""
 _LEAN = np.radians(5.0)
 """By which a standing body usually leans."""
 _ROLL_SIGMA = np.radians(4.0)
@@ -81,25 +83,47 @@ class Gravity:
     def of_axes(cls, axes: Sequence[UprightAxes]) -> Gravity | None:
         """From ankles to neck of people who stand upright; where nobody's legs are in view, along their trunks. None
         where neither is."""
-        for name, sigma in (("standing", _AXIS_SIGMA), ("trunks", _TRUNK_SIGMA)):
-            together = np.concatenate([np.zeros((0, 3)), *(getattr(each, name) for each in axes)])
-            if len(together):
-                return cls(_usual_direction(together), sigma)
+        for kind in ([each.standing for each in axes], [each.trunks for each in axes]):
+            together = _joined(kind)
+            if len(together.sigmas):
+                precisions = together.sigmas**-2
+                return cls(_usual_direction(together.directions, precisions), float(precisions.mean() ** -0.5))
         return None
 
 
 @dataclass(frozen=True)
-class UprightAxes:
-    """Which way somebody was upright while they were; unit vectors in the camera's frame."""
+class Axes:
+    """Directions in which somebody was upright, in the camera's frame."""
 
-    standing: Array
-    """(n, 3): from ankles to neck."""
-    trunks: Array
-    """(m, 3): from pelvis to neck."""
+    directions: Array
+    """(n, 3) unit."""
+    sigmas: Array
+    """(n,) rad by which each may be off."""
+
+
+@dataclass(frozen=True)
+class UprightAxes:
+    """Which way somebody was upright while they were."""
+
+    standing: Axes
+    """From ankles to neck."""
+    trunks: Axes
+    """From pelvis to neck."""
 
     @classmethod
     def of(cls, track: BodyTrack) -> UprightAxes:
-        return cls(_standing_axes(track), _trunk_axes(track))
+        sigmas = _sigmas(track)
+        standing, trunks = _standing(track), _upright_trunks(track)
+        neck, pelvis, ankles = _joint(track, "neck"), _joint(track, "pelvis"), _ankles(track)
+        return cls(
+            Axes(_unit(neck - ankles)[standing], sigmas[standing]),
+            Axes(_unit(neck - pelvis)[trunks], _TRUNK_FACTOR * sigmas[trunks]),
+        )
+
+
+def _joined(axes: Sequence[Axes]) -> Axes:
+    directions = [np.zeros((0, 3)), *(each.directions for each in axes)]
+    return Axes(np.concatenate(directions), np.concatenate([np.zeros(0), *(each.sigmas for each in axes)]))
 
 
 def gravity_of(tracks: Sequence[BodyTrack]) -> Gravity | None:
@@ -107,35 +131,51 @@ def gravity_of(tracks: Sequence[BodyTrack]) -> Gravity | None:
     return Gravity.of_axes([UprightAxes.of(track) for track in tracks])
 
 
-def _usual_direction(axes: Array) -> Array:
+def _usual_direction(axes: Array, precisions: Array) -> Array:
     """(3,) of (n, 3) unit directions, some of which lean."""
-    weight = np.ones(len(axes))
+    weight = precisions
     for _ in range(10):
         mean = weight @ axes
         mean /= np.linalg.norm(mean)
-        weight = 1 / (1 + (np.linalg.norm(axes - mean, axis=1) / _LEAN) ** 2)
+        weight = precisions / (1 + (np.linalg.norm(axes - mean, axis=1) / _LEAN) ** 2)
     return mean
 
 
-def _standing_axes(track: BodyTrack) -> Array:
-    """(n, 3) unit: of the frames in which the person stands upright, both legs well in view."""
-    neck, pelvis = (track.joints[:, smpl_index(name)] for name in ("neck", "pelvis"))
-    sides = [[track.joints[:, smpl_index(f"{side}_{name}")] for name in ("hip", "knee", "ankle")] for side in _SIDES]
+def _sigmas(track: BodyTrack) -> Array:
+    """(T,) rad by which the axis of a standing body may be off."""
+    across = _unit(_joint(track, "left_hip") - _joint(track, "right_hip"))
+    from_the_side = (across * _unit(_joint(track, "pelvis"))).sum(axis=1)
+    return _AXIS_SIGMA + _FRONTAL_SIGMA * np.sqrt(np.maximum(1 - from_the_side**2, 0.0))
+
+
+def _standing(track: BodyTrack) -> NDArray[np.bool_]:
+    """(T,): the person stands upright, both legs well in view."""
+    neck, pelvis, ankles = _joint(track, "neck"), _joint(track, "pelvis"), _ankles(track)
+    sides = [[_joint(track, f"{side}_{name}") for name in ("hip", "knee", "ankle")] for side in _SIDES]
     straight = np.min([_cosine(knee - hip, ankle - knee) for hip, knee, ankle in sides], axis=0)
-    ankles = (sides[0][2] + sides[1][2]) / 2
     upright = _cosine(neck - pelvis, pelvis - ankles)
     legs = [smpl_index(f"{side}_{name}") for side in _SIDES for name in ("hip", "knee", "ankle")]
     visible = track.confidence[:, legs].min(axis=1) >= _CONFIDENT
-    axes = _unit((neck - ankles)[(straight > _STRAIGHT_KNEE) & (upright > _STRAIGHT_BODY) & visible])
-    return axes[(np.abs(axes[:, 0]) < _ROLLED) & (axes @ _CAMERA_UP > _HEAD_DOWN)]
+    axes = _unit(neck - ankles)
+    level = (np.abs(axes[:, 0]) < _ROLLED) & (axes @ _CAMERA_UP > _HEAD_DOWN)
+    return (straight > _STRAIGHT_KNEE) & (upright > _STRAIGHT_BODY) & visible & level
 
 
-def _trunk_axes(track: BodyTrack) -> Array:
-    """(n, 3) unit: of the frames in which the trunk is in view and nearer to upright than to lying."""
-    neck, pelvis = (track.joints[:, smpl_index(name)] for name in ("neck", "pelvis"))
+def _upright_trunks(track: BodyTrack) -> NDArray[np.bool_]:
+    """(T,): the trunk is in view and nearer to upright than to lying."""
     shoulders = [smpl_index(f"{side}_shoulder") for side in _SIDES]
-    axes = _unit(neck - pelvis)
-    return axes[(track.confidence[:, shoulders].min(axis=1) >= _CONFIDENT) & (axes @ _CAMERA_UP > 0.7)]
+    axes = _unit(_joint(track, "neck") - _joint(track, "pelvis"))
+    return (track.confidence[:, shoulders].min(axis=1) >= _CONFIDENT) & (axes @ _CAMERA_UP > 0.7)
+
+
+def _joint(track: BodyTrack, name: str) -> Array:
+    """(T, 3) m."""
+    return track.joints[:, smpl_index(name)]
+
+
+def _ankles(track: BodyTrack) -> Array:
+    """(T, 3) m, the middle of both."""
+    return (_joint(track, "left_ankle") + _joint(track, "right_ankle")) / 2
 
 
 def _unit(vectors: Array) -> Array:

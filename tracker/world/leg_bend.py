@@ -13,6 +13,8 @@ LEG_JOINTS = (1, 4, 7)
 """Hip, knee and ankle of the left leg; the right one's come after each."""
 FOOT_PITCH = np.radians(25.0)
 """By which a planted foot is turned at most."""
+_HEEL_RISE = np.radians(50.0)
+"""By which a foot on its toes is turned at most."""
 _FULL_LEG = 0.999
 """Of a leg's length that an ankle may be away from its hip."""
 _STRAIGHT = 0.04
@@ -43,6 +45,31 @@ def bent(legs: Legs, ankle: Array, foot_turn: Array, softness: float = 0.0) -> A
     pelvis, hip, knee, foot = legs.rotations.swapaxes(0, 1)
     new_hip, new_knee, new_foot = thigh @ hip, shin @ knee, foot_turn @ foot
     return np.stack([_inverse(pelvis) @ new_hip, _inverse(new_hip) @ new_knee, _inverse(new_knee) @ new_foot], axis=1)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """How far n legs reach."""
+
+    hip: Array
+    """(n, 3) m."""
+    length: Array
+    """(n,) m, of thigh and shin together."""
+
+
+def on_tiptoe(leg: Stretch, toe: Array, ankle: Array, foot_turn: Array, weight: Array) -> tuple[Array, Array]:
+    """Feet (turns (n, 3, 3) and ankles (n, 3) m) whose heels rise, by as little as brings the ankle into the leg's
+    reach, where it is out of it: toes (n, 3) stay. weight: (n,) 0..1 of the rise."""
+    foot, up = ankle - toe, leg.hip - toe
+    radius, distance = np.linalg.norm(foot, axis=1), np.linalg.norm(up, axis=1)
+    reach = _FULL_LEG * leg.length
+    cosine = (radius**2 + distance**2 - reach**2) / np.maximum(2 * radius * distance, 1e-9)
+    now = np.arccos(np.clip((foot * up).sum(axis=1) / np.maximum(radius * distance, 1e-9), -1.0, 1.0))
+    rise = np.clip(now - np.arccos(np.clip(cosine, -1.0, 1.0)), 0.0, _HEEL_RISE) * weight
+    axis = _cross(foot, up)
+    axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-9)
+    turn = matrix_from_axis_angle(axis * rise[:, None])
+    return turn @ foot_turn, toe + (turn @ foot[..., None])[..., 0]
 
 
 def smallest_turns(src: Array, dst: Array, limit: float) -> Array:

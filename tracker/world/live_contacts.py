@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
 from tracker.world.body_track import FOOT_PARTS
-from tracker.world.contacts import contact_edges, distances
+from tracker.world.contacts import contact_edges, depth_shares, distances
+from tracker.world.gravity import Plane
 
 LONGEST_STEP = 0.35
 """s between frames beyond which nothing is known of what happened between them."""
 _SPEED_SECONDS = 0.065
 """Over which a speed is measured at least; more would be late."""
-_DEPTH_SHARE = 0.1
-"""Of the speed along the line of sight that counts: distances settle slowly behind a filter that looks back only."""
+_FAST = 0.4
+"""m/s that end a contact: planted feet shake more behind such a filter."""
 _BIAS_SECONDS, _LARGEST_BIAS = 1.0, 0.25
 """s of which the lower sole's median height over the floor is taken for an error of the distance, and m of it."""
 
@@ -29,10 +30,12 @@ class LiveContacts:
         self._recent: deque[tuple[float, Array]] = deque()
         self._lowest: deque[tuple[float, float]] = deque()
 
-    def add(self, time: float, soles: Array, heights: Array, confidence: Array) -> NDArray[np.bool_]:
-        """(4,): which touch the floor now. soles: (4, 3) m, camera frame; heights: (4,) m over the believed floor;
-        confidence: (4,). Frames come in the order of time, s, none of them LONGEST_STEP after the one before."""
-        ready, ended = contact_edges(self._speeds(time, soles), heights - self._bias(time, heights), confidence)
+    def add(self, time: float, soles: Array, floor: Plane, confidence: Array) -> NDArray[np.bool_]:
+        """(4,): which touch the floor now. soles: (4, 3) m, camera frame; floor: as it is believed; confidence: (4,).
+        Frames come in the order of time, s, none of them LONGEST_STEP after the one before."""
+        heights = floor.heights(soles)
+        speeds = self._speeds(time, soles, floor.up)
+        ready, ended = contact_edges(speeds, heights - self._bias(time, heights), confidence, _FAST)
         self._touching = (self._touching | ready) & ~ended
         return self._touching
 
@@ -40,14 +43,14 @@ class LiveContacts:
         """These do not touch the floor after all."""
         self._touching = self._touching & ~parts
 
-    def _speeds(self, time: float, soles: Array) -> Array:
+    def _speeds(self, time: float, soles: Array, up: Array) -> Array:
         """(4,) m/s over the last moments; infinite before there are any."""
         recent = self._recent
         while len(recent) > 1 and time - recent[1][0] >= _SPEED_SECONDS:
             recent.popleft()
         speeds = np.full(FOOT_PARTS, np.inf)
         if recent and time - recent[0][0] >= _SPEED_SECONDS:
-            speeds = distances(recent[0][1], soles, soles, _DEPTH_SHARE) / (time - recent[0][0])
+            speeds = distances(recent[0][1], soles, soles, depth_shares(soles, up)) / (time - recent[0][0])
         recent.append((time, soles))
         return speeds
 

@@ -26,6 +26,7 @@ from tracker.core.person import Person
 from tracker.world.body_track import FOOT_PARTS, contact_rig
 from tracker.world.contact_parts import PART_JOINTS
 from tracker.world.contacts import distances, standing_lengths
+from tracker.world.gravity import Plane
 from tracker.world.leg_bend import FOOT_PITCH, LEG_JOINTS, Legs, bent, smallest_turns
 from tracker.world.live_contacts import LONGEST_STEP, LiveContacts
 from tracker.world.live_world import LiveWorld
@@ -149,9 +150,8 @@ class _HeldPerson:
             self._contacts, self.held = LiveContacts(), np.zeros(FOOT_PARTS, bool)
             return
         body = self._along * self._ray
-        touching = self._contacts.add(
-            self._time, shown.soles, floor.heights(shown.soles + body), shown.confidence[_SOLE_JOINTS]
-        )
+        under = Plane(floor.up, floor.camera_height + float(body @ floor.up))
+        touching = self._contacts.add(self._time, shown.soles, under, shown.confidence[_SOLE_JOINTS])
         begun = touching & ~self.held
         if begun.any():
             soles = _Places.of(shown, body).changed(self._spring.change).swapaxes(0, 1).reshape(FOOT_PARTS, 3)

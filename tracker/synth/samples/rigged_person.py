@@ -136,4 +136,4 @@ def _textured(model: Any, part: Any) -> TexturedMesh:
     faces = _values(model, part.indices).reshape(-1, 3).astype(np.int64)
     if faces.max() >= len(uv):
         raise ValueError("a mesh has faces without vertices")
-    return TexturedMesh(faces, uv, np.asarray(picture[..., ::-1], np.uint8, order="C"))
+    return TexturedMesh(faces, uv.astype(float), np.asarray(picture[..., ::-1], np.uint8, order="C"))
