@@ -24,7 +24,7 @@ from tracker.synth.motion import Choreography, perform
 from tracker.world.body_track import BodyTrack, contact_body
 from tracker.world.camera_path import CameraPath
 from tracker.world.camera_watch import CameraWatch
-from tracker.world.contacts import Contact, contact_mask, contacts_of, point_speeds
+from tracker.world.contacts import Contact, contact_mask, contacts_of, point_speeds, settled_contacts
 from tracker.world.estimate import estimate_world
 from tracker.world.foot_lock import locked
 from tracker.world.gravity import Gravity, Plane, UprightAxes, pitched
@@ -210,6 +210,19 @@ class TestContacts:
         path = track.points[:1] + np.array([0.7, 0, 0]) * times[:, None, None]
         speeds = point_speeds(replace(track, times=times, points=path), UP)
         np.testing.assert_allclose(speeds, 0.7, atol=0.06)
+
+    def test_a_heel_that_rises_slowly_has_left_the_floor(self):
+        track = walker()[0].rows(slice(0, 1))
+        rows = {
+            name: np.repeat(getattr(track, name), 60, axis=0) for name in ("theta", "transl", "joints", "confidence")
+        }
+        points = np.repeat(track.points, 60, axis=0)
+        points[:, :4] -= (points[:, :4] @ UP + HEIGHT)[..., None] * UP
+        times, floor = np.arange(60) / RATE, Plane(UP, HEIGHT)
+        points[40:, 0] += 0.15 * (times[40:] - times[40])[:, None] * UP
+        risen = replace(track, times=times, points=points, **rows)
+        heel, settled = (contact_mask(contacts(risen, floor), 60)[:, 0] for contacts in (contacts_of, settled_contacts))
+        assert heel[:50].all() and settled[:44].all() and not settled[47:].any()
 
     @pytest.mark.parametrize("height", [0.1, 0.5, 1.4, 3.0])
     def test_a_swinging_foot_is_told_from_a_planted_one_whose_distance_drifts(self, height):

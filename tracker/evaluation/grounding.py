@@ -18,7 +18,7 @@ from tracker.evaluation.world_errors import TrueWorld, world_errors
 from tracker.pipeline import TrackerConfig
 from tracker.smooth.smoothed_frames import last_betas, smoothed_frames
 from tracker.world.body_track import FOOT_PARTS, contact_body
-from tracker.world.contacts import contact_mask, contacts_of
+from tracker.world.contacts import contact_mask, settled_contacts
 from tracker.world.gravity import Plane
 from tracker.world.grounded import grounded_frames, surroundings
 
@@ -86,7 +86,7 @@ def _feet(
             np.stack([person.pose.transl for _, person in rows]),
             np.stack([person.joint_confidence for _, person in rows]),
         )
-        mask = contact_mask(contacts_of(track, floor), len(rows))
+        mask = contact_mask(settled_contacts(track, floor), len(rows))
         for row, (i, _) in enumerate(rows):
             meant = chosen[i]
             if meant is not None and meant.person_id == key:

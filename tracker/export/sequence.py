@@ -32,7 +32,7 @@ from tracker.export.scratch import MEMORY, Scratch
 from tracker.world.body_track import BodyTrack, contact_body
 from tracker.world.camera_path import CameraPath
 from tracker.world.contact_parts import CONTACT_PARTS
-from tracker.world.contacts import contact_mask, contacts_of
+from tracker.world.contacts import contact_mask, settled_contacts
 from tracker.world.gravity import Plane
 from tracker.world.windows import windows
 from tracker.world.world_config import FileFrame, WorldConfig
@@ -348,7 +348,7 @@ def placed_in(world: WorldFrame, person: PersonSequence, body: BodyModel) -> Per
     floor, touching = Plane(world.up, world.camera_height), np.zeros_like(person.contacts)
     for window in windows(person.timestamps):
         track = body_track(person.rows(window.known), body)
-        mask = contact_mask(contacts_of(track, floor), len(track.times))
+        mask = contact_mask(settled_contacts(track, floor), len(track.times))
         touching[window.own] = mask[window.in_known(window.own)]
     return replace(person, world=world, contacts=touching)
 

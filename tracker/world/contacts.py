@@ -25,6 +25,8 @@ _DEPTH_SHARE = 0.1
 _STEP_SHARE = 0.2
 """Of the speed of somebody who walks towards the camera, what has to count for their feet to be told from planted ones:
 a camera that looks down on the floor sees more of it across its line of sight than one that lies there."""
+_RISEN = 0.025
+"""m over its usual height in a contact, from which a part has left the floor at the contact's ends."""
 _SPEED_SECONDS = 0.07
 """Between the two moments from which a speed is told, on either side."""
 _CONFIDENT, _HIDDEN = 0.35, 0.15
@@ -74,6 +76,13 @@ def contacts_of(track: BodyTrack, floor: Plane) -> list[Contact]:
             if track.times[end - 1] - track.times[start] >= _SHORTEST:
                 found_contacts += [Contact(part, *each) for each in _places(track.points[start:end, part], start)]
     return _through_hiding(found_contacts, track)
+
+
+def settled_contacts(track: BodyTrack, floor: Plane) -> list[Contact]:
+    """As `contacts_of`, of somebody whose feet have been held: without the first and last frames of each in which the
+    part hovers over where it mostly is, as heels do that rise slowly."""
+    heights = floor.heights(track.points)
+    return [_on_the_floor(contact, heights[:, contact.part]) for contact in contacts_of(track, floor)]
 
 
 def contact_edges(
@@ -223,6 +232,12 @@ def _places(points: Array, first: int) -> list[tuple[int, int]]:
             start, total = row, np.zeros(3)
         total += points[row]
     return [*parts, (first + start, first + len(points))]
+
+
+def _on_the_floor(contact: Contact, heights: Array) -> Contact:
+    own = heights[contact.start : contact.end]
+    down = np.flatnonzero(own <= np.median(own) + _RISEN)
+    return Contact(contact.part, contact.start + int(down[0]), contact.start + int(down[-1]) + 1)
 
 
 def straightness(track: BodyTrack) -> Array:
