@@ -11,12 +11,13 @@ from tests.world.test_world import CAMERA, camera_frame, noisy, walker
 from tracker.body import load_body
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.person import FrameRecord, Person, Pose
-from tracker.evaluation.grounding import grounding_figures, grounding_rows
+from tracker.evaluation.grounding import _feet, grounding_figures, grounding_rows
 from tracker.evaluation.scoring import Row
 from tracker.evaluation.truth import Truth
 from tracker.evaluation.world_errors import TrueWorld
 from tracker.pipeline import TrackerConfig
 from tracker.world.body_track import BodyTrack
+from tracker.world.gravity import Plane
 from tracker.world.world_config import WorldConfig
 
 PERSONS = PersonBuilder(load_body(None))
@@ -71,3 +72,18 @@ def test_nobody_found_leaves_no_figure_and_clips_count_alike(found: Row) -> None
     assert grounding_figures([found, nobody])["slide"] == found["slide"][0]
     other = {name: values + 2.0 for name, values in found.items()}
     assert grounding_figures([found, other])["slide"] == pytest.approx(found["slide"][0] + 1.0)
+
+
+def test_whoever_is_nearest_while_the_person_is_hidden_does_not_slide_for_them() -> None:
+    track = walker()[0].rows(slice(0, 60))
+    away = replace(track, transl=track.transl + np.array([0.6, 0.0, 0.0]))
+    alone = [FrameRecord(row, float(track.times[row]), [seen(track, row)]) for row in range(60)]
+    other = [replace(seen(away, row), person_id=1) if 20 <= row < 25 else alone[row].people[0] for row in range(60)]
+    floor = Plane(camera_frame().up, camera_frame().camera_height)
+    soles, contacts = _feet(alone, [record.people[0] for record in alone], PERSONS, floor)
+    crossed = [replace(record, people=[person]) for record, person in zip(alone, other, strict=True)]
+    seen_soles, seen_contacts = _feet(crossed, other, PERSONS, floor)
+    hidden = np.arange(60) // 5 == 4
+    assert np.isnan(seen_soles[hidden]).all() and not seen_contacts[hidden].any()
+    np.testing.assert_allclose(seen_soles[~hidden], soles[~hidden], atol=1e-6)
+    assert (seen_contacts[~hidden] == contacts[~hidden]).mean() > 0.95

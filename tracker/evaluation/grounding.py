@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -74,23 +75,27 @@ def grounding_rows(
 def _feet(
     records: Sequence[FrameRecord], chosen: Sequence[Person | None], persons: PersonBuilder, floor: Plane
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """(T, 4, 3) m of the soles of those who are meant, NaN where nobody is, and (T, 4) whether they are planted."""
+    """(T, 4, 3) m of the soles of the identity that is meant in most frames, and (T, 4) whether they are planted; NaN
+    where it is not. Whoever else is nearest while it is hidden does not slide for it."""
     soles = np.full((len(records), FOOT_PARTS, 3), np.nan)
     contacts = np.zeros((len(records), FOOT_PARTS), bool)
-    for key in {person.person_id for person in chosen if person is not None}:
-        rows = [(i, person) for i, record in enumerate(records) for person in record.people if person.person_id == key]
-        track = contact_body(persons.body).track(
-            np.array([records[i].time for i, _ in rows]),
-            np.stack([person.pose.theta for _, person in rows]),
-            rows[-1][1].pose.betas,
-            np.stack([person.pose.transl for _, person in rows]),
-            np.stack([person.joint_confidence for _, person in rows]),
-        )
-        mask = contact_mask(settled_contacts(track, floor), len(rows))
-        for row, (i, _) in enumerate(rows):
-            meant = chosen[i]
-            if meant is not None and meant.person_id == key:
-                soles[i], contacts[i] = track.points[row, :FOOT_PARTS], mask[row, :FOOT_PARTS]
+    meant = Counter(person.person_id for person in chosen if person is not None)
+    if not meant:
+        return soles, contacts
+    ((key, _),) = meant.most_common(1)
+    rows = [(i, person) for i, record in enumerate(records) for person in record.people if person.person_id == key]
+    track = contact_body(persons.body).track(
+        np.array([records[i].time for i, _ in rows]),
+        np.stack([person.pose.theta for _, person in rows]),
+        rows[-1][1].pose.betas,
+        np.stack([person.pose.transl for _, person in rows]),
+        np.stack([person.joint_confidence for _, person in rows]),
+    )
+    mask = contact_mask(settled_contacts(track, floor), len(rows))
+    for row, (i, _) in enumerate(rows):
+        person = chosen[i]
+        if person is not None and person.person_id == key:
+            soles[i], contacts[i] = track.points[row, :FOOT_PARTS], mask[row, :FOOT_PARTS]
     return soles, contacts
 
 
