@@ -19,7 +19,7 @@ from tests.clips import write_clip
 from tests.programs import run_program
 
 OPTIONAL = {"tensorrt", "pyrender", "OpenGL", "trimesh", "smplx", "trackeval", "h5py", "cdflib", "DracoPy", "anny",
-            "mcap_ros2", "viser", "rerun", "ezc3d", "pxr", "bpy", "ray"}  # fmt: skip
+            "mcap_ros2", "viser", "rerun", "ezc3d", "pxr", "bpy", "pygltflib", "ray"}  # fmt: skip
 """Imported only where they are used, each with an error that names its extra."""
 OURS = {"tracker", "engines", "kernels", "benchmarks"}
 

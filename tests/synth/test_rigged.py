@@ -15,6 +15,7 @@ from tracker.body.model import vertex_normals
 from tracker.body.smpl_joints import SMPL_JOINTS, SMPL_PARENTS
 from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.errors import InputError
+from tracker.core.geometry import matrix_from_axis_angle
 from tracker.motion.sampler import PoseSampler
 from tracker.synth.samples import AssetFolder, SampleConfig, SampleFactory
 from tracker.synth.samples.assets import people_by_name
@@ -111,12 +112,9 @@ def test_who_hangs_on_the_body_takes_its_poses_and_shapes(tmp_path: Path) -> Non
     theta = np.random.default_rng(3).normal(0.0, 0.2, (24, 3))
     betas = shape(4)
     skeleton = Skeleton.of(BODY)
-    rotations = torch.tensor(theta)
-    from tracker.core.geometry import matrix_from_axis_angle
-
     posed = skeleton.pose(matrix_from_axis_angle(theta), betas)
     vertices = piece.hull.posed(skeleton, posed, betas)
-    true = BODY.with_shape(torch.tensor(betas).float()).with_pose(rotations.float()).vertices().numpy()
+    true = BODY.with_shape(torch.tensor(betas).float()).with_pose(torch.tensor(theta).float()).vertices().numpy()
     error = np.linalg.norm(vertices - true, axis=1)
     assert np.median(error) < 0.004 and np.quantile(error, 0.99) < 0.02
 
