@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -28,8 +29,11 @@ OURS = {"tracker", "engines", "kernels", "benchmarks"}
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs of a fresh environment with the wheel; what it depends on comes from this one."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--no-build-isolation", "-w", str(folder)]
-    run_program(build)
+    source = folder / "source"  # a build leaves files beside its sources, and other workers build at the same time
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "out", "build", "*.egg-info", "__pycache__"))
+    run_program(
+        [sys.executable, "-m", "pip", "wheel", str(source), "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    )
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=False)
     (packages,) = (folder / "env").glob("lib/python*/site-packages")
