@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tests import SHARED
 from tracker.body import load_body
@@ -31,8 +33,8 @@ UP = np.array([0.0, 1.2, 0.0])
 """m from the body's origin to the file's, whose floor is at 0."""
 
 
-def write_person(path: Path, betas: Array, thickness: float = 0.0) -> Path:
-    """The built-in body of a shape as a rigged person in clothes of this thickness, m, but for hands and head."""
+def person_blocks(betas: Array, thickness: float) -> list[NDArray[Any]]:
+    """What the accessors and the texture of `write_person` are."""
     shaped = BODY.with_shape(torch.tensor(betas, dtype=BODY.v_template.dtype))
     normals = vertex_normals(shaped.rest_vertices, BODY.faces).numpy()
     bare = BODY.weights.numpy()[:, [12, 15, 20, 21, 22, 23]].sum(axis=1, keepdims=True) > 0.1
@@ -45,7 +47,12 @@ def write_person(path: Path, betas: Array, thickness: float = 0.0) -> Path:
     uv = np.random.default_rng(0).random((len(vertices), 2)).astype(np.float32)
     _, picture = cv2.imencode(".png", np.full((8, 8, 3), 90, np.uint8))
     faces = BODY.faces.numpy().astype(np.uint32)
-    blocks = [vertices, uv, joints, weights, faces.reshape(-1, 1), inverse, picture]
+    return [vertices, uv, joints, weights, faces.reshape(-1, 1), inverse, picture]
+
+
+def write_person(path: Path, betas: Array, thickness: float = 0.0) -> Path:
+    """The built-in body of a shape as a rigged person in clothes of this thickness, m, but for hands and head."""
+    blocks = person_blocks(betas, thickness)
     starts = np.cumsum([0, *(block.nbytes + -block.nbytes % 4 for block in blocks)])
     types = [("VEC3", 5126), ("VEC2", 5126), ("VEC4", 5121), ("VEC4", 5126), ("SCALAR", 5125), ("MAT4", 5126)]
     attributes = pygltflib.Attributes(POSITION=0, TEXCOORD_0=1, JOINTS_0=2, WEIGHTS_0=3)

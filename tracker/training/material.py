@@ -44,12 +44,9 @@ class Material:
         """What weights are made from that are trained on it, for their metadata."""
         job = self._job
         dressed = "" if job.assets is None else " with CC0 skins, clothes and light (MakeHuman, HDRIs)"
-        if (
-            job.assets is not None
-            and self._settings.samples.rigged
-            and AssetFolder.open(job.assets).rigged_people("train")
-        ):
-            dressed += " and MIT-licensed rigged people (VALID)"
+        people = [] if job.assets is None else AssetFolder.open(job.assets).rigged_people("train")
+        if people and self._settings.samples.rigged:
+            dressed += " and rigged people out of avatars/, whose licences hold for these weights"
         motion = "joint-limit poses" if job.motion is None else "CMU and DeepMimic motion clips (free use; MIT)"
         real = "" if job.footage is None else "; the tracker's own fits on MIT-licensed webcam clips"
         names = ", ".join(data.file.name for data in self._data)

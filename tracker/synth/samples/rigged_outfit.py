@@ -6,6 +6,7 @@ is skin. Where its joints are is then told by the surface: rigs have theirs a fe
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tracker.synth.samples.rigged_person import RiggedPerson, read_rigged
 from tracker.synth.surface import Surface
 
 _STEPS, _RATE = 240, 0.02
+"""Of the fit, and by how much rad and m it changes at first."""
 _EVERY = 4
 """Of the body's vertices, every how many-th is compared with the person's surface."""
 _AGAIN = 8
@@ -39,15 +41,17 @@ _HINGES = [smpl_index(f"{side}_{name}") for side in ("left", "right") for name i
 _HINGE_SIGMA, _JOINT_SIGMA = 0.015, 0.06
 """m by which those, and other joints, are elsewhere."""
 _ANGLE_SIGMA, _SHAPE_SIGMA = np.radians(5.0), 1.2
+"""By which joints are turned at rest, and β are off 0."""
 _SAMPLES_SHARE = 1 / 40
 """Of a comparison's worth: neighbours say the same."""
-_NEIGHBOURS = 6
-"""Vertices of the body that one of a person's hangs on."""
+_NEIGHBOURS, _CLOSEST = 6, 0.01
+"""Vertices of the body that one of a person's hangs on, and m below which none of them counts more."""
 _NORMAL_WEIGHT, _SIDE_WEIGHT = 0.04, 0.3
 """m that normals that are opposite, and limbs of the other side, lie apart at least."""
 _OWN_HAIR = 0.4
 """Share of samples in which hair keeps its colour."""
 _SIDES = np.array([name.startswith("left") * 1.0 - name.startswith("right") for name in SMPL_JOINTS])
+"""(24,) 1 for joints of the left, −1 of the right, 0 in the middle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +68,8 @@ class FittedBody:
     @classmethod
     def of_file(cls, path: Path, person: RiggedPerson, body: BodyModel) -> FittedBody:
         """Fitted once and kept; path: the person's file."""
-        state = path.stat()
-        name = f"rigged/{path.stem}-{state.st_size}-{state.st_mtime_ns}-{_VERSION}.npz"
+        state, shape = path.stat(), zlib.crc32(body.v_template.numpy().tobytes())
+        name = f"rigged/{path.stem}-{state.st_size}-{state.st_mtime_ns}-{shape:08x}-{_VERSION}.npz"
 
         def make(target: Path) -> None:
             fitted = fitted_body(person, body)
@@ -76,6 +80,7 @@ class FittedBody:
             return cls(file["theta"], file["betas"], file["transl"])
 
     def posed(self, body: BodyModel) -> PosedBody:
+        """The body as it lies under the person."""
         template = body.v_template
         shaped = body.with_shape(template.new_tensor(self.betas))
         return shaped.with_pose(template.new_tensor(self.theta), template.new_tensor(self.transl))
@@ -101,12 +106,11 @@ def hung(dresser: Dresser, body: BodyModel, person: RiggedPerson, fitted: Fitted
     rest = np.linalg.solve(bones[..., :3], (person.vertices - bones[..., 3])[..., None])[..., 0]
     dirs = body.shapedirs.double().numpy().reshape(-1, 3 * NUM_BETAS)
     rest -= (origin @ dirs).reshape(-1, 3, NUM_BETAS) @ fitted.betas
-    stops = np.cumsum([0, *(len(mesh.uv) for mesh in person.meshes)])
     pieces = []
-    for number, mesh in enumerate(person.meshes):
-        rows = slice(stops[number], stops[number + 1])
+    parts = (person.by_mesh(values) for values in (rest, weights, np.arange(len(rest))))
+    for number, (mesh, places, shares, rows) in enumerate(zip(person.meshes, *parts, strict=True)):
         kind: LayerKind = "person" if number == 0 else "hair"
-        surface = Surface(rest[rows], weights[rows], origin[rows], mesh.uv, mesh.faces)
+        surface = Surface(places, shares, origin[rows], mesh.uv, mesh.faces)
         pieces.append(dresser.piece(kind, surface, mesh.texture, 1.0 if number == 0 else _OWN_HAIR))
     return pieces
 
@@ -118,7 +122,7 @@ def _neighbours(body: BodyModel, posed: PosedBody, person: RiggedPerson) -> csr_
     vertices = torch.from_numpy(person.vertices)
     theirs = _features(vertices, vertex_normals(vertices, torch.from_numpy(person.faces)), person.joint_weights)
     distance, nearest = cKDTree(own).query(theirs, _NEIGHBOURS)
-    share = 1 / (distance + 0.01) ** 2
+    share = 1 / (distance + _CLOSEST) ** 2
     share /= share.sum(axis=1, keepdims=True)
     rows = np.repeat(np.arange(len(theirs)), _NEIGHBOURS)
     return csr_matrix((share.ravel(), (rows, nearest.ravel())), shape=(len(theirs), len(own)))

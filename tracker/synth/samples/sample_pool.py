@@ -109,9 +109,9 @@ class SamplePool:
     @cached_property
     def _people(self) -> tuple[Path, ...]:
         """Files of whole rigged people."""
-        files = (
-            () if self._assets is None or not self._config.rigged else self._assets.rigged_people(self._config.split)
-        )
+        if self._assets is None or not self._config.rigged:
+            return ()
+        files = self._assets.rigged_people(self._config.split)
         if files and find_spec("pygltflib") is None:
             _log.warning("%s: left out: pip install 'body-tracker[assets]' brings what reads them", files[0].parent)
             return ()
