@@ -166,7 +166,7 @@ def configured(case: PipelineCase, punctual: bool) -> TrackerConfig:
     """The case's configuration, for files or for a camera."""
     detect = {"punctual": punctual, "max_people": max(case.people, 1)}
     smooth = {"mode": "offline" if punctual else "causal"}
-    engine = {"backend": case.engine, "precision": "float32" if punctual else "auto"}
+    engine = {"backend": case.engine}
     return load_config(case.config, {"engine": engine, "detect": detect, "smooth": smooth})
 
 

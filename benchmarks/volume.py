@@ -166,7 +166,7 @@ class Methods:
     def start(self, image: NDArray[np.uint8], camera: Camera) -> Start:
         """Everything before the volume."""
         (followed,) = self._follower.follow(image, [_WHOLE])
-        features, reading = self._extractor.extract(followed.crop, camera), followed.reading
+        (features,), reading = self._extractor.extract([followed.crop], camera), followed.reading
         observation, belief = (
             LandmarkObservation(camera, reading.landmarks2d, reading.landmarks3d, reading.visibility),
             Belief.stranger(),

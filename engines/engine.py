@@ -1,14 +1,15 @@
 """The contract of all engines: named arrays in, named arrays out, whatever runs the network underneath.
 
-An engine belongs to one thread at a time: it holds the buffers of one inference. Open a second one for a second thread.
+Any thread may use an engine. It holds the buffers of so many inferences as it has streams; more than those wait.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -69,6 +70,9 @@ class EngineOptions:
     """The outputs wanted; what only the others need is not computed. None: all of them."""
     max_batch: int = 4
     """The largest batch that a network with a free batch size is prepared for, where a runtime has to know."""
+    streams: int = 1
+    """Runs that may go on at a time, each on `threads` threads, where a runtime shares the network's memory among them:
+    OpenVINO, and ONNX Runtime on a CPU."""
     compiled: bool = False
     """Has torch compile the network: quicker, after a minute at the first run of each batch size."""
 
@@ -79,6 +83,10 @@ class EngineOptions:
             raise ValueError(f"precision: expected one of {', '.join(get_args(Precision))}, got {self.precision}")
         if self.max_batch < 1:
             raise ValueError(f"max_batch: expected at least 1, got {self.max_batch}")
+        if self.streams < 1:
+            raise ValueError(f"streams: expected at least 1, got {self.streams}")
+        if self.streams > 1 and self.threads is None:
+            raise ValueError(f"streams: {self.streams} of them need threads, which says how many each has")
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,12 @@ class Network:
 class Engine(ABC):
     """A network ready to run. Close it, or use it as a context manager."""
 
-    def __init__(self, inputs: list[TensorSpec], outputs: list[TensorSpec], metadata: Mapping[str, str]) -> None:
+    def __init__(
+        self, inputs: list[TensorSpec], outputs: list[TensorSpec], metadata: Mapping[str, str], streams: int = 1
+    ) -> None:
+        """streams: how many threads may be in `_run` at a time."""
+        self.streams = streams
+        self._free = BoundedSemaphore(streams)
         self.inputs: Mapping[str, TensorSpec] = MappingProxyType({spec.name: spec for spec in inputs})
         self.outputs: Mapping[str, TensorSpec] = MappingProxyType({spec.name: spec for spec in outputs})
         self.metadata: Mapping[str, str] = MappingProxyType(dict(metadata))
@@ -108,11 +121,19 @@ class Engine(ABC):
 
         Raises ValueError for a missing or unknown name, a wrong shape or type; BackendError when the runtime fails.
         """
+        self._check(inputs)
+        with self._free:
+            return self._run(inputs)
+
+    def run_each(self, inputs: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
+        """`run` for each of several, as many at a time as there are streams to spare; in the same order."""
+        return [self.run(each) for each in inputs]
+
+    def _check(self, inputs: Arrays) -> None:
         if inputs.keys() != self.inputs.keys():
             raise ValueError(f"inputs: expected {', '.join(self.inputs)}, got {', '.join(inputs) or 'none'}")
         for name, spec in self.inputs.items():
             spec.check(inputs[name])
-        return self._run(inputs)
 
     @abstractmethod
     def _run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,7 @@ _ELEMENT_TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
 class OpenVinoEngine(Engine):
-    """One compiled network and one inference request that every run uses again."""
+    """One compiled network, and an inference request for each stream that its runs use again."""
 
     def __init__(self, model: Path, options: EngineOptions) -> None:
         """Raises ModelError for a file that OpenVINO cannot read, BackendError where OpenVINO does not run."""
@@ -41,7 +44,9 @@ class OpenVinoEngine(Engine):
             network = openvino.Model([ports[name] for name in names], network.get_parameters(), model.stem)
         self._names = [_name(port) for port in network.outputs]  # compiled ones may bear an inner tensor's name
         compiled = _compile(core, network, model, options)
-        self._request: Any = compiled.create_infer_request()
+        self._requests: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(options.streams):
+            self._requests.put(compiled.create_infer_request())
         super().__init__(
             [_spec(_name(port), port) for port in compiled.inputs],
             [_spec(name, port) for name, port in zip(self._names, compiled.outputs, strict=True)],
@@ -52,18 +57,62 @@ class OpenVinoEngine(Engine):
                 "precision": options.precision,
                 "threads": str(compiled.get_property("INFERENCE_NUM_THREADS")),
             },
+            options.streams,
         )
 
+    def run_each(self, inputs: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
+        """`run` for each of several, as many at a time as there are streams to spare; in the same order."""
+        for each in inputs:
+            self._check(each)
+        outputs = []
+        with self._spare_requests(min(len(inputs), self.streams)) as requests:
+            for first in range(0, len(inputs), len(requests) or 1):
+                outputs += self._together(requests, inputs[first : first + len(requests)])
+        return outputs
+
     def _run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        try:
-            # The inputs are read before `infer` returns, so sharing them only saves the copy.
-            results = self._request.infer(dict(inputs), share_inputs=True, share_outputs=False)
-        except RuntimeError as error:
-            raise BackendError(f"openvino failed: {first_line(error)}") from error
+        with self._spare_requests(1) as (request,):
+            try:
+                # The inputs are read before `infer` returns, so sharing them only saves the copy.
+                results = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
+            except RuntimeError as error:
+                raise BackendError(f"openvino failed: {first_line(error)}") from error
         return {name: results[index] for index, name in enumerate(self._names)}
 
+    @contextmanager
+    def _spare_requests(self, most: int) -> Iterator[list[Any]]:
+        """One request, waited for, and of the others those that nobody uses, up to `most`."""
+        requests = [self._requests.get()] if most > 0 else []
+        with suppress(Empty):
+            while len(requests) < most:
+                requests.append(self._requests.get_nowait())
+        try:
+            yield requests
+        finally:
+            for request in requests:
+                self._requests.put(request)
+
+    def _together(self, requests: Sequence[Any], inputs: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
+        """Runs no more inputs than requests, each in its own, all at a time."""
+        started = []
+        try:
+            for request, each in zip(requests, inputs, strict=False):
+                request.start_async(dict(each), share_inputs=True)
+                started.append(request)
+            return [self._outputs(request) for request in started]
+        except RuntimeError as error:
+            raise BackendError(f"openvino failed: {first_line(error)}") from error
+        finally:
+            for request in started:
+                with suppress(RuntimeError):  # which has been told
+                    request.wait()
+
+    def _outputs(self, request: Any) -> dict[str, NDArray[Any]]:
+        request.wait()
+        return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(self._names)}
+
     def close(self) -> None:
-        self._request = None
+        self._requests = SimpleQueue()
 
 
 def _openvino() -> Any:
@@ -110,7 +159,7 @@ def _compile(core: Any, network: Any, model: Path, options: EngineOptions) -> An
         "ENABLE_CPU_PINNING": False,
     }
     if options.threads is not None:
-        settings["INFERENCE_NUM_THREADS"] = options.threads
+        settings |= {"INFERENCE_NUM_THREADS": options.threads * options.streams, "NUM_STREAMS": options.streams}
     try:
         return core.compile_model(network, "CPU", settings)
     except RuntimeError as error:

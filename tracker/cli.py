@@ -377,7 +377,7 @@ def live(
 
             export = ExportConfig(parse_formats(given["formats"]))
             job = LiveJob(folder, record is not None, export, given["renderer"], given["style"])
-            config = configured(given, {"detect": {"punctual": False}, "engine": {"precision": "auto"}})
+            config = configured(given, {"detect": {"punctual": False}})
             world = LiveWorld(config.world, load_body(config.body))
             sends = stack.enter_context(open_sends(send, config.camera, world))
             tracker = stack.enter_context(Tracker.open(config))

@@ -275,10 +275,12 @@ class Tracker:
         """The second third: the features of each person's crop. In the order of the frames, too."""
         clock = _StageClock(self.stage_seconds)
         camera = self.cameras.for_size(*detected.frame.size)
-        features = {}
+        features: Mapping[int, CropFeatures] = {}
         if self._extractor is not None:
-            crops = {person.person_id: person.detection.crop for person in detected.people}
-            features = {key: self._extractor.extract(crop, camera) for key, crop in crops.items() if crop is not None}
+            crops = {
+                person.person_id: crop for person in detected.people if (crop := person.detection.crop) is not None
+            }
+            features = dict(zip(crops, self._extractor.extract(list(crops.values()), camera), strict=True))
         clock.lap("extract")
         return replace(detected, features=features)
 

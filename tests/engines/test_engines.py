@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
 from importlib.util import find_spec
@@ -85,6 +86,34 @@ def test_results_outlive_the_next_run(backend: str, model: Network) -> None:
         kept = first.copy()
         engine.run({INPUT: np.zeros_like(picture())})
         np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("backend", BACKENDS_HERE)
+def test_several_runs_at_a_time(backend: str, network: SmallNetwork, model: Network) -> None:
+    pictures = [picture(batch) for batch in range(1, 8)]
+    expected = [network(torch.from_numpy(each))[1].detach().numpy() for each in pictures]
+    with open_engine(model, backend, EngineOptions(threads=1, streams=3)) as engine:
+        assert engine.streams == (1 if backend == "torch" else 3)
+        for found, right in zip(engine.run_each([{INPUT: each} for each in pictures]), expected, strict=True):
+            np.testing.assert_allclose(found["pose"], right, atol=1e-5)
+        with pytest.raises(ValueError, match="expected picture, got image"):
+            engine.run_each([{INPUT: picture()}, {"image": picture()}])
+        assert engine.run_each([]) == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS_HERE)
+def test_any_thread_may_run_an_engine(backend: str, network: SmallNetwork, model: Network) -> None:
+    pictures = [picture(1 + seed % 3) for seed in range(60)]
+    expected = [network(torch.from_numpy(each))[1].detach().numpy() for each in pictures]
+    with (
+        open_engine(model, backend, EngineOptions(threads=1, streams=2)) as engine,
+        ThreadPoolExecutor(5) as pool,
+    ):
+        some = [pool.submit(engine.run_each, [{INPUT: each}, {INPUT: each}]) for each in pictures]
+        others = pool.map(lambda each: engine.run({INPUT: each}), pictures)
+        for pair, other, right in zip(some, others, expected, strict=True):
+            for found in (*pair.result(), other):
+                np.testing.assert_allclose(found["pose"], right, atol=1e-5)
 
 
 @pytest.mark.parametrize("backend", BACKENDS_HERE)
@@ -267,6 +296,10 @@ def test_options_are_checked() -> None:
         EngineOptions(precision="int3")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_batch"):
         EngineOptions(max_batch=0)
+    with pytest.raises(ValueError, match="streams: expected at least 1, got 0"):
+        EngineOptions(streams=0)
+    with pytest.raises(ValueError, match="streams: 2 of them need threads"):
+        EngineOptions(streams=2)
 
 
 def test_a_spec_checks_rank_size_and_type() -> None:

@@ -171,7 +171,7 @@ class TestShippedWeights:
         fitter = VolumeFitter(network, VolumeFitConfig())
         points = rig.pose_from_theta(np.asarray(sample.theta).reshape(24, 3), sample.betas).points + sample.transl
         upright = VolumeEvidence(
-            rig, fitter, extractor.extract(crop_of(follower, sample.image, camera.project(points)), camera)
+            rig, fitter, extractor.extract([crop_of(follower, sample.image, camera.project(points))], camera)[0]
         )
         # the same picture, a quarter turned
         quarter = crop_transform(np.array([0.0, 0, SIDE, SIDE]), SIDE, SIDE, np.pi / 2)
@@ -180,7 +180,7 @@ class TestShippedWeights:
         lying = VolumeEvidence(
             rig,
             fitter,
-            extractor.extract(crop_of(follower, side_image, side_camera.project(points @ roll.T)), side_camera),
+            extractor.extract([crop_of(follower, side_image, side_camera.project(points @ roll.T))], side_camera)[0],
         )
         one, other = upright.proposal(), lying.proposal()
         back = other.turned(roll.T, rig.root_at_rest(other.betas))
@@ -207,7 +207,7 @@ class TestShippedWeights:
         )
         fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig())
         found = fitter.fit(seen, Belief.stranger(), initial_state(rig, seen, np.zeros(10)), 30)
-        features = extractor.extract(crop_of(follower, sample.image, pixels), camera)
+        (features,) = extractor.extract([crop_of(follower, sample.image, pixels)], camera)
         view = VolumeEvidence(rig, VolumeFitter(network, VolumeFitConfig()), features)
         refined = view.refine(found)
         assert refined.support is not None
@@ -226,14 +226,31 @@ class TestShippedWeights:
         camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
         crop = follower.follow(sample.image, [Region(np.full(2, SIDE / 2), SIDE, 0.0)])[0].crop
         others = replace(crop, maps={name: 0 * crop.maps[name] for name in LANDMARK_OUTPUTS if name != "mask"})
-        expected, found = (extractor.extract(each, camera) for each in (crop, others))
-        np.testing.assert_allclose(found.features.numpy(), expected.features.numpy(), atol=1e-4)
-        np.testing.assert_allclose(found.regressed.rotations, expected.regressed.rotations, atol=1e-4)
+        (expected,) = extractor.extract([crop], camera)
+        for found in extractor.extract([others, crop, others], camera):
+            np.testing.assert_allclose(found.features.numpy(), expected.features.numpy(), atol=1e-4)
+            np.testing.assert_allclose(found.regressed.rotations, expected.regressed.rotations, atol=1e-4)
+
+    def test_several_people_keep_their_order(
+        self, extractor: FeatureExtractor, follower: NetworkFollower, sample: Sample
+    ) -> None:
+        k = sample.camera_matrix
+        camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        regions = [Region(np.full(2, SIDE / 2), side * SIDE, 0.0) for side in (0.8, 0.9, 1.0, 1.1, 1.2, 1.3)]
+        together = follower.follow(sample.image, regions)
+        apart = [follower.follow(sample.image, [region])[0] for region in regions]
+        for one, other in zip(together, apart, strict=True):
+            np.testing.assert_allclose(one.reading.landmarks2d, other.reading.landmarks2d, atol=1e-3)
+        crops = [each.crop for each in together]
+        for one, crop in zip(extractor.extract(crops, camera), crops, strict=True):
+            (other,) = extractor.extract([crop], camera)
+            np.testing.assert_allclose(one.regressed.transl, other.regressed.transl, atol=1e-3)
+        assert extractor.extract([], camera) == []
 
     def test_sixteen_bits_change_little(
         self, rig: LandmarkRig, network: BodyNetwork, follower: NetworkFollower, sample: Sample
     ) -> None:
-        """What live does where the processor computes in bfloat16."""
+        """What the tracker does where the processor computes in bfloat16."""
         from engines.openvino_engine import computes_in_bfloat16
 
         if not computes_in_bfloat16():
@@ -244,7 +261,7 @@ class TestShippedWeights:
         answers = []
         for precision in ("float32", "bfloat16"):
             extractor = FeatureExtractor(model, rig, EngineConfig("openvino", "cpu", precision=precision))
-            answers.append(extractor.extract(seen.crop, camera))
+            answers += extractor.extract([seen.crop], camera)
             extractor.close()
         cosine = (answers[0].features * answers[1].features).sum(-1)
         joints = [rig.pose(each.regressed.rotations, each.regressed.betas).joints for each in answers]

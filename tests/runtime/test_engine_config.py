@@ -6,10 +6,13 @@ import pytest
 
 from tracker.cli import configured
 from tracker.core.errors import InputError
+from tracker.runtime import engine_config
 from tracker.runtime.engine_config import EngineConfig
 
 
-@pytest.mark.parametrize(("field", "value"), [("backend", "caffe"), ("threads", 0), ("precision", "int3")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("backend", "caffe"), ("threads", 0), ("streams", 0), ("precision", "int3")]
+)
 def test_senseless_settings_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(InputError, match=rf"engine\.{field}: expected .*got {value}"):
         EngineConfig(**{field: value})  # type: ignore[arg-type]
@@ -20,12 +23,28 @@ def test_options_carry_device_and_threads_to_every_network() -> None:
     assert (options.device, options.threads, options.outputs) == ("cuda:1", 3, ("features",))
 
 
+def test_people_are_seen_several_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def streams(config: EngineConfig) -> int:
+        return config.options_for_people(("features",)).streams
+
+    monkeypatch.setattr(engine_config, "core_share", lambda: None)
+    monkeypatch.setattr(engine_config, "available_cores", lambda: 5)
+    assert streams(EngineConfig()) == 2
+    assert streams(EngineConfig(streams=5)) == 5
+    assert streams(EngineConfig(threads=None)) == 1
+    monkeypatch.setattr(engine_config, "available_cores", lambda: 64)
+    assert streams(EngineConfig()) == 4
+    monkeypatch.setattr(engine_config, "core_share", lambda: 1)
+    assert streams(EngineConfig()) == 1
+    assert EngineConfig().options(("boxes",)).streams == 1
+
+
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_a_commands_own_engine_settings_stay_beside_its_device(device: str) -> None:
-    """As live's, which takes the quicker precision; `--set` is over both."""
+    """`--set` is over both."""
     given = {"device": device, "config": "live", "assignments": ()}
-    config = configured(given, {"engine": {"precision": "auto"}})
-    assert (config.engine.precision, config.engine.device) == ("auto", device)
-    assert configured(given, {}).engine.precision == "float32"
-    asked = given | {"assignments": ("engine.precision=float32",)}
-    assert configured(asked, {"engine": {"precision": "auto"}}).engine.precision == "float32"
+    config = configured(given, {"engine": {"streams": 2}})
+    assert (config.engine.streams, config.engine.device) == (2, device)
+    assert configured(given, {}).engine.streams is None
+    asked = given | {"assignments": ("engine.streams=3",)}
+    assert configured(asked, {"engine": {"streams": 2}}).engine.streams == 3

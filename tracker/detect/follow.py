@@ -6,10 +6,9 @@ and the crop is known exactly. Finding people is left to the detector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Protocol
 
 import cv2
@@ -132,7 +131,7 @@ class Follower(Protocol):
 
 
 class NetworkFollower:
-    """One of MediaPipe's landmark networks in an engine, for any thread: they take turns."""
+    """One of MediaPipe's landmark networks in an engine, for any thread."""
 
     def __init__(self, engine: EngineConfig, maps: Sequence[str] = (), network: Path | None = None) -> None:
         """maps: the inner maps that are wanted, names of `landmark_network.FEATURES`; network: its file, by default the
@@ -143,9 +142,8 @@ class NetworkFollower:
         self.network = network or landmark_network_file()
         wanted = tuple(maps) if self.network == landmark_network_file() else ()
         try:
-            options = engine.options((*OUTPUTS, *wanted))
+            options = engine.options_for_people((*OUTPUTS, *wanted))
             self._engine = open_landmark_engine(engine.backend, options, source=self.network)
-            self._turn = Lock()
         except (ModelError, BackendError) as error:
             raise RunError(f"the landmark network does not start: {error}") from error
 
@@ -169,32 +167,41 @@ class NetworkFollower:
     ) -> list[Followed]:
         """image: (h, w, 3) RGB; painted: people who are painted out of all the regions. One answer a region, in the
         same order. Raises RunError when the engine fails."""
-        return [self._look(image, region, painted) for region in regions]
+        answers = []
+        for first in range(0, len(regions), self._engine.streams):
+            transforms = [region.transform for region in regions[first : first + self._engine.streams]]
+            crops = [_cropped(image, T_frame_crop, painted) for T_frame_crop in transforms]
+            try:
+                outputs = self._engine.run_each([{INPUT: crop[None]} for crop in crops])
+            except BackendError as error:
+                raise RunError(f"the landmark network failed: {error}") from error
+            answers += map(_answer, crops, transforms, outputs)
+        return answers
 
-    def _look(self, image: NDArray[np.uint8], region: Region, painted: Sequence[PlacedMask]) -> Followed:
-        T_frame_crop = region.transform
-        crop = warp_crop(image, T_frame_crop, SIDE, SIDE)
-        if painted:
-            masks = [mask.cropped(T_frame_crop, SIDE, SIDE) for mask in painted]
-            crop = erased(crop, np.maximum.reduce(masks))
-        try:
-            with self._turn:
-                outputs = self._engine.run({INPUT: crop[None]})
-        except BackendError as error:
-            raise RunError(f"the landmark network failed: {error}") from error
-        maps = {name: values[0] for name, values in outputs.items()}
-        points = maps["landmarks"].astype(float)
-        flat = refined(points[:, :2], maps["heatmaps"])
-        reading = PoseReading(
-            landmarks2d=flat[:NUM_LANDMARKS],
-            landmarks3d=on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
-            visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
-            presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
-            mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
-        )
-        del maps["mask"]  # it is in the reading, and its numbers are a tenth of what waits with a frame of a recording
-        answered = LandmarkCrop(crop, T_frame_crop, maps)
-        return Followed(reading, answered, float(maps["presence"].item()), Region.after(answered))
+
+def _cropped(image: NDArray[np.uint8], T_frame_crop: Array, painted: Sequence[PlacedMask]) -> NDArray[np.uint8]:
+    """The network's crop, in which these people are painted out."""
+    crop = warp_crop(image, T_frame_crop, SIDE, SIDE)
+    if not painted:
+        return crop
+    return erased(crop, np.maximum.reduce([mask.cropped(T_frame_crop, SIDE, SIDE) for mask in painted]))
+
+
+def _answer(crop: NDArray[np.uint8], T_frame_crop: Array, outputs: Mapping[str, NDArray]) -> Followed:
+    """What the network's outputs say of a crop."""
+    maps = {name: values[0] for name, values in outputs.items()}
+    points = maps["landmarks"].astype(float)
+    flat = refined(points[:, :2], maps["heatmaps"])
+    reading = PoseReading(
+        landmarks2d=flat[:NUM_LANDMARKS],
+        landmarks3d=on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
+        visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
+        presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
+        mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
+    )
+    del maps["mask"]  # it is in the reading, and its numbers are a tenth of what waits with a frame of a recording
+    answered = LandmarkCrop(crop, T_frame_crop, maps)
+    return Followed(reading, answered, float(maps["presence"].item()), Region.after(answered))
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:

@@ -252,7 +252,8 @@ class LandmarkDetector:
         """
         pursuits, self._followed = self._followed, []
         seen_last = [each.seen_at == self._seen_at for each in pursuits]
-        answers = [self._kept(frame, p) if last else None for p, last in zip(pursuits, seen_last, strict=True)]
+        kept = iter(self._kept(frame, [p for p, last in zip(pursuits, seen_last, strict=True) if last]))
+        answers = [next(kept) if last else None for last in seen_last]
         looks = {id(c): appearance_of(frame.image, c.detection) for c in answers if c is not None}
         strange = {i for i, c in enumerate(answers) if c is not None and pursuits[i].is_other(c, looks[id(c)])}
         own = [None if i in strange else c for i, c in enumerate(answers)]
@@ -275,9 +276,13 @@ class LandmarkDetector:
             self._followed.append(pursuit)
         return [*(p.candidate for p in self._followed if p.seen_at == frame.time), *intruders]
 
-    def _kept(self, frame: Frame, pursuit: Pursuit) -> Candidate | None:
-        """Who is in the crop of somebody seen in the last frame. Who stays where they were need not be as plain."""
-        (answer,) = self._follower.follow(frame.image, [pursuit.candidate.region])
+    def _kept(self, frame: Frame, pursuits: Sequence[Pursuit]) -> list[Candidate | None]:
+        """Who is in each crop of somebody seen in the last frame."""
+        answers = self._follower.follow(frame.image, [each.candidate.region for each in pursuits])
+        return [self._if_kept(frame, *each) for each in zip(pursuits, answers, strict=True)]
+
+    def _if_kept(self, frame: Frame, pursuit: Pursuit, answer: Followed) -> Candidate | None:
+        """Who stays where they were need not be as plain."""
         candidate = _followed(answer, frame.size)
         enough = self.config.min_tracking * (_FADING if pursuit.is_in_place(candidate) else 1.0)
         return candidate if answer.presence >= enough and is_person(candidate) else None

@@ -10,6 +10,7 @@ hardly ever do where nobody is.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 
@@ -32,6 +33,8 @@ _LIKELY = 0.05
 _MOST = 12
 """Regions that are moved on, the likeliest."""
 _MOVES = 3
+_AT_ONCE = 8
+"""Regions that are looked at before what the unlikely ones saw is forgotten."""
 _ALIKE = 0.7
 Agreement = tuple[tuple[int, int], ...]
 """Regions that come to one pose, at least, and as many of the looks framed anew as must show it then."""
@@ -54,9 +57,7 @@ def half_hidden_people(
     Raises RunError when the network fails.
     """
     size = image.shape[1], image.shape[0]
-    tried = follower.follow(image, starts(*size))
-    likely = sorted((each for each in tried if each.presence >= _LIKELY), key=_presence, reverse=True)
-    moved = sorted((_moved(follower, image, each) for each in likely[:_MOST]), key=_presence, reverse=True)
+    moved = sorted(_moved(follower, image, _likeliest(follower, image)), key=_presence, reverse=True)
     sure = [each for each in moved if each.presence >= config.min_presence]
     people = [candidate_of(in_frame(each.reading, each.crop.T_frame_crop, size), size, each) for each in sure]
     looks = LooksAnew(follower, image)
@@ -84,11 +85,19 @@ def groups_of(people: Sequence[Candidate]) -> list[list[Candidate]]:
     return groups
 
 
-def _moved(follower: Follower, image: NDArray[np.uint8], answer: Followed) -> Followed:
-    """What is seen where a region comes to that goes where the network sends it."""
+def _likeliest(follower: Follower, image: NDArray[np.uint8]) -> list[Followed]:
+    """What is seen in the regions that are to be moved on. What all saw would take some hundred megabytes at once."""
+    places = starts(image.shape[1], image.shape[0])
+    pieces = (places[first : first + _AT_ONCE] for first in range(0, len(places), _AT_ONCE))
+    tried = (each for piece in pieces for each in follower.follow(image, piece))
+    return heapq.nlargest(_MOST, (each for each in tried if each.presence >= _LIKELY), key=_presence)
+
+
+def _moved(follower: Follower, image: NDArray[np.uint8], answers: list[Followed]) -> list[Followed]:
+    """What is seen where each region comes to that goes where the network sends it."""
     for _ in range(_MOVES):
-        (answer,) = follower.follow(image, [answer.region])
-    return answer
+        answers = follower.follow(image, [answer.region for answer in answers])
+    return answers
 
 
 def _is_there(looks: LooksAnew, group: Sequence[Candidate], agreement: Agreement) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,12 +78,12 @@ class CropFeatures:
 
 
 class FeatureExtractor:
-    """Runs extractor and head on the crops of the landmark network. One thread at a time."""
+    """Runs extractor and head on the crops of the landmark network."""
 
     def __init__(self, model: FeatureModel, rig: LandmarkRig, engine: EngineConfig) -> None:
         """Raises RunError when no engine runs the networks."""
         try:
-            self._engine = model.open(engine.backend, engine.options(OUTPUTS, engine.precision))
+            self._engine = model.open(engine.backend, engine.options_for_people(OUTPUTS, engine.precision))
         except (ModelError, BackendError) as error:
             raise RunError(f"the extractor does not start: {error}") from error
         self._rig, self._config = rig, engine
@@ -99,26 +99,51 @@ class FeatureExtractor:
     def _guide(self) -> Engine:
         """The full landmark network, whose maps these networks have learned; opened when another one gave the crops."""
         try:
-            return open_landmark_engine(self._config.backend, self._config.options(self._maps))
+            return open_landmark_engine(self._config.backend, self._config.options_for_people(self._maps))
         except (ModelError, BackendError) as error:
             raise RunError(f"the full landmark network, the extractor's guide, does not start: {error}") from error
 
-    def extract(self, crop: LandmarkCrop, camera: Camera) -> CropFeatures:
-        """camera: the frame's. Raises RunError when the engine fails."""
-        crop_camera, R_crop_camera = camera.turned_crop(crop.T_frame_crop, SIDE)
-        four = np.array([crop_camera.fx, crop_camera.fy, crop_camera.cx, crop_camera.cy])
+    def extract(self, crops: Sequence[LandmarkCrop], camera: Camera) -> list[CropFeatures]:
+        """What there is of each crop, in the same order. camera: the frame's. Raises RunError when the engine fails."""
+        cameras = [_crop_camera(crop, camera) for crop in crops]
         try:
-            maps = self._maps_of(crop)
-            outputs = self._engine.run({"crops": crop.image[None], "cameras": four[None].astype(np.float32), **maps})
+            seen = [
+                {"crops": crop.image[None], "cameras": each.four[None].astype(np.float32), **maps}
+                for crop, each, maps in zip(crops, cameras, self._maps_of(crops), strict=True)
+            ]
+            outputs = self._engine.run_each(seen)
         except BackendError as error:
             raise RunError(f"the extractor failed: {error}") from error
+        return [self._features(each, found) for each, found in zip(cameras, outputs, strict=True)]
+
+    def _features(self, camera: _CropCamera, outputs: Mapping[str, NDArray[Any]]) -> CropFeatures:
         betas = outputs["betas"][0].astype(float)
         transl = outputs["root"][0] - self._rig.root_at_rest(betas)
         regressed = BodyState(outputs["rotations"][0].astype(float), betas, transl)
-        return CropFeatures(torch.from_numpy(outputs["features"]), regressed, _MAP_SCALE * four, R_crop_camera)
+        features = torch.from_numpy(outputs["features"])
+        return CropFeatures(features, regressed, _MAP_SCALE * camera.four, camera.R_crop_camera)
 
-    def _maps_of(self, crop: LandmarkCrop) -> Mapping[str, NDArray[Any]]:
+    def _maps_of(self, crops: Sequence[LandmarkCrop]) -> list[Mapping[str, NDArray[Any]]]:
         """The full landmark network's maps that the networks read, (1, side, side, channels) each."""
-        if all(name in crop.maps for name in self._maps):
-            return {name: crop.maps[name][None] for name in self._maps}
-        return self._guide.run({INPUT: crop.image[None]})
+        unguided = [crop for crop in crops if not self._is_guided(crop)]
+        made = iter(self._guide.run_each([{INPUT: crop.image[None]} for crop in unguided]) if unguided else [])
+        return [
+            {name: crop.maps[name][None] for name in self._maps} if self._is_guided(crop) else next(made)
+            for crop in crops
+        ]
+
+    def _is_guided(self, crop: LandmarkCrop) -> bool:
+        return all(name in crop.maps for name in self._maps)
+
+
+@dataclass(frozen=True)
+class _CropCamera:
+    four: Array
+    """(4,) fx, fy, cx, cy px of the crop."""
+    R_crop_camera: Array
+    """As `CropFeatures`."""
+
+
+def _crop_camera(crop: LandmarkCrop, camera: Camera) -> _CropCamera:
+    own, R_crop_camera = camera.turned_crop(crop.T_frame_crop, SIDE)
+    return _CropCamera(np.array([own.fx, own.fy, own.cx, own.cy]), R_crop_camera)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from engines import BACKENDS, EngineOptions
 from engines.engine import Precision
 from tracker.core.errors import InputError
+from tracker.runtime.cores import available_cores, core_share
+
+_MOST_STREAMS = 4
 
 
 @dataclass(frozen=True)
@@ -21,16 +24,20 @@ class EngineConfig:
     threads: int | None = 1
     """Of each network's engine on a CPU, where several stages are at work at once; null leaves it to the engine, which
     takes all cores."""
-    precision: Precision = "float32"
-    """Of the picture's networks: auto, float32, float16 or bfloat16; auto, which live takes, is bfloat16 where the
-    processor computes in it. The landmark network and the person detector, which all else follows from, stay in
-    float32."""
+    streams: int | None = None
+    """People whom a network sees at a time, each on `threads` threads of a CPU; null is half as many as there are cores,
+    of which the other stages need the rest, and four at most."""
+    precision: Precision = "auto"
+    """Of the picture's networks: auto, float32, float16 or bfloat16; auto is bfloat16 where the processor computes in it.
+    The landmark network and the person detector, which all else follows from, stay in float32."""
 
     def __post_init__(self) -> None:
         if self.backend != "auto" and self.backend not in BACKENDS:
             raise InputError(f"engine.backend: expected auto, {', '.join(BACKENDS)}, got {self.backend}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"engine.threads: expected 1 or more, got {self.threads}")
+        if self.streams is not None and self.streams < 1:
+            raise InputError(f"engine.streams: expected 1 or more, got {self.streams}")
         if self.precision not in get_args(Precision):
             raise InputError(f"engine.precision: expected {', '.join(get_args(Precision))}, got {self.precision}")
 
@@ -41,5 +48,16 @@ class EngineConfig:
         return "cpu" if self.device == "auto" else self.device
 
     def options(self, outputs: tuple[str, ...], precision: Precision = "float32") -> EngineOptions:
-        """For one network, of which these outputs are wanted."""
+        """For one network that sees one picture at a time, and of which these outputs are wanted."""
         return EngineOptions(threads=self.threads, device=self.device, outputs=outputs, precision=precision)
+
+    def options_for_people(self, outputs: tuple[str, ...], precision: Precision = "float32") -> EngineOptions:
+        """For one network that sees several people at a time."""
+        alone = self.options(outputs, precision)
+        if self.threads is None:
+            return alone
+        return replace(alone, streams=self.streams or _streams(core_share() or available_cores()))
+
+
+def _streams(cores: int) -> int:
+    return max(1, min(cores // 2, _MOST_STREAMS))

@@ -64,7 +64,7 @@ class OcclusionMaps:
         posed = self._rig.pose(state.rotations, state.betas)
         T_frame_crop = Region.around(camera.project_clamped(posed.points + state.transl)).transform
         crop = LandmarkCrop(warp_crop(image, T_frame_crop, SIDE, SIDE), T_frame_crop, {})
-        features = self._extractor.extract(crop, camera)
+        (features,) = self._extractor.extract([crop], camera)
         turned = state.turned(features.R_crop_camera, self._rig.root_at_rest(state.betas))
         observation = self._fitter.observed(features.features)
         occlusion = self._fitter.look(observation, features.map_camera, turned).occlusion
