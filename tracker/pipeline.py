@@ -277,9 +277,7 @@ class Tracker:
         camera = self.cameras.for_size(*detected.frame.size)
         features: Mapping[int, CropFeatures] = {}
         if self._extractor is not None:
-            crops = {
-                person.person_id: crop for person in detected.people if (crop := person.detection.crop) is not None
-            }
+            crops = {each.person_id: crop for each in detected.people if (crop := each.detection.crop) is not None}
             features = dict(zip(crops, self._extractor.extract(list(crops.values()), camera), strict=True))
         clock.lap("extract")
         return replace(detected, features=features)

@@ -167,7 +167,7 @@ class NetworkFollower:
     ) -> list[Followed]:
         """image: (h, w, 3) RGB; painted: people who are painted out of all the regions. One answer a region, in the
         same order. Raises RunError when the engine fails."""
-        answers = []
+        answers: list[Followed] = []
         for first in range(0, len(regions), self._engine.streams):
             transforms = [region.transform for region in regions[first : first + self._engine.streams]]
             crops = [_cropped(image, T_frame_crop, painted) for T_frame_crop in transforms]

@@ -107,11 +107,8 @@ class FeatureExtractor:
         """What there is of each crop, in the same order. camera: the frame's. Raises RunError when the engine fails."""
         cameras = [_crop_camera(crop, camera) for crop in crops]
         try:
-            seen = [
-                {"crops": crop.image[None], "cameras": each.four[None].astype(np.float32), **maps}
-                for crop, each, maps in zip(crops, cameras, self._maps_of(crops), strict=True)
-            ]
-            outputs = self._engine.run_each(seen)
+            maps = self._maps_of(crops)
+            outputs = self._engine.run_each(list(map(_inputs, crops, cameras, maps)))
         except BackendError as error:
             raise RunError(f"the extractor failed: {error}") from error
         return [self._features(each, found) for each, found in zip(cameras, outputs, strict=True)]
@@ -142,6 +139,10 @@ class _CropCamera:
     """(4,) fx, fy, cx, cy px of the crop."""
     R_crop_camera: Array
     """As `CropFeatures`."""
+
+
+def _inputs(crop: LandmarkCrop, camera: _CropCamera, maps: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {"crops": crop.image[None], "cameras": camera.four[None].astype(np.float32), **maps}
 
 
 def _crop_camera(crop: LandmarkCrop, camera: Camera) -> _CropCamera:

@@ -25,11 +25,11 @@ class EngineConfig:
     """Of each network's engine on a CPU, where several stages are at work at once; null leaves it to the engine, which
     takes all cores."""
     streams: int | None = None
-    """People whom a network sees at a time, each on `threads` threads of a CPU; null is half as many as there are cores,
-    of which the other stages need the rest, and four at most."""
+    """People whom a network sees at a time, each on `threads` threads of a CPU; null is half as many as there are
+    cores, of which the other stages need the rest, and four at most."""
     precision: Precision = "auto"
-    """Of the picture's networks: auto, float32, float16 or bfloat16; auto is bfloat16 where the processor computes in it.
-    The landmark network and the person detector, which all else follows from, stay in float32."""
+    """Of the picture's networks: auto, float32, float16 or bfloat16; auto is bfloat16 where the processor computes in
+    it. The landmark network and the person detector, which all else follows from, stay in float32."""
 
     def __post_init__(self) -> None:
         if self.backend != "auto" and self.backend not in BACKENDS:
