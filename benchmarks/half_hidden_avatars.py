@@ -78,10 +78,11 @@ class Studio:
         return Subject(avatar.name, Frame.of(image, 0, 0.0), rendering.coverage > 127, limbs)
 
 
-def placed(rng: np.random.Generator, camera: Camera, points: Array) -> Array:
-    """(3,) m by which points (V, 3) about the origin move into the picture, as large as drawn by lot."""
+def placed(rng: np.random.Generator, camera: Camera, points: Array, heights: tuple[float, float] = _HEIGHTS) -> Array:
+    """(3,) m by which points (V, 3) about the origin move into the picture, as large as drawn by lot between
+    two shares of its height."""
     size = np.array([camera.width, camera.height])
-    share, where, at = rng.uniform(*_HEIGHTS), rng.random(2), np.array([0.0, 0.0, 3.0])
+    share, where, at = rng.uniform(*heights), rng.random(2), np.array([0.0, 0.0, 3.0])
     for _ in range(_ROUNDS):  # who moves aside or nearer is seen from another side, and is of another size
         pixels = camera.project(points + at)
         low, high = pixels.min(axis=0), pixels.max(axis=0)

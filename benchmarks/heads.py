@@ -86,7 +86,7 @@ class HeadMethods:
     def __init__(self, network: BodyNetwork, heads: dict[str, BodyNetwork], body: BodyModel) -> None:
         self._network, self._rig = network, LandmarkRig.from_body(body)
         self._guide = LandmarkGuide(threads=1)
-        self._follower = NetworkFollower(EngineConfig(threads=1), ())
+        self._follower = NetworkFollower(EngineConfig(threads=1))
         self._kinematics = InverseKinematics.load()
         self._volume = VolumeFitter(network, VolumeFitConfig(steps=_STEPS))
         self.seconds: dict[str, list[float]] = {}

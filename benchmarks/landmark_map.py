@@ -33,6 +33,7 @@ from tracker.detect import DetectConfig
 from tracker.detect.follow import NetworkFollower
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.motion import MotionLibrary, PoseSampler, SamplerConfig
+from tracker.networks.crop_network import landmarks_alone
 from tracker.networks.landmark_files import FULL, landmark_network_file
 from tracker.runtime.engine_config import EngineConfig
 from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
@@ -97,7 +98,7 @@ def samples(
     """
     rng = np.random.default_rng(seed)
     config, engine = DetectConfig(max_people=1), EngineConfig()
-    follower = NetworkFollower(engine, network=network)
+    follower = NetworkFollower(engine, landmarks_alone(network))
     landmarker = PictureLandmarker.open(config, engine, follower)
     for person in range(people):
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), seed + person)

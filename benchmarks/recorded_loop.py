@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 from benchmarks.grid import Grid
 from benchmarks.kernels import machine
+from tracker.body import load_body
 from tracker.config import load_config
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.core.detection import Detection
@@ -39,11 +40,12 @@ from tracker.core.frame import Frame
 from tracker.detect import LandmarkDetector
 from tracker.detect.candidate import candidate_of, in_frame
 from tracker.detect.follow import NetworkFollower, Region
+from tracker.networks.body_network import BodyNetwork
 from tracker.networks.landmark_files import LANDMARK_FILES, landmark_network_file
-from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.networks.landmark_network import SIDE
 from tracker.networks.person_network import FILE_NAME as PERSON_FILE
 from tracker.networks.person_network import person_network_file
-from tracker.pipeline import STAGES, Tracker
+from tracker.pipeline import STAGES, Tracker, crop_networks
 
 _FRAMES, _MODELS, _PACKAGES = "frames.npz", "cache/body-tracker/models", "site"
 _PURE_PYTHON = ("dacite", "jaxtyping", "wadler_lindig")
@@ -192,11 +194,12 @@ class LoopRun:
         pictures = [grid.drawn(picture) for picture in recorded.pictures]
         regions = [regions_in_grid(region, grid) for region in recorded.regions]
         config = load_config("live", {"engine": {"device": device}, "detect": {"max_people": people}})
-        detector = RegionDetector(NetworkFollower(config.engine, tuple(FEATURES)), regions)
+        network = crop_networks(config, BodyNetwork.load(config.extract.weights, load_body(None)))
+        follower = NetworkFollower(config.engine, network(landmark_network_file()))
         times = recorded.times
         period = float(times[-1] - times[0]) + 1 / 30
         drawn, joints = [], []
-        with closing(Tracker.open(config, detector)) as tracker:
+        with closing(Tracker.open(config, RegionDetector(follower, regions))) as tracker:
             for number in range(frames):
                 if number == _WARM_UP:
                     _settle(device)

@@ -46,7 +46,9 @@ from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
 from tracker.initialise.landmark_start import initial_state
 from tracker.motion import MotionLibrary, PoseSampler
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.networks.crop_network import landmarks_and_maps
+from tracker.networks.landmark_files import landmark_network_file
+from tracker.networks.landmark_network import SIDE
 from tracker.runtime.engine_config import EngineConfig
 from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory
 
@@ -130,7 +132,7 @@ class Methods:
 
     def __init__(self, model: FeatureModel, rig: LandmarkRig, config: VolumeFitConfig) -> None:
         self._rig, network = rig, model.network
-        self._follower = NetworkFollower(EngineConfig(threads=2), tuple(FEATURES))
+        self._follower = NetworkFollower(EngineConfig(threads=2), landmarks_and_maps(landmark_network_file()))
         self._extractor = FeatureExtractor(model, rig, EngineConfig(threads=2))
         self._volume = VolumeFitter(network, config)
         self._patient = VolumeFitter(network, replace(config, steps=max(config.steps, _STEPS_FROM_HEAD)))

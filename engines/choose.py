@@ -73,7 +73,12 @@ def open_engine(model: Path | Network, backend: str = "auto", options: EngineOpt
     return engine
 
 
-_TITLES = {"landmarks": "landmark network", "features": "feature network", "people": "person detector"}
+_TITLES = {
+    "landmarks": "landmark network",
+    "features": "feature network",
+    "whole": "landmark and feature network",
+    "people": "person detector",
+}
 
 
 def _title(name: str) -> str:
@@ -97,6 +102,11 @@ def choose_backend(model: Path | Network, options: EngineOptions) -> str:
         if reads and is_installed(name) and (not backend.needs_gpu or _has_gpu(options)):
             return name
     raise BackendError(f"nothing installed here opens {model.name}; install an engine with: pip install openvino")
+
+
+def runs_on_gpu(backend: str, options: EngineOptions) -> bool:
+    """Whether a backend, or auto, runs networks on a GPU here."""
+    return backend != "openvino" and _has_gpu(options)
 
 
 def _precision(backend: str, options: EngineOptions) -> Precision:

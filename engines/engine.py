@@ -1,6 +1,6 @@
 """The contract of all engines: named arrays in, named arrays out, whatever runs the network underneath.
 
-Any thread may use an engine. It holds the buffers of so many inferences as it has streams; more than those wait.
+Any thread may use an engine; those for which it has no buffers wait.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import BoundedSemaphore
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -71,8 +70,8 @@ class EngineOptions:
     max_batch: int = 4
     """The largest batch that a network with a free batch size is prepared for, where a runtime has to know."""
     streams: int = 1
-    """Runs that may go on at a time, each on `threads` threads, where a runtime shares the network's memory among them:
-    OpenVINO, and ONNX Runtime on a CPU."""
+    """Inputs that `run_each` takes at a time: OpenVINO runs so many beside each other, each on `threads` threads; torch
+    and TensorRT make a batch of them, where the network's batch is free."""
     compiled: bool = False
     """Has torch compile the network: quicker, after a minute at the first run of each batch size."""
 
@@ -108,9 +107,8 @@ class Engine(ABC):
     def __init__(
         self, inputs: list[TensorSpec], outputs: list[TensorSpec], metadata: Mapping[str, str], streams: int = 1
     ) -> None:
-        """streams: how many threads may be in `_run` at a time."""
+        """streams: how many inputs `run_each` takes at a time."""
         self.streams = streams
-        self._free = BoundedSemaphore(streams)
         self.inputs: Mapping[str, TensorSpec] = MappingProxyType({spec.name: spec for spec in inputs})
         self.outputs: Mapping[str, TensorSpec] = MappingProxyType({spec.name: spec for spec in outputs})
         self.metadata: Mapping[str, str] = MappingProxyType(dict(metadata))
@@ -122,11 +120,10 @@ class Engine(ABC):
         Raises ValueError for a missing or unknown name, a wrong shape or type; BackendError when the runtime fails.
         """
         self._check(inputs)
-        with self._free:
-            return self._run(inputs)
+        return self._run(inputs)
 
     def run_each(self, inputs: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
-        """`run` for each of several, as many at a time as there are streams to spare; in the same order."""
+        """`run` for each of several, some of them at a time where the runtime can; in the same order."""
         return [self.run(each) for each in inputs]
 
     def _check(self, inputs: Arrays) -> None:
@@ -137,7 +134,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """`run`, on inputs that were checked."""
+        """`run`, on inputs that were checked; of several threads at a time."""
 
     def close(self) -> None:  # noqa: B027 - most runtimes free everything with their objects
         """Frees what the garbage collector does not."""
@@ -147,6 +144,27 @@ class Engine(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class BatchEngine(Engine):
+    """An engine that sees several inputs in one batch, and one batch at a time."""
+
+    def run_each(self, inputs: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
+        """`run` for each of several, in batches where the network's batch is free; in the same order."""
+        if any(spec.shape[0] is not None for spec in self.inputs.values()):
+            return super().run_each(inputs)
+        for each in inputs:
+            self._check(each)
+        outputs = []
+        for first in range(0, len(inputs), self.streams):
+            outputs += self._together(inputs[first : first + self.streams])
+        return outputs
+
+    def _together(self, inputs: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
+        sizes = [len(next(iter(each.values()))) for each in inputs]
+        joined = self.run({name: np.concatenate([each[name] for each in inputs]) for name in self.inputs})
+        parts = {name: np.split(value, np.cumsum(sizes)[:-1]) for name, value in joined.items()}
+        return [{name: each[number] for name, each in parts.items()} for number in range(len(inputs))]
 
 
 def wanted_outputs(model: str, available: list[str], options: EngineOptions) -> list[str]:

@@ -55,7 +55,6 @@ class OnnxEngine(Engine):
                 "device": provider.removesuffix("ExecutionProvider").lower(),
                 "precision": options.precision,
             },
-            1 if provider.startswith("CUDA") else options.streams,
         )
 
     def _run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:

@@ -29,7 +29,7 @@ _ELEMENT_TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
 class OpenVinoEngine(Engine):
-    """One compiled network, and an inference request for each stream that its runs use again."""
+    """One compiled network, and for each stream an inference request that its runs use again."""
 
     def __init__(self, model: Path, options: EngineOptions) -> None:
         """Raises ModelError for a file that OpenVINO cannot read, BackendError where OpenVINO does not run."""
@@ -61,7 +61,7 @@ class OpenVinoEngine(Engine):
         )
 
     def run_each(self, inputs: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
-        """`run` for each of several, as many at a time as there are streams to spare; in the same order."""
+        """`run` for each of several, as many at a time as there are requests to spare; in the same order."""
         for each in inputs:
             self._check(each)
         outputs = []

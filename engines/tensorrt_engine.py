@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from engines.cuda_graph import GraphReplay, Tensors
 from engines.engine import (
     Arrays,
     BackendError,
-    Engine,
+    BatchEngine,
     EngineOptions,
     ModelError,
     TensorSpec,
@@ -35,7 +36,7 @@ _WORKSPACE = 1 << 30
 """Bytes that a layer may use while it computes."""
 
 
-class TensorrtEngine(Engine):
+class TensorrtEngine(BatchEngine):
     """A plan that was built for this machine, and for each batch size an execution context and a CUDA graph."""
 
     def __init__(self, model: Path, options: EngineOptions, name: str) -> None:
@@ -58,7 +59,9 @@ class TensorrtEngine(Engine):
             [spec for spec in specs if is_input[spec.name]],
             [spec for spec in specs if not is_input[spec.name]],
             {"backend": "tensorrt", "version": note.tensorrt, "device": note.gpu, "precision": note.precision},
+            min(options.streams, options.max_batch),
         )
+        self._turn = Lock()
         self._max_batch = options.max_batch
         # A captured graph holds its context's state: another shape on the same context would change it underneath.
         self._contexts: dict[tuple[torch.Size, ...], Any] = {}
@@ -80,7 +83,8 @@ class TensorrtEngine(Engine):
                 )
         try:
             tensors = {name: torch.from_numpy(inputs[name]) for name in self.inputs}
-            return {name: tensor.cpu().numpy() for name, tensor in self.run_tensors(tensors).items()}
+            with self._turn:
+                return {name: tensor.cpu().numpy() for name, tensor in self.run_tensors(tensors).items()}
         except RuntimeError as error:
             raise BackendError(f"tensorrt failed on {self._device}: {first_line(error)}") from error
 

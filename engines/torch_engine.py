@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import torch
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engines.cuda_graph import GraphReplay, Tensors
-from engines.engine import Arrays, BackendError, Engine, EngineOptions, Network, first_line, wanted_outputs
+from engines.engine import Arrays, BackendError, BatchEngine, EngineOptions, Network, first_line, wanted_outputs
 
 
-class TorchEngine(Engine):
+class TorchEngine(BatchEngine):
     """A network in torch: channels last, in the precision asked for, on the GPU replayed as a CUDA graph."""
 
     def __init__(self, network: Network, options: EngineOptions) -> None:
@@ -37,7 +38,9 @@ class TorchEngine(Engine):
                 "device": device_name(self._device),
                 "precision": options.precision,
             },
+            options.streams,
         )
+        self._turn = Lock()
         on_gpu = self._device.type == "cuda"
         self._evaluate = GraphReplay(self._compute) if on_gpu else self._compute
 
@@ -52,7 +55,8 @@ class TorchEngine(Engine):
     def _run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         try:
             tensors = {name: torch.from_numpy(inputs[name]) for name in self.inputs}
-            return {name: tensor.cpu().numpy() for name, tensor in self.run_tensors(tensors).items()}
+            with self._turn:
+                return {name: tensor.cpu().numpy() for name, tensor in self.run_tensors(tensors).items()}
         except RuntimeError as error:
             raise BackendError(f"torch failed on {self._device}: {first_line(error)}") from error
 

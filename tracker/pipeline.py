@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from engines.engine import Precision
 from tracker.body import FREE_BODY_NAME, BodyModel, load_body
 from tracker.body.drawn_body import drawn_body
 from tracker.body.joint_limits import JointPrior
@@ -25,8 +26,16 @@ from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person, TrackedFrame
 from tracker.detect import DetectConfig, Detector, LandmarkDetector
 from tracker.export.files_config import FilesConfig
-from tracker.extract.feature_extractor import CropFeatures, ExtractConfig, FeatureExtractor, kernel_vertices_file
+from tracker.extract.feature_extractor import (
+    OUTPUTS,
+    CropFeatures,
+    ExtractConfig,
+    FeatureExtractor,
+    kernel_vertices_file,
+)
 from tracker.extract.feature_network import FeatureModel
+from tracker.extract.hands import HandReader
+from tracker.extract.whole_network import WholeModel
 from tracker.fit.clothing import ClothedMesh, Clothing, is_alone
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
 from tracker.fit.person_fitter import PersonFitter, ShapeMemory, TrackConfig
@@ -47,7 +56,7 @@ from tracker.identity import (
 from tracker.initialise.inverse_kinematics import InverseKinematics
 from tracker.initialise.motion_predictor import MotionPredictor
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.landmark_network import FEATURES
+from tracker.networks.crop_network import CropNetworks, landmarks_alone, landmarks_and_maps
 from tracker.networks.released import SUFFIXES
 from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.overlay.renderers import raster_renderer
@@ -131,7 +140,11 @@ class Tracker:
         if network is not None:
             model = FeatureModel(network, config.extract.weights)
             self._extractor = FeatureExtractor(model, self.persons.rig, config.engine)
+            if not config.engine.is_one_graph:
+                self._extractor.open()
             self._volume = VolumeFitter(network, config.volume, config.engine.kernels_device)
+        hands = config.detect.punctual if config.extract.hands is None else config.extract.hands
+        self._hands = HandReader.open_if_here(config.engine) if hands else None
         self.cameras = config.camera
         """What is known of the camera: what the configuration says, else what the source knows (`look_through`)."""
         self.stage_seconds = {stage: RecentTimes() for stage in STAGES}
@@ -186,8 +199,8 @@ class Tracker:
             raise InputError(f"config: expected a TrackerConfig (load_config reads one), got {type(config).__name__}")
         body = load_body(config.body)
         network = _body_network(config.extract, body)
-        maps = () if network is None else tuple(FEATURES)
-        return cls(config, body, detector or LandmarkDetector(config.detect, config.engine, maps), network)
+        networks = crop_networks(config, network)
+        return cls(config, body, detector or LandmarkDetector(config.detect, config.engine, networks), network)
 
     def __enter__(self) -> Tracker:
         return self
@@ -202,6 +215,8 @@ class Tracker:
         self.detector.close()
         if self._extractor is not None:
             self._extractor.close()
+        if self._hands is not None:
+            self._hands.close()
 
     def run(self, spec: str) -> Iterator[tuple[Frame, list[Person]]]:
         """Every frame of a source (see `open_source`) with its people, smoothed as the configuration says."""
@@ -272,15 +287,19 @@ class Tracker:
         return looking.through(detected)
 
     def extract(self, detected: DetectedFrame) -> DetectedFrame:
-        """The second third: the features of each person's crop. In the order of the frames, too."""
+        """The second third: the features of each person's crop, and their hands. In the order of the frames, too."""
         clock = _StageClock(self.stage_seconds)
         camera = self.cameras.for_size(*detected.frame.size)
         features: Mapping[int, CropFeatures] = {}
         if self._extractor is not None:
             crops = {each.person_id: crop for each in detected.people if (crop := each.detection.crop) is not None}
             features = dict(zip(crops, self._extractor.extract(list(crops.values()), camera), strict=True))
+        people = detected.people
+        if self._hands is not None:
+            read = self._hands.read(detected.frame.image, [each.detection for each in people], camera)
+            people = [replace(each, detection=detection) for each, detection in zip(people, read, strict=True)]
         clock.lap("extract")
-        return replace(detected, features=features)
+        return replace(detected, people=people, features=features)
 
     def fit(self, detected: DetectedFrame) -> list[Person]:
         """The last third: the people's poses, by identity. One call for each `detect`, in the same order."""
@@ -359,6 +378,17 @@ def _body_network(config: ExtractConfig, body: BodyModel) -> BodyNetwork | None:
         _log.info("body %s: fitted to landmarks alone, since the networks here know the built-in body only", body.name)
         return None
     return BodyNetwork.load(config.weights, body)
+
+
+def crop_networks(config: TrackerConfig, network: BodyNetwork | None) -> CropNetworks:
+    """What sees people's crops for a tracker of this configuration, with or without the picture's networks."""
+    if network is None:
+        return landmarks_alone
+    if not config.engine.is_one_graph:
+        return landmarks_and_maps
+    precision: Precision = "float16" if config.engine.precision == "float16" else "float32"
+    model = FeatureModel(network, config.extract.weights)
+    return WholeModel(model, OUTPUTS, several=config.engine.on_gpu, precision=precision).with_landmarks
 
 
 class _StageClock:

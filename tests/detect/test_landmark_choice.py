@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from tracker.detect import DetectConfig, landmark_choice
+from tracker.networks.crop_network import CropNetwork, landmarks_alone
 from tracker.runtime.engine_config import EngineConfig
 
 HERE = ["heavy", "full", "lite"]
@@ -20,9 +20,9 @@ class TimedFollower:
 
     opened: ClassVar[list[str]] = []
 
-    def __init__(self, engine: EngineConfig, maps: Sequence[str], network: Path) -> None:
-        self.network, self.closed = network, False
-        self.opened.append(network.stem)
+    def __init__(self, engine: EngineConfig, network: CropNetwork) -> None:
+        self.network, self.closed = network.landmarks, False
+        self.opened.append(self.network.stem)
 
     def close(self) -> None:
         self.closed = True
@@ -38,7 +38,7 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chosen(config: DetectConfig) -> str:
-    follower = landmark_choice.open_follower(config, EngineConfig())
+    follower = landmark_choice.open_follower(config, EngineConfig(), landmarks_alone)
     assert isinstance(follower, TimedFollower) and not follower.closed
     return follower.network.stem
 

@@ -93,7 +93,7 @@ def test_several_runs_at_a_time(backend: str, network: SmallNetwork, model: Netw
     pictures = [picture(batch) for batch in range(1, 8)]
     expected = [network(torch.from_numpy(each))[1].detach().numpy() for each in pictures]
     with open_engine(model, backend, EngineOptions(threads=1, streams=3)) as engine:
-        assert engine.streams == (1 if backend == "torch" else 3)
+        assert engine.streams == (1 if backend == "onnxruntime" else 3)
         for found, right in zip(engine.run_each([{INPUT: each} for each in pictures]), expected, strict=True):
             np.testing.assert_allclose(found["pose"], right, atol=1e-5)
         with pytest.raises(ValueError, match="expected picture, got image"):

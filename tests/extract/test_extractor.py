@@ -28,17 +28,20 @@ from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.person import Pose
 from tracker.detect.follow import OUTPUTS as LANDMARK_OUTPUTS
 from tracker.detect.follow import NetworkFollower, Region
-from tracker.extract.feature_extractor import WEIGHTS, FeatureExtractor
-from tracker.extract.feature_network import FeatureModel, input_sizes, output_sizes
+from tracker.extract.feature_extractor import OUTPUTS, WEIGHTS, FeatureExtractor
+from tracker.extract.feature_network import FeatureModel, input_sizes, output_sizes, seen_by
+from tracker.extract.whole_network import WholeModel
 from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFitter
 from tracker.fit.volume_evidence import VolumeEvidence, turned_belief
 from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
 from tracker.initialise.landmark_start import initial_state
 from tracker.motion import PoseSampler
 from tracker.networks.body_network import BodyNetwork
+from tracker.networks.crop_network import landmarks_and_maps
 from tracker.networks.extractor import ExtractorConfig, LiveExtractor
 from tracker.networks.folded import FoldedExtractor
-from tracker.networks.landmark_network import FEATURES, SIDE
+from tracker.networks.landmark_files import landmark_network_file
+from tracker.networks.landmark_network import SIDE
 from tracker.networks.resnet import ResNetConfig
 from tracker.runtime.engine_config import EngineConfig
 from tracker.synth.samples import Sample, SampleConfig, SampleFactory
@@ -84,7 +87,6 @@ def test_engines_compute_what_torch_computes(
     rng = np.random.default_rng(0)
     inputs = {name: rng.random((count, *size), dtype=np.float32) for name, size in input_sizes(model.network).items()}
     inputs["crops"] = (255 * inputs["crops"]).astype(np.uint8)
-    inputs["cameras"] = np.tile(np.float32([400, 400, 128, 120]), (count, 1))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert {each.name for each in session.get_inputs()} == set(inputs)
     found = session.run(None, inputs)
@@ -94,6 +96,19 @@ def test_engines_compute_what_torch_computes(
         assert value.shape == (count, *output_sizes(8)[name])
         scale = max(float(expected.abs().max()), 1.0)
         np.testing.assert_allclose(value, expected.numpy(), atol=1e-4 * scale, err_msg=name)
+
+
+def test_what_is_seen_straight_ahead_is_placed_where_the_crop_is(model: FeatureModel) -> None:
+    guide, camera = random_guide(1), np.array([310.0, 300.0, -40.0, 190.0])
+    trunk = torch.randn(1, SMALL.extractor.width[0], 64, 64)
+    straight = torch.full((1, 4), SIDE / 2)
+    with torch.no_grad():
+        ahead = model.network.head(trunk, guide, straight)
+        there = model.network.head(trunk, guide, torch.from_numpy(camera[None]).float())
+    rotation, root = seen_by(camera, ahead.rotations[0, 0].double().numpy(), ahead.root[0].double().numpy())
+    np.testing.assert_allclose(rotation, there.rotations[0, 0], atol=1e-5)
+    np.testing.assert_allclose(root, there.root[0], rtol=1e-4, atol=1e-4)
+    assert torch.equal(ahead.rotations[:, 1:], there.rotations[:, 1:])
 
 
 @pytest.mark.parametrize("config", [replace(SMALL.extractor, stem=0), replace(SMALL.extractor, guided=False)])
@@ -153,7 +168,7 @@ class TestShippedWeights:
     @pytest.fixture(scope="class")
     def follower(self) -> Iterator[NetworkFollower]:
         pytest.importorskip("mediapipe")
-        follower = NetworkFollower(EngineConfig(), tuple(FEATURES))
+        follower = NetworkFollower(EngineConfig(), landmarks_and_maps(landmark_network_file()))
         yield follower
         follower.close()
 
@@ -230,6 +245,34 @@ class TestShippedWeights:
         for found in extractor.extract([others, crop, others], camera):
             np.testing.assert_allclose(found.features.numpy(), expected.features.numpy(), atol=1e-4)
             np.testing.assert_allclose(found.regressed.rotations, expected.regressed.rotations, atol=1e-4)
+
+    def test_one_graph_sees_what_two_see(
+        self,
+        rig: LandmarkRig,
+        network: BodyNetwork,
+        extractor: FeatureExtractor,
+        follower: NetworkFollower,
+        sample: Sample,
+    ) -> None:
+        k, file = sample.camera_matrix, landmark_network_file()
+        camera = Camera(k[0, 0], k[1, 1], k[0, 2] + 90, k[1, 2] - 50, SIDE, SIDE)
+        regions = [Region(np.array([x, SIDE / 2]), SIDE, 0.3) for x in (100.0, 128.0, 150.0)]
+        in_two = follower.follow(sample.image, regions)
+        model = FeatureModel(network, WEIGHTS)
+        for backend, several in (("auto", False), ("torch", True)):
+            config = EngineConfig(backend, "cpu", precision="float32", one_graph=True, streams=2)
+            whole = NetworkFollower(config, WholeModel(model, OUTPUTS, several).with_landmarks(file))
+            in_one = whole.follow(sample.image, regions)
+            whole.close()
+            for one, two in zip(in_one, in_two, strict=True):
+                np.testing.assert_allclose(one.reading.landmarks2d, two.reading.landmarks2d, atol=0.02)
+            untouched = FeatureExtractor(model, rig, config)
+            found = untouched.extract([each.crop for each in in_one], camera)
+            assert "_engine" not in vars(untouched)
+            for one, two in zip(found, extractor.extract([each.crop for each in in_two], camera), strict=True):
+                assert float((one.features * two.features).sum(-1).mean()) > 0.999
+                np.testing.assert_allclose(one.regressed.rotations, two.regressed.rotations, atol=0.02)
+                np.testing.assert_allclose(one.regressed.transl, two.regressed.transl, atol=0.05)
 
     def test_several_people_keep_their_order(
         self, extractor: FeatureExtractor, follower: NetworkFollower, sample: Sample

@@ -138,10 +138,10 @@ def test_the_layout_is_read_and_runs_as_a_network(tmp_path: Path) -> None:
     centre = network.volume.body.points[3].numpy()
     np.testing.assert_allclose(centre, body.v_template[24].numpy(), atol=1e-6)
     running = FeatureNetwork(network).eval()
-    assert list(input_sizes(network)) == ["crops", "cameras"]
+    assert list(input_sizes(network)) == ["crops"]
     with torch.no_grad():
         crops = (255 * torch.rand(1, 256, 256, 3)).byte()
-        features, rotations, _, root, parts = running(crops, torch.tensor([[300.0, 300, 128, 128]]))
+        features, rotations, _, root, parts = running(crops)
     assert features.shape == (1, 64, 64, D) and parts.shape == (1, 64, 64, 25)
     torch.testing.assert_close(features.norm(dim=3), torch.ones(1, 64, 64), atol=1e-4, rtol=0)
     torch.testing.assert_close(rotations.det(), torch.ones(1, 24), atol=1e-4, rtol=0)

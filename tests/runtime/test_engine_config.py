@@ -39,6 +39,20 @@ def test_people_are_seen_several_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert EngineConfig().options(("boxes",)).streams == 1
 
 
+def test_networks_are_one_graph_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not EngineConfig().is_one_graph
+    assert EngineConfig(one_graph=True).is_one_graph
+    with pytest.raises(InputError, match=r"engine\.one_graph: landmarks need more than bfloat16"):
+        EngineConfig(one_graph=True, precision="bfloat16")
+    monkeypatch.setattr(engine_config, "runs_on_gpu", lambda backend, options: options.device != "cpu")
+    assert EngineConfig().is_one_graph
+    assert EngineConfig().options_for_people(("features",)).streams == 4
+    assert not EngineConfig(one_graph=False).is_one_graph
+    assert EngineConfig(precision="float16").is_one_graph
+    assert not EngineConfig(precision="bfloat16").is_one_graph
+    assert not EngineConfig(device="cpu").is_one_graph
+
+
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_a_commands_own_engine_settings_stay_beside_its_device(device: str) -> None:
     """`--set` is over both."""

@@ -24,8 +24,12 @@ from tracker.detect.follow import OUTPUTS as LANDMARK_OUTPUTS
 from tracker.extract.feature_extractor import OUTPUTS as FEATURE_OUTPUTS
 from tracker.extract.feature_extractor import WEIGHTS
 from tracker.extract.feature_network import FeatureModel
+from tracker.extract.whole_network import WholeModel
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.landmark_files import LANDMARK_FILES, installed_landmarks, landmark_network_file
+from tracker.networks.hand_network import FILE as HAND_FILE
+from tracker.networks.hand_network import OUTPUTS as HAND_OUTPUTS
+from tracker.networks.hand_network import hand_model, hand_network_file, hand_onnx_name
+from tracker.networks.landmark_files import LANDMARK_FILES, installed_landmarks, landmark_network_file, wheel_network
 from tracker.networks.landmark_network import FEATURES, SIDE
 from tracker.networks.landmark_onnx import INPUT, landmark_model, landmark_onnx_place, open_landmark_engine
 from tracker.networks.person_network import OUTPUTS as PEOPLE_OUTPUTS
@@ -54,11 +58,16 @@ NETWORKS: Mapping[str, UsedNetwork] = {
     "landmarks-batch": UsedNetwork(lambda: landmark_model(dynamic_batch=True), _LANDMARKS),
     "landmarks-heavy": UsedNetwork(lambda: landmark_model(source=landmark_network_file("heavy")), LANDMARK_OUTPUTS),
     "landmarks-lite": UsedNetwork(lambda: landmark_model(source=landmark_network_file("lite")), LANDMARK_OUTPUTS),
+    "hands": UsedNetwork(lambda: hand_model(wheel_network(HAND_FILE)), tuple(HAND_OUTPUTS)),
     "people": UsedNetwork(person_model, tuple(PEOPLE_OUTPUTS)),
+    "whole": UsedNetwork(
+        lambda: _whole_model().described(landmark_network_file()), (*LANDMARK_OUTPUTS, *FEATURE_OUTPUTS)
+    ),
     "features": UsedNetwork(lambda: _feature_model().described(), FEATURE_OUTPUTS),
     "features-batch": UsedNetwork(lambda: _feature_model().described(dynamic_batch=True), FEATURE_OUTPUTS),
 }
-"""The networks that the tracker runs, by the names that the commands take; the batched ones take several people."""
+"""The networks that the tracker runs, by the names that the commands take; the batched ones take several people, and so
+does the whole one, which GPUs run: landmarks, features and pose."""
 TOLERANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 4e-1}
 """The largest error of an output: the length of its difference from torch's in single precision, over torch's length.
 
@@ -127,8 +136,10 @@ def _current_files() -> set[str]:
     """Names of the ONNX files that this version reads."""
     sources, model = map(landmark_network_file, installed_landmarks()), _feature_model()
     landmarks = {landmark_onnx_place(dynamic, source).name for source in sources for dynamic in (False, True)}
-    people = {person_onnx_place(person_network_file()).name}
-    return landmarks | people | {model.onnx_place(dynamic).name for dynamic in (False, True)}
+    whole = {_whole_model().onnx_place(landmark_network_file(name)).name for name in installed_landmarks()}
+    hand_file, people = hand_network_file(), {person_onnx_place(person_network_file()).name}
+    hands = set() if hand_file is None else {hand_onnx_name(hand_file)}
+    return landmarks | whole | people | hands | {model.onnx_place(dynamic).name for dynamic in (False, True)}
 
 
 def _fitness(path: Path, current: set[str]) -> str:
@@ -209,11 +220,9 @@ def timed(engine: Engine, inputs: Mapping[str, NDArray[Any]]) -> float:
 
 def example_inputs(network: Network, batch: int) -> dict[str, NDArray[Any]]:
     """Crops of the built-in body at several distances: on noise a network's outputs are noise, rounding included. With
-    them go the crops' cameras and the landmark network's maps, where the network takes them."""
+    them goes what the network takes of the landmark network's maps."""
     crops = np.stack([_picture(distance) for distance in np.linspace(2.2, 3.0, batch)])
-    camera = Camera.default(SIDE, SIDE)
-    cameras = np.tile(np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float32), (batch, 1))
-    inputs: dict[str, NDArray[Any]] = {"crops": crops, "cameras": cameras}
+    inputs: dict[str, NDArray[Any]] = {INPUT: crops}
     wanted = tuple(spec.name for spec in network.inputs if spec.name not in inputs)
     if wanted:
         with open_landmark_engine(options=EngineOptions(device="cpu", outputs=wanted), dynamic_batch=True) as engine:
@@ -244,6 +253,10 @@ def told_to_the_user() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
+def _whole_model() -> WholeModel:
+    return WholeModel(_feature_model(), FEATURE_OUTPUTS, several=True)
+
+
 def _feature_model() -> FeatureModel:
     return FeatureModel(BodyNetwork.load(WEIGHTS, load_body(None)), WEIGHTS)
 
@@ -253,6 +266,7 @@ def _networks(names: Sequence[str]) -> list[UsedNetwork]:
         if name not in NETWORKS:
             raise InputError(f"network {name}: expected one of {', '.join(NETWORKS)}")
     missing = {f"landmarks-{each}" for each in LANDMARK_FILES} - {f"landmarks-{each}" for each in installed_landmarks()}
+    missing |= {"hands"} if hand_network_file() is None else set()
     return [NETWORKS[name] for name in names or NETWORKS if name in names or name not in missing]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from tracker.core.arrays import NUM_LANDMARKS, Array, require_shape
 from tracker.core.mask import PlacedMask
+from tracker.core.palms import Palms
+
+_LARGE = 1024
+"""Numbers of a map that takes memory, and that no landmarks or poses are."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,15 @@ class LandmarkCrop:
     T_frame_crop: Array
     """(2, 3): pixels of the crop to pixels of the frame."""
     maps: Mapping[str, NDArray[np.float32]]
-    """The network's outputs, with the inner maps that were asked for: `landmark_onnx.OUTPUTS`, channels last."""
+    """The network's outputs: the landmark network's, `landmark_onnx.OUTPUTS`, and what else was asked for, channels
+    last."""
+
+    def has(self, names: Collection[str]) -> bool:
+        """Whether the network has told all of these."""
+        return all(name in self.maps for name in names)
 
     def packed(self) -> LandmarkCrop:
-        """The same in half of the memory: maps in half precision, which the network was made for."""
+        """The same in half of the memory: large maps in half precision, which the network was made for."""
         return self._with_maps(np.float32, _halved)
 
     def unpacked(self) -> LandmarkCrop:
@@ -33,7 +42,7 @@ class LandmarkCrop:
         return self._with_maps(np.float16, _restored)
 
     def _with_maps(self, dtype: type, change: Callable[[NDArray], NDArray]) -> LandmarkCrop:
-        maps = {name: change(v) if v.ndim > 2 and v.dtype == dtype else v for name, v in self.maps.items()}
+        maps = {n: change(v) if v.size >= _LARGE and v.dtype == dtype else v for n, v in self.maps.items()}
         return replace(self, maps=maps)
 
 
@@ -68,6 +77,8 @@ class Detection:
     agreed: bool = False
     """Whether the detector has looked at them several times, and saw this pose in most of them: so that they need not
     be seen in another frame before they are believed."""
+    palms: Palms = field(default_factory=Palms)
+    """How their hands are turned, in the camera's frame, where that has been seen."""
 
     def __post_init__(self) -> None:
         require_shape("Detection.landmarks2d", self.landmarks2d, (NUM_LANDMARKS, 2))

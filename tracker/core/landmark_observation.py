@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
+from tracker.core.palms import Palms
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class LandmarkObservation:
     """(33, 3) m, axes of a camera that looks straight at the person."""
     visibility: Array
     """(33,) 0..1."""
+    palms: Palms = field(default_factory=Palms)
+    """In the camera's frame."""
 
     @property
     def weight(self) -> Array:

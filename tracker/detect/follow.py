@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import BackendError, ModelError
+from engines import BackendError, ModelError, open_engine
 from tracker.body.metric_landmarks import on_our_body
 from tracker.core.affine import apply_affine
 from tracker.core.arrays import NUM_LANDMARKS, Array
@@ -25,9 +25,10 @@ from tracker.core.errors import RunError
 from tracker.core.mask import PlacedMask
 from tracker.detect.erase import erased
 from tracker.detect.pose_reading import HIPS, SHOULDERS, PoseReading
+from tracker.networks.crop_network import CropNetwork, landmarks_alone
 from tracker.networks.landmark_files import landmark_network_file
 from tracker.networks.landmark_network import SIDE
-from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
+from tracker.networks.landmark_onnx import INPUT
 from tracker.runtime.engine_config import EngineConfig
 
 _REGION_SIDE = 2.6
@@ -46,7 +47,7 @@ _REFINE_REACH = 3
 _REFINE_CONFIDENCE = 0.5
 _SMALLEST_SIDE = 16.0
 OUTPUTS = ("landmarks", "presence", "mask", "small_mask", "heatmaps", "metric")
-"""Of the network's outputs, those that following needs; the inner maps come on top."""
+"""Of the network's outputs, those that following needs."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Follower(Protocol):
     """Looks for people in the regions where they were."""
 
     network: Path
-    """The file of the network that it runs."""
+    """The file of the landmark network that it runs."""
 
     @property
     def engine(self) -> str: ...
@@ -133,17 +134,16 @@ class Follower(Protocol):
 class NetworkFollower:
     """One of MediaPipe's landmark networks in an engine, for any thread."""
 
-    def __init__(self, engine: EngineConfig, maps: Sequence[str] = (), network: Path | None = None) -> None:
-        """maps: the inner maps that are wanted, names of `landmark_network.FEATURES`; network: its file, by default the
-        full one's. Those who read the maps have learned the full network's: of another, they are not given out.
+    def __init__(self, engine: EngineConfig, network: CropNetwork | None = None) -> None:
+        """network: by default the full landmark network, alone.
 
         Raises InputError without mediapipe, RunError when no engine runs the network.
         """
-        self.network = network or landmark_network_file()
-        wanted = tuple(maps) if self.network == landmark_network_file() else ()
+        network = network or landmarks_alone(landmark_network_file())
+        self.network = network.landmarks
         try:
-            options = engine.options_for_people((*OUTPUTS, *wanted))
-            self._engine = open_landmark_engine(engine.backend, options, source=self.network)
+            options = engine.options_for_people((*OUTPUTS, *network.beyond), network.precision)
+            self._engine = open_engine(network.describe(), engine.backend, options)
         except (ModelError, BackendError) as error:
             raise RunError(f"the landmark network does not start: {error}") from error
 

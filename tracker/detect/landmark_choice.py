@@ -12,6 +12,7 @@ import numpy as np
 
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import NetworkFollower, Region
+from tracker.networks.crop_network import CropNetworks
 from tracker.networks.landmark_files import installed_landmarks, landmark_network_file
 from tracker.networks.landmark_network import SIDE
 from tracker.runtime.engine_config import EngineConfig
@@ -23,23 +24,23 @@ _SHARE = 0.5
 _RUNS = 7
 
 
-def open_follower(config: DetectConfig, engine: EngineConfig, maps: Sequence[str] = ()) -> NetworkFollower:
-    """maps: as `NetworkFollower`. Raises InputError without the network asked for, RunError when no engine runs it."""
+def open_follower(config: DetectConfig, engine: EngineConfig, networks: CropNetworks) -> NetworkFollower:
+    """Raises InputError without the network asked for, RunError when no engine runs it."""
     if config.landmarks != AUTO:
-        return NetworkFollower(engine, maps, landmark_network_file(config.landmarks))
+        return NetworkFollower(engine, networks(landmark_network_file(config.landmarks)))
     names = installed_landmarks()
     if config.punctual or len(names) < 2:
-        return NetworkFollower(engine, maps, landmark_network_file(*names[:1]))
-    return _fast_enough(names, config, engine, maps)
+        return NetworkFollower(engine, networks(landmark_network_file(*names[:1])))
+    return _fast_enough(names, config, engine, networks)
 
 
 def _fast_enough(
-    names: Sequence[str], config: DetectConfig, engine: EngineConfig, maps: Sequence[str]
+    names: Sequence[str], config: DetectConfig, engine: EngineConfig, networks: CropNetworks
 ) -> NetworkFollower:
     """The first of the named networks that keeps the pace; the last one where none does."""
     limit = _SHARE / config.pace
     for name in names:
-        follower = NetworkFollower(engine, maps, landmark_network_file(name))
+        follower = NetworkFollower(engine, networks(landmark_network_file(name)))
         seconds = _seconds(follower)
         if seconds <= limit or name == names[-1]:
             break

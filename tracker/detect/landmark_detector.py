@@ -43,6 +43,7 @@ from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_s
 from tracker.detect.region_search import ALONE, BESIDE, half_hidden_people
 from tracker.detect.search import Searcher, SearchTask
 from tracker.detect.similarity import box_overlap, pose_similarity, share_on_mask, shared_box
+from tracker.networks.crop_network import CropNetworks, landmarks_alone
 from tracker.runtime.engine_config import EngineConfig
 
 _LOST_LOOK_SECONDS = 0.1
@@ -72,16 +73,18 @@ class LandmarkDetector:
     """MediaPipe's 33 landmarks of up to max_people people (a few more when closer looks find them), frame by frame."""
 
     def __init__(
-        self, config: DetectConfig | None = None, engine: EngineConfig | None = None, maps: Sequence[str] = ()
+        self,
+        config: DetectConfig | None = None,
+        engine: EngineConfig | None = None,
+        networks: CropNetworks = landmarks_alone,
     ) -> None:
-        """maps: the landmark network's inner maps that later stages want, names of `landmark_network.FEATURES`; only
-        the full network gives them out.
+        """networks: what sees people's crops, and what it tells later stages.
 
         Raises InputError for networks that are missing or unusable, RunError when no engine runs them.
         """
         self.config = config or DetectConfig()
         engine = engine or EngineConfig()
-        self._follower: Follower = open_follower(self.config, engine, maps)
+        self._follower: Follower = open_follower(self.config, engine, networks)
         self._searcher = Searcher(self.config, PictureLandmarker.open(self.config, engine, self._follower))
         self._scout = BackgroundSearch(self._searcher.search)
         self.forget()

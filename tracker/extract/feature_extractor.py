@@ -20,7 +20,7 @@ from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import InputError, RunError
-from tracker.extract.feature_network import FeatureModel
+from tracker.extract.feature_network import FeatureModel, seen_by
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
 from tracker.runtime.engine_config import EngineConfig
@@ -29,18 +29,19 @@ from tracker.weights import weights_file
 WEIGHTS = weights_file("live")
 OUTPUTS = ("features", "rotations", "betas", "root")
 """Of the network's outputs, those that the tracker uses."""
-_CROPS = ("crops", "cameras")
-"""Of the network's inputs, those that are no maps of the landmark network."""
 _MAP_SCALE = 0.25
 """Pixels of the feature map in a pixel of the crop."""
 
 
 @dataclass(frozen=True)
 class ExtractConfig:
-    """Whether features are extracted for the fit, and by which networks."""
+    """Whether features are extracted for the fit and hands are looked at, and by which networks."""
 
     enabled: bool = True
     """Extract features of everybody who is followed, and fit the volume to them; false fits to landmarks alone."""
+    hands: bool | None = None
+    """See how hands are turned that are visible and large enough, each in a crop of its own, which takes about as long
+    as the features do; null does so in files."""
     weights: Path = WEIGHTS
     """Of extractor, head and volume: what `train` has made, or 3DNBF's released checkpoint (`.pth`; needs `body`)."""
     vertices: Path | None = None
@@ -78,22 +79,29 @@ class CropFeatures:
 
 
 class FeatureExtractor:
-    """Runs extractor and head on the crops of the landmark network."""
+    """Runs extractor and head on the crops of the landmark network, unless the network that saw them has both in it."""
 
     def __init__(self, model: FeatureModel, rig: LandmarkRig, engine: EngineConfig) -> None:
-        """Raises RunError when no engine runs the networks."""
-        try:
-            self._engine = model.open(engine.backend, engine.options_for_people(OUTPUTS, engine.precision))
-        except (ModelError, BackendError) as error:
-            raise RunError(f"the extractor does not start: {error}") from error
-        self._rig, self._config = rig, engine
-        self._maps = tuple(name for name in self._engine.inputs if name not in _CROPS)
+        self._model, self._rig, self._config = model, rig, engine
+
+    def open(self) -> None:
+        """Starts the networks, which the first crop that needs them does otherwise. Raises RunError when no engine runs
+        them."""
+        _ = self._engine
 
     def close(self) -> None:
         """Frees the engines."""
-        self._engine.close()
-        if "_guide" in self.__dict__:
-            self._guide.close()
+        for name in ("_engine", "_guide"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    @cached_property
+    def _engine(self) -> Engine:
+        config = self._config
+        try:
+            return self._model.open(config.backend, config.options_for_people(OUTPUTS, config.precision))
+        except (ModelError, BackendError) as error:
+            raise RunError(f"the extractor does not start: {error}") from error
 
     @cached_property
     def _guide(self) -> Engine:
@@ -103,48 +111,43 @@ class FeatureExtractor:
         except (ModelError, BackendError) as error:
             raise RunError(f"the full landmark network, the extractor's guide, does not start: {error}") from error
 
+    @cached_property
+    def _maps(self) -> tuple[str, ...]:
+        """What the networks read of the full landmark network."""
+        return tuple(name for name in self._engine.inputs if name != INPUT)
+
     def extract(self, crops: Sequence[LandmarkCrop], camera: Camera) -> list[CropFeatures]:
         """What there is of each crop, in the same order. camera: the frame's. Raises RunError when the engine fails."""
-        cameras = [_crop_camera(crop, camera) for crop in crops]
+        return [self._seen(crop, read, camera) for crop, read in zip(crops, self._read(crops), strict=True)]
+
+    def _seen(self, crop: LandmarkCrop, read: Mapping[str, NDArray[Any]], camera: Camera) -> CropFeatures:
+        own, R_crop_camera = camera.turned_crop(crop.T_frame_crop, SIDE)
+        four = np.array([own.fx, own.fy, own.cx, own.cy])
+        rotations, betas = read["rotations"].astype(float), read["betas"].astype(float)
+        rotations[0], root = seen_by(four, rotations[0], read["root"].astype(float))
+        regressed = BodyState(rotations, betas, root - self._rig.root_at_rest(betas))
+        return CropFeatures(torch.from_numpy(read["features"][None]), regressed, _MAP_SCALE * four, R_crop_camera)
+
+    def _read(self, crops: Sequence[LandmarkCrop]) -> list[Mapping[str, NDArray[Any]]]:
+        """OUTPUTS of each crop."""
+        unread = iter(self._run([crop for crop in crops if not crop.has(OUTPUTS)]))
+        return [crop.maps if crop.has(OUTPUTS) else next(unread) for crop in crops]
+
+    def _run(self, crops: Sequence[LandmarkCrop]) -> list[Mapping[str, NDArray[Any]]]:
+        if not crops:
+            return []
         try:
-            maps = self._maps_of(crops)
-            outputs = self._engine.run_each(list(map(_inputs, crops, cameras, maps)))
+            inputs = [{INPUT: crop.image[None], **maps} for crop, maps in zip(crops, self._guides(crops), strict=True)]
+            outputs = self._engine.run_each(inputs)
         except BackendError as error:
             raise RunError(f"the extractor failed: {error}") from error
-        return [self._features(each, found) for each, found in zip(cameras, outputs, strict=True)]
+        return [{name: value[0] for name, value in each.items()} for each in outputs]
 
-    def _features(self, camera: _CropCamera, outputs: Mapping[str, NDArray[Any]]) -> CropFeatures:
-        betas = outputs["betas"][0].astype(float)
-        transl = outputs["root"][0] - self._rig.root_at_rest(betas)
-        regressed = BodyState(outputs["rotations"][0].astype(float), betas, transl)
-        features = torch.from_numpy(outputs["features"])
-        return CropFeatures(features, regressed, _MAP_SCALE * camera.four, camera.R_crop_camera)
-
-    def _maps_of(self, crops: Sequence[LandmarkCrop]) -> list[Mapping[str, NDArray[Any]]]:
+    def _guides(self, crops: Sequence[LandmarkCrop]) -> list[dict[str, NDArray[Any]]]:
         """The full landmark network's maps that the networks read, (1, side, side, channels) each."""
-        unguided = [crop for crop in crops if not self._is_guided(crop)]
+        unguided = [crop for crop in crops if not crop.has(self._maps)]
         made = iter(self._guide.run_each([{INPUT: crop.image[None]} for crop in unguided]) if unguided else [])
         return [
-            {name: crop.maps[name][None] for name in self._maps} if self._is_guided(crop) else next(made)
+            {name: crop.maps[name][None] for name in self._maps} if crop.has(self._maps) else next(made)
             for crop in crops
         ]
-
-    def _is_guided(self, crop: LandmarkCrop) -> bool:
-        return all(name in crop.maps for name in self._maps)
-
-
-@dataclass(frozen=True)
-class _CropCamera:
-    four: Array
-    """(4,) fx, fy, cx, cy px of the crop."""
-    R_crop_camera: Array
-    """As `CropFeatures`."""
-
-
-def _inputs(crop: LandmarkCrop, camera: _CropCamera, maps: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {"crops": crop.image[None], "cameras": camera.four[None].astype(np.float32), **maps}
-
-
-def _crop_camera(crop: LandmarkCrop, camera: Camera) -> _CropCamera:
-    own, R_crop_camera = camera.turned_crop(crop.T_frame_crop, SIDE)
-    return _CropCamera(np.array([own.fx, own.fy, own.cx, own.cy]), R_crop_camera)

@@ -7,6 +7,7 @@ The unknowns are the 24 joint rotations, β and transl. They explain, in the ful
   the person, so they are turned by the angle at which this camera sees the person);
 - what joints can do (`body/joint_limits.py`), what poses people take (`fit/pose_prior.py`), what the track knows of the
   shape, and where the motion was heading;
+- how the palms are turned, where hands are seen by themselves (`fit/palm_evidence.py`);
 - for joints that are not seen, what the trained inverse kinematics makes of the others
   (`initialise/inverse_kinematics.py`).
 
@@ -15,7 +16,7 @@ Rotations are updated as R ← R exp(δ), so there is no gimbal and no wrapped a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import NEAREST_Z
 from tracker.core.landmark_observation import LandmarkObservation
+from tracker.fit.palm_evidence import PalmEvidence
 from tracker.fit.pose_prior import PosePrior
 from tracker.initialise.inverse_kinematics import PoseGuess
 
@@ -72,6 +74,8 @@ class FitConfig:
     """rad: how far off the rotations are that the networks regress from the picture."""
     regressed_closely: float = 0.03
     """The same, for a fit that follows them rather than the landmarks wherever it can."""
+    palm_spread: float = 0.3
+    """rad: how far off a palm is taken to be that is seen by itself."""
     latent_weight: float = 0.3
     """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
     turn_rate: float = 1.0
@@ -155,6 +159,7 @@ class LandmarkFitter:
         self.rig, self.config, self._poses = rig, config, poses
         self._last_habit: LinearPull | None = None
         self._prior, self._limits = prior, prior.limits(config.prior_weight)
+        self._palms = PalmEvidence(rig, config.palm_spread)
         self._turn_spread, self._turn_evidence = turn_spread_of_joints(), MEDIAPIPE.turn_evidence
         lateral = np.full(len(MEDIAPIPE.names), config.lateral_spread)
         self._metric_spread = np.stack([lateral, lateral, config.depth_spread * MEDIAPIPE.depth_factors], axis=1)
@@ -205,6 +210,9 @@ class LandmarkFitter:
             weight = 1 + (self.config.regressed_weight - 1) * much_hidden
             spread = np.full(NUM_JOINTS, belief.regressed.spread / np.sqrt(weight))
             pulls = (*pulls, self._guess_pull(hidden, belief, belief.regressed.rotations, spread))
+        palms = self._palms.pull(observation.palms, start)
+        if palms is not None:
+            pulls = (*pulls, palms)
         place = Gaussian(np.zeros(3), np.zeros((3, 3)))
         if belief.state is not None:
             spread = np.sqrt(max(belief.seconds, 1e-3))
@@ -212,7 +220,8 @@ class LandmarkFitter:
             rate = spread * np.array(self.config.move_rate)
             pulls, place = (*pulls, motion), Gaussian(belief.state.transl.copy(), np.diag(1 / rate**2))
         betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
-        return PoseProblem(self.rig.carried, self._view(observation), pulls, self._habit(start.rotations), betas, place)
+        corrected = replace(observation, pixels=self._palms.pixels(observation, start))
+        return PoseProblem(self.rig.carried, self._view(corrected), pulls, self._habit(start.rotations), betas, place)
 
     def _much_hidden(self, observation: LandmarkObservation) -> float:
         """0..1: how much of the person is hidden. The landmarks that are left are less right, too."""

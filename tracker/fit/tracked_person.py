@@ -75,7 +75,9 @@ class TrackedPerson:
 
     def fit(self, time: float, camera: Camera, detection: Detection, evidence: ImageEvidence | None) -> None:
         """Fits them to a frame. time: s, later than the call before; evidence: None where there are no features."""
-        observation = LandmarkObservation(camera, detection.landmarks2d, detection.landmarks3d, detection.visibility)
+        observation = LandmarkObservation(
+            camera, detection.landmarks2d, detection.landmarks3d, detection.visibility, detection.palms
+        )
         fit = self._fitter.update(time, observation, evidence)
         share = self._judge.trust(fit, camera, detection)
         if share < self._judge.config.restart_below:

@@ -27,7 +27,7 @@ from tracker.networks.landmark_network import (
     feature_sizes,
     read_landmark_network,
 )
-from tracker.runtime.cache import cache_folder, made_file
+from tracker.networks.onnx_file import kept_onnx, onnx_place
 
 INPUT = "crops"
 SCALE = 4
@@ -89,14 +89,10 @@ def landmark_onnx(dynamic_batch: bool = False, source: Path | None = None) -> Pa
     Raises InputError without a network, or without a place to keep the file.
     """
     path = source or landmark_network_file()
-    target = landmark_onnx_place(dynamic_batch, path)
-    try:
-        return made_file(
-            f"networks/{target.name}",
-            lambda place: export_landmark_network(read_landmark_network(path), place, dynamic_batch),
-        )
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME") from None
+    return kept_onnx(
+        landmark_onnx_place(dynamic_batch, path).name,
+        lambda place: export_landmark_network(read_landmark_network(path), place, dynamic_batch),
+    )
 
 
 def landmark_onnx_place(dynamic_batch: bool, source: Path) -> Path:
@@ -106,7 +102,7 @@ def landmark_onnx_place(dynamic_batch: bool, source: Path) -> Path:
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror})") from None
     kind = "batch_n" if dynamic_batch else "batch_1"
-    return cache_folder() / "networks" / f"{source.stem}-{digest}-v{_FORMAT}-{kind}.onnx"
+    return onnx_place(f"{source.stem}-{digest}-v{_FORMAT}-{kind}.onnx")
 
 
 def export_landmark_network(network: LandmarkNetwork, target: Path, dynamic_batch: bool) -> None:

@@ -18,9 +18,9 @@ from engines.convert import export_onnx
 from tracker.core.errors import InputError
 from tracker.core.input_file import reading
 from tracker.networks.landmark_files import models_folder, tflite_content, wheel_network
+from tracker.networks.onnx_file import kept_onnx, onnx_place
 from tracker.networks.tflite import read_tflite
 from tracker.networks.tflite_modules import TfliteModules
-from tracker.runtime.cache import cache_folder, made_file
 
 INPUT = "picture"
 SIDE = 224
@@ -79,21 +79,17 @@ def person_onnx(source: Path) -> Path:
 
     Raises InputError for another network, or without a place to keep the file.
     """
-    target = person_onnx_place(source)
     example = {INPUT: torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8)}
-    try:
-        return made_file(
-            f"networks/{target.name}",
-            lambda place: export_onnx(read_person_network(source), example, tuple(OUTPUTS), place, False),
-        )
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME") from None
+    return kept_onnx(
+        person_onnx_place(source).name,
+        lambda place: export_onnx(read_person_network(source), example, tuple(OUTPUTS), place, False),
+    )
 
 
 def person_onnx_place(source: Path) -> Path:
     """Where `person_onnx` keeps its file. Raises InputError when `source` cannot be read."""
     digest = hashlib.sha256(person_content(source)).hexdigest()[:16]
-    return cache_folder() / "networks" / f"person-{digest}-v{_FORMAT}.onnx"
+    return onnx_place(f"person-{digest}-v{_FORMAT}.onnx")
 
 
 def read_person_network(path: Path) -> PersonNetwork:

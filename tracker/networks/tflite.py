@@ -26,11 +26,13 @@ _OPERATORS = {
     4: "DEPTHWISE_CONV_2D",
     5: "DEPTH_TO_SPACE",
     6: "DEQUANTIZE",
+    9: "FULLY_CONNECTED",
     14: "LOGISTIC",
     17: "MAX_POOL_2D",
     22: "RESHAPE",
     23: "RESIZE_BILINEAR",
     34: "PAD",
+    40: "MEAN",
     124: "DENSIFY",
 }
 _TYPES = {0: np.float32, 1: np.float16, 2: np.int32}
@@ -40,6 +42,7 @@ _OPTION_FIELDS: dict[str, dict[str, int]] = {
     "CONV_2D": {"padding": 0, "stride": 1, "activation": 3},
     "DEPTH_TO_SPACE": {"block_size": 0},
     "DEPTHWISE_CONV_2D": {"padding": 0, "stride": 1, "activation": 4},
+    "FULLY_CONNECTED": {"activation": 0},
     "MAX_POOL_2D": {"padding": 0, "stride": 1, "size": 3},
     "RESIZE_BILINEAR": {"align_corners": 2, "half_pixel_centers": 3},
 }

@@ -82,6 +82,10 @@ class _Steps:
             _, height, _, channels = self._graph.shapes[operator.outputs[0]]
             few = channels < _LANES
             return _Doubled(channels) if few else nn.Upsample(size=(height, height), mode="bilinear")
+        if operator.kind == "MEAN" and self._graph.constants[operator.inputs[1]].tolist() == [1, 2]:
+            return _Mean()
+        if operator.kind == "FULLY_CONNECTED":
+            return self._linear(operator)
         if operator.kind == "LOGISTIC":
             return nn.Sigmoid()
         if operator.kind == "DEPTH_TO_SPACE":
@@ -96,10 +100,18 @@ class _Steps:
                 return _Rows(after[2])
         raise ValueError(f"the operator {operator.kind} of {self._graph.shapes[operator.inputs[0]]}")
 
+    def _linear(self, operator: Operator) -> nn.Module:
+        weights, bias = self._weights(operator)
+        linear = nn.Linear(weights.shape[1], len(weights))
+        linear.weight.data, linear.bias.data = weights, bias
+        return nn.Sequential(linear, *_activation(operator.options["activation"]))
+
+    def _weights(self, operator: Operator) -> list[Tensor]:
+        """Those of an operator, and its bias."""
+        return [torch.from_numpy(self._graph.constants[each].astype(np.float32)) for each in operator.inputs[1:3]]
+
     def _convolution(self, operator: Operator, margin: int) -> nn.Module:
-        weights, bias = (
-            torch.from_numpy(self._graph.constants[each].astype(np.float32)) for each in operator.inputs[1:3]
-        )
+        weights, bias = self._weights(operator)
         depthwise = operator.kind == "DEPTHWISE_CONV_2D"
         # TFLite: (out, h, w, in), and (1, h, w, channel) for depthwise. torch: (out, in, h, w), (channel, 1, h, w).
         weights = weights.permute(3, 0, 1, 2) if depthwise else weights.permute(0, 3, 1, 2)
@@ -134,6 +146,13 @@ class _Widened(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.pad(x, (0, 0, 0, 0, 0, self._channels))
+
+
+class _Mean(nn.Module):
+    """Of all pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
 
 
 class _Spread(nn.Module):
