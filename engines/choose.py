@@ -78,6 +78,7 @@ _TITLES = {
     "features": "feature network",
     "whole": "landmark and feature network",
     "people": "person detector",
+    "hands": "hand network",
 }
 
 

@@ -44,8 +44,14 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
 def test_every_network_runs_where_the_setting_says(opened: Opened) -> None:
     with Tracker.open(load_config(changes={"engine": {"device": "cuda:1", "threads": 2}})) as tracker:
         assert tracker.step(Frame(0, 0.0, np.full((96, 128, 3), 90, np.uint8))) == []
-    assert [name for name, _, _ in opened] == ["landmarks", "people", "features"]
+    assert [name for name, _, _ in opened] == ["whole", "people", "hands"]
     assert {(options.device, options.threads) for _, _, options in opened} == {("cuda:1", 2)}
+
+
+def test_two_networks_where_that_is_asked_for(opened: Opened) -> None:
+    changes = {"engine": {"one_graph": False}, "extract": {"hands": False}}
+    with Tracker.open(load_config(changes=changes)):
+        assert [name for name, _, _ in opened] == ["landmarks", "people", "features"]
 
 
 def test_the_cpu_is_the_cpu_for_every_network(opened: Opened) -> None:
@@ -58,7 +64,9 @@ def test_a_backend_is_that_of_every_network(opened: Opened, caplog: pytest.LogCa
     changes = {"engine": {"backend": "onnxruntime", "device": "cpu"}}
     with caplog.at_level("INFO", logger="tracker.engines"), Tracker.open(load_config(changes=changes)):
         titles, engines = zip(*(message.split(": ONNX Runtime ") for message in caplog.messages), strict=True)
-    assert [title.partition(" (")[0] for title in titles] == ["landmark network", "person detector", "feature network"]
+    assert [title.partition(" (")[0] for title in titles] == [
+        "landmark network", "person detector", "feature network", "hand network"
+    ]  # fmt: skip
     assert all(engine.endswith("on the CPU") for engine in engines)
 
 

@@ -40,14 +40,26 @@ def walking_by(frame: int) -> NDArray[np.uint8]:
     return RasterRenderer().draw_over(wall, Camera.default(SIZE, SIZE), [mesh], alpha=1.0)
 
 
-def tracked(pictures: list[NDArray[np.uint8]], device: str) -> tuple[list[list[Person]], NDArray[np.uint8]]:
-    """The people of each picture, and the last picture with its people drawn."""
+def tracked(
+    pictures: list[NDArray[np.uint8]], device: str, **engine: object
+) -> tuple[list[list[Person]], NDArray[np.uint8]]:
+    """The people of each picture, and the last picture with its people drawn. engine: what else its networks have."""
     # every network on the CPU: what is compared is the rest
-    with Tracker.open(load_config(changes={"engine": {"device": "cpu"}})) as tracker:
+    with Tracker.open(load_config(changes={"engine": {"device": "cpu", **engine}})) as tracker:
         if device != "cpu":
             assert tracker.config.engine.kernels_device == device
         people = [tracker.step(picture, time=number / 30) for number, picture in enumerate(pictures)]
         return people, tracker.draw(pictures[-1], people[-1])
+
+
+@pytest.mark.parametrize("backend_name", ["openvino", "torch"])
+def test_one_graph_gives_the_poses_of_two(backend_name: str) -> None:
+    pictures = [walking_by(frame) for frame in range(FRAMES)]
+    expected, _ = tracked(pictures, "cpu", precision="float32")
+    found, _ = tracked(pictures, "cpu", one_graph=True, backend=backend_name)
+    for (one,), (other,) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.joints3d, other.joints3d, atol=2e-3)
+        assert one.nll == pytest.approx(other.nll, rel=1e-2)
 
 
 def test_the_gpu_gives_the_poses_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
