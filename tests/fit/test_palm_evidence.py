@@ -39,22 +39,22 @@ def palm(fitter: LandmarkFitter, theta: np.ndarray) -> np.ndarray:
 
 
 def off(fitter: LandmarkFitter, theta: np.ndarray, palms: Palms) -> float:
-    """Degrees by which the fitted hand is turned elsewhere, of landmarks that say nothing of fingers."""
+    """Degrees by which the fitted palm faces elsewhere, of landmarks that say nothing of fingers."""
     truth = observe(fitter, theta, BETAS, TRANSL, noise=0.002)
     visibility = truth.seen.visibility.copy()
     visibility[FINGERS] = 0.0
     seen = replace(truth.seen, visibility=visibility, palms=palms)
     found = fitter.fit(seen, Belief.stranger(), initial_state(fitter.rig, seen, BETAS), 30)
-    turned = found.posed.world_rotations[WRIST].T @ fitter.rig.pose_from_theta(theta, BETAS).world_rotations[WRIST]
-    return float(np.degrees(np.linalg.norm(axis_angle_from_matrix(turned))))
+    truly = fitter.rig.pose_from_theta(theta, BETAS).world_rotations[WRIST]
+    return float(np.degrees(np.arccos(found.posed.world_rotations[WRIST][:, 1] @ truly[:, 1])))
 
 
-@pytest.mark.parametrize(("wrist", "twist"), [((0.0, 0.2, 0.6), 0.0), ((0.3, 0.0, -0.5), 0.7), ((0.0, 0.0, 0.3), -0.8)])
+@pytest.mark.parametrize(("wrist", "twist"), [((0.0, 0.2, 0.2), 0.6), ((0.3, 0.0, -0.3), 0.7), ((0.0, 0.0, 0.3), -0.8)])
 def test_a_palm_turns_hand_and_forearm(fitter: LandmarkFitter, wrist: tuple[float, float, float], twist: float) -> None:
     theta = turned_hand(wrist, twist)
     without = off(fitter, theta, Palms())
     with_it = off(fitter, theta, Palms(left=palm(fitter, theta)))
-    assert with_it < 0.8 * without
+    assert with_it < 0.7 * without, (with_it, without)
 
 
 def test_a_palm_that_cannot_be_moves_little(fitter: LandmarkFitter) -> None:
@@ -75,16 +75,3 @@ def test_a_palm_as_the_pose_has_it_asks_for_nothing(fitter: LandmarkFitter) -> N
     assert np.linalg.norm(axis_angle_from_matrix(hand.T @ asked)) < 0.05
     assert set(np.flatnonzero(pull.slope.any(axis=1))) == {ELBOW, WRIST}
     assert evidence.pull(Palms(), state) is None
-
-
-def test_fingers_begin_where_the_palm_has_them(fitter: LandmarkFitter) -> None:
-    theta = turned_hand((0.0, 0.3, 0.4), 0.3)
-    truth = observe(fitter, theta, BETAS, TRANSL, noise=0.0)
-    state = BodyState(matrix_from_axis_angle(theta), BETAS, TRANSL)
-    lost = truth.seen.pixels.copy()
-    lost[FINGERS] += 50.0
-    seen = replace(truth.seen, pixels=lost, palms=Palms(left=palm(fitter, theta)))
-    found = PalmEvidence(fitter.rig, 0.3).pixels(seen, state)
-    np.testing.assert_allclose(found[FINGERS], truth.seen.pixels[FINGERS], atol=4.0)
-    others = np.setdiff1d(np.arange(33), FINGERS)
-    np.testing.assert_array_equal(found[others], lost[others])

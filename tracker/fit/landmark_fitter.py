@@ -16,7 +16,7 @@ Rotations are updated as R ← R exp(δ), so there is no gimbal and no wrapped a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class FitConfig:
     """rad: how far off the rotations are that the networks regress from the picture."""
     regressed_closely: float = 0.03
     """The same, for a fit that follows them rather than the landmarks wherever it can."""
-    palm_spread: float = 0.3
+    palm_spread: float = 0.2
     """rad: how far off a palm is taken to be that is seen by itself."""
     latent_weight: float = 0.3
     """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
@@ -220,8 +220,7 @@ class LandmarkFitter:
             rate = spread * np.array(self.config.move_rate)
             pulls, place = (*pulls, motion), Gaussian(belief.state.transl.copy(), np.diag(1 / rate**2))
         betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
-        corrected = replace(observation, pixels=self._palms.pixels(observation, start))
-        return PoseProblem(self.rig.carried, self._view(corrected), pulls, self._habit(start.rotations), betas, place)
+        return PoseProblem(self.rig.carried, self._view(observation), pulls, self._habit(start.rotations), betas, place)
 
     def _much_hidden(self, observation: LandmarkObservation) -> float:
         """0..1: how much of the person is hidden. The landmarks that are left are less right, too."""

@@ -1,7 +1,7 @@
-"""What palms that are seen by themselves say of a pose: how forearms and wrists are turned, and where fingers begin.
+"""What palms that are seen by themselves say of a pose: how forearms and wrists are turned.
 
 A hand is turned about its forearm by the forearm itself and by the wrist, SMPL's elbow and wrist joint. So of the turn
-about the forearm each has its share, and the wrist alone has the bend.
+about the forearm each has its share, and the wrist alone has the bend, of which the landmarks say as much.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
-from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.palms import Palms, palm_axes
 
 _FOREARMS_SHARE = 0.62
@@ -25,6 +24,9 @@ _FOREARMS_SHARE = 0.62
 _OUTLIER = 1.6
 """rad between a palm as it is seen and as the pose has it, from which it loses its pull (Geman–McClure): what the hand
 network takes for a hand's back would turn the whole arm."""
+_WRISTS = np.array([1.0, 0.3, 0.3])
+"""What the wrist's turn about the forearm counts, and its bends: where fingers point, the network is as far off (20°)
+as a pose without it; where palms face, less."""
 _STILL = np.zeros((NUM_JOINTS, 3))
 
 
@@ -35,12 +37,9 @@ class _Side:
         self.arm, self.elbow, self.hand = (
             SMPL_JOINTS.index(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist")
         )
-        self.wrist = MEDIAPIPE.index(f"{side}_wrist")
-        self.fingers = MEDIAPIPE.indices([f"{side}_{name}" for name in ("index", "pinky", "thumb")])
         rest = rig.pose(np.tile(np.eye(3), (NUM_JOINTS, 1, 1)), np.zeros(NUM_BETAS)).points
-        self.begin = rest[self.fingers] - rest[self.wrist]
-        """(3, 3) m: from the wrist to where each of the fingers begins."""
-        self.axes = palm_axes(rest[self.wrist], *rest[self.fingers[:2]])
+        points = MEDIAPIPE.indices([f"{side}_{name}" for name in ("wrist", "index", "pinky")])
+        self.axes = palm_axes(*rest[points])
 
 
 class PalmEvidence:
@@ -62,18 +61,10 @@ class PalmEvidence:
             forearms = _about_forearm(_FOREARMS_SHARE * _turn_about_forearm(hand))
             targets[side.elbow], targets[side.hand] = bent @ forearms, forearms.T @ hand
             off = float(np.linalg.norm(axis_angle_from_matrix(world[side.hand].T @ turned)))
-            slope[side.elbow, 0] = slope[side.hand] = 1 / (1 + (off / _OUTLIER) ** 2) / self._spread
+            counts = 1 / (1 + (off / _OUTLIER) ** 2) / self._spread
+            slope[side.elbow, 0] = counts
+            slope[side.hand] = counts * _WRISTS
         return RotationPull(targets, _STILL, _STILL, slope) if slope.any() else None
-
-    def pixels(self, observation: LandmarkObservation, state: BodyState) -> Array:
-        """(33, 2) px: the landmarks in the picture; fingers of palms that are seen begin where these have it, as seen
-        from the wrists at the distance of the given pose."""
-        pixels, project = observation.pixels.copy(), observation.camera.project
-        for side, turned in self._seen(observation.palms):
-            wrist = self._rig.pose(state.rotations, state.betas).points[side.wrist] + state.transl
-            begin = project(wrist + side.begin @ turned.T)
-            pixels[side.fingers] = observation.pixels[side.wrist] + begin - project(wrist)
-        return pixels
 
     def _seen(self, palms: Palms) -> Iterator[tuple[_Side, Array]]:
         """Each hand that is seen, and how it is turned in the camera's frame (3, 3)."""
