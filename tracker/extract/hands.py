@@ -44,8 +44,8 @@ _SMALLEST = 12.0
 """px from the wrist to where the middle finger begins, in the frame."""
 _VISIBLE = 0.5
 _SURE = 0.85
-"""How likely the network must take it for a hand, and for a left or right one as it is. On the demo's clip palms face 30°
-elsewhere from 0.7, every tenth by more than 60°; 20° from here, every hundredth; 13° from 0.95, of a sixth as many."""
+"""How likely the network must take it for a hand, and for a left or right one as it is. On the demo's clip palms face
+30° elsewhere from 0.7, every tenth by more than 60°; from here 20°, every hundredth."""
 _STRAIGHT = np.array([0.0, 0.0, 1.0])
 
 
