@@ -55,7 +55,7 @@ def test_list_says_what_fits(cache: Path) -> None:
     assert "nothing says what it was built for" in told["bare.plan"]
 
 
-@pytest.mark.parametrize("network", ["landmarks", "features"])
+@pytest.mark.parametrize("network", ["landmarks", "features", "whole", "people", "hands"])
 def test_every_engine_agrees_with_torch(cache: Path, network: str) -> None:
     found = {each.backend: each for each in check(network, ["openvino", "onnxruntime"], ONE_THREAD)}
     assert set(found) == {"openvino", "onnxruntime"}
@@ -116,8 +116,8 @@ def test_example_pictures_are_of_a_person() -> None:
 
 
 def test_errors_name_what_was_given(cache: Path) -> None:
-    with pytest.raises(InputError, match=r"network hands: expected one of landmarks, landmarks-batch, .*features"):
-        list(check("hands", [], ONE_THREAD))
+    with pytest.raises(InputError, match=r"network feet: expected one of landmarks, landmarks-batch, .*features"):
+        list(check("feet", [], ONE_THREAD))
     with pytest.raises(InputError, match="backend caffe: expected one of auto, tensorrt"):
         list(build(["landmarks"], "caffe", ONE_THREAD))
     with pytest.raises(InputError, match="no output 'hands'"):

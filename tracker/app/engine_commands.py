@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -136,7 +137,8 @@ def _current_files() -> set[str]:
     """Names of the ONNX files that this version reads."""
     sources, model = map(landmark_network_file, installed_landmarks()), _feature_model()
     landmarks = {landmark_onnx_place(dynamic, source).name for source in sources for dynamic in (False, True)}
-    whole = {_whole_model().onnx_place(landmark_network_file(name)).name for name in installed_landmarks()}
+    wholes = (replace(_whole_model(), several=several) for several in (False, True))
+    whole = {each.onnx_place(landmark_network_file(name)).name for each in wholes for name in installed_landmarks()}
     hand_file, people = hand_network_file(), {person_onnx_place(person_network_file()).name}
     hands = set() if hand_file is None else {hand_onnx_name(hand_file)}
     return landmarks | whole | people | hands | {model.onnx_place(dynamic).name for dynamic in (False, True)}
@@ -219,15 +221,22 @@ def timed(engine: Engine, inputs: Mapping[str, NDArray[Any]]) -> float:
 
 
 def example_inputs(network: Network, batch: int) -> dict[str, NDArray[Any]]:
-    """Crops of the built-in body at several distances: on noise a network's outputs are noise, rounding included. With
-    them goes what the network takes of the landmark network's maps."""
+    """Pictures of the built-in body at several distances, as large as the network takes them: on noise a network's
+    outputs are noise, rounding included. With them goes what it takes of the landmark network's maps."""
     crops = np.stack([_picture(distance) for distance in np.linspace(2.2, 3.0, batch)])
-    inputs: dict[str, NDArray[Any]] = {INPUT: crops}
+    pictures = [spec for spec in network.inputs if spec.dtype == np.uint8]
+    inputs: dict[str, NDArray[Any]] = {spec.name: _resized(crops, spec.shape[1]) for spec in pictures}
     wanted = tuple(spec.name for spec in network.inputs if spec.name not in inputs)
     if wanted:
         with open_landmark_engine(options=EngineOptions(device="cpu", outputs=wanted), dynamic_batch=True) as engine:
             inputs |= engine.run({INPUT: crops})
     return {spec.name: inputs[spec.name] for spec in network.inputs}
+
+
+def _resized(pictures: NDArray[np.uint8], side: int | None) -> NDArray[np.uint8]:
+    if side in (None, pictures.shape[1]):
+        return pictures
+    return np.stack([np.asarray(cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA)) for each in pictures])
 
 
 def _picture(distance: float) -> NDArray[np.uint8]:
