@@ -310,6 +310,19 @@ class TestFootLock:
         np.testing.assert_allclose(raised[1], ankle[1], atol=1e-9)
         np.testing.assert_allclose(on_tiptoe(leg, toe, ankle, flat, np.zeros(2))[1], ankle, atol=1e-9)
 
+    def test_somebody_who_is_no_longer_seen_does_not_run_away(self):
+        truth, _ = walker()
+        count, last = len(truth.times), len(truth.times) // 3
+        growing = 0.3 * np.clip(np.arange(count) / last, 0.0, 1.0)[:, None]
+        drifting = truth.moved(growing * truth.joints[:, 0] / np.linalg.norm(truth.joints[:, 0], axis=1)[:, None])
+        confidence = np.where(np.arange(count)[:, None] < last, drifting.confidence, 0.02)
+        track, floor = replace(drifting, confidence=confidence), Plane(UP, HEIGHT)
+        feet = [each for each in contacts_of(truth, floor) if each.end <= last]
+        held = locked(track, feet, floor, BODY)
+        moved = np.linalg.norm(held.transl - track.transl, axis=1)
+        assert moved[:last].max() > 0.1, "the floor corrects the distance while feet are seen"
+        assert moved[last:].max() < 0.5 and moved[-1] < 0.05
+
     def test_without_contacts_everything_stays(self):
         truth, _ = walker()
         assert locked(truth, [], Plane(UP, HEIGHT), BODY) is truth

@@ -32,6 +32,8 @@ _DEPTH_SIGMA, _FOLDED_DEPTH_SIGMA = 0.02, 0.3
 """Share of its distance by which that is off, for a body that stands, and what is added for one folded to nothing."""
 _HIDDEN_POWER = 3
 """Of the mean confidence, by which a body that is partly hidden is held less to its place in the picture."""
+_LEAST_SEEN = 0.3
+"""Confidence as of which at least a body is held to its distance: of somebody who is hardly seen it would run away."""
 _TOGETHER_SECONDS = 0.5
 """Within which such errors are one and the same."""
 _HEIGHT_SIGMA = 0.005
@@ -136,8 +138,9 @@ def _add_person(system: _System, track: BodyTrack) -> None:
     along = rays[:, :, None] * rays[:, None, :]
     steps = np.diff(track.times)
     share = _DEPTH_SIGMA + _FOLDED_DEPTH_SIGMA * (1 - straightness(track))
-    blocks = (np.eye(3) - along) / _ACROSS_SIGMA + along / (share * distance)[:, None, None]
-    blocks *= _alone(track) * np.clip(track.confidence.mean(axis=1), 0.05, 1.0)[:, None, None] ** _HIDDEN_POWER
+    confidence = np.clip(track.confidence.mean(axis=1), 0.05, 1.0)[:, None, None]
+    across = (np.eye(3) - along) / _ACROSS_SIGMA * confidence**_HIDDEN_POWER
+    blocks = _alone(track) * (across + along / (share * distance)[:, None, None] * np.maximum(confidence, _LEAST_SEEN))
     system.add_blocks(np.arange(len(track.times)), blocks)
     tied = (steps > 0) & (steps <= track.longest_step)
     middle = np.flatnonzero(tied[:-1] & tied[1:]) + 1
