@@ -33,7 +33,8 @@ _DEPTH_SIGMA, _FOLDED_DEPTH_SIGMA = 0.02, 0.3
 _HIDDEN_POWER = 3
 """Of the mean confidence, by which a body that is partly hidden is held less to its place in the picture."""
 _LEAST_SEEN = 0.3
-"""Confidence as of which at least a body is held to its distance: of somebody who is hardly seen it would run away."""
+"""Confidence as of which at least a body is held to its distance before its first and after its last contact: what is
+hardly seen would run away there, while between contacts it is led from one to the other."""
 _TOGETHER_SECONDS = 0.5
 """Within which such errors are one and the same."""
 _HEIGHT_SIGMA = 0.005
@@ -73,9 +74,11 @@ def _offsets(track: BodyTrack, feet: Sequence[Contact], floor: Plane) -> tuple[A
     """(T, 3) m for the body, and the places (n, 3) m on the floor of the contacts."""
     count = len(track.times)
     trust = [_edge_weights(track, contact) for contact in feet]
+    outside = np.ones(count, bool)
+    outside[min(contact.start for contact in feet) : max(contact.end for contact in feet)] = False
     for _ in range(_ROUNDS):
         system = _System(3 * count + 3 * len(feet))
-        _add_person(system, track)
+        _add_person(system, track, outside)
         for number, contact in enumerate(feet):
             rows = np.arange(contact.start, contact.end)
             weight = trust[number] * track.part_confidence[rows, contact.part]
@@ -130,17 +133,18 @@ def _edge_weights(track: BodyTrack, contact: Contact) -> Array:
     return np.clip(inside / _EDGE_SECONDS, 0.2, 1.0)
 
 
-def _add_person(system: _System, track: BodyTrack) -> None:
-    """That the body stays where the picture shows it, and moves as it did."""
+def _add_person(system: _System, track: BodyTrack, outside: NDArray[np.bool_]) -> None:
+    """That the body stays where the picture shows it, and moves as it did. outside: (T,) of all contacts."""
     pelvis = track.joints[:, 0]
     distance = np.linalg.norm(pelvis, axis=1)
     rays = pelvis / distance[:, None]
     along = rays[:, :, None] * rays[:, None, :]
     steps = np.diff(track.times)
     share = _DEPTH_SIGMA + _FOLDED_DEPTH_SIGMA * (1 - straightness(track))
-    confidence = np.clip(track.confidence.mean(axis=1), 0.05, 1.0)[:, None, None]
-    across = (np.eye(3) - along) / _ACROSS_SIGMA * confidence**_HIDDEN_POWER
-    blocks = _alone(track) * (across + along / (share * distance)[:, None, None] * np.maximum(confidence, _LEAST_SEEN))
+    confidence = np.clip(track.confidence.mean(axis=1), 0.05, 1.0)
+    held = np.where(outside, np.maximum(confidence, _LEAST_SEEN), confidence**_HIDDEN_POWER)
+    across = (np.eye(3) - along) / _ACROSS_SIGMA * (confidence**_HIDDEN_POWER)[:, None, None]
+    blocks = _alone(track) * (across + along * (held / (share * distance))[:, None, None])
     system.add_blocks(np.arange(len(track.times)), blocks)
     tied = (steps > 0) & (steps <= track.longest_step)
     middle = np.flatnonzero(tied[:-1] & tied[1:]) + 1
