@@ -33,8 +33,10 @@ _DEPTH_SIGMA, _FOLDED_DEPTH_SIGMA = 0.02, 0.3
 _HIDDEN_POWER = 3
 """Of the mean confidence, by which a body that is partly hidden is held less to its place in the picture."""
 _LEAST_SEEN = 0.3
-"""Confidence as of which at least a body is held to its distance before its first and after its last contact: what is
-hardly seen would run away there, while between contacts it is led from one to the other."""
+"""Confidence as of which at least a body is held to its distance far from all contacts: what is hardly seen would run
+away there."""
+_LED_SECONDS = 1.0
+"""s from a contact within which it leads a body that is hidden."""
 _TOGETHER_SECONDS = 0.5
 """Within which such errors are one and the same."""
 _HEIGHT_SIGMA = 0.005
@@ -74,8 +76,7 @@ def _offsets(track: BodyTrack, feet: Sequence[Contact], floor: Plane) -> tuple[A
     """(T, 3) m for the body, and the places (n, 3) m on the floor of the contacts."""
     count = len(track.times)
     trust = [_edge_weights(track, contact) for contact in feet]
-    outside = np.ones(count, bool)
-    outside[min(contact.start for contact in feet) : max(contact.end for contact in feet)] = False
+    outside = _far_from(feet, track.times)
     for _ in range(_ROUNDS):
         system = _System(3 * count + 3 * len(feet))
         _add_person(system, track, outside)
@@ -89,6 +90,13 @@ def _offsets(track: BodyTrack, feet: Sequence[Contact], floor: Plane) -> tuple[A
         offset, places = np.split(system.solve().reshape(-1, 3), [count])
         trust = [_trust(track, offset, *pair) for pair in zip(feet, places, strict=True)]
     return offset, _on_floor(places, floor)
+
+
+def _far_from(feet: Sequence[Contact], times: Array) -> NDArray[np.bool_]:
+    """(T,) whether each frame is before or after all contacts, or no foot is planted within a while of it."""
+    rows, starts, ends = np.arange(len(times)), [each.start for each in feet], [each.end for each in feet]
+    gaps = [np.maximum(times[start] - times, times - times[end - 1]) for start, end in zip(starts, ends, strict=True)]
+    return (rows < min(starts)) | (rows >= max(ends)) | (np.min(gaps, axis=0) > _LED_SECONDS)
 
 
 def _believed(track: BodyTrack, feet: Sequence[Contact], places: Array) -> tuple[list[Contact], Array]:
@@ -134,7 +142,8 @@ def _edge_weights(track: BodyTrack, contact: Contact) -> Array:
 
 
 def _add_person(system: _System, track: BodyTrack, outside: NDArray[np.bool_]) -> None:
-    """That the body stays where the picture shows it, and moves as it did. outside: (T,) of all contacts."""
+    """That the body stays where the picture shows it, and moves as it did. outside: (T,) far from
+    all contacts."""
     pelvis = track.joints[:, 0]
     distance = np.linalg.norm(pelvis, axis=1)
     rays = pelvis / distance[:, None]
