@@ -53,9 +53,12 @@ class PalmEvidence:
     def pull(self, palms: Palms, state: BodyState) -> RotationPull | None:
         """What draws forearms and wrists to the palms that are seen; forearms are taken to point where they do in the
         given pose. None where no palm is seen."""
+        seen_sides = list(self._seen(palms))
+        if not seen_sides:
+            return None
         targets, slope = np.tile(np.eye(3), (NUM_JOINTS, 1, 1)), np.zeros((NUM_JOINTS, 3))
-        for side, turned in self._seen(palms):
-            world = self._rig.pose(state.rotations, state.betas).world_rotations
+        world = self._rig.pose(state.rotations, state.betas).world_rotations
+        for side, turned in seen_sides:
             bent = state.rotations[side.elbow] @ _about_forearm(-_turn_about_forearm(state.rotations[side.elbow]))
             hand = (world[side.arm] @ bent).T @ turned
             forearms = _about_forearm(_FOREARMS_SHARE * _turn_about_forearm(hand))
@@ -64,7 +67,7 @@ class PalmEvidence:
             counts = 1 / (1 + (off / _OUTLIER) ** 2) / self._spread
             slope[side.elbow, 0] = counts
             slope[side.hand] = counts * _WRISTS
-        return RotationPull(targets, _STILL, _STILL, slope) if slope.any() else None
+        return RotationPull(targets, _STILL, _STILL, slope)
 
     def _seen(self, palms: Palms) -> Iterator[tuple[_Side, Array]]:
         """Each hand that is seen, and how it is turned in the camera's frame (3, 3)."""
