@@ -18,8 +18,7 @@ from tracker.core.errors import InputError
 from tracker.core.input_file import read_bytes, reading
 from tracker.networks.landmark_files import wheel_network
 from tracker.networks.onnx_file import kept_onnx
-from tracker.networks.tflite import read_tflite
-from tracker.networks.tflite_modules import TfliteModules
+from tracker.networks.tflite_modules import TfliteModules, modules_of
 
 INPUT = "crops"
 SIDE = 224
@@ -80,12 +79,8 @@ def read_hand_network(path: Path) -> HandNetwork:
 
     Raises InputError for a file that is damaged or another network.
     """
-    graph = read_tflite(_content(path), path)
-    shapes = tuple(graph.shapes[output] for output in graph.outputs if 0 <= output < len(graph.shapes))
-    if shapes != _SHAPES:
-        raise InputError(f"{path}: not a hand landmark network; expected {Path(FILE).name} or its like")
-    with reading(path, "expected a hand landmark network, this is one of another make"):
-        network = HandNetwork(TfliteModules(graph), graph.outputs)
+    what = f"a hand landmark network ({Path(FILE).name})"
+    network = HandNetwork(modules_of(path, _content(path), _SHAPES, what))
     network.requires_grad_(False)
     return network.eval()
 
@@ -95,13 +90,13 @@ class HandNetwork(nn.Module):
 
     _unit: Tensor
 
-    def __init__(self, modules: TfliteModules, outputs: tuple[int, ...]) -> None:
+    def __init__(self, modules: TfliteModules) -> None:
         super().__init__()
-        self._network, self._outputs = modules, outputs
+        self._network = modules
         self.register_buffer("_unit", torch.tensor(1 / 255))
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """crops: (B, 224, 224, 3) RGB bytes."""
         values = self._network((crops.to(self._unit) * self._unit).permute(0, 3, 1, 2))
-        points, presence, right, metric = (values[each] for each in self._outputs)
+        points, presence, right, metric = (values[each] for each in self._network.outputs)
         return points.unflatten(1, (POINTS, 3)), presence, right, metric.unflatten(1, (POINTS, 3))

@@ -15,12 +15,9 @@ from torch import Tensor, nn
 
 from engines import Engine, EngineOptions, Network, TensorSpec, open_engine
 from engines.convert import export_onnx
-from tracker.core.errors import InputError
-from tracker.core.input_file import reading
 from tracker.networks.landmark_files import models_folder, tflite_content, wheel_network
 from tracker.networks.onnx_file import kept_onnx, onnx_place
-from tracker.networks.tflite import read_tflite
-from tracker.networks.tflite_modules import TfliteModules
+from tracker.networks.tflite_modules import TfliteModules, modules_of
 
 INPUT = "picture"
 SIDE = 224
@@ -97,12 +94,7 @@ def read_person_network(path: Path) -> PersonNetwork:
 
     Raises InputError for a file that is damaged or another network.
     """
-    graph = read_tflite(person_content(path), path)
-    shapes = tuple(graph.shapes[output] for output in graph.outputs if 0 <= output < len(graph.shapes))
-    if shapes != _SHAPES:
-        raise InputError(f"{path}: not {_WHAT}; expected {FILE_NAME} or its like")
-    with reading(path, f"expected {_WHAT}, this is one of another make"):
-        network = PersonNetwork(TfliteModules(graph), graph.outputs)
+    network = PersonNetwork(modules_of(path, person_content(path), _SHAPES, f"{_WHAT} ({FILE_NAME})"))
     network.requires_grad_(False)
     return network.eval()
 
@@ -112,16 +104,15 @@ class PersonNetwork(nn.Module):
 
     _places: Tensor
 
-    def __init__(self, modules: TfliteModules, outputs: tuple[int, ...]) -> None:
+    def __init__(self, modules: TfliteModules) -> None:
         super().__init__()
         self._network = modules
-        self._outputs = outputs
         self.register_buffer("_places", _places())
 
     def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
         """picture: (B, 224, 224, 3) RGB bytes."""
         values = self._network((picture.to(self._places) * (1 / 127.5) - 1).permute(0, 3, 1, 2))
-        numbers, logits = (values[each] for each in self._outputs)
+        numbers, logits = (values[each] for each in self._network.outputs)
         centres = numbers[..., :2] + self._places
         half = numbers[..., 2:4] / 2
         points = numbers[..., 4:].unflatten(2, (4, 2)) + self._places[:, None]

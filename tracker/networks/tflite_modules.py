@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracker.networks.tflite import Graph, Operator
+from tracker.core.errors import InputError
+from tracker.core.input_file import reading
+from tracker.networks.tflite import Graph, Operator, read_tflite
 
 _OF_SEVERAL = ("ADD", "CONCATENATION")
 """Operators whose inputs are all maps, not weights."""
 _LANES = 16
 """Single precision numbers in a vector of a CPU."""
+
+
+def modules_of(path: Path, content: bytes, shapes: Sequence[tuple[int, ...]], what: str) -> TfliteModules:
+    """A file's network whose outputs have these shapes. what: that it should be, with its usual name, for errors.
+
+    Raises InputError for a file that is damaged or another network.
+    """
+    graph = read_tflite(content, path)
+    if tuple(graph.shapes[each] for each in graph.outputs if 0 <= each < len(graph.shapes)) != tuple(shapes):
+        raise InputError(f"{path}: not {what} or its like")
+    with reading(path, f"expected {what}, this is one of another make"):
+        return TfliteModules(graph)
 
 
 class TfliteModules(nn.Module):
@@ -25,6 +42,8 @@ class TfliteModules(nn.Module):
         self._steps = nn.ModuleList(steps.modules)
         self._wiring = steps.wiring
         self._input = graph.inputs[0]
+        self.outputs = graph.outputs
+        """The numbers of the tensors that the network is for."""
 
     def forward(self, picture: Tensor) -> dict[int, Tensor]:
         """picture: (B, C, h, w). Every tensor by its number in the graph."""
