@@ -38,6 +38,7 @@ from tracker.pipeline import DetectedFrame, Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.runtime.recent_times import RecentTimes
 from tracker.runtime.worker import Worker, read_ahead
+from tracker.smooth.apparitions import apparitions
 from tracker.smooth.smoothed_frames import smoothed_frames
 from tracker.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, guessed_focal, open_source
 from tracker.world.body_track import contact_body
@@ -239,9 +240,11 @@ def finish_people(
     writer: RunWriter, config: TrackerConfig, persons: PersonBuilder, camera: Camera, motion: CameraMotion
 ) -> None:
     """Puts everybody smoothed both ways in time and, under a camera that stays in its place, set on the floor in the
-    place of those that have been written."""
+    place of those that have been written; without those who turn out to be nobody."""
     observed, path = writer.recorded, motion.path
-    steady = observed.frames() if path is None else as_seen_first(observed.frames(), path, persons, camera)
+    steady = _without_apparitions(observed)
+    if path is not None:
+        steady = as_seen_first(steady, path, persons, camera)
     with FrameStore(writer.folder) as smoothed:
         for frame in smoothed_frames(steady, observed.last_betas(), persons, camera, config.smooth.offline):
             smoothed.append(frame)
@@ -254,6 +257,16 @@ def finish_people(
         if path is not None:
             held = as_seen_then(held, path, persons, camera)
         writer.replace_people(held, replace(around.estimate, path=path))
+
+
+def _without_apparitions(observed: FrameStore) -> Iterator[FrameRecord]:
+    """The frames without those who are nobody."""
+    rows = observed.observations()
+    nobody = apparitions(rows["person_id"], rows["time"], rows["joint_confidence"].max(axis=1))
+    if nobody:
+        log.info("left out, as nobody whom the pictures show: %s", ", ".join(f"person {key}" for key in sorted(nobody)))
+    for frame in observed.frames():
+        yield replace(frame, people=[person for person in frame.people if person.person_id not in nobody])
 
 
 def film_job(job: TrackJob, config: TrackerConfig, persons: PersonBuilder, info: SourceInfo) -> OverlayVideoJob:

@@ -13,7 +13,7 @@ from tracker.body.person_builder import PersonPoser, SightedPose
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera, CameraConfig
 from tracker.core.person import Person, Pose, TrackedFrame
-from tracker.smooth.filters import SavitzkyConfig, reach, smoothed_rows
+from tracker.smooth.filters import SavitzkyConfig, reach, smoothed_confidence, smoothed_rows
 
 _LOOKAHEAD_SECONDS = 1.0
 _LOOKAHEAD_BYTES = 400_000_000
@@ -69,7 +69,8 @@ class DelayedSmoother:
 
     def _smoothed(self, person: Person, time: float, camera: Camera) -> Person:
         history = self._seen[person.person_id]
-        posed = self._persons.posed(history.smoothed_at(time, self._config), camera, person)
+        pose, confidence = history.smoothed_at(time, self._config)
+        posed = self._persons.posed(pose, camera, replace(person, joint_confidence=confidence))
         return replace(posed, clothing=history.clothing)
 
     def _forget(self, before: float) -> None:
@@ -105,12 +106,14 @@ class _History:
         else:
             self._poses = deque(self._persons.reshaped_all(list(self._sighted), betas))
 
-    def smoothed_at(self, time: float, config: SavitzkyConfig) -> Pose:
-        """The pose of one of the times, smoothed."""
+    def smoothed_at(self, time: float, config: SavitzkyConfig) -> tuple[Pose, Array]:
+        """The pose of one of the times, smoothed, and its confidence (24,)."""
         times = np.array(self.times)
         middle = int(np.searchsorted(times, time))
-        rows = range(middle, middle + 1)
-        return smoothed_rows(rows, times, list(self._poses), list(self._confidence), config)[0]
+        rows, known = range(middle, middle + 1), list(self._confidence)
+        (pose,) = smoothed_rows(rows, times, list(self._poses), known, config)
+        (confidence,) = smoothed_confidence(rows, times, known, config)
+        return pose, confidence
 
     def forget(self, before: float) -> None:
         """Drops what lies before a time, s."""

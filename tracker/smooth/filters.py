@@ -149,6 +149,17 @@ def smoothed_rows(
     return [pose for middles in chunks for pose in _smoothed(middles, times, poses, confidence, config)]
 
 
+def smoothed_confidence(rows: range, times: Array, confidence: Sequence[Array], config: SavitzkyConfig) -> list[Array]:
+    """(24,) of each of these smoothed poses: the mean of the poses that it is made of, by their weight in time.
+
+    So a frame that is mistaken among good ones is no gap, and a good one among mistaken ones no person.
+    """
+    near, _, weight = _window(times, np.arange(rows.start, rows.stop), config.seconds)
+    weight /= weight.sum(axis=1, keepdims=True)
+    first, last = near.min(), near.max() + 1
+    return list(np.einsum("mn,mnj->mj", weight, np.stack(confidence[first:last])[near - first]))
+
+
 def _smoothed(
     middles: NDArray[np.intp],
     times: Array,

@@ -12,7 +12,7 @@ from tracker.body.person_builder import PersonBuilder
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.person import FrameRecord, Person, Pose
-from tracker.smooth.filters import SavitzkyConfig, reach, smoothed_rows
+from tracker.smooth.filters import SavitzkyConfig, reach, smoothed_confidence, smoothed_rows
 
 _TOGETHER = 256
 """Frames that are smoothed at a time: more only take memory."""
@@ -73,16 +73,16 @@ class _BlockSmoother:
         for record in records:
             for person in record.people:
                 appearances[person.person_id] = appearances.get(person.person_id, 0) + 1
-        poses = {key: iter(self._histories[key].smoothed(number, self._config)) for key, number in appearances.items()}
+        smoothed = {key: self._histories[key].smoothed(number, self._config) for key, number in appearances.items()}
         for record in records:
-            people = [self._posed(person, next(poses[person.person_id])) for person in record.people]
+            people = [self._posed(person, *next(smoothed[person.person_id])) for person in record.people]
             yield replace(record, people=people)
         for key in list(self._histories):
             if not self._histories[key].forget(records[-1].time - self._reach):
                 del self._histories[key]
 
-    def _posed(self, person: Person, pose: Pose) -> Person:
-        return self._persons.posed(pose, self._camera, person)
+    def _posed(self, person: Person, pose: Pose, confidence: Array) -> Person:
+        return self._persons.posed(pose, self._camera, replace(person, joint_confidence=confidence))
 
 
 @dataclass
@@ -102,11 +102,12 @@ class _History:
         self.poses.append(pose)
         self.confidence.append(confidence)
 
-    def smoothed(self, count: int, config: SavitzkyConfig) -> list[Pose]:
-        """The next so many."""
-        rows = range(self.done, self.done + count)
+    def smoothed(self, count: int, config: SavitzkyConfig) -> Iterator[tuple[Pose, Array]]:
+        """The next so many, each with its confidence (24,)."""
+        rows, times = range(self.done, self.done + count), np.array(self.times)
         self.done = rows.stop
-        return smoothed_rows(rows, np.array(self.times), self.poses, self.confidence, config)
+        poses = smoothed_rows(rows, times, self.poses, self.confidence, config)
+        return zip(poses, smoothed_confidence(rows, times, self.confidence, config), strict=True)
 
     def forget(self, before: float) -> bool:
         """Drops what lies before a time, s, and has been given out. Whether anything is left."""
