@@ -114,6 +114,43 @@ def test_a_single_gross_outlier_does_not_bend_the_pose(fitter: LandmarkFitter) -
     assert mpjpe(fitted_joints(fitter, spoiled), truth.joints) < clean + 25.0
 
 
+@pytest.mark.parametrize("degrees", [15.0, 30.0])
+def test_a_plainly_seen_arm_is_followed_however_fast_it_moves(fitter: LandmarkFitter, degrees: float) -> None:
+    """Until the next frame it has turned; neither the motion nor the landmarks in metres know of it."""
+    still, lifted = np.zeros((24, 3)), np.zeros((24, 3))
+    lifted[smpl_index("right_shoulder"), 2] = np.radians(degrees)
+    before, now = (
+        observe(fitter, upright(theta, 0.3), np.zeros(10), np.array([0.0, 0.0, 3.0]), noise=0.003)
+        for theta in (still, lifted)
+    )
+    start = BodyState.from_pose(Pose(before.theta[0], before.theta[1:].reshape(-1), before.betas, before.transl))
+    seen = replace(before.seen, pixels=now.seen.pixels)
+
+    fit = fitter.fit(seen, Belief(np.zeros(10), 100 * np.eye(10), start, 1 / 30), start, fitter.config.iterations)
+
+    drawn = CAMERA.project(fit.posed.points + fit.state.transl)
+    arm = [12, 14, 16, 20]
+    assert np.linalg.norm((drawn - seen.pixels)[arm], axis=1).max() < 0.015 * seen.size
+
+
+def test_a_guessed_leg_loses_to_the_networks_pose(fitter: LandmarkFitter) -> None:
+    """Its landmarks lie aside in the picture, together, as where they are guessed at the edge of something."""
+    truth = observe(fitter, upright(np.zeros((24, 3)), 0.0), np.zeros(10), np.array([0.0, 0.0, 3.0]), noise=0.0)
+    pixels = truth.seen.pixels.copy()
+    pixels[[25, 27, 29, 31]] += np.array([0.15 * truth.seen.size, 0.0])
+    seen = replace(truth.seen, pixels=pixels)
+    start = BodyState.from_pose(Pose(truth.theta[0], truth.theta[1:].reshape(-1), truth.betas, truth.transl))
+    regressed = Regressed(start.rotations, fitter.config.regressed_closely)
+
+    def off(config: FitConfig) -> float:
+        own = LandmarkFitter(fitter.rig, JointPrior.anatomical(), config)
+        fit = own.fit(seen, Belief(np.zeros(10), 100 * np.eye(10), regressed=regressed), start, 30)
+        return mpjpe(fit.posed.joints, truth.joints)
+
+    as_strong = replace(fitter.config, regressed_outlier=fitter.config.outlier)
+    assert off(fitter.config) < min(20.0, 0.5 * off(as_strong))
+
+
 @pytest.mark.parametrize(
     ("visibility_of_leg", "shift", "most"), [(0.02, (150.0, -100.0), 25.0), (0.2, (20.0, -60.0), 15.0)]
 )

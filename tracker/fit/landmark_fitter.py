@@ -16,7 +16,7 @@ Rotations are updated as R ← R exp(δ), so there is no gimbal and no wrapped a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,14 +47,20 @@ _HABIT_LASTS = 7
 class FitConfig:
     """Standard deviations of the observations, and how long to iterate."""
 
-    pixel_spread: float = 0.009
+    pixel_spread: float = 0.011
     """2D landmarks, as a fraction of the person's size in the picture."""
     lateral_spread: float = 0.12
     """m, 3D landmarks after alignment, across the line of sight; the pixels say the same more exactly."""
     depth_spread: float = 0.14
     """m, along the line of sight, at the hips; `LandmarkSet.depth_factors` has it grow towards hands and feet."""
-    outlier: float = 3.0
+    outlier: float = 6.0
     """Standard deviations beyond which an observation loses its pull (Geman–McClure)."""
+    regressed_outlier: float = 3.7
+    """The same where the networks' pose counts, too: a landmark that is guessed behind something must be able to lose
+    to it."""
+    shape_outlier: float = 2.5
+    """The same for what a frame tells of the shape, which lasts: guessed landmarks, which a pose may follow for a
+    while, must not stretch somebody for good."""
     hidden_weight: float = 0.1
     """What the detector's 3D guess at a hidden landmark counts, against 1 for a visible one."""
     guess_weight: float = 1.0
@@ -78,7 +84,7 @@ class FitConfig:
     """rad: how far off a palm is taken to be that is seen by itself."""
     latent_weight: float = 0.3
     """Of the trained pose prior: what ½ ‖μ‖² of a pose's code counts."""
-    turn_rate: float = 1.0
+    turn_rate: float = 0.8
     """rad/√s: how far a joint wanders from its predicted rotation."""
     move_rate: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """m/√s: how far the body wanders from its predicted position, x, y, z of the camera."""
@@ -134,6 +140,8 @@ class LandmarkFit:
     posed: PosedPoints
     residual: Array
     """(33,) distance of each landmark in the picture, in standard deviations."""
+    agreed_betas: Array
+    """(10,): the shape that those landmarks show which agree with each other."""
     betas_information: Array
     """(10, 10): what this frame alone says of β, the other unknowns marginalised."""
     precision: Array
@@ -175,7 +183,7 @@ class LandmarkFitter:
             patience = Patience(min(left, _HABIT_LASTS), self.config.tolerance, result.damping)
             result = landmark_fit.fit(problem, result.place, patience)
             left -= _HABIT_LASTS
-        return self._result(result, belief, cost_at_start)
+        return self._result(problem, result, cost_at_start)
 
     def hidden(self, observation: LandmarkObservation) -> Array:
         """(24,) 0..1: how little is seen of how each joint is turned."""
@@ -220,7 +228,9 @@ class LandmarkFitter:
             rate = spread * np.array(self.config.move_rate)
             pulls, place = (*pulls, motion), Gaussian(belief.state.transl.copy(), np.diag(1 / rate**2))
         betas = Gaussian(np.ascontiguousarray(belief.betas), np.ascontiguousarray(belief.betas_precision))
-        return PoseProblem(self.rig.carried, self._view(observation), pulls, self._habit(start.rotations), betas, place)
+        return PoseProblem(
+            self.rig.carried, self._view(observation, belief), pulls, self._habit(start.rotations), betas, place
+        )
 
     def _much_hidden(self, observation: LandmarkObservation) -> float:
         """0..1: how much of the person is hidden. The landmarks that are left are less right, too."""
@@ -237,31 +247,41 @@ class LandmarkFitter:
             weight *= min(belief.seconds / config.guess_seconds, 1.0)
         return _drawn_to(rotations, np.sqrt(weight) / spread)
 
-    def _view(self, observation: LandmarkObservation) -> LandmarkView:
+    def _view(self, observation: LandmarkObservation, belief: Belief) -> LandmarkView:
         """The observation with its standard deviations.
 
         In the picture a landmark counts by the square of its visibility: the network guesses hidden ones into what it
         sees of the person, at the edge of whatever is in front of them.
         """
-        floor, camera = self.config.hidden_weight, observation.camera
+        config, camera = self.config, observation.camera
+        floor = config.hidden_weight
         return LandmarkView(
             (camera.fx, camera.fy, camera.cx, camera.cy),
             np.ascontiguousarray(observation.pixels, np.float64),
             np.ascontiguousarray(observation.metric, np.float64),
-            observation.visibility**2 / (self.config.pixel_spread * observation.size),
+            observation.visibility**2 / (config.pixel_spread * observation.size),
             np.where(observation.visibility > 0, floor + (1 - floor) * observation.visibility, 0.0),
             self._metric_spread,
-            self.config.outlier,
+            config.outlier if belief.regressed is None else config.regressed_outlier,
             NEAREST_Z,
         )
 
-    def _result(self, result: PoseFit, belief: Belief, cost_at_start: float) -> LandmarkFit:
+    def _result(self, problem: PoseProblem, result: PoseFit, cost_at_start: float) -> LandmarkFit:
         system, place = result.system, result.place
-        matrix = system.matrix + _RIDGE
-        information = gaussian.marginal(matrix, _BETAS) - belief.betas_precision
         posed = PosedPoints(system.points, system.joints, system.rest_joints, system.world_rotations)
         residual = np.linalg.norm(system.pixel_residual, axis=1)
-        return LandmarkFit(_state(place), system.cost, cost_at_start, posed, residual, information, matrix)
+        betas, information = self._shown_shape(problem, place)
+        matrix = system.matrix + _RIDGE
+        return LandmarkFit(_state(place), system.cost, cost_at_start, posed, residual, betas, information, matrix)
+
+    def _shown_shape(self, problem: PoseProblem, place: BodyPlace) -> tuple[Array, Array]:
+        """β (10,), and what these landmarks alone say of it (10, 10), where only those count that agree with the fit:
+        a Gauss–Newton step away from it."""
+        agreeing = replace(problem, view=replace(problem.view, outlier=self.config.shape_outlier))
+        system = landmark_fit.fit(agreeing, place, Patience(0, 0.0)).system
+        matrix = system.matrix + _RIDGE
+        step = -np.linalg.solve(matrix, system.gradient)
+        return place.betas + step[_BETAS], gaussian.marginal(matrix, _BETAS) - problem.betas.precision
 
 
 def _place(state: BodyState) -> BodyPlace:

@@ -56,7 +56,7 @@ class TrackConfig:
     """After so long an absence the pose starts anew; the shape is kept."""
     surprise: float = 1.5
     """A fit whose cost is this many times the track's median is repeated without the previous pose."""
-    missed: float = 6.0
+    missed: float = 5.0
     """Standard deviations between landmarks and a limb above which the limb is fitted anew."""
     retry_seconds: float = 0.2
     """s until a limb that was fitted anew in vain is tried again."""
@@ -64,7 +64,7 @@ class TrackConfig:
     """A fit from scratch must cost less than this part of the present one to be taken."""
     swap_surprise: float = 2.5
     """Left and right may be exchanged where the predicted pose costs this many times the track's median."""
-    swap_better: float = 0.7
+    swap_better: float = 0.5
     """Sides exchanged back must cost less than this part of what they cost as they are said to be."""
     swap_seconds: float = 0.4
     """How long the detector may have left and right exchanged before it is believed."""
@@ -203,6 +203,9 @@ class PersonFitter:
         fresh = self._recover(observation, self._guessing(observation, belief), result, evidence)
         if fresh is result:
             self._retry_at = time + self.config.retry_seconds
+        else:
+            # from a pose that was wrong to one that is right nobody has moved
+            self.motion = PoseMotion.begin(time - belief.seconds, fresh.state, self._predictor)
         return fresh
 
     def _caught(self, observation: LandmarkObservation, result: LandmarkFit) -> bool:
@@ -254,7 +257,7 @@ class PersonFitter:
         landmarks = self._fit_to_landmarks(observation, belief)
         if evidence is None:
             return landmarks
-        betas, proposal = landmarks.state.betas, evidence.proposal()
+        betas, proposal = landmarks.agreed_betas, evidence.proposal()
         start = proposal.with_betas(betas, self.fitter.rig.root_slope)
         shaped = replace(belief, betas=betas, betas_precision=belief.betas_precision + landmarks.betas_information)
         config = self.fitter.config
@@ -266,7 +269,8 @@ class PersonFitter:
         shown = fits[int(np.argmin(evidence.nll([each.state for each in fits])))]
         state = shown.state.with_betas(betas, self.fitter.rig.root_slope)
         alone = None if self._costs else landmarks.cost
-        return replace(shown, state=state, betas_information=landmarks.betas_information, cost_of_landmarks=alone)
+        information = landmarks.betas_information
+        return replace(shown, state=state, agreed_betas=betas, betas_information=information, cost_of_landmarks=alone)
 
     def _fit_to_landmarks(self, observation: LandmarkObservation, belief: Belief) -> LandmarkFit:
         fitter, config = self.fitter, self.fitter.config
@@ -307,7 +311,7 @@ class PersonFitter:
 
     def _learn_shape(self, time: float, result: LandmarkFit) -> None:
         share = 1.0 if self.motion is None else min((time - self.motion.time) / self.config.shape_seconds, 1.0)
-        self._shape.learn(result.state.betas, result.betas_information, share)
+        self._shape.learn(result.agreed_betas, result.betas_information, share)
 
     def _remember(self, time: float, result: LandmarkFit) -> None:
         self._costs.append(result.cost)

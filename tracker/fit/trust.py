@@ -30,12 +30,12 @@ class TrustConfig:
     """Between the two values of a pair belief goes from none to full.
 
     On real clips good fits cover 0.7 to 0.9 of the mask, children in wide clothes 0.55 to 0.7, tangled ones 0.3 to 0.6;
-    they cost up to 1.3, tangled ones 0.8 to 3.5.
+    they cost up to 1.3, tangled ones 0.8 to 5.
     """
 
     cover: tuple[float, float] = (0.46, 0.62)
     """The share of the person's mask that the body covers."""
-    cost: tuple[float, float] = (3.5, 1.5)
+    cost: tuple[float, float] = (3.6, 1.6)
     """Of the fit, per landmark."""
     restart_below: float = 0.2
     """The next frame's fit does not start from one that is believed less."""

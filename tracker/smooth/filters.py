@@ -152,12 +152,16 @@ def smoothed_rows(
 def smoothed_confidence(rows: range, times: Array, confidence: Sequence[Array], config: SavitzkyConfig) -> list[Array]:
     """(24,) of each of these smoothed poses: the mean of the poses that it is made of, by their weight in time.
 
-    So a frame that is mistaken among good ones is no gap, and a good one among mistaken ones no person.
+    So a doubtful frame among good ones is no gap, and a good one among doubtful ones no person. What is not believed at
+    all stays so.
     """
     near, _, weight = _window(times, np.arange(rows.start, rows.stop), config.seconds)
     weight /= weight.sum(axis=1, keepdims=True)
     first, last = near.min(), near.max() + 1
-    return list(np.einsum("mn,mnj->mj", weight, np.stack(confidence[first:last])[near - first]))
+    known = np.stack(confidence[first:last])
+    mean = np.einsum("mn,mnj->mj", weight, known[near - first])
+    believed = known[rows.start - first : rows.stop - first].any(axis=1)
+    return list(mean * believed[:, None])
 
 
 def _smoothed(
