@@ -10,7 +10,7 @@ from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera, CameraConfig
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, Pose, TrackedFrame
-from tracker.smooth.apparitions import apparitions, longest_stretch
+from tracker.smooth.apparitions import apparitions
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
 from tracker.smooth.smoothed_frames import last_betas, smoothed_frames
@@ -51,39 +51,48 @@ def test_where_somebody_is_lost_for_good_belief_ends_there() -> None:
         assert each[ODD + 2 :] == [False] * (ODD - 2)
 
 
-def rows(confidence: np.ndarray, person_id: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sightings(confidence: np.ndarray, person_id: int = 0) -> list[tuple[int, float, float]]:
     """Identity, time and confidence of somebody in every frame."""
-    return np.full(len(confidence), person_id), np.arange(len(confidence)) / RATE, confidence
+    return [(person_id, i / RATE, float(each)) for i, each in enumerate(confidence)]
+
+
+def flashing(count: int) -> np.ndarray:
+    """Believed now and then, once for a third of a second."""
+    confidence = np.full(count, DOUBTFUL)
+    confidence[::8] = SURE
+    confidence[count // 2 : count // 2 + 10] = SURE
+    return confidence
 
 
 def test_who_is_believed_for_moments_only_is_nobody() -> None:
-    flashing = np.full(200, DOUBTFUL)
-    flashing[::8] = SURE
-    flashing[100:110] = SURE
+    assert apparitions(sightings(flashing(200), person_id=3)) == {3}
 
-    assert apparitions(*rows(flashing, person_id=3)) == {3}
+
+def test_who_is_nobody_is_not_drawn_either() -> None:
+    _, drawn = believed(flashing(200))
+
+    assert not any(drawn)
 
 
 def test_who_was_plainly_there_for_a_second_is_somebody() -> None:
     fallen = np.full(600, DOUBTFUL)
     fallen[: int(RATE) + 2] = SURE
 
-    assert apparitions(*rows(fallen)) == set()
+    assert apparitions(sightings(fallen)) == set()
 
 
 def test_who_passes_by_quickly_is_somebody() -> None:
-    assert apparitions(*rows(np.full(5, SURE))) == set()
+    assert apparitions(sightings(np.full(5, SURE))) == set()
+    assert all(believed(np.full(5, SURE))[1])
+
+
+def test_who_was_away_was_not_there_all_the_while() -> None:
+    seen_twice = [(0, 0.0, SURE), (0, 3.0, SURE)]
+
+    assert apparitions([*seen_twice, *((0, 3.0 + i / RATE, DOUBTFUL) for i in range(1, 30))]) == {0}
 
 
 def test_each_identity_is_judged_by_its_own_frames() -> None:
-    both = [np.concatenate(each) for each in zip(rows(np.full(90, SURE)), rows(np.full(90, DOUBTFUL), 1), strict=True)]
-    order = np.argsort(both[1], kind="stable")
+    both = [*sightings(np.full(90, SURE)), *sightings(np.full(90, DOUBTFUL), person_id=1)]
 
-    assert apparitions(*(each[order] for each in both)) == {1}
-
-
-def test_the_longest_stretch_is_between_its_first_and_last_moment() -> None:
-    holds = np.array([1, 1, 0, 1, 1, 1, 0, 1], bool)
-
-    assert longest_stretch(np.arange(8) * 0.5, holds) == 1.0
-    assert longest_stretch(np.arange(8) * 0.5, np.zeros(8, bool)) == 0.0
+    assert apparitions(sorted(both, key=lambda each: each[1])) == {1}

@@ -262,7 +262,8 @@ def finish_people(
 def _without_apparitions(observed: FrameStore) -> Iterator[FrameRecord]:
     """The frames without those who are nobody."""
     rows = observed.observations()
-    nobody = apparitions(rows["person_id"], rows["time"], rows["joint_confidence"].max(axis=1))
+    columns = (rows["person_id"], rows["time"], rows["joint_confidence"].max(axis=1))
+    nobody = apparitions(zip(*(column.tolist() for column in columns), strict=True))
     if nobody:
         log.info("left out, as nobody whom the pictures show: %s", ", ".join(f"person {key}" for key in sorted(nobody)))
     for frame in observed.frames():

@@ -1,13 +1,14 @@
-"""Who of a recording was nobody.
+"""Who of a recording is nobody.
 
 Curtains and bedclothes in which the landmark network sees somebody are seen so in every frame, and their poses hardly
-ever fit: such a person is believed for moments, and not for long. That shows when all of a recording is known.
+ever fit: such a person is believed for moments, and not for long. That shows in the course of a recording.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tracker.core.person import BELIEVED
 
@@ -15,28 +16,46 @@ _SHARE = 0.25
 """Of somebody's frames: who is believed in more is there."""
 _SECONDS = 1.0
 """Who is believed for so long on end is there, however long they cannot be told afterwards."""
+_ABSENCE = 0.5
+"""s: who is away for so long is seen anew."""
 
 
-def apparitions(
-    person_ids: NDArray[np.integer], times: NDArray[np.floating], confidence: NDArray[np.floating]
-) -> set[int]:
-    """The identities that are nobody's. Of everybody in every frame, in order of time: identity (n,), s (n,), that of
-    the joint that is surest (n,)."""
-    believed = confidence > BELIEVED
-    nobody = set()
-    for key in np.unique(person_ids).tolist():
-        own = person_ids == key
-        if believed[own].mean() < _SHARE and longest_stretch(times[own], believed[own]) < _SECONDS:
-            nobody.add(key)
-    return nobody
+@dataclass
+class Credit:
+    """How far somebody has been believed so far."""
+
+    frames: int = 0
+    believed: int = 0
+    """Of the frames."""
+    longest: float = 0.0
+    """s, without a moment of doubt."""
+    since: float | None = None
+    """s: the beginning of the stretch that lasts; None where they are doubted."""
+    last: float = 0.0
+    """s, of the last frame."""
+
+    def add(self, time: float, confidence: float) -> None:
+        """Another frame, in order of time. time: s; confidence: of the joint that is surest."""
+        if time - self.last > _ABSENCE:
+            self.since = None
+        self.frames, self.last = self.frames + 1, time
+        if confidence <= BELIEVED:
+            self.since = None
+            return
+        self.believed += 1
+        self.since = time if self.since is None else self.since
+        self.longest = max(self.longest, time - self.since)
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether they were seldom believed, and never for long."""
+        return self.believed < _SHARE * self.frames and self.longest < _SECONDS
 
 
-def longest_stretch(times: NDArray[np.floating], holds: NDArray[np.bool_]) -> float:
-    """s: the longest time without a moment at which it does not hold. times: (n,) s ascending; holds: (n,)."""
-    number = np.cumsum(~holds)[holds]
-    if not len(number):
-        return 0.0
-    firsts = np.flatnonzero(np.diff(number, prepend=-1))
-    lasts = np.append(firsts[1:], len(number)) - 1
-    moments = times[holds]
-    return float((moments[lasts] - moments[firsts]).max())
+def apparitions(sightings: Iterable[tuple[int, float, float]]) -> set[int]:
+    """The identities that are nobody's. Of everybody in every frame, in order of time: identity, s, confidence of the
+    joint that is surest."""
+    credits: defaultdict[int, Credit] = defaultdict(Credit)
+    for person_id, time, confidence in sightings:
+        credits[person_id].add(time, confidence)
+    return {person_id for person_id, credit in credits.items() if credit.is_nobody}

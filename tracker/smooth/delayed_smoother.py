@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -13,6 +13,7 @@ from tracker.body.person_builder import PersonPoser, SightedPose
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera, CameraConfig
 from tracker.core.person import Person, Pose, TrackedFrame
+from tracker.smooth.apparitions import Credit
 from tracker.smooth.filters import SavitzkyConfig, reach, smoothed_confidence, smoothed_rows
 
 _LOOKAHEAD_SECONDS = 1.0
@@ -33,7 +34,7 @@ class DelayedSmoother:
     """Holds frames back until what follows them is known, then gives them out with everybody smoothed without lag.
 
     The pose is that of `smoothed_frames`. β is the one that the track knows by then, a second later than the frame;
-    it has seldom still to change.
+    it has seldom still to change. Who is nobody, as far as that is known by then, is not believed at all.
     """
 
     def __init__(self, persons: PersonPoser, cameras: CameraConfig, config: SavitzkyConfig) -> None:
@@ -41,6 +42,7 @@ class DelayedSmoother:
         self._waiting: deque[TrackedFrame] = deque()
         self._bytes = 0
         self._seen: dict[int, _History] = {}
+        self._credits: defaultdict[int, Credit] = defaultdict(Credit)
 
     def push(self, tracked: TrackedFrame) -> Iterator[TrackedFrame]:
         """The frames that have waited long enough now that this one has come."""
@@ -48,6 +50,7 @@ class DelayedSmoother:
         self._bytes += tracked.frame.image.nbytes
         for person in tracked.people:
             self._seen.setdefault(person.person_id, _History(self._persons)).add(tracked.frame.time, person)
+            self._credits[person.person_id].add(tracked.frame.time, float(person.joint_confidence.max()))
         while self._waited_enough(tracked.frame.time) or self._bytes > _LOOKAHEAD_BYTES:
             yield self._next()
 
@@ -70,6 +73,8 @@ class DelayedSmoother:
     def _smoothed(self, person: Person, time: float, camera: Camera) -> Person:
         history = self._seen[person.person_id]
         pose, confidence = history.smoothed_at(time, self._config)
+        if self._credits[person.person_id].is_nobody:
+            confidence = np.zeros_like(confidence)
         posed = self._persons.posed(pose, camera, replace(person, joint_confidence=confidence))
         return replace(posed, clothing=history.clothing)
 
