@@ -63,6 +63,16 @@ def tracker(fault: tuple[int, BaseException | Interrupt] | None = None) -> Track
     return Tracker(replace(CONFIG, smooth=SmoothConfig("offline")), load_body(None), Walking(fault))
 
 
+class WithCurtain(Walking):
+    """Beside them something is taken for somebody, whose landmarks no body has."""
+
+    def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
+        folds = np.random.default_rng(0)
+        pixels = np.array([0.8, 0.3]) * SIZE + folds.uniform(-0.15, 0.15, (33, 2)) * SIZE[1]
+        curtain = Detection(pixels, folds.normal(0, 0.5, (33, 3)), np.full(33, 0.9))
+        return [*super().detect(frame, predicted), curtain]
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "walk.mp4"
@@ -86,6 +96,17 @@ def test_everything_is_tracked_drawn_and_written_in_order(clip: Path, tmp_path: 
     assert {name: stages[name]["calls"] for name in ("read", "draw", "write")} == dict.fromkeys(
         ("read", "draw", "write"), FRAMES
     )
+
+
+def test_who_is_nobody_is_in_no_file(clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tracker")
+    with Tracker(replace(CONFIG, smooth=SmoothConfig("offline")), load_body(None), WithCurtain()) as one:
+        result = track(TrackJob(str(clip), tmp_path / "out", overlay=False), one, Interrupt())
+
+    assert result.people == 1
+    assert list(load_result(tmp_path / "out").people) == [0]
+    assert {person["id"] for frame in load_frames(tmp_path / "out/frames.jsonl") for person in frame["people"]} == {0}
+    assert "left out, as nobody whom the pictures show: person 1" in caplog.text
 
 
 def test_a_single_picture_gives_a_picture(tmp_path: Path) -> None:

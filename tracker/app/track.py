@@ -16,6 +16,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tracker.body.drawn_body import drawn_body
@@ -30,6 +32,7 @@ from tracker.export.files import OVERLAY_NAME, PICTURE_NAME
 from tracker.export.frame_store import FrameStore
 from tracker.export.one_camera import OneCamera
 from tracker.export.run_json import jsonable
+from tracker.export.sequence import row_blocks
 from tracker.overlay.mesh_overlay import OverlayStyle
 from tracker.overlay.overlay_process import OverlayVideo, overlay_video_of
 from tracker.overlay.overlay_video import OverlayVideoJob
@@ -261,13 +264,20 @@ def finish_people(
 
 def _without_apparitions(observed: FrameStore) -> Iterator[FrameRecord]:
     """The frames without those who are nobody."""
-    rows = observed.observations()
-    columns = (rows["person_id"], rows["time"], rows["joint_confidence"].max(axis=1))
-    nobody = apparitions(zip(*(column.tolist() for column in columns), strict=True))
+    nobody = apparitions(_sightings(observed.observations()))
     if nobody:
         log.info("left out, as nobody whom the pictures show: %s", ", ".join(f"person {key}" for key in sorted(nobody)))
     for frame in observed.frames():
         yield replace(frame, people=[person for person in frame.people if person.person_id not in nobody])
+
+
+def _sightings(observations: NDArray[np.void]) -> Iterator[tuple[int, float, float]]:
+    """Of everybody in every frame: identity, s, confidence of the joint that is surest. A minute at a time is in
+    memory."""
+    for rows in row_blocks(len(observations)):
+        block = observations[rows]
+        columns = (block["person_id"], block["time"], block["joint_confidence"].max(axis=1))
+        yield from zip(*(column.tolist() for column in columns), strict=True)
 
 
 def film_job(job: TrackJob, config: TrackerConfig, persons: PersonBuilder, info: SourceInfo) -> OverlayVideoJob:
