@@ -17,6 +17,7 @@ from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.smpl_joints import smpl_index
 from tracker.core.camera import Camera
+from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle, rotation_between
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.person import Pose
@@ -131,6 +132,12 @@ def test_a_plainly_seen_arm_is_followed_however_fast_it_moves(fitter: LandmarkFi
     drawn = CAMERA.project(fit.posed.points + fit.state.transl)
     arm = [12, 14, 16, 20]
     assert np.linalg.norm((drawn - seen.pixels)[arm], axis=1).max() < 0.015 * seen.size
+
+
+@pytest.mark.parametrize("name", ["outlier", "shape_outlier", "pixel_spread", "turn_rate"])
+def test_a_spread_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}: expected a positive number, got 0"):
+        replace(FitConfig(), **{name: 0.0})
 
 
 def test_a_guessed_leg_loses_to_the_networks_pose(fitter: LandmarkFitter) -> None:

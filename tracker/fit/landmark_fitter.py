@@ -30,6 +30,7 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import NEAREST_Z
+from tracker.core.errors import InputError
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.palm_evidence import PalmEvidence
 from tracker.fit.pose_prior import PosePrior
@@ -41,6 +42,11 @@ _RIDGE = 1e-9 * np.eye(_BETAS.stop + 3)
 
 _HABIT_LASTS = 7
 """Iterations after which the priors are linearised anew: a warm start's few need it once."""
+
+_POSITIVE = (
+    "pixel_spread", "lateral_spread", "depth_spread", "outlier", "regressed_outlier", "shape_outlier",
+    "regressed_spread", "regressed_closely", "palm_spread", "turn_rate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,11 @@ class FitConfig:
     """From a guess of the trained inverse kinematics: more only follow the landmarks' errors."""
     tolerance: float = 1e-3
     """Relative fall of the cost below which iterating stops."""
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
