@@ -9,7 +9,7 @@ from tracker.body import load_body
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera, CameraConfig
 from tracker.core.frame import Frame
-from tracker.core.person import FrameRecord, Pose, TrackedFrame
+from tracker.core.person import BELIEVED, FrameRecord, Pose, TrackedFrame
 from tracker.smooth.apparitions import apparitions
 from tracker.smooth.delayed_smoother import DelayedSmoother, smoothed_with_delay
 from tracker.smooth.filters import SavitzkyConfig
@@ -51,9 +51,9 @@ def test_where_somebody_is_lost_for_good_belief_ends_there() -> None:
         assert each[ODD + 2 :] == [False] * (ODD - 2)
 
 
-def sightings(confidence: np.ndarray, person_id: int = 0) -> list[tuple[int, float, float]]:
-    """Identity, time and confidence of somebody in every frame."""
-    return [(person_id, i / RATE, float(each)) for i, each in enumerate(confidence)]
+def sightings(confidence: np.ndarray, person_id: int = 0) -> list[tuple[int, float, bool]]:
+    """Identity, time and belief of somebody in every frame."""
+    return [(person_id, i / RATE, bool(each > BELIEVED)) for i, each in enumerate(confidence)]
 
 
 def flashing(count: int) -> np.ndarray:
@@ -87,9 +87,9 @@ def test_who_passes_by_quickly_is_somebody() -> None:
 
 
 def test_who_was_away_was_not_there_all_the_while() -> None:
-    seen_twice = [(0, 0.0, SURE), (0, 3.0, SURE)]
+    seen_twice = [(0, 0.0, True), (0, 3.0, True)]
 
-    assert apparitions([*seen_twice, *((0, 3.0 + i / RATE, DOUBTFUL) for i in range(1, 30))]) == {0}
+    assert apparitions([*seen_twice, *((0, 3.0 + i / RATE, False) for i in range(1, 30))]) == {0}
 
 
 def test_each_identity_is_judged_by_its_own_frames() -> None:

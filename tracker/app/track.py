@@ -24,7 +24,7 @@ from tracker.body.drawn_body import drawn_body
 from tracker.body.person_builder import PersonBuilder
 from tracker.core.camera import Camera
 from tracker.core.frame import Frame
-from tracker.core.person import FrameRecord, TrackedFrame
+from tracker.core.person import BELIEVED, FrameRecord, TrackedFrame
 from tracker.core.shown_text import printable, shown_address, warnings_hint
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary, RunWriter
 from tracker.export.contact_sheet import ContactSheet
@@ -271,12 +271,11 @@ def _without_apparitions(observed: FrameStore) -> Iterator[FrameRecord]:
         yield replace(frame, people=[person for person in frame.people if person.person_id not in nobody])
 
 
-def _sightings(observations: NDArray[np.void]) -> Iterator[tuple[int, float, float]]:
-    """Of everybody in every frame: identity, s, confidence of the joint that is surest. A minute at a time is in
-    memory."""
+def _sightings(observations: NDArray[np.void]) -> Iterator[tuple[int, float, bool]]:
+    """Of everybody in every frame: identity, s, whether they are believed. A minute at a time is in memory."""
     for rows in row_blocks(len(observations)):
         block = observations[rows]
-        columns = (block["person_id"], block["time"], block["joint_confidence"].max(axis=1))
+        columns = (block["person_id"], block["time"], block["joint_confidence"].max(axis=1) > BELIEVED)
         yield from zip(*(column.tolist() for column in columns), strict=True)
 
 

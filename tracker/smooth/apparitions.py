@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tracker.core.person import BELIEVED
-
 _SHARE = 0.25
 """Of somebody's frames: who is believed in more is there."""
 _SECONDS = 1.0
@@ -34,12 +32,12 @@ class Credit:
     last: float = 0.0
     """s, of the last frame."""
 
-    def add(self, time: float, confidence: float) -> None:
-        """Another frame, in order of time. time: s; confidence: of the joint that is surest."""
+    def add(self, time: float, believed: bool) -> None:
+        """Another frame, in order of time. time: s; believed: as `Person.believed`."""
         if time - self.last > _ABSENCE:
             self.since = None
         self.frames, self.last = self.frames + 1, time
-        if confidence <= BELIEVED:
+        if not believed:
             self.since = None
             return
         self.believed += 1
@@ -52,10 +50,10 @@ class Credit:
         return self.believed < _SHARE * self.frames and self.longest < _SECONDS
 
 
-def apparitions(sightings: Iterable[tuple[int, float, float]]) -> set[int]:
-    """The identities that are nobody's. Of everybody in every frame, in order of time: identity, s, confidence of the
-    joint that is surest."""
+def apparitions(sightings: Iterable[tuple[int, float, bool]]) -> set[int]:
+    """The identities that are nobody's. Of everybody in every frame, in order of time: identity, s, whether they are
+    believed."""
     credits: defaultdict[int, Credit] = defaultdict(Credit)
-    for person_id, time, confidence in sightings:
-        credits[person_id].add(time, confidence)
+    for person_id, time, believed in sightings:
+        credits[person_id].add(time, believed)
     return {person_id for person_id, credit in credits.items() if credit.is_nobody}

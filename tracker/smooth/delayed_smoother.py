@@ -50,7 +50,7 @@ class DelayedSmoother:
         self._bytes += tracked.frame.image.nbytes
         for person in tracked.people:
             self._seen.setdefault(person.person_id, _History(self._persons)).add(tracked.frame.time, person)
-            self._credits[person.person_id].add(tracked.frame.time, float(person.joint_confidence.max()))
+            self._credits[person.person_id].add(tracked.frame.time, person.believed)
         while self._waited_enough(tracked.frame.time) or self._bytes > _LOOKAHEAD_BYTES:
             yield self._next()
 
