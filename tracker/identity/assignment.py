@@ -9,7 +9,7 @@ over all people wins (scipy's linear_sum_assignment). Time comes from the frames
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from tracker.core.frame import Frame
 from tracker.detect.clothing_colour import OTHER_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.similarity import BODY_POINTS, body_size, shared_box
 from tracker.identity.identity import Identity
+from tracker.identity.meetings import CLEAN_OVERLAP, Exchange, Meetings, Presence
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ _SPREADING_SECONDS = 1.5
 """Beyond that people do not go farther away."""
 _GROWTH_SPREAD = 0.35
 """Standard deviation of the logarithm of a person's size, as bending and walking nearer change it."""
+_MET_SECONDS = 3.0
+"""Who has been away for longer has not met anybody."""
 _SLOT_SECONDS = 1.0
 """Where max_people are followed, a stranger gets the place of one who has been away for so long."""
 _VISIBLE = 0.5
@@ -88,8 +91,6 @@ _AGREED_POINTS = 3
 """The same where several looks have agreed on them."""
 _OVERLAPPING = 0.15
 """Share of the smaller of two boxes from which one of them may be a wrong pose on the other's body."""
-_CLEAN_OVERLAP = 0.2
-"""Boxes that share less of the smaller one have their own clothes in them."""
 _SEEN_CLOTHES_COST = 4.0
 _LOST_CLOTHES_COST_PER_SECOND = 12.0
 """What the wrong clothes cost at most: less than a new identity while somebody is in view, more after half a second."""
@@ -115,6 +116,9 @@ class IdentityTracker:
         self.config = config or IdentityConfig()
         self.max_people = max_people
         self._tracks: list[Identity] = []
+        self._meetings = Meetings(self.config.appearance_spread)
+        self.exchanges: Sequence[Exchange] = ()
+        """Of whom it turned out in the frame that was assigned last that they had been taken for each other."""
         self._time = -math.inf
         self._size = (0, 0)
         self._next_id = 0
@@ -128,6 +132,7 @@ class IdentityTracker:
         if scene != self._scene:
             self._elsewhere[self._scene], self._gone = self._tracks, []
             self._tracks = self._elsewhere.pop(scene, [])
+            self._meetings = Meetings(self.config.appearance_spread)
             self._scene = scene
 
     def predicted_boxes(self, time: float) -> list[Array]:
@@ -162,6 +167,7 @@ class IdentityTracker:
             taken[len(self._tracks)] = column
             self._tracks.append(Identity.begin(frame.time, sightings[column].detection, sightings[column].look))
         self._confirm(frame, {row: detections[column] for row, column in taken.items()})
+        self._exchange(frame_step, {row: sightings[column].look for row, column in taken.items()})
         return self._given_out(taken, detections)
 
     def _start(self, frame: Frame) -> float:
@@ -276,6 +282,27 @@ class IdentityTracker:
         apart = all(shared_box(detection.bbox, other) < _OVERLAPPING for other in others)
         return apart and int(visible.sum()) >= (_AGREED_POINTS if detection.agreed else _WELL_SEEN_POINTS)
 
+    def _exchange(self, step: float, looks: Mapping[int, Appearance]) -> None:
+        """Gives those who were taken for each other while they met their own identities back. looks: what is worn now,
+        by the track's index."""
+        rows = {
+            track.person_id: row
+            for row, track in enumerate(self._tracks)
+            if track.person_id is not None and track.absence(self._time) <= _MET_SECONDS
+        }
+        places = {
+            key: Presence(
+                _box_of(self._tracks[row].predicted(self._time)), looks.get(row), self._tracks[row].appearance
+            )
+            for key, row in rows.items()
+        }
+        self.exchanges = self._meetings.exchanges(self._time, step, places)
+        for exchange in self.exchanges:
+            pair = {key: self._tracks[rows[key]] for key in (exchange.first, exchange.second)}
+            for key, track in pair.items():
+                own = exchange.of(key)
+                self._tracks[rows[key]] = track.known_as(pair[own], exchange.looks[own])
+
     def _given_out(self, taken: dict[int, int], detections: Sequence[Detection]) -> list[TrackedDetection]:
         known = sorted(
             (row for row in taken if self._tracks[row].person_id is not None),
@@ -301,7 +328,7 @@ def _centre_inside(box: Array, size: tuple[int, int]) -> bool:
 
 def _sightings(frame: Frame, detections: Sequence[Detection]) -> list[_Sighting]:
     clean = [
-        all(shared_box(d.bbox, other.bbox) < _CLEAN_OVERLAP for j, other in enumerate(detections) if j != i)
+        all(shared_box(d.bbox, other.bbox) < CLEAN_OVERLAP for j, other in enumerate(detections) if j != i)
         for i, d in enumerate(detections)
     ]
     return [_Sighting(d, appearance_of(frame.image, d), own) for d, own in zip(detections, clean, strict=True)]

@@ -81,6 +81,17 @@ class Identity:
         moved = (self.predicted(time) - detection.landmarks2d)[BODY_POINTS].mean(axis=0)
         return 2 * float(np.linalg.norm(moved)) / (body_size(self.landmarks) + body_size(detection.landmarks2d))
 
+    def known_as(self, other: Identity, appearance: Appearance) -> Identity:
+        """What is seen here, of the other person, who wears that: where two were taken for each other."""
+        return replace(
+            self,
+            person_id=other.person_id,
+            first_seen=other.first_seen,
+            standing=other.standing,
+            sightings=other.sightings,
+            appearance=appearance,
+        )
+
     def missed(self, frame_step: float) -> Identity:
         """The track after a frame without the person, frame_step s after the frame before."""
         if self.person_id is not None:

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
+from tracker.identity.meetings import Exchange
 from tracker.identity.sides import SideKeeper, Sighting
 
 _BYTES = 240_000_000
@@ -60,8 +61,13 @@ class BackwardDetector(Protocol):
         ...
 
 
-class Rejoiner(Protocol):
-    """Knows who has been away."""
+class Identities(Protocol):
+    """Knows who has been away, and who was taken for whom."""
+
+    @property
+    def exchanges(self) -> Sequence[Exchange]:
+        """Of whom it turned out in the last frame that they had been taken for each other."""
+        ...
 
     def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
         """Who the person of a new identity, first seen so at this time, was before, whose identity they have from now
@@ -84,7 +90,7 @@ class LookBackLimits:
 class LookBack(Generic[Seen]):
     """Holds frames back and gives them out with everybody who is found later. Frames come in the order of time."""
 
-    def __init__(self, detector: BackwardDetector, identities: Rejoiner, limits: LookBackLimits) -> None:
+    def __init__(self, detector: BackwardDetector, identities: Identities, limits: LookBackLimits) -> None:
         """identities: of the same frames, just before they come here."""
         self._detector, self._identities, self._limits = detector, identities, limits
         self._waiting: deque[Seen] = deque()
@@ -106,6 +112,8 @@ class LookBack(Generic[Seen]):
     def _add(self, entry: Seen) -> None:
         before = self._waiting[-1].ids if self._waiting else set()
         entry = replace(entry, people=[_packed(each) for each in entry.people])
+        for exchange in self._identities.exchanges:
+            self._undo(exchange)
         self._waiting.append(entry)
         self._bytes += entry.nbytes
         self._scene_frames[entry.scene] = self._scene_frames.get(entry.scene, 0) + 1
@@ -154,6 +162,12 @@ class LookBack(Generic[Seen]):
         for place in after:
             people = self._waiting[place].people
             self._put(place, [replace(p, person_id=was) if p.person_id == key else p for p in people])
+
+    def _undo(self, exchange: Exchange) -> None:
+        """Gives two people their own identities in the frames that wait."""
+        for place, entry in enumerate(self._waiting):
+            if entry.frame.time >= exchange.since:
+                self._put(place, [replace(each, person_id=exchange.of(each.person_id)) for each in entry.people])
 
     def _put(self, place: int, people: Sequence[TrackedDetection]) -> None:
         """Exchanges the people of a frame that waits."""
