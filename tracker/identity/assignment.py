@@ -290,18 +290,16 @@ class IdentityTracker:
             for row, track in enumerate(self._tracks)
             if track.person_id is not None and track.absence(self._time) <= _MET_SECONDS
         }
+        known = {key: self._tracks[row] for key, row in rows.items()}
         places = {
-            key: Presence(
-                _box_of(self._tracks[row].predicted(self._time)), looks.get(row), self._tracks[row].appearance
-            )
-            for key, row in rows.items()
+            key: Presence(_box_of(track.predicted(self._time)), looks.get(rows[key]), track.appearance)
+            for key, track in known.items()
         }
         self.exchanges = self._meetings.exchanges(self._time, step, places)
         for exchange in self.exchanges:
-            pair = {key: self._tracks[rows[key]] for key in (exchange.first, exchange.second)}
-            for key, track in pair.items():
+            for key in (exchange.first, exchange.second):
                 own = exchange.of(key)
-                self._tracks[rows[key]] = track.known_as(pair[own], exchange.looks[own])
+                self._tracks[rows[key]] = known[key].known_as(known[own], exchange.looks[own])
 
     def _given_out(self, taken: dict[int, int], detections: Sequence[Detection]) -> list[TrackedDetection]:
         known = sorted(
