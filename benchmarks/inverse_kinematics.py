@@ -9,7 +9,7 @@ moving, their lower body or an arm hidden for a second and a half: the track wit
 
     python -m benchmarks.inverse_kinematics MOTION [--people 200] [--weights FILE] [--set guess_weight=2]
 
-With --readings, rendered people in whom the detector has been (`benchmarks.landmark_noise --split held_out`).
+With --readings, rendered people in whom the detector has been (`benchmarks.landmark_readings --split held_out`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.landmark_fit import changed
-from benchmarks.landmark_noise import Readings
+from benchmarks.landmark_readings import Readings
 from tracker.body import load_body
 from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior

@@ -1,10 +1,10 @@
-"""How exact the single-frame landmark fit is, on the rendered people of `landmark_map --save`.
+"""How exact the single-frame landmark fit is, on the rendered people of `landmark_readings`.
 
 Prints MPJPE (pelvis-aligned), PA-MPJPE and the error of the distance, and beside them those of the detector's own 3D
 landmarks over the 12 limb joints, which the fit has to beat:
 
-    python -m benchmarks.landmark_fit samples.npz
-    python -m benchmarks.landmark_fit samples.npz --set depth_spread=0.1 --set prior_weight=2
+    python -m benchmarks.landmark_fit readings.npz
+    python -m benchmarks.landmark_fit readings.npz --set depth_spread=0.1 --set prior_weight=2
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.landmark_map import CAMERA
+from benchmarks.landmark_readings import Readings
 from tracker.body import load_body
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig
@@ -31,29 +31,6 @@ from tracker.initialise.landmark_start import initial_state
 
 
 @dataclass(frozen=True)
-class Samples:
-    """N rendered people: the truth, and what the detector said."""
-
-    theta: Array
-    betas: Array
-    transl: Array
-    pixels: Array
-    metric: Array
-    visibility: Array
-
-    @classmethod
-    def load(cls, path: Path) -> Samples:
-        with np.load(path, allow_pickle=False) as file:
-            return cls(**{f.name: file[f.name] for f in fields(cls)})
-
-    def __len__(self) -> int:
-        return len(self.theta)
-
-    def observation(self, i: int) -> LandmarkObservation:
-        return LandmarkObservation(CAMERA, self.pixels[i], self.metric[i], self.visibility[i])
-
-
-@dataclass(frozen=True)
 class Fits:
     """Joints (N, 24, 3) m and the detector's limb joints (N, 12, 3), both in the camera's axes."""
 
@@ -64,20 +41,25 @@ class Fits:
     """(N,) fitted over true depth."""
 
 
-def fit_all(samples: Samples, config: FitConfig) -> Fits:
+def observed(readings: Readings, i: int) -> LandmarkObservation:
+    """What the network said of the i-th sample."""
+    return LandmarkObservation(readings.view(i), readings.pixels[i], readings.metric[i], readings.visibility[i])
+
+
+def fit_all(readings: Readings, config: FitConfig) -> Fits:
     """Fits every sample on its own, without time."""
     rig = LandmarkRig.from_body(load_body(None))
     fitter = LandmarkFitter(rig, JointPrior.anatomical(), config, PosePrior.load())
     fitted, true, detected, ratio = [], [], [], []
-    for i in range(len(samples)):
-        observation, belief = samples.observation(i), Belief.stranger()
+    for i in range(len(readings.theta)):
+        observation, belief = observed(readings, i), Belief.stranger()
         result = fitter.fit(observation, belief, initial_state(rig, observation, belief.betas), config.first_iterations)
-        truth = rig.pose_from_theta(samples.theta[i], samples.betas[i]).joints
-        turn = rotation_between(np.array([0.0, 0.0, 1.0]), truth[0] + samples.transl[i])
+        truth = rig.pose_from_theta(readings.theta[i], readings.betas[i]).joints
+        turn = rotation_between(np.array([0.0, 0.0, 1.0]), truth[0] + readings.transl[i])
         fitted.append(result.posed.joints)
         true.append(truth)
         detected.append(observation.metric[MEDIAPIPE.limbs] @ turn.T)
-        ratio.append(result.state.transl[2] / samples.transl[i][2])
+        ratio.append(result.state.transl[2] / readings.transl[i][2])
     return Fits(np.stack(fitted), np.stack(true), np.stack(detected), np.array(ratio))
 
 
@@ -101,8 +83,8 @@ def changed(config: FitConfig, settings: tuple[str, ...]) -> FitConfig:
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--set", "settings", multiple=True, metavar="NAME=NUMBER", help="Change a field of FitConfig.")
 def main(path: Path, settings: tuple[str, ...]) -> None:
-    """Score the landmark fit on the samples in PATH."""
-    fits = fit_all(Samples.load(path), changed(FitConfig(), settings))
+    """Score the landmark fit on the readings in PATH."""
+    fits = fit_all(Readings.load(path).found(), changed(FitConfig(), settings))
     errors = joint_errors(fits.fitted, fits.truth)
     ours = limb_errors(fits.fitted[:, LIMB_SMPL], fits.truth[:, LIMB_SMPL])
     theirs = limb_errors(fits.detected_limbs, fits.truth[:, LIMB_SMPL])

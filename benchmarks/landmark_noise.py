@@ -1,10 +1,9 @@
 """How the detector's landmarks err, measured on rendered people whose truth is known.
 
-Dressed people of random shape, pose, light and camera, half of them behind something, are rendered and looked at as the
-tracker follows them. What the landmarks are off by is summed up in a few tables (`tracker/training/noise.py` says how
-they are used), which ship with the project:
+What the landmarks of `landmark_readings` are off by, half of the people behind something, is summed up in a few tables
+(`tracker/training/noise.py` says how they are used), which ship with the project:
 
-    python -m benchmarks.landmark_noise --motion MOTION --assets ASSETS --out tracker/training/landmark_noise.npz
+    python -m benchmarks.landmark_noise readings.npz --motion MOTION --out tracker/training/landmark_noise.npz
 
 Jitter over time comes from rendered clips of people who move.
 """
@@ -12,33 +11,30 @@ Jitter over time comes from rendered clips of people who move.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+import torch
 from scipy.stats import norm
 from tqdm import tqdm
 
-from benchmarks.landmark_map import CAMERA, OUT_OF_SIGHT, on_the_floor
+from benchmarks.landmark_readings import FOUND, Readings, Watcher
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.landmark_set import MEDIAPIPE
-from tracker.core.affine import apply_affine
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
-from tracker.core.geometry import axis_angle_from_matrix, rotation_between
+from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
 from tracker.core.person import Pose
-from tracker.detect.follow import NetworkFollower, Region
 from tracker.motion import MotionLibrary, PoseSampler
-from tracker.runtime.engine_config import EngineConfig
 from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
-from tracker.synth.samples import AssetFolder, Sample, SampleConfig, SampleFactory, stream
-from tracker.synth.samples.sample import Split
 from tracker.training.noise import EDGES, SIDES, TAIL, LandmarkNoise
 
-_FOUND = 0.5
+_CAMERA = Camera.default(640, 480)
+_OUT_OF_SIGHT = np.array([-9.0, 0.0, 1.0])
 _RANK = 40
 _FEWEST = 60
 """Detections from which a class of visibility is measured by itself."""
@@ -50,90 +46,16 @@ _FLIP = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
 """Visibility and errors in a mirror."""
 
 
-@dataclass(frozen=True)
-class Readings:
-    """N pictures: the truth, and what the detector said. Pixels of the picture, the camera's frame."""
-
-    theta: Array
-    betas: Array
-    transl: Array
-    camera: Array
-    """(N, 4): fx, fy, cx, cy."""
-    hidden: Array
-    """(N, 33): something stands in front, or it is out of the picture."""
-    pixels: Array
-    metric: Array
-    visibility: Array
-    score: Array
-    """(N,) 0..1: whether it is a person at all."""
-
-    @classmethod
-    def of(cls, rows: list[dict[str, Array]]) -> Readings:
-        return cls(**{f.name: np.array([row[f.name] for row in rows]) for f in fields(cls)})
-
-    @classmethod
-    def load(cls, path: Path) -> Readings:
-        with np.load(path, allow_pickle=False) as stored:
-            return cls(**{f.name: stored[f.name] for f in fields(cls)})
-
-    def found(self) -> Readings:
-        """Those in which the detector saw a person."""
-        return Readings(**{f.name: getattr(self, f.name)[self.score >= _FOUND] for f in fields(self)})
-
-
-class Watcher:
-    """The detector's landmark network, as the tracker follows people with it."""
-
-    def __init__(self) -> None:
-        self.rig = LandmarkRig.from_body(load_body(None))
-        self._follower = NetworkFollower(EngineConfig())
-
-    def at(self, image: Array, pose: Pose, camera: Camera, region: Region | None = None) -> dict[str, Array] | None:
-        """One row of `Readings` but for `hidden`, and `region` for the next frame; None for people at the lens."""
-        points = self.rig.pose_from_theta(pose.theta, pose.betas).points + pose.transl
-        if points[:, 2].min() < 0.1:
-            return None
-        first = self._follower.follow(image, [region or Region.around(camera.project(points))])[0]
-        seen = self._follower.follow(image, [first.region])[0] if region is None and first.presence > _FOUND else first
-        turn = np.eye(3)
-        T_frame_crop, said = seen.crop.T_frame_crop, seen.reading
-        turn[:2, :2] = T_frame_crop[:, :2] / np.linalg.norm(T_frame_crop[:, 0])
-        return {
-            "theta": pose.theta, "betas": pose.betas, "transl": pose.transl,
-            "camera": np.array([camera.fx, camera.fy, camera.cx, camera.cy]), "truth2d": camera.project(points),
-            "pixels": apply_affine(T_frame_crop, said.landmarks2d), "metric": said.landmarks3d @ turn.T,
-            "visibility": said.visibility, "score": np.array(seen.presence), "region": seen.region,
-        }  # fmt: skip
-
-
-class Looked:
-    """A factory of samples whose results are rows of `Readings`."""
-
-    def __init__(self, factory: SampleFactory) -> None:
-        self._factory = factory
-        self._look: Watcher | None = None
-
-    def __reduce__(self) -> tuple[type[Looked], tuple[SampleFactory]]:
-        return Looked, (self._factory,)
-
-    def sample(self, seed: int) -> dict[str, Array] | None:
-        """The row of this number; None where somebody stands at the lens."""
-        self._look = self._look or Watcher()
-        sample = self._factory.sample(seed)
-        k, theta = sample.camera_matrix, sample.theta
-        side = len(sample.image)
-        camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], side, side)
-        pose = Pose(theta[0], theta[1:].reshape(-1), sample.betas, sample.transl)
-        row = self._look.at(sample.image, pose, camera)
-        return None if row is None else {**row, "hidden": _hidden(sample, row["truth2d"])}
-
-
-def _hidden(sample: Sample, pixels: Array) -> Array:
-    side = len(sample.image)
-    outside = ((pixels < 0) | (pixels >= side)).any(axis=1)
-    x, y = np.clip(pixels, 0, side - 1).astype(int).T
-    hidden: Array = outside | sample.occluder[y, x]
-    return hidden
+def _on_the_floor(theta: Array, figure: Figure, T_camera_world: Array, rng: np.random.Generator) -> Pose:
+    """The pose (24, 3), y up, somewhere in front of the camera with its lowest point on the floor."""
+    pelvis = figure.shaped.rest_joints[0].numpy().astype(float)
+    lowest = figure.shaped.with_pose(torch.from_numpy(theta).float()).joints[:, 1].min().item() - pelvis[1]
+    standing = figure.shaped.rest_joints[:, 1].min().item() - pelvis[1]
+    height = pelvis[1] - figure.floor + standing - lowest
+    place = np.array([rng.uniform(-0.5, 0.5), height, rng.uniform(-0.5, 0.3)])
+    turn = T_camera_world[:3, :3]
+    root = axis_angle_from_matrix(turn @ matrix_from_axis_angle(theta[0]))
+    return Pose(root, theta[1:].reshape(-1), figure.betas, turn @ place + T_camera_world[:3, 3] - pelvis)
 
 
 def moving(library: MotionLibrary, clips: int, frames: int) -> Iterator[Readings]:
@@ -144,12 +66,12 @@ def moving(library: MotionLibrary, clips: int, frames: int) -> Iterator[Readings
         figure = Figure(load_body(None), rng.normal(size=10) * 0.7, FigureConfig(), clip)
         view = Viewpoint(rng.uniform(0.9, 1.7), distance=4.2, tilt_degrees=rng.uniform(0, 10))
         rows: list[dict] = []
-        scene = DemoScene(CAMERA, figure, SceneConfig(viewpoint=view), clip)
+        scene = DemoScene(_CAMERA, figure, SceneConfig(viewpoint=view), clip)
         for index, pose in enumerate(sampler.windows(rng, 1, frames)[0]):
             theta = axis_angle_from_matrix(pose.astype(float))
-            placed = on_the_floor(theta, figure, view.T_camera_world, np.random.default_rng([9, clip, 1]))
-            image = scene.draw(placed, OUT_OF_SIGHT, index).image
-            row = look.at(image, placed, CAMERA, rows[-1]["region"] if rows else None)
+            placed = _on_the_floor(theta, figure, view.T_camera_world, np.random.default_rng([9, clip, 1]))
+            image = scene.draw(placed, _OUT_OF_SIGHT, index).image
+            row = look.at(image, placed, _CAMERA, rows[-1]["region"] if rows else None)
             if row is not None:
                 rows.append({**row, "hidden": np.zeros(len(MEDIAPIPE.names), bool)})
         yield Readings.of(rows)
@@ -322,46 +244,17 @@ def report(noise: LandmarkNoise) -> None:
     )
 
 
-def rendered(motion: Path, assets: Path | None, people: int, split: Split, workers: int) -> Readings:
-    """What the detector says of so many samples (docs/samples.md)."""
-    library = MotionLibrary.open(motion).split()[split == "held_out"]
-    stock = AssetFolder.open(assets) if assets else None
-    factory = SampleFactory(SampleConfig(seed=77, split=split), load_body(None), PoseSampler(library), stock)
-    rows = tqdm(stream(Looked(factory), range(people), workers), total=people, unit="picture")
-    return Readings.of([row for row in rows if row is not None])
-
-
 @click.command(help=__doc__)
+@click.argument("readings", type=click.Path(path_type=Path, exists=True))
 @click.option("--motion", type=click.Path(path_type=Path), required=True, help="Motion files: what people do.")
-@click.option("--assets", type=click.Path(path_type=Path), help="Skins, clothes, light (docs/samples.md).")
-@click.option("--people", default=4000, show_default=True)
-@click.option("--split", type=click.Choice(["train", "held_out"]), default="train", show_default=True)
 @click.option("--clips", default=6, show_default=True, help="Rendered clips, for the errors over time.")
-@click.option("--workers", default=2, show_default=True)
-@click.option("--readings", type=click.Path(path_type=Path), help="Kept here, or taken from here if it exists.")
-@click.option("--out", type=click.Path(path_type=Path), help="The tables (.npz); without it only readings are made.")
-def main(
-    motion: Path,
-    assets: Path | None,
-    people: int,
-    split: Split,
-    clips: int,
-    workers: int,
-    readings: Path | None,
-    out: Path | None,
-) -> None:
-    if readings is not None and readings.exists():
-        seen = Readings.load(readings)
-    else:
-        seen = rendered(motion, assets, people, split, workers)
-        if readings is not None:
-            np.savez(readings, **{f.name: getattr(seen, f.name) for f in fields(seen)})
-    if out is None:
-        return
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The tables (.npz).")
+def main(readings: Path, motion: Path, clips: int, out: Path) -> None:
+    look = Readings.load(readings)
     rig, library = LandmarkRig.from_body(load_body(None)), MotionLibrary.open(motion).split()[0]
     films = [ReadingErrors.of(clip, rig) for clip in tqdm(moving(library, clips, 60), total=clips, unit="clip")]
     noise = tables(
-        ReadingErrors.of(seen.found(), rig), float((seen.score >= _FOUND).mean()), memory_of(films, library.rate)
+        ReadingErrors.of(look.found(), rig), float((look.score >= FOUND).mean()), memory_of(films, library.rate)
     )
     report(noise)
     noise.save(out)

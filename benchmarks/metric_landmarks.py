@@ -1,6 +1,6 @@
 """How far the landmark network's 3D landmarks are off, along the bones that lead to them; the truth is known.
 
-    python -m benchmarks.landmark_noise --motion MOTION --assets ASSETS --people 1400 --readings readings.npz
+    python -m benchmarks.landmark_readings --motion MOTION --assets ASSETS --people 1400 --out readings.npz
     python -m benchmarks.metric_landmarks readings.npz
 
 It prints what `tracker/body/metric_landmarks.py` leaves of them. The medians in that table were measured on people of
@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.landmark_noise import ReadingErrors, Readings
+from benchmarks.landmark_noise import ReadingErrors
+from benchmarks.landmark_readings import Readings
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.landmark_set import MEDIAPIPE, mirrored_name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from benchmarks.landmark_noise import Readings
+from benchmarks.landmark_readings import Readings
 from benchmarks.metric_landmarks import off_along_bones
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.landmark_noise import ReadingErrors, Readings, Watcher, tables
+from benchmarks.landmark_noise import ReadingErrors, tables
+from benchmarks.landmark_readings import Readings, Watcher
 from tests.fit.test_landmark_fitter import mpjpe, observe, upright
 from tests.motion.test_motion import library
 from tracker.body import load_body

@@ -53,25 +53,26 @@ def bone_points() -> dict[str, BonePoint]:
 
 
 # Where the detector puts its points, against the joint's centre or the point of that name on the skin: mm on a body of
-# 1.7 m, axes of SMPL's rest pose (x to the body's left, y up, z forward). Measured by `benchmarks/landmark_map.py`.
+# 1.7 m, axes of SMPL's rest pose (x to the body's left, y up, z forward). Measured by `benchmarks/landmark_map.py`: the
+# mean of made-up people and of whole rigged ones, in poses of captured motion; faces and shoulders halfway to it.
 _LEFT_OFFSETS_MM = {
-    "nose": (0, 22, -18),
-    "left_eye_inner": (-6, 18, -9),
-    "left_eye": (-5, 14, -20),
-    "left_eye_outer": (-7, 17, -15),
-    "left_ear": (-20, 18, 12),
-    "mouth_left": (-7, 18, -3),
-    "left_shoulder": (-7, 28, -2),
-    "left_elbow": (-22, 2, 2),
-    "left_wrist": (9, 0, 1),
-    "left_pinky": (-4, -6, 27),
-    "left_index": (-17, -9, -17),
-    "left_thumb": (14, 10, -27),
-    "left_hip": (7, -7, 20),
-    "left_knee": (2, -13, -4),
-    "left_ankle": (-4, 14, 13),
-    "left_heel": (-11, 12, 20),
-    "left_foot_index": (26, 14, -11),
+    "nose": (0, 16, -23),
+    "left_eye_inner": (-6, 12, -12),
+    "left_eye": (-6, 8, -22),
+    "left_eye_outer": (-8, 11, -17),
+    "left_ear": (-22, 15, 12),
+    "mouth_left": (-6, 14, -10),
+    "left_shoulder": (-12, 29, -2),
+    "left_elbow": (-28, 4, 6),
+    "left_wrist": (7, -2, 5),
+    "left_pinky": (-12, -8, 25),
+    "left_index": (-19, -9, -17),
+    "left_thumb": (14, 10, -24),
+    "left_hip": (4, -5, 31),
+    "left_knee": (-4, -7, -7),
+    "left_ankle": (1, 24, 8),
+    "left_heel": (-5, 22, 19),
+    "left_foot_index": (16, 5, -34),
 }
 
 

@@ -35,7 +35,7 @@ class TrustConfig:
 
     cover: tuple[float, float] = (0.46, 0.62)
     """The share of the person's mask that the body covers."""
-    cost: tuple[float, float] = (3.6, 1.6)
+    cost: tuple[float, float] = (3.3, 1.5)
     """Of the fit, per landmark."""
     restart_below: float = 0.2
     """The next frame's fit does not start from one that is believed less."""

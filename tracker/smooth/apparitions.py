@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_SHARE = 0.25
+_SHARE = 0.33
 """Of somebody's frames: who is believed in more is there."""
 _SECONDS = 1.0
 """Who is believed for so long on end is there, however long they cannot be told afterwards."""
