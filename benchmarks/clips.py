@@ -1,11 +1,11 @@
 """How well the tracker follows real clips, by what can be measured without truth.
 
 For each clip and identity, from the files as exported: in how many frames it is; in how many of them the full landmark
-network sees nobody where it is said to be (a ghost); how far the joints that both conventions share (12 limb joints)
-lie from that network's landmarks, against the height of the person; how well the drawn mesh's silhouette agrees with
-the network's mask (clothes and hair limit that); how often they turn round from one frame to the next, which nobody
-does; and how much joints and distance shake. The network is asked where the
-files say that people are, so that runs with different settings and identities compare.
+network sees nobody where it is said to be (a ghost); how far the 12 landmarks of limbs, where they lie on the body, are
+from that network's, against the height of the person; how well the drawn mesh's silhouette agrees with the network's
+mask (clothes and hair limit that); how often they turn round from one frame to the next, which nobody does; and how
+much joints and distance shake. The network is asked where the files say that people are, so that runs with different
+settings and identities compare.
 
     python -m benchmarks.clips CLIP... --out DIR [--set detect.landmarks=full]
 """
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from tracker.app.track import TrackJob, track
 from tracker.body import BodyModel
+from tracker.body.kinematics import LandmarkRig
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.skinner import skinner_of
-from tracker.body.smpl_joints import LIMB_SMPL, smpl_index
+from tracker.body.smpl_joints import smpl_index
 from tracker.config import load_config
 from tracker.core.arrays import Array
 from tracker.core.frame import Frame
@@ -67,6 +68,7 @@ class Judge:
 
     follower: NetworkFollower
     overlay: MeshOverlay
+    rig: LandmarkRig
     body: BodyModel
 
     def compare(self, frame: Frame, person: PersonSequence, row: int, agreement: Agreement) -> None:
@@ -78,10 +80,12 @@ class Judge:
             return
         reading = in_frame(answer.reading, answer.crop.T_frame_crop, frame.size)
         height = float(np.linalg.norm(np.ptp(joints, axis=0)))
-        offset = joints[LIMB_SMPL] - reading.landmarks2d[MEDIAPIPE.limbs]
-        agreement.distances.append(np.linalg.norm(offset, axis=1) / height)
-        vertices = skinner_of(self.body).vertices(pose_at(person, row))
+        pose = pose_at(person, row)
         camera = replace(person.camera, width=frame.size[0], height=frame.size[1])
+        landmarks = camera.project(self.rig.pose_from_theta(pose.theta, pose.betas).points + pose.transl)
+        offset = (landmarks - reading.landmarks2d)[MEDIAPIPE.limbs]
+        agreement.distances.append(np.linalg.norm(offset, axis=1) / height)
+        vertices = skinner_of(self.body).vertices(pose)
         drawn = self.overlay.silhouette(camera, vertices, self.body.faces.numpy())
         mask = reading.mask.picture() >= IN_MASK
         agreement.overlaps.append(float((drawn & mask).sum() / max((drawn | mask).sum(), 1)))
@@ -159,7 +163,7 @@ def main(clips: tuple[str, ...], out: Path, assignments: tuple[str, ...]) -> Non
     files = {"smooth": {"mode": "offline"}, "world": {"frame": "camera"}}
     config = load_config(changes=merged(files, assigned(assignments)))
     click.echo(
-        f"{'clip':24}{'id':>3}{'frames':>10}{'ghosts':>8}{'flips':>7}{'joints off, median':>20}{'95 %':>8}"
+        f"{'clip':24}{'id':>3}{'frames':>10}{'ghosts':>8}{'flips':>7}{'limbs off, median':>20}{'95 %':>8}"
         f"{'IoU, median':>13}{'5 %':>7}{'shake':>12}{'in depth':>12}"
     )
     for spec, folder in zip(clips, output_folders(clips, out), strict=True):
@@ -168,7 +172,7 @@ def main(clips: tuple[str, ...], out: Path, assignments: tuple[str, ...]) -> Non
             body = tracker.body
         people = load_result(folder).people
         with MeshOverlay() as overlay:
-            judge = Judge(NetworkFollower(EngineConfig()), overlay, body)
+            judge = Judge(NetworkFollower(EngineConfig()), overlay, LandmarkRig.from_body(body), body)
             for key, agreement in sorted(agreements(spec, people, judge).items()):
                 present = f"{(people[key].frame_index >= 0).sum()}/{result.frames}"
                 click.echo(f"{folder.name:24}{key:3}{present:>10}{line(people[key], agreement)}")

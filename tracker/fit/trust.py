@@ -37,7 +37,7 @@ class TrustConfig:
     """The share of the person's mask that the body covers."""
     cost: tuple[float, float] = (3.3, 1.5)
     """Of the fit, per landmark."""
-    restart_below: float = 0.2
+    restart_below: float = 0.1
     """The next frame's fit does not start from one that is believed less."""
 
     def __post_init__(self) -> None:
