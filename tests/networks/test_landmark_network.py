@@ -12,9 +12,10 @@ import torch
 
 from engines import EngineOptions, open_engine
 from engines.engine import Arrays
+from tracker.body.metric_landmarks import FULL_SKELETON, HEAVY_SKELETON
 from tracker.core.errors import InputError
 from tracker.networks.landmark_files import landmark_network_file, models_folder
-from tracker.networks.landmark_network import FEATURES, LandmarkMaps, feature_sizes, read_landmark_network
+from tracker.networks.landmark_network import FEATURES, LandmarkMaps, feature_sizes, read_landmark_network, skeleton_of
 from tracker.networks.landmark_onnx import INPUT, OUTPUTS, landmark_onnx, open_landmark_engine, output_sizes, planes
 from tracker.networks.tflite import Graph, Operator
 from tracker.networks.tflite_modules import _Steps
@@ -117,6 +118,17 @@ def graph_of(*operators: Operator, pad: list[list[int]]) -> Graph:
     """Tensors 0, 1, 2 are 4×4 maps of two channels, 9 is what a PAD pads by."""
     shape = (1, 4, 4, 2)
     return Graph(operators, (0,), (operators[-1].outputs[0],), (shape, shape, shape), {9: np.array(pad)})
+
+
+@pytest.mark.parametrize("path", [path for path in OTHERS if "heavy" in path.name], ids=lambda path: path.stem)
+def test_the_heavy_networks_metres_are_of_another_body(path: Path) -> None:
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here; body-tracker models get heavy")
+    assert skeleton_of(path) is HEAVY_SKELETON
+
+
+def test_the_full_networks_metres_are_of_its_own_body() -> None:
+    assert skeleton_of(landmark_network_file()) is FULL_SKELETON
 
 
 def test_a_pad_of_channels_widens_the_map() -> None:

@@ -1,12 +1,15 @@
 """What the landmark network's metres mean on our body.
 
 The network learned its 3D landmarks from another body model. Between the same two points its bones are longer or
-shorter, and lead elsewhere, than ours: its hips lie 2 cm farther out, its knees 4 cm lower, its face is deeper by 4 cm,
-whoever it looks at. As they are, such landmarks let people lean towards the camera. So every point is moved, against
-the one that it hangs on, by what `python -m benchmarks.metric_landmarks` measures on people whose truth is known.
+shorter, and lead elsewhere, than ours: its hips lie 3 cm farther out, its knees 7 cm lower, its face is deeper by 4 cm,
+whoever it looks at; the heavy network's ankles are another 8 cm lower. As they are, such landmarks let people lean
+towards the camera. So every point is moved, against the one that it hangs on, by what `python -m
+benchmarks.metric_landmarks` measures on people whose truth is known.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,38 +19,74 @@ from tracker.core.arrays import Array
 HIPS, SHOULDERS = ("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")
 _KNEE, _ANKLE, _WRIST = ("left_knee",), ("left_ankle",), ("left_wrist",)
 
-# Each landmark, the ones whose middle it hangs on, and how far off it is from there (mm): to the body's left, up along
-# the bone, and forward. The bone leads from the second to the first of the points that give its direction.
-_LEFT_BONES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]], tuple[float, float, float]]] = {
-    "nose": (SHOULDERS, (SHOULDERS, HIPS), (0, -5, 37)),
-    "left_eye_inner": (SHOULDERS, (SHOULDERS, HIPS), (4, -1, 32)),
-    "left_eye": (SHOULDERS, (SHOULDERS, HIPS), (-6, -1, 38)),
-    "left_eye_outer": (SHOULDERS, (SHOULDERS, HIPS), (-16, 1, 43)),
-    "left_ear": (SHOULDERS, (SHOULDERS, HIPS), (25, -12, -13)),
-    "mouth_left": (SHOULDERS, (SHOULDERS, HIPS), (6, -4, 15)),
-    "left_shoulder": (HIPS, (SHOULDERS, HIPS), (6, 28, 2)),
-    "left_hip": (HIPS, (SHOULDERS, HIPS), (21, 0, 0)),
-    "left_knee": (("left_hip",), (("left_hip",), _KNEE), (-19, -43, -22)),
-    "left_ankle": (_KNEE, (_KNEE, _ANKLE), (17, -7, -5)),
-    "left_heel": (_ANKLE, (_KNEE, _ANKLE), (14, 18, 37)),
-    "left_foot_index": (_ANKLE, (_KNEE, _ANKLE), (-10, -38, -23)),
-    "left_elbow": (("left_shoulder",), (("left_shoulder",), ("left_elbow",)), (0, -18, 0)),
-    "left_wrist": (("left_elbow",), (("left_elbow",), _WRIST), (0, -14, 0)),
-    "left_pinky": (_WRIST, (("left_elbow",), _WRIST), (0, 5, 0)),
-    "left_index": (_WRIST, (("left_elbow",), _WRIST), (0, -7, 0)),
-    "left_thumb": (_WRIST, (("left_elbow",), _WRIST), (0, 30, 0)),
+# Each landmark of the left side and the middle: the ones whose middle it hangs on, and those that give its bone's
+# direction, which leads from the second to the first of them.
+_Points = tuple[str, ...]
+_LEFT_BONES: dict[str, tuple[_Points, tuple[_Points, _Points]]] = {
+    **dict.fromkeys(
+        ("nose", "left_eye_inner", "left_eye", "left_eye_outer", "left_ear", "mouth_left"),
+        (SHOULDERS, (SHOULDERS, HIPS)),
+    ),
+    **dict.fromkeys(("left_shoulder", "left_hip"), (HIPS, (SHOULDERS, HIPS))),
+    "left_knee": (("left_hip",), (("left_hip",), _KNEE)),
+    "left_ankle": (_KNEE, (_KNEE, _ANKLE)),
+    **dict.fromkeys(("left_heel", "left_foot_index"), (_ANKLE, (_KNEE, _ANKLE))),
+    "left_elbow": (("left_shoulder",), (("left_shoulder",), ("left_elbow",))),
+    "left_wrist": (("left_elbow",), (("left_elbow",), _WRIST)),
+    **dict.fromkeys(("left_pinky", "left_index", "left_thumb"), (_WRIST, (("left_elbow",), _WRIST))),
 }
-"""Arms point anywhere, and their turn about themselves is not known: of them only the lengths are corrected."""
+
+# How far each is off from what it hangs on (mm): to the body's left, up along the bone, and forward. Arms point
+# anywhere, and their turn about themselves is not known: of them only the lengths are corrected.
+_Millimetres = dict[str, tuple[int, int, int]]
+_FULL: _Millimetres = {
+    "nose": (0, 5, 45),
+    "left_eye_inner": (4, 11, 40),
+    "left_eye": (-4, 11, 44),
+    "left_eye_outer": (-13, 13, 49),
+    "left_ear": (28, 0, -10),
+    "mouth_left": (6, 5, 25),
+    "left_shoulder": (19, 48, 12),
+    "left_hip": (27, 0, 0),
+    "left_knee": (-16, -66, -11),
+    "left_ankle": (7, -23, -4),
+    "left_heel": (12, 11, 33),
+    "left_foot_index": (19, -21, -3),
+    "left_elbow": (0, -28, 0),
+    "left_wrist": (0, -26, 0),
+    "left_pinky": (0, -3, 0),
+    "left_index": (0, -13, 0),
+    "left_thumb": (0, 30, 0),
+}
+_HEAVY: _Millimetres = {
+    "nose": (0, -12, 98),
+    "left_eye_inner": (1, -15, 97),
+    "left_eye": (-8, -15, 103),
+    "left_eye_outer": (-18, -23, 103),
+    "left_ear": (28, -56, 44),
+    "mouth_left": (2, -14, 78),
+    "left_shoulder": (12, 65, 3),
+    "left_hip": (13, 0, 0),
+    "left_knee": (-8, -70, -2),
+    "left_ankle": (7, -81, -27),
+    "left_heel": (19, 17, 34),
+    "left_foot_index": (-2, 18, -19),
+    "left_elbow": (0, -30, 0),
+    "left_wrist": (0, -14, 0),
+    "left_pinky": (0, 8, 0),
+    "left_index": (0, 4, 0),
+    "left_thumb": (0, 24, 0),
+}
 
 
-def _middle(names: tuple[str, ...]) -> Array:
+def _middle(names: _Points) -> Array:
     """(33,): the mean of landmarks as a row that is multiplied with all."""
     row = np.zeros(len(MEDIAPIPE.names))
     row[MEDIAPIPE.indices(names)] = 1 / len(names)
     return row
 
 
-def _mirrored(names: tuple[str, ...]) -> tuple[str, ...]:
+def _mirrored(names: _Points) -> _Points:
     return tuple(mirrored_name(name) for name in names)
 
 
@@ -60,15 +99,9 @@ class _Bones:
         """Rows: the middle that each landmark hangs on."""
         self.along = np.zeros((count, count))
         """Rows: the upper end of its bone minus the lower one."""
-        self.offsets = np.zeros((count, 3))
-        """m"""
-        for name, (on, (upper, lower), offset) in _LEFT_BONES.items():
-            k, metres = MEDIAPIPE.index(name), 1e-3 * np.array(offset, float)
-            self._write(k, on, (upper, lower), metres)
-            other = MEDIAPIPE.index(mirrored_name(name))
-            if other != k:
-                ends = (_mirrored(upper), _mirrored(lower))
-                self._write(other, _mirrored(on), ends, metres * np.array([-1.0, 1.0, 1.0]))
+        for name, (on, (upper, lower)) in _LEFT_BONES.items():
+            self._write(name, on, (upper, lower))
+            self._write(mirrored_name(name), _mirrored(on), (_mirrored(upper), _mirrored(lower)))
         side = _middle(("left_hip",)) - _middle(("right_hip",))
         self.side = side + _middle(("left_shoulder",)) - _middle(("right_shoulder",))
         # hips hang on their own middle, which stays; the others move with what they hang on
@@ -77,9 +110,9 @@ class _Bones:
         self.summed = np.linalg.inv(np.eye(count) - moving)
         """Rows: all bones that lead from the middle of the hips to a landmark."""
 
-    def _write(self, k: int, on: tuple[str, ...], ends: tuple[tuple[str, ...], tuple[str, ...]], offset: Array) -> None:
-        upper, lower = ends
-        self.hangs[k], self.along[k], self.offsets[k] = _middle(on), _middle(upper) - _middle(lower), offset
+    def _write(self, name: str, on: _Points, ends: tuple[_Points, _Points]) -> None:
+        k, (upper, lower) = MEDIAPIPE.index(name), ends
+        self.hangs[k], self.along[k] = _middle(on), _middle(upper) - _middle(lower)
 
 
 _BONES = _Bones()
@@ -99,12 +132,32 @@ def hanging(metric: Array) -> Array:
     return metric - _BONES.hangs @ metric
 
 
-def on_our_body(metric: Array) -> Array:
-    """(33, 3) m, the middle of the hips at the origin, along any axes: the network's 3D landmarks, as the points of our
-    body lie."""
-    off = np.einsum("kij,kj->ki", bone_frames(metric), _BONES.offsets)
-    moved: Array = metric - _BONES.summed @ off
-    return moved
+@dataclass(frozen=True)
+class NetworkSkeleton:
+    """The body that a landmark network has learned its metres from, against ours."""
+
+    offsets: Array
+    """(33, 3) m: how far each landmark is off from what it hangs on, along its bone's axes."""
+
+    @classmethod
+    def of(cls, millimetres: _Millimetres) -> NetworkSkeleton:
+        """From those of the left side and the middle."""
+        offsets = np.zeros((len(MEDIAPIPE.names), 3))
+        for name, offset in millimetres.items():
+            metres = 1e-3 * np.array(offset, float)
+            offsets[MEDIAPIPE.index(mirrored_name(name))] = metres * np.array([-1.0, 1.0, 1.0])
+            offsets[MEDIAPIPE.index(name)] = metres
+        return cls(offsets)
+
+    def on_our_body(self, metric: Array) -> Array:
+        """(33, 3) m, the middle of the hips at the origin, along any axes: the network's 3D landmarks, as the points of
+        our body lie."""
+        off = np.einsum("kij,kj->ki", bone_frames(metric), self.offsets)
+        moved: Array = metric - _BONES.summed @ off
+        return moved
+
+
+FULL_SKELETON, HEAVY_SKELETON = NetworkSkeleton.of(_FULL), NetworkSkeleton.of(_HEAVY)
 
 
 def _unit(vectors: Array) -> Array:

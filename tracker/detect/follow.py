@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import BackendError, ModelError, open_engine
-from tracker.body.metric_landmarks import on_our_body
 from tracker.core.affine import apply_affine
 from tracker.core.arrays import NUM_LANDMARKS, Array
 from tracker.core.crop import crop_transform, warp_crop
@@ -27,7 +26,7 @@ from tracker.detect.erase import erased
 from tracker.detect.pose_reading import HIPS, SHOULDERS, PoseReading
 from tracker.networks.crop_network import CropNetwork, landmarks_alone
 from tracker.networks.landmark_files import landmark_network_file
-from tracker.networks.landmark_network import SIDE
+from tracker.networks.landmark_network import SIDE, skeleton_of
 from tracker.networks.landmark_onnx import INPUT
 from tracker.runtime.engine_config import EngineConfig
 
@@ -141,6 +140,7 @@ class NetworkFollower:
         """
         network = network or landmarks_alone(landmark_network_file())
         self.network = network.landmarks
+        self._skeleton = skeleton_of(network.landmarks)
         try:
             options = engine.options_for_people((*OUTPUTS, *network.beyond), network.precision)
             self._engine = open_engine(network.describe(), engine.backend, options)
@@ -175,8 +175,24 @@ class NetworkFollower:
                 outputs = self._engine.run_each([{INPUT: crop[None]} for crop in crops])
             except BackendError as error:
                 raise RunError(f"the landmark network failed: {error}") from error
-            answers += map(_answer, crops, transforms, outputs)
+            answers += [self._answer(*each) for each in zip(crops, transforms, outputs, strict=True)]
         return answers
+
+    def _answer(self, crop: NDArray[np.uint8], T_frame_crop: Array, outputs: Mapping[str, NDArray]) -> Followed:
+        """What the network's outputs say of a crop."""
+        maps = {name: values[0] for name, values in outputs.items()}
+        points = maps["landmarks"].astype(float)
+        flat = refined(points[:, :2], maps["heatmaps"])
+        reading = PoseReading(
+            landmarks2d=flat[:NUM_LANDMARKS],
+            landmarks3d=self._skeleton.on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
+            visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
+            presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
+            mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
+        )
+        del maps["mask"]  # it is in the reading, and its numbers are a tenth of what waits with a frame of a recording
+        answered = LandmarkCrop(crop, T_frame_crop, maps)
+        return Followed(reading, answered, float(maps["presence"].item()), Region.after(answered))
 
 
 def _cropped(image: NDArray[np.uint8], T_frame_crop: Array, painted: Sequence[PlacedMask]) -> NDArray[np.uint8]:
@@ -185,23 +201,6 @@ def _cropped(image: NDArray[np.uint8], T_frame_crop: Array, painted: Sequence[Pl
     if not painted:
         return crop
     return erased(crop, np.maximum.reduce([mask.cropped(T_frame_crop, SIDE, SIDE) for mask in painted]))
-
-
-def _answer(crop: NDArray[np.uint8], T_frame_crop: Array, outputs: Mapping[str, NDArray]) -> Followed:
-    """What the network's outputs say of a crop."""
-    maps = {name: values[0] for name, values in outputs.items()}
-    points = maps["landmarks"].astype(float)
-    flat = refined(points[:, :2], maps["heatmaps"])
-    reading = PoseReading(
-        landmarks2d=flat[:NUM_LANDMARKS],
-        landmarks3d=on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
-        visibility=_sigmoid(points[:NUM_LANDMARKS, 3]),
-        presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
-        mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
-    )
-    del maps["mask"]  # it is in the reading, and its numbers are a tenth of what waits with a frame of a recording
-    answered = LandmarkCrop(crop, T_frame_crop, maps)
-    return Followed(reading, answered, float(maps["presence"].item()), Region.after(answered))
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:

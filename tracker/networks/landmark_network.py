@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tracker.body.metric_landmarks import FULL_SKELETON, HEAVY_SKELETON, NetworkSkeleton
 from tracker.core.errors import InputError
 from tracker.core.input_file import reading
 from tracker.networks.landmark_files import landmark_content, landmark_network_file
@@ -77,6 +78,11 @@ def feature_sizes(path: Path) -> dict[str, tuple[int, int]]:
     graph = _landmark_graph(path)
     with reading(path, "expected a pose landmark network, this is one of another make"):
         return {name: _size(graph.shapes[each]) for name, each in _feature_tensors(graph).items()}
+
+
+def skeleton_of(path: Path) -> NetworkSkeleton:
+    """The body that a network's metres belong to. Raises InputError as `read_landmark_network`."""
+    return HEAVY_SKELETON if feature_sizes(path)["encoder_16"][0] > FEATURES["encoder_16"][0] else FULL_SKELETON
 
 
 def _landmark_graph(path: Path) -> Graph:
