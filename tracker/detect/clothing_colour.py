@@ -24,6 +24,7 @@ OWN_CLOTHES = 0.35
 """One person's clothes differ by less nine times in ten, those of two people hardly ever."""
 OTHER_CLOTHES = 0.5
 """A difference that one person's clothes do not make from one moment to the next."""
+_UNKNOWN_DIFFERENCE = 0.3
 _BINS = 12
 _LOW = np.array([0.0, 88.0, 88.0])
 _HIGH = np.array([255.0, 168.0, 168.0])
@@ -72,6 +73,12 @@ def appearance_distance(first: Appearance, second: Appearance) -> float | None:
         return None
     alike = np.sqrt(first.histograms * second.histograms).sum(axis=2) @ _CHANNEL_WEIGHTS
     return float(np.sqrt(max(0.0, 1.0 - weights @ alike / weights.sum())))
+
+
+def likely_difference(first: Appearance, second: Appearance) -> float:
+    """As `appearance_distance`; that of the same person at worst where nothing of them is seen on both sides."""
+    difference = appearance_distance(first, second)
+    return _UNKNOWN_DIFFERENCE if difference is None else difference
 
 
 def blended(old: Appearance, new: Appearance, rate: float) -> Appearance:

@@ -19,7 +19,13 @@ from tracker.core.arrays import Array
 from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.detect.clothing_colour import OTHER_CLOTHES, Appearance, appearance_distance, appearance_of
+from tracker.detect.clothing_colour import (
+    OTHER_CLOTHES,
+    Appearance,
+    appearance_distance,
+    appearance_of,
+    likely_difference,
+)
 from tracker.detect.similarity import BODY_POINTS, body_size, shared_box
 from tracker.identity.identity import Identity
 from tracker.identity.meetings import CLEAN_OVERLAP, Exchange, Meetings, Presence
@@ -57,8 +63,6 @@ class IdentityConfig:
                 raise InputError(f"{name}: expected 0 or more seconds, got {getattr(self, name)}")
 
 
-_UNKNOWN_APPEARANCE = 0.3
-"""Stands for the difference in clothes when nothing of them is seen on both sides: that of the same person at worst."""
 _UNCONFIRMED_COST = 2.0
 """A person who has an identity has the first claim on a detection."""
 _UNCONFIRMED_SECONDS = 0.5
@@ -244,8 +248,7 @@ class IdentityTracker:
         spread = math.hypot(config.place_spread, config.place_spread_per_second * track.absence(time))
         distance = track.distance(time, sighting.detection)
         place = 0.5 * (distance / spread) ** 2 + 2 * math.log(spread / config.place_spread)
-        difference = appearance_distance(track.appearance, sighting.look)
-        difference = _UNKNOWN_APPEARANCE if difference is None else difference
+        difference = likely_difference(track.appearance, sighting.look)
         clothes = 0.5 * (difference / config.appearance_spread) ** 2
         # whoever has just been there is still there if something else is seen instead of their clothes: a box in front
         most = _SEEN_CLOTHES_COST + _LOST_CLOTHES_COST_PER_SECOND * track.absence(time)

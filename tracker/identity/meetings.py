@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from tracker.core.arrays import Array
-from tracker.detect.clothing_colour import Appearance, appearance_distance, blended
+from tracker.detect.clothing_colour import Appearance, blended, likely_difference
 from tracker.detect.similarity import shared_box
 
 CLEAN_OVERLAP = 0.2
@@ -24,8 +24,6 @@ _ALONE_SECONDS = 1.0
 """or one of them, where the other is not seen."""
 _MARGIN = 1.5
 """Nats by which the other way round must fit better."""
-_UNKNOWN_DIFFERENCE = 0.3
-"""Stands for a difference in clothes of which nothing is seen."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +111,8 @@ class _Meeting:
         other = {first: second, second: first}
         squares = 0.0
         for key, since in self.since.items():
-            squares += _difference(self.before[key], since.look) ** 2
-            squares -= _difference(self.before[other[key]], since.look) ** 2
+            squares += likely_difference(self.before[key], since.look) ** 2
+            squares -= likely_difference(self.before[other[key]], since.look) ** 2
         return 0.5 * squares / spread**2
 
 
@@ -154,8 +152,3 @@ def _carried_on(known: _Meeting | None, time: float, step: float, places: Mappin
     before = {key: each.known for key, each in places.items()}
     meeting = known or _Meeting(before, overlap, time)
     return meeting.together(time, overlap, first.look is not None and second.look is not None)
-
-
-def _difference(first: Appearance, second: Appearance) -> float:
-    difference = appearance_distance(first, second)
-    return _UNKNOWN_DIFFERENCE if difference is None else difference
