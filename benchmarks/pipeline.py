@@ -34,6 +34,7 @@ from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.export import ExportConfig
 from tracker.export.files import RUN_NAME
+from tracker.networks.landmark_files import FULL
 from tracker.networks.landmark_onnx import landmark_model
 from tracker.outputs.output import Picture
 from tracker.overlay.overlay_process import ready_to_draw
@@ -163,8 +164,8 @@ def cases() -> Iterator[PipelineCase]:
 
 
 def configured(case: PipelineCase, punctual: bool) -> TrackerConfig:
-    """The case's configuration, for files or for a camera."""
-    detect = {"punctual": punctual, "max_people": max(case.people, 1)}
+    """The case's configuration, for files or for a camera; with the landmark network that MediaPipe has beside it."""
+    detect = {"punctual": punctual, "max_people": max(case.people, 1), "landmarks": FULL}
     smooth = {"mode": "offline" if punctual else "causal"}
     engine = {"backend": case.engine}
     return load_config(case.config, {"engine": engine, "detect": detect, "smooth": smooth})

@@ -41,7 +41,7 @@ from tracker.detect import LandmarkDetector
 from tracker.detect.candidate import candidate_of, in_frame
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.networks.body_network import BodyNetwork
-from tracker.networks.landmark_files import LANDMARK_FILES, landmark_network_file
+from tracker.networks.landmark_files import FULL, LANDMARK_FILES, landmark_network_file
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.person_network import FILE_NAME as PERSON_FILE
 from tracker.networks.person_network import person_network_file
@@ -140,7 +140,10 @@ def record(clip: Path, frames: int) -> Iterator[tuple[Frame, Array]]:
     """The first frames of a clip in which somebody is, with the region of the first of them."""
     from tracker.source import open_source
 
-    with open_source(str(clip)) as source, Tracker.open(load_config("live")) as tracker:
+    with (
+        open_source(str(clip)) as source,
+        Tracker.open(load_config("live", {"detect": {"landmarks": FULL}})) as tracker,
+    ):
         for frame in source:
             crops = [each.detection.crop for each in tracker.detect(frame).people]
             if crops and crops[0] is not None:
@@ -154,7 +157,7 @@ def pack(clip: Path, frames: int, folder: Path) -> None:
     """Writes all that `run` needs."""
     models = folder / _MODELS
     models.mkdir(parents=True, exist_ok=True)
-    shutil.copy(landmark_network_file(), models / LANDMARK_FILES["full"].file_name)
+    shutil.copy(landmark_network_file(), models / LANDMARK_FILES[FULL].file_name)
     shutil.copy(person_network_file(), models / PERSON_FILE)
     for name in _PURE_PYTHON:
         (place,) = importlib.import_module(name).__path__
@@ -230,7 +233,7 @@ class FindingRun:
 
     @classmethod
     def of(cls, recorded: RecordedFrames, device: str) -> FindingRun:
-        config = load_config("live", {"engine": {"device": device}, "detect": {"punctual": True}})
+        config = load_config("live", {"engine": {"device": device}, "detect": {"punctual": True, "landmarks": FULL}})
         seconds, right = [], 0
         with LandmarkDetector(config.detect, config.engine) as detector:
             for index, (picture, time) in enumerate(zip(recorded.pictures, recorded.times, strict=True)):

@@ -46,6 +46,7 @@ from tracker.fit.volume_evidence import VolumeEvidence
 from tracker.fit.volume_fitter import VolumeFitConfig, VolumeFitter
 from tracker.identity import (
     BackwardDetector,
+    Exchange,
     IdentityConfig,
     IdentityTracker,
     LookBack,
@@ -274,7 +275,7 @@ class Tracker:
         clock.lap("detect")
         tracked = self.identity.assign(frame, detections)
         clock.lap("identify")
-        return DetectedFrame(frame, tracked, scene)
+        return DetectedFrame(frame, tracked, scene, exchanges=tuple(self.identity.exchanges))
 
     def look_back(self, detected: Iterable[DetectedFrame]) -> Iterator[DetectedFrame]:
         """The frames of a recording, a few seconds later, with everybody in them who is found by then; each must come
@@ -310,6 +311,8 @@ class Tracker:
             self._fitted_scene = detected.scene
             for known in self._people.values():
                 known.forget_pose()
+        for exchange in detected.exchanges:
+            self._exchange(exchange)
         with self._blas.limit(limits=1):
             for each in detected.people:
                 person, features = self._person(each.person_id), detected.features.get(each.person_id)
@@ -325,6 +328,16 @@ class Tracker:
         clock.lap("smooth")
         self._people = {k: p for k, p in self._people.items() if p.absent_seconds(frame.time) <= _FORGET_SECONDS}
         return self._dressed(people, detected) if self.config.clothed else people
+
+    def _exchange(self, exchange: Exchange) -> None:
+        """Two were followed under each other's identity: how they move goes with the body, not with the name."""
+        first, second = self._people.get(exchange.first), self._people.get(exchange.second)
+        if first is not None and second is not None:
+            first.exchange_pose(second)
+            return
+        for person in (first, second):
+            if person is not None:
+                person.forget_pose()
 
     def _dressed(self, people: Sequence[Person], detected: DetectedFrame) -> list[Person]:
         """The people with what they wear, and what this frame shows of it taken into account."""
@@ -342,9 +355,7 @@ class Tracker:
 
     def _person(self, person_id: int) -> TrackedPerson:
         if person_id not in self._people:
-            shape, height = ShapeMemory(), self.config.height
-            if height is not None:
-                shape = ShapeMemory.of_height(Stature.of(self.body), height)
+            shape = ShapeMemory.of_height(Stature.of(self.body), self.config.height)
             fitter = PersonFitter(self._fitter, self.config.track, self._predictor, self._kinematics, shape)
             self._people[person_id] = TrackedPerson(person_id, fitter, self._judge, self._pose_filter())
         return self._people[person_id]

@@ -43,19 +43,14 @@ def chosen(config: DetectConfig) -> str:
     return follower.network.stem
 
 
-def test_full_is_taken_unless_another_is_asked_for() -> None:
-    assert chosen(DetectConfig()) == "full"
-    assert TimedFollower.opened == ["full"]
-
-
-def test_auto_takes_the_best_for_files_without_measuring() -> None:
-    assert chosen(DetectConfig(landmarks="auto")) == "heavy"
+def test_files_take_the_best_without_measuring() -> None:
+    assert chosen(DetectConfig()) == "heavy"
     assert TimedFollower.opened == ["heavy"]
 
 
-@pytest.mark.parametrize(("pace", "expected"), [(10.0, "heavy"), (30.0, "full"), (60.0, "lite"), (500.0, "lite")])
+@pytest.mark.parametrize(("pace", "expected"), [(5.0, "heavy"), (20.0, "full"), (60.0, "lite"), (500.0, "lite")])
 def test_live_takes_the_best_that_keeps_the_pace(pace: float, expected: str) -> None:
-    assert chosen(DetectConfig(landmarks="auto", punctual=False, pace=pace)) == expected
+    assert chosen(DetectConfig(punctual=False, pace=pace)) == expected
 
 
 def test_what_is_asked_for_is_taken() -> None:

@@ -11,7 +11,6 @@ from tests.people_scene import Figure, detection_of, frame_of
 from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.identity import BackwardDetector, IdentityTracker, LookBack, LookBackLimits, SeenFrame
-from tracker.identity.meetings import Exchange
 
 RATE = 10.0
 LIMITS = LookBackLimits(seconds=3.0, max_people=4, coast_seconds=0.3)
@@ -43,16 +42,12 @@ class Eyes:
 class Nobody:
     """Knows no one."""
 
-    exchanges: Sequence[Exchange] = ()
-
     def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
         return None
 
 
 class Known:
     """Takes the second identity for the first, unless that one is there."""
-
-    exchanges: Sequence[Exchange] = ()
 
     def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
         return 0 if person_id == 1 and 0 not in present else None

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from tests.identity.test_look_back import LIMITS, Eyes, Known, ids, seen, walking
+from tests.identity.test_look_back import LIMITS, Eyes, Nobody, ids, seen, walking
 from tests.people_scene import Figure, detection_of, frame_of
 from tracker.detect.clothing_colour import OTHER_CLOTHES, OWN_CLOTHES, appearance_distance, appearance_of
-from tracker.identity import IdentityTracker, LookBack, SeenFrame
-from tracker.identity.meetings import Exchange
+from tracker.identity import Exchange, IdentityTracker, LookBack, LookBackLimits, SeenFrame
 
 STANDING = Figure(320.0, shirt=(200, 190, 180), trousers=(120, 110, 80))
 WALKER = replace(STANDING, shirt=(190, 180, 170), trousers=(110, 100, 70))
@@ -82,32 +81,36 @@ def test_clothes_that_tell_nothing_exchange_nobody() -> None:
     assert meet(replace(STANDING, x=0.0), 30.0, slides=True).exchanges == []
 
 
-class Undecided:
-    """Finds out after ten frames that its two people have been taken for each other since the time of the sixth."""
-
-    def __init__(self, frames: Sequence[SeenFrame]) -> None:
-        self._frames, self._asked = frames, 0
-
-    @property
-    def exchanges(self) -> Sequence[Exchange]:
-        self._asked += 1
-        return [Exchange(0, 1, self._frames[6].frame.time, {})] if self._asked == 10 else []
-
-    rejoined = Known.rejoined
-
-
-def test_a_recording_has_their_own_identities_from_where_the_detector_slid() -> None:
+def exchanged(slid: range, at: int, limits: LookBackLimits) -> tuple[list[SeenFrame], dict[int, dict[int, Figure]]]:
+    """A recording of two people whom the detector took for each other in the slid frames, which turned out in the frame
+    `at`; and where each of them is in truth."""
     left, right = walking(range(20), 100.0), walking(range(20), 400.0)
-    slid = range(6, 9)
     found = {
         0: {i: (right if i in slid else left)[i] for i in range(20)},
         1: {i: (left if i in slid else right)[i] for i in range(20)},
     }
     frames = seen(20, found)
-    looking: LookBack[SeenFrame] = LookBack(Eyes(), Undecided(frames), LIMITS)
-    given = list(looking.through(frames))
+    frames[at] = replace(frames[at], exchanges=[Exchange(0, 1, frames[slid[0]].frame.time, {})])
+    looking: LookBack[SeenFrame] = LookBack(Eyes(), Nobody(), limits)
+    return list(looking.through(frames)), {0: left, 1: right}
+
+
+def rightly_named(frames: Sequence[SeenFrame], truth: dict[int, dict[int, Figure]]) -> list[bool]:
+    return [
+        all(np.allclose(each.detection.landmarks2d, truth[each.person_id][i].landmarks) for each in frame.people)
+        for i, frame in enumerate(frames)
+    ]
+
+
+def test_a_recording_has_their_own_identities_from_where_the_detector_slid() -> None:
+    given, truth = exchanged(range(6, 9), 9, LIMITS)
     assert ids(given) == [[0, 1]] * 20
-    for index, frame in enumerate(given):
-        places = {person.person_id: person.detection.landmarks2d for person in frame.people}
-        np.testing.assert_allclose(places[0], left[index].landmarks)
-        np.testing.assert_allclose(places[1], right[index].landmarks)
+    assert rightly_named(given, truth) == [True] * 20
+    assert not any(frame.exchanges for frame in given), "nothing is left to be put right"
+
+
+def test_where_frames_with_the_wrong_names_are_given_out_already_the_next_one_says_so() -> None:
+    given, truth = exchanged(range(6, 12), 12, replace(LIMITS, seconds=0.3))
+    wrong = [i for i, right in enumerate(rightly_named(given, truth)) if not right]
+    assert wrong == [6, 7, 8]
+    assert [i for i, frame in enumerate(given) if frame.exchanges] == [9]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.identity import LookBack, LookBackLimits, SeenFrame
-from tracker.identity.meetings import Exchange
 from tracker.identity.sides import SideKeeper, Sighting, turned_about
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
@@ -28,8 +27,6 @@ class Blind:
 
     def detect_near(self, frame: Frame, near: Detection, others: Collection[Detection]) -> Detection | None:
         return None
-
-    exchanges: Sequence[Exchange] = ()
 
     def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
         return None

@@ -15,11 +15,12 @@ from tracker.body.landmark_set import COCO, MEDIAPIPE
 from tracker.body.smpl_joints import smpl_index
 from tracker.config import load_config
 from tracker.core.arrays import Array
-from tracker.core.detection import Detection
+from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.core.geometry import rotation_between
 from tracker.core.person import Person
-from tracker.pipeline import STAGES, Tracker, TrackerConfig
+from tracker.identity import Exchange
+from tracker.pipeline import STAGES, DetectedFrame, Tracker, TrackerConfig
 
 RIG = LandmarkRig.from_body(load_body(None))
 SIZE = (640, 480)
@@ -105,6 +106,28 @@ def test_nobody_is_carried_on_over_a_cut() -> None:
         results = [tracker.step(Frame(i, i / 30, picture)) for i, picture in enumerate(pictures)]
     assert [len(people) for people in results[3:]] == [1] * 7 + [0] * 5 + [1] * 5
     assert {person.person_id for people in results for person in people} == {0}, "the scene has come back"
+
+
+def test_who_was_taken_for_another_goes_on_from_where_they_were() -> None:
+    """A frame in which two have their own names again is fitted as if they had had them all along."""
+    (left, _), (right, _) = somebody(-0.8), somebody(0.8, bend=0.3)
+    picture = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
+
+    def last_of(names: Sequence[tuple[int, int]], exchanges: Sequence[Exchange] = ()) -> dict[int, Person]:
+        with Tracker(CONFIG, load_body(None), Script([])) as tracker:
+            for index, (first, second) in enumerate(names):
+                people = [TrackedDetection(first, left), TrackedDetection(second, right)]
+                known = exchanges if index == len(names) - 1 else ()
+                given = tracker.fit(DetectedFrame(Frame(index, index / 30, picture), people, exchanges=known))
+        return {person.person_id: person for person in given}
+
+    always = last_of([(0, 1)] * 6)
+    exchanged = last_of([(1, 0)] * 5 + [(0, 1)], [Exchange(0, 1, 0.0, {})])
+    unsaid = last_of([(1, 0)] * 5 + [(0, 1)])
+    for key, person in always.items():
+        assert mpjpe(exchanged[key].joints3d, person.joints3d) < 10.0
+        assert np.linalg.norm(exchanged[key].pose.transl - person.pose.transl) < 0.05
+        assert np.linalg.norm(unsaid[key].pose.transl - person.pose.transl) > 0.1, "else there is nothing to mend"
 
 
 def test_a_restarted_tracker_answers_like_a_fresh_one() -> None:

@@ -14,7 +14,7 @@ class DetectConfig:
 
     max_people: int = 4
     """People tracked at once at most."""
-    landmarks: str = "full"
+    landmarks: str = "auto"
     """The landmark network: heavy, full, lite, or a .tflite or .task file. auto is the largest one here (`models
     list`); where frames are not waited for, as live, the largest one that keeps the pace, which is measured."""
     pace: float = 30.0

@@ -19,8 +19,9 @@ from tracker.runtime.engine_config import EngineConfig
 
 _log = logging.getLogger("tracker")
 AUTO = "auto"
-_SHARE = 0.5
-"""Of a frame's time, for one person's landmarks; the other stages are at work at the same time."""
+_SHARE = 0.25
+"""Of a frame's time, for one person's landmarks: the other stages are at work at the same time, on the same cores, and
+besides a larger network the one whose maps the features are made of runs, too."""
 _RUNS = 7
 
 

@@ -89,6 +89,12 @@ class TrackedPerson:
         """They are not carried on from where they were: what comes next is another scene."""
         self._fitter.forget_pose()
 
+    def exchange_pose(self, other: TrackedPerson) -> None:
+        """Each is carried on from where the other one was; the shapes stay."""
+        self._fitter.exchange_pose(other._fitter)
+        self._filter, other._filter = other._filter, self._filter
+        self._estimate, other._estimate = other._estimate, self._estimate
+
     def at(self, time: float, coast_seconds: float) -> FitEstimate | None:
         """The fit of this moment; or, for so long after the last one, where the motion was leading, less and less
         sure; None beyond that."""

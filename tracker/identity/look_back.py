@@ -8,6 +8,7 @@ exchanged (`sides.py`).
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ class SeenFrame:
     """Another one after each cut."""
     absent: frozenset[int] = frozenset()
     """Identities of whom it is known that they are not in this frame, and do not come back soon."""
+    exchanges: Sequence[Exchange] = ()
+    """Of whom it turned out in this frame that they had been taken for each other in those before it."""
 
     @property
     def ids(self) -> set[int]:
@@ -62,12 +65,7 @@ class BackwardDetector(Protocol):
 
 
 class Identities(Protocol):
-    """Knows who has been away, and who was taken for whom."""
-
-    @property
-    def exchanges(self) -> Sequence[Exchange]:
-        """Of whom it turned out in the last frame that they had been taken for each other."""
-        ...
+    """Knows who has been away."""
 
     def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
         """Who the person of a new identity, first seen so at this time, was before, whose identity they have from now
@@ -98,6 +96,7 @@ class LookBack(Generic[Seen]):
         self._last_seen: dict[int, float] = {}
         self._sightings: dict[int, int] = {}
         self._scene_frames: dict[int, int] = {}
+        self._given_until = -math.inf
         self._sides = SideKeeper()
 
     def through(self, frames: Iterable[Seen]) -> Iterator[Seen]:
@@ -111,10 +110,10 @@ class LookBack(Generic[Seen]):
 
     def _add(self, entry: Seen) -> None:
         before = self._waiting[-1].ids if self._waiting else set()
-        entry = replace(entry, people=[_packed(each) for each in entry.people])
-        for exchange in self._identities.exchanges:
-            self._undo(exchange)
+        undone, entry = entry.exchanges, replace(entry, people=[_packed(each) for each in entry.people], exchanges=())
         self._waiting.append(entry)
+        for exchange in undone:
+            self._undo(exchange)
         self._bytes += entry.nbytes
         self._scene_frames[entry.scene] = self._scene_frames.get(entry.scene, 0) + 1
         newcomers = [(person, person.person_id in self._sightings) for person in entry.people]
@@ -164,10 +163,12 @@ class LookBack(Generic[Seen]):
             self._put(place, [replace(p, person_id=was) if p.person_id == key else p for p in people])
 
     def _undo(self, exchange: Exchange) -> None:
-        """Gives two people their own identities in the frames that wait."""
-        for place, entry in enumerate(self._waiting):
+        """Gives two people their own identities in the frames that wait, but for the last one, which has them."""
+        for place, entry in enumerate(list(self._waiting)[:-1]):
             if entry.frame.time >= exchange.since:
                 self._put(place, [replace(each, person_id=exchange.of(each.person_id)) for each in entry.people])
+        if exchange.since <= self._given_until:
+            self._waiting[0] = replace(self._waiting[0], exchanges=[*self._waiting[0].exchanges, exchange])
 
     def _put(self, place: int, people: Sequence[TrackedDetection]) -> None:
         """Exchanges the people of a frame that waits."""
@@ -183,6 +184,7 @@ class LookBack(Generic[Seen]):
     def _next(self) -> Seen:
         entry = self._waiting.popleft()
         self._bytes -= entry.nbytes
+        self._given_until = entry.frame.time
         latest = self._waiting[-1].frame.time if self._waiting else float("inf")
         people = [each for each in entry.people if not self._is_flash(each.person_id, entry.scene, latest)]
         people = [self._sides.settled(each, entry.frame.time, self._later(each.person_id, entry)) for each in people]
