@@ -30,6 +30,7 @@ from tracker.body.body_state import BodyState
 from tracker.body.joint_limits import JointPrior
 from tracker.body.kinematics import LandmarkRig
 from tracker.body.smpl_joints import smpl_index
+from tracker.body.stature import Stature
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.landmark_observation import LandmarkObservation
@@ -41,6 +42,7 @@ from tracker.evaluation.occlusion import painted, polygon_mask
 from tracker.extract.feature_extractor import WEIGHTS, CropFeatures, FeatureExtractor
 from tracker.extract.feature_network import FeatureModel
 from tracker.fit.landmark_fitter import Belief, FitConfig, LandmarkFit, LandmarkFitter, Regressed
+from tracker.fit.person_fitter import ShapeMemory
 from tracker.fit.pose_prior import PosePrior
 from tracker.fit.volume_fitter import PoseBelief, VolumeFitConfig, VolumeFitter
 from tracker.initialise.landmark_start import initial_state
@@ -137,6 +139,8 @@ class Methods:
         self._volume = VolumeFitter(network, config)
         self._patient = VolumeFitter(network, replace(config, steps=max(config.steps, _STEPS_FROM_HEAD)))
         self._fitter = LandmarkFitter(rig, JointPrior.anatomical(), FitConfig(), PosePrior.load())
+        shape = ShapeMemory.of_height(Stature.of(load_body(None)), None)
+        self._stranger = Belief(shape.betas, shape.precision)
 
     def __call__(self, image: NDArray[np.uint8], camera: Camera) -> dict[str, BodyState]:
         """image: (256, 256, 3) RGB, the crop."""
@@ -169,10 +173,8 @@ class Methods:
         """Everything before the volume."""
         (followed,) = self._follower.follow(image, [_WHOLE])
         (features,), reading = self._extractor.extract([followed.crop], camera), followed.reading
-        observation, belief = (
-            LandmarkObservation(camera, reading.landmarks2d, reading.landmarks3d, reading.visibility),
-            Belief.stranger(),
-        )
+        observation = LandmarkObservation(camera, reading.landmarks2d, reading.landmarks3d, reading.visibility)
+        belief = self._stranger
         iterations = self._fitter.config.first_iterations
         landmarks = self._fitter.fit(
             observation, belief, initial_state(self._rig, observation, belief.betas), iterations

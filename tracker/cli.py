@@ -53,7 +53,12 @@ CAMERA = options(
         type=click.Path(path_type=Path),
         help="File with fx, fy, cx, cy, or a camera_matrix; with R and t, of the camera's pose too.",
     ),
-    click.option("--height", type=float, metavar="METRES", help="How tall the people are: fixes sizes and distances."),
+    click.option(
+        "--height",
+        type=float,
+        metavar="METRES",
+        help="How tall the people are: fixes sizes and distances.  [default: 1.7]",
+    ),
 )
 FILES = options(
     click.option(
