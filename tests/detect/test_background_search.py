@@ -45,6 +45,7 @@ class BrokenLandmarker(BarLandmarker):
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PictureLandmarker, "open", lambda *_: GatedLandmarker())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
     GatedLandmarker.gate.set()
 
 

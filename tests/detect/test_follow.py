@@ -16,9 +16,10 @@ from tests.people_scene import TEMPLATE
 from tracker.core.affine import apply_affine
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
-from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
-from tracker.detect.follow import Region, refined
+from tracker.detect import DetectConfig, LandmarkDetector, follow, landmark_detector
+from tracker.detect.follow import NetworkFollower, Region, refined
 from tracker.detect.picture_landmarker import PictureLandmarker
+from tracker.runtime.engine_config import EngineConfig
 
 JUGGLER = SHARED / "videos" / "sam2_juggle.mp4"
 
@@ -32,6 +33,7 @@ needs_mediapipe = pytest.mark.skipif(
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
 
 
 def whole_looks(found: LandmarkDetector) -> int:
@@ -59,6 +61,23 @@ def test_a_rim_point_gives_size_and_turn() -> None:
     region = Region.on_rim(np.array([100.0, 200.0]), np.array([180.0, 200.0]))
     assert region.side == pytest.approx(200.0) and region.turn == pytest.approx(math.pi / 2)
     assert Region.on_rim(np.zeros(2), np.zeros(2)).side > 0
+
+
+@needs_mediapipe
+def test_the_heavy_network_has_to_be_surer_of_somebody_and_less_of_what_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    region = Region(np.full(2, 128.0), 256.0, 0.0)
+    answers = []
+    for heavy in (False, True):
+        monkeypatch.setattr(follow, "is_heavy", lambda file, heavy=heavy: heavy)
+        follower = NetworkFollower(EngineConfig())
+        answers.append(follower.follow(noise, [region])[0])
+        follower.close()
+    np.testing.assert_allclose(answers[1].presence, answers[0].presence ** 3, rtol=1e-6)
+    assert 0 < answers[1].presence < answers[0].presence
+    assert (answers[1].reading.visibility > answers[0].reading.visibility).all()
 
 
 def test_heat_corrects_a_landmark_near_it_and_leaves_cold_ones_alone() -> None:

@@ -35,6 +35,7 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landmark_choice, "installed_landmarks", lambda: HERE)
     monkeypatch.setattr(landmark_choice, "landmark_network_file", lambda name="full": Path(f"{name}.tflite"))
     monkeypatch.setattr(landmark_choice, "_seconds", lambda follower: SECONDS[follower.network.stem])
+    monkeypatch.setattr(landmark_choice, "is_heavy", lambda file: file.stem == "heavy")
 
 
 def chosen(config: DetectConfig) -> str:
@@ -53,6 +54,19 @@ def test_live_takes_the_best_that_keeps_the_pace(pace: float, expected: str) -> 
     assert chosen(DetectConfig(punctual=False, pace=pace)) == expected
 
 
+def test_live_does_not_wait_for_a_network_that_will_hardly_do() -> None:
+    assert chosen(DetectConfig(punctual=False, pace=20.0)) == "full"
+    assert TimedFollower.opened == ["lite", "full"]
+
+
 def test_what_is_asked_for_is_taken() -> None:
     assert chosen(DetectConfig(punctual=False, landmarks="heavy")) == "heavy"
     assert TimedFollower.opened == ["heavy"]
+
+
+@pytest.mark.parametrize(("following", "finding"), [("heavy", "full"), ("full", "full"), ("lite", "lite")])
+def test_the_full_network_finds_whom_the_heavy_one_follows(following: str, finding: str) -> None:
+    follower = landmark_choice.open_follower(DetectConfig(landmarks=following), EngineConfig(), landmarks_alone)
+    finder = landmark_choice.open_finder(follower, EngineConfig())
+    assert finder.network.stem == finding
+    assert (finder is follower) == (finding == following)

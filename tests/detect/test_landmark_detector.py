@@ -144,6 +144,7 @@ def picture(*bars: Bar) -> np.ndarray:
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: BarFollower(*asked))
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
 
 
 def landmarker_of(found: LandmarkDetector) -> BarLandmarker:

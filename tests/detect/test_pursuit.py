@@ -44,6 +44,7 @@ class GreedyFollower(BarFollower):
 def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, engine, maps: GreedyFollower(engine, maps))
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
 
 
 def painted(*bars: tuple[Bar, tuple[int, int, int]]) -> np.ndarray:

@@ -115,6 +115,15 @@ def test_who_comes_back_has_their_identity_again_from_the_first_frame_on() -> No
     assert ids(frames)[:18] == [[0]] * 5 + [[]] * 9 + [[0]] * 4
 
 
+def test_who_comes_back_is_not_followed_past_where_they_were_last_seen() -> None:
+    """Where there is something beside them that might be followed on."""
+    first, again = walking(range(9), 100.0), walking(range(6, 20), 110.0)
+    late = {i: f for i, f in again.items() if i >= 13}
+    assert ids(through(seen(20, {0: first, 1: late}), Eyes(again), Known())) == [[0]] * 20
+    two = [[0]] * 6 + [[0, 1]] * 3 + [[1]] * 11
+    assert ids(through(seen(20, {0: first, 1: late}), Eyes(again))) == two, "a stranger is"
+
+
 def test_flashes_are_nobody_and_a_still_picture_is_somebody() -> None:
     always, flash = walking(range(30), 100.0), walking(range(7, 9), 400.0)
     assert ids(through(seen(30, {0: always, 1: flash}), Eyes(always, flash))) == [[0]] * 30

@@ -11,10 +11,10 @@ from time import perf_counter
 import numpy as np
 
 from tracker.detect.detect_config import DetectConfig
-from tracker.detect.follow import NetworkFollower, Region
-from tracker.networks.crop_network import CropNetworks
-from tracker.networks.landmark_files import installed_landmarks, landmark_network_file
-from tracker.networks.landmark_network import SIDE
+from tracker.detect.follow import Follower, NetworkFollower, Region
+from tracker.networks.crop_network import CropNetworks, landmarks_alone
+from tracker.networks.landmark_files import FULL, installed_landmarks, landmark_network_file
+from tracker.networks.landmark_network import SIDE, is_heavy
 from tracker.runtime.engine_config import EngineConfig
 
 _log = logging.getLogger("tracker")
@@ -22,6 +22,8 @@ AUTO = "auto"
 _SHARE = 0.25
 """Of a frame's time, for one person's landmarks: the other stages are at work at the same time, on the same cores, and
 besides a larger network the one whose maps the features are made of runs, too."""
+_TIMES = {"heavy": 2.8, FULL: 1.0, "lite": 0.6}
+"""What each takes, in parts of full's time; about the same on any machine."""
 _RUNS = 7
 
 
@@ -35,17 +37,35 @@ def open_follower(config: DetectConfig, engine: EngineConfig, networks: CropNetw
     return _fast_enough(names, config, engine, networks)
 
 
+def open_finder(follower: Follower, engine: EngineConfig) -> Follower:
+    """What looks where nobody is known yet, beside a follower. The rules that tell people from what is taken for them
+    were measured with the full network; the heavy one takes more for people, and finds them with that one's help.
+
+    Raises as `open_follower`.
+    """
+    if not is_heavy(follower.network):
+        return follower
+    return NetworkFollower(engine, landmarks_alone(landmark_network_file()))
+
+
 def _fast_enough(
     names: Sequence[str], config: DetectConfig, engine: EngineConfig, networks: CropNetworks
 ) -> NetworkFollower:
-    """The first of the named networks that keeps the pace; the last one where none does."""
+    """The largest of the named networks that keeps the pace, the smallest where none does. Larger ones are not even
+    opened where they will hardly do."""
     limit = _SHARE / config.pace
-    for name in names:
-        follower = NetworkFollower(engine, networks(landmark_network_file(name)))
-        seconds = _seconds(follower)
-        if seconds <= limit or name == names[-1]:
+    name, *larger = reversed(names)
+    follower = NetworkFollower(engine, networks(landmark_network_file(name)))
+    seconds = _seconds(follower)
+    for next_name in larger:
+        if seconds * _TIMES[next_name] / _TIMES[name] > limit:
+            break
+        next_one = NetworkFollower(engine, networks(landmark_network_file(next_name)))
+        if (next_seconds := _seconds(next_one)) > limit:
+            next_one.close()
             break
         follower.close()
+        name, follower, seconds = next_name, next_one, next_seconds
     _log.info(
         "landmark network: %s chosen, %.1f ms a person for %g frames a second; another with --set detect.landmarks=%s",
         name, 1e3 * seconds, config.pace, "|".join(names),

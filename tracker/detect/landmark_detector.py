@@ -36,7 +36,7 @@ from tracker.detect.clothing_colour import appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Follower, Region
-from tracker.detect.landmark_choice import open_follower
+from tracker.detect.landmark_choice import open_finder, open_follower
 from tracker.detect.looks_anew import LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
@@ -85,7 +85,8 @@ class LandmarkDetector:
         self.config = config or DetectConfig()
         engine = engine or EngineConfig()
         self._follower: Follower = open_follower(self.config, engine, networks)
-        self._searcher = Searcher(self.config, PictureLandmarker.open(self.config, engine, self._follower))
+        self._finder = open_finder(self._follower, engine)
+        self._searcher = Searcher(self.config, PictureLandmarker.open(self.config, engine, self._finder))
         self._scout = BackgroundSearch(self._searcher.search)
         self.forget()
 
@@ -121,6 +122,8 @@ class LandmarkDetector:
         self._scout.close()
         self._searcher.close()
         self._follower.close()
+        if self._finder is not self._follower:
+            self._finder.close()
 
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
         """The people in the frame, in no particular order, each once.
@@ -182,14 +185,14 @@ class LandmarkDetector:
         """
         if not people:  # then the search has just looked for them
             return []
-        looks = LooksAnew(self._follower, frame.image)
+        looks = LooksAnew(self._finder, frame.image)
         judged = [(each, each.detection.agreed or looks.agree(each, _AGREEING)) for each in people]
         sure = [as_agreed(each) for each, agreed in judged if agreed]
         doubtful = [each for each, agreed in judged if not agreed]
         if len(sure) >= self.config.max_people:
             return [*sure, *doubtful]
         image = erased(frame.image, np.maximum.reduce([each.mask.picture() for each in sure])) if sure else frame.image
-        hidden = _beside(half_hidden_people(self._follower, image, self.config, BESIDE if sure else ALONE), sure)
+        hidden = _beside(half_hidden_people(self._finder, image, self.config, BESIDE if sure else ALONE), sure)
         rest = [each for each in doubtful if not any(is_same_person(each.detection, h.detection) for h in hidden)]
         return [*sure, *hidden, *rest]
 

@@ -14,6 +14,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
+
+from tracker.core.arrays import Array
 from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.identity.meetings import Exchange
@@ -120,25 +123,27 @@ class LookBack(Generic[Seen]):
         for person in entry.people:
             self._saw(person.person_id, entry.frame.time)
         for person, known in newcomers:
-            if person.person_id in before:
-                continue
-            first, detection = self._followed_back(person)
-            if not known:
-                self._rejoin(person.person_id, first, detection)
+            if person.person_id not in before:
+                self._follow_back(person, known)
 
     def _saw(self, person_id: int, time: float) -> None:
         self._sightings[person_id] = self._sightings.get(person_id, 0) + 1
         self._last_seen[person_id] = max(time, self._last_seen.get(person_id, time))
 
-    def _followed_back(self, person: TrackedDetection) -> tuple[int, Detection]:
-        """Follows somebody who was not in the frame before the last one back to where they could first be seen: that
-        frame's place among those that wait, and how they look there."""
+    def _follow_back(self, person: TrackedDetection, known: bool) -> None:
+        """Follows somebody who was not in the frame before the last one back to where they could first be seen. Whose
+        identity is new may be somebody who had left, who was last seen where this leads to, or nearby on the way.
+
+        known: their identity is not new.
+        """
         key, first, detection = person.person_id, len(self._waiting) - 1, person.detection
         scene, seen_at = self._waiting[first].scene, self._waiting[first].frame.time
         for place in range(first - 1, -1, -1):
             entry = self._waiting[place]
             if entry.scene != scene or key in entry.ids or len(entry.people) >= self._limits.max_people:
                 break
+            if not known and self._was_last_seen_near(detection, place) and self._rejoin(key, first, detection):
+                return
             earlier = self._detector.detect_near(entry.frame, detection, [each.detection for each in entry.people])
             if earlier is None:
                 if seen_at - entry.frame.time > self._limits.coast_seconds:
@@ -147,20 +152,29 @@ class LookBack(Generic[Seen]):
             first, detection, seen_at = place, earlier, entry.frame.time
             self._put(place, [*entry.people, _packed(TrackedDetection(key, earlier))])
             self._saw(key, entry.frame.time)
-        return first, detection
+        if not known:
+            self._rejoin(key, first, detection)
 
-    def _rejoin(self, key: int, first: int, detection: Detection) -> None:
-        """Gives somebody who had left, and is seen again from this place on, the identity that they had before."""
+    def _was_last_seen_near(self, detection: Detection, place: int) -> bool:
+        """Whether in that frame somebody is near who is not seen any more after it."""
+        later = set().union(*(entry.ids for entry in list(self._waiting)[place + 1 :]))
+        lost = (each.detection.bbox for each in self._waiting[place].people if each.person_id not in later)
+        return any(_apart(detection.bbox, box) < max(box[2:] - box[:2]) for box in lost)
+
+    def _rejoin(self, key: int, first: int, detection: Detection) -> bool:
+        """Gives somebody who had left, and is seen again from this place on, the identity that they had before; false
+        where they are somebody else."""
         after = range(first, len(self._waiting))
         present = set().union(*(self._waiting[place].ids for place in after))
         was = self._identities.rejoined(key, self._waiting[first].frame.time, detection, present)
         if was is None:
-            return
+            return False
         self._sightings[was] = self._sightings.get(was, 0) + self._sightings.pop(key)
         self._last_seen[was] = self._last_seen.pop(key)
         for place in after:
             people = self._waiting[place].people
             self._put(place, [replace(p, person_id=was) if p.person_id == key else p for p in people])
+        return True
 
     def _undo(self, exchange: Exchange) -> None:
         """Gives two people their own identities in the frames that wait, but for the last one, which has them."""
@@ -210,6 +224,11 @@ class LookBack(Generic[Seen]):
         soon = entry.frame.time + self._limits.coast_seconds
         later = (each.ids for each in self._waiting if each.frame.time <= soon and each.scene == entry.scene)
         return frozenset(self._last_seen) - entry.ids - set().union(*later)
+
+
+def _apart(box: Array, other: Array) -> float:
+    """px between the middles of two boxes xyxy."""
+    return float(np.linalg.norm(box[:2] + box[2:] - other[:2] - other[2:]) / 2)
 
 
 def _packed(person: TrackedDetection) -> TrackedDetection:

@@ -80,9 +80,15 @@ def feature_sizes(path: Path) -> dict[str, tuple[int, int]]:
         return {name: _size(graph.shapes[each]) for name, each in _feature_tensors(graph).items()}
 
 
+def is_heavy(path: Path) -> bool:
+    """Whether a network is of the heavy one's make: its inner maps are wider. Raises InputError as
+    `read_landmark_network`."""
+    return feature_sizes(path)["encoder_16"][0] > FEATURES["encoder_16"][0]
+
+
 def skeleton_of(path: Path) -> NetworkSkeleton:
     """The body that a network's metres belong to. Raises InputError as `read_landmark_network`."""
-    return HEAVY_SKELETON if feature_sizes(path)["encoder_16"][0] > FEATURES["encoder_16"][0] else FULL_SKELETON
+    return HEAVY_SKELETON if is_heavy(path) else FULL_SKELETON
 
 
 def _landmark_graph(path: Path) -> Graph:
