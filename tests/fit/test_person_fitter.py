@@ -239,6 +239,21 @@ def test_only_the_beginning_of_a_track_is_judged_by_what_the_landmarks_cost(fitt
     assert track.update(0.1, person.seen, Picture(regressed, regressed)).cost_of_landmarks is None
 
 
+@pytest.mark.parametrize("height", [None, 1.6])
+def test_frames_of_an_hour_tell_the_proportions_and_not_the_height(height: float | None) -> None:
+    """Each of them says that somebody is 15 cm taller, give or take 6 cm, and that β₁ is 1.5."""
+    stature = Stature.of(load_body(None))
+    memory, tall = ShapeMemory.of_height(stature, height), stature.mean if height is None else height
+    information = np.outer(stature.slope, stature.slope) / 0.06**2
+    information[1, 1] += 4.0
+    frame = 0.15 * stature.slope / (stature.slope @ stature.slope) + 1.5 * np.eye(10)[1]
+    for _ in range(3600):
+        together = memory.precision + information
+        memory.learn(np.linalg.solve(together, memory.weighted + information @ frame), information, share=1.0)
+    assert stature.of_shape(memory.betas) == pytest.approx(tall, abs=0.003)
+    assert memory.betas[1] == pytest.approx(1.5, abs=0.1)
+
+
 @pytest.mark.parametrize("height", [1.2, 1.78])
 def test_a_height_that_is_given_stays(fitter: LandmarkFitter, height: float) -> None:
     """However many frames say that somebody is larger."""

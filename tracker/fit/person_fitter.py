@@ -26,12 +26,10 @@ _UP = np.array([0.0, -1.0, 0.0])
 """Away from the ground in a camera that is held level."""
 _PLAIN, _CAUGHT_LANDMARKS = 0.8, 3
 """Visibility of what is plainly seen; an elbow, a wrist and a finger, or a knee, an ankle and a heel."""
-_GIVEN_SPREAD = 1e-3
-"""m: what a height that is given leaves open; less than all frames together would change it by."""
-_USUAL_SPREAD = 1e-2
-"""m: the same where none is given. Landmarks say how a body is proportioned, and next to nothing of how tall it is:
-over rendered adults heights that are fitted to them correlate with the true ones by less than 0.1, and are farther off
-than the mean of all people is."""
+_HEIGHT_SPREAD = 1e-4
+"""m: what a height leaves open, given or not; hours of frames would change it by less. Landmarks say how a body is
+proportioned, and next to nothing of how tall it is: over rendered adults heights that are fitted to them correlate with
+the true ones by less than 0.1, and are farther off than the mean of all people is."""
 _PLACE_SECONDS = 0.25
 """How long a movement through the room is believed: longer ones are mostly what the depth was off by."""
 
@@ -125,10 +123,9 @@ class ShapeMemory:
     @classmethod
     def of_height(cls, stature: Stature, height: float | None) -> ShapeMemory:
         """Of somebody who is this tall, m; None: as tall as people are in the mean."""
-        memory, spread = cls(), _USUAL_SPREAD if height is None else _GIVEN_SPREAD
-        taller = 0.0 if height is None else height - stature.mean
-        memory.precision += np.outer(stature.slope, stature.slope) / spread**2
-        memory.weighted += stature.slope * taller / spread**2
+        memory, taller = cls(), 0.0 if height is None else height - stature.mean
+        memory.precision += np.outer(stature.slope, stature.slope) / _HEIGHT_SPREAD**2
+        memory.weighted += stature.slope * taller / _HEIGHT_SPREAD**2
         return memory
 
     @property
