@@ -18,7 +18,7 @@ import pytest
 from tests import ROOT
 from tests.clips import write_clip
 
-NETWORKS = ("landmark network", "person detector", "feature network", "hand network")
+NETWORKS = ("landmark network", "landmark network (heavy)", "person detector", "feature network", "hand network")
 
 
 def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
