@@ -61,6 +61,7 @@ pip install -qq --editable ".[render,smpl,eval,stream,view,c3d,usd,dev]"
 pip install -qq --no-deps "tensorrt_cu13_bindings>=10.14" 2>/dev/null || say "setup: without TensorRT's signatures: their test is skipped"
 # MediaPipe's largest landmark network, 28 MB, which files are followed with where it is here.
 if command -v npm >/dev/null 2>&1; then
-    "$VENV/bin/python" run.py models get heavy >/dev/null 2>&1 || say "setup: without the heavy landmark network; later: run.py models get heavy"
+    npm_config_fetch_retries=0 npm_config_fetch_timeout=60000 "$VENV/bin/python" run.py models get heavy >/dev/null 2>&1 ||
+        say "setup: without the heavy landmark network; later: run.py models get heavy"
 fi
 say "setup: done"
