@@ -22,6 +22,7 @@ class TimedFollower:
 
     def __init__(self, engine: EngineConfig, network: CropNetwork) -> None:
         self.network, self.closed = network.landmarks, False
+        self.is_heavy = self.network.stem == "heavy"
         self.opened.append(self.network.stem)
 
     def close(self) -> None:
@@ -35,7 +36,6 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landmark_choice, "installed_landmarks", lambda: HERE)
     monkeypatch.setattr(landmark_choice, "landmark_network_file", lambda name="full": Path(f"{name}.tflite"))
     monkeypatch.setattr(landmark_choice, "_seconds", lambda follower: SECONDS[follower.network.stem])
-    monkeypatch.setattr(landmark_choice, "is_heavy", lambda file: file.stem == "heavy")
 
 
 def chosen(config: DetectConfig) -> str:

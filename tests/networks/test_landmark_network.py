@@ -12,10 +12,9 @@ import torch
 
 from engines import EngineOptions, open_engine
 from engines.engine import Arrays
-from tracker.body.metric_landmarks import FULL_SKELETON, HEAVY_SKELETON
 from tracker.core.errors import InputError
 from tracker.networks.landmark_files import landmark_network_file, models_folder
-from tracker.networks.landmark_network import FEATURES, LandmarkMaps, feature_sizes, read_landmark_network, skeleton_of
+from tracker.networks.landmark_network import FEATURES, LandmarkMaps, feature_sizes, is_heavy, read_landmark_network
 from tracker.networks.landmark_onnx import INPUT, OUTPUTS, landmark_onnx, open_landmark_engine, output_sizes, planes
 from tracker.networks.tflite import Graph, Operator
 from tracker.networks.tflite_modules import _Steps
@@ -121,14 +120,14 @@ def graph_of(*operators: Operator, pad: list[list[int]]) -> Graph:
 
 
 @pytest.mark.parametrize("path", [path for path in OTHERS if "heavy" in path.name], ids=lambda path: path.stem)
-def test_the_heavy_networks_metres_are_of_another_body(path: Path) -> None:
+def test_the_heavy_network_is_known_by_its_wider_maps(path: Path) -> None:
     if not path.exists():
         pytest.skip(f"{path.name} is not here; body-tracker models get heavy")
-    assert skeleton_of(path) is HEAVY_SKELETON
+    assert is_heavy(path)
 
 
-def test_the_full_networks_metres_are_of_its_own_body() -> None:
-    assert skeleton_of(landmark_network_file()) is FULL_SKELETON
+def test_the_full_network_is_not_the_heavy_one() -> None:
+    assert not is_heavy(landmark_network_file())
 
 
 def test_a_pad_of_channels_widens_the_map() -> None:

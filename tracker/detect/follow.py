@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import BackendError, ModelError, open_engine
+from tracker.body.metric_landmarks import FULL_SKELETON, HEAVY_SKELETON, NetworkSkeleton
 from tracker.core.affine import apply_affine
 from tracker.core.arrays import NUM_LANDMARKS, Array
 from tracker.core.crop import crop_transform, warp_crop
@@ -26,7 +27,7 @@ from tracker.detect.erase import erased
 from tracker.detect.pose_reading import HIPS, SHOULDERS, PoseReading
 from tracker.networks.crop_network import CropNetwork, landmarks_alone
 from tracker.networks.landmark_files import landmark_network_file
-from tracker.networks.landmark_network import SIDE, is_heavy, skeleton_of
+from tracker.networks.landmark_network import SIDE, is_heavy
 from tracker.networks.landmark_onnx import INPUT
 from tracker.runtime.engine_config import EngineConfig
 
@@ -50,22 +51,26 @@ OUTPUTS = ("landmarks", "presence", "mask", "small_mask", "heatmaps", "metric")
 
 
 @dataclass(frozen=True)
-class Sureness:
-    """How a network's own confidences become those of the full one, by which all rules were measured."""
+class Calibration:
+    """What a network's numbers mean: its metres on our body, its confidences beside those of the full one, by which all
+    rules were measured."""
 
+    skeleton: NetworkSkeleton
     presence_power: float = 1.0
     visible_logit: float = 0.0
     """Added to the logits of visibility."""
 
     def presence(self, probability: float) -> float:
+        """0..1: how sure the full network would be of somebody."""
         return probability**self.presence_power
 
     def visibility(self, logits: Array) -> Array:
+        """0..1: how visible the full network would say that landmarks with these logits are."""
         return _sigmoid(logits + self.visible_logit)
 
 
-_FULL = Sureness()
-_HEAVY = Sureness(presence_power=3.0, visible_logit=1.0)
+_FULL = Calibration(FULL_SKELETON)
+_HEAVY = Calibration(HEAVY_SKELETON, presence_power=3.0, visible_logit=1.0)
 """It is as sure as 0.8 of what is hardly anybody any more, a flat heap in the place of a somersault, of which the full
 one says 0.5. Joints that are seen have logits that are 0.8 to 1.4 lower, hidden ones up to 1.9."""
 
@@ -161,8 +166,8 @@ class NetworkFollower:
         """
         network = network or landmarks_alone(landmark_network_file())
         self.network = network.landmarks
-        self._skeleton = skeleton_of(network.landmarks)
-        self._sureness = _HEAVY if is_heavy(network.landmarks) else _FULL
+        self.is_heavy = is_heavy(network.landmarks)
+        self._calibration = _HEAVY if self.is_heavy else _FULL
         try:
             options = engine.options_for_people((*OUTPUTS, *network.beyond), network.precision)
             self._engine = open_engine(network.describe(), engine.backend, options)
@@ -207,14 +212,14 @@ class NetworkFollower:
         flat = refined(points[:, :2], maps["heatmaps"])
         reading = PoseReading(
             landmarks2d=flat[:NUM_LANDMARKS],
-            landmarks3d=self._skeleton.on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
-            visibility=self._sureness.visibility(points[:NUM_LANDMARKS, 3]),
+            landmarks3d=self._calibration.skeleton.on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
+            visibility=self._calibration.visibility(points[:NUM_LANDMARKS, 3]),
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
         del maps["mask"]  # it is in the reading, and its numbers are a tenth of what waits with a frame of a recording
         answered = LandmarkCrop(crop, T_frame_crop, maps)
-        presence = self._sureness.presence(float(maps["presence"].item()))
+        presence = self._calibration.presence(float(maps["presence"].item()))
         return Followed(reading, answered, presence, Region.after(answered))
 
 

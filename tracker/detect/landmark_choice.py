@@ -14,7 +14,7 @@ from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Follower, NetworkFollower, Region
 from tracker.networks.crop_network import CropNetworks, landmarks_alone
 from tracker.networks.landmark_files import FULL, installed_landmarks, landmark_network_file
-from tracker.networks.landmark_network import SIDE, is_heavy
+from tracker.networks.landmark_network import SIDE
 from tracker.runtime.engine_config import EngineConfig
 
 _log = logging.getLogger("tracker")
@@ -37,13 +37,13 @@ def open_follower(config: DetectConfig, engine: EngineConfig, networks: CropNetw
     return _fast_enough(names, config, engine, networks)
 
 
-def open_finder(follower: Follower, engine: EngineConfig) -> Follower:
+def open_finder(follower: NetworkFollower, engine: EngineConfig) -> Follower:
     """What looks where nobody is known yet, beside a follower. The rules that tell people from what is taken for them
     were measured with the full network; the heavy one takes more for people, and finds them with that one's help.
 
     Raises as `open_follower`.
     """
-    if not is_heavy(follower.network):
+    if not follower.is_heavy:
         return follower
     return NetworkFollower(engine, landmarks_alone(landmark_network_file()))
 

@@ -84,8 +84,9 @@ class LandmarkDetector:
         """
         self.config = config or DetectConfig()
         engine = engine or EngineConfig()
-        self._follower: Follower = open_follower(self.config, engine, networks)
-        self._finder = open_finder(self._follower, engine)
+        follower = open_follower(self.config, engine, networks)
+        self._follower: Follower = follower
+        self._finder: Follower = open_finder(follower, engine)
         self._searcher = Searcher(self.config, PictureLandmarker.open(self.config, engine, self._finder))
         self._scout = BackgroundSearch(self._searcher.search)
         self.forget()

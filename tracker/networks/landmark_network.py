@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tracker.body.metric_landmarks import FULL_SKELETON, HEAVY_SKELETON, NetworkSkeleton
 from tracker.core.errors import InputError
 from tracker.core.input_file import reading
 from tracker.networks.landmark_files import landmark_content, landmark_network_file
@@ -84,11 +83,6 @@ def is_heavy(path: Path) -> bool:
     """Whether a network is of the heavy one's make: its inner maps are wider. Raises InputError as
     `read_landmark_network`."""
     return feature_sizes(path)["encoder_16"][0] > FEATURES["encoder_16"][0]
-
-
-def skeleton_of(path: Path) -> NetworkSkeleton:
-    """The body that a network's metres belong to. Raises InputError as `read_landmark_network`."""
-    return HEAVY_SKELETON if is_heavy(path) else FULL_SKELETON
 
 
 def _landmark_graph(path: Path) -> Graph:
