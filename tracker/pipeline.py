@@ -21,6 +21,7 @@ from tracker.body.joint_limits import JointPrior
 from tracker.body.person_builder import PersonBuilder
 from tracker.body.stature import Stature
 from tracker.core.camera import CameraConfig
+from tracker.core.detection import TrackedDetection
 from tracker.core.errors import InputError
 from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person, TrackedFrame
@@ -35,6 +36,7 @@ from tracker.extract.feature_extractor import (
 )
 from tracker.extract.feature_network import FeatureModel
 from tracker.extract.hands import HandReader
+from tracker.extract.second_opinion import agreed
 from tracker.extract.whole_network import WholeModel
 from tracker.fit.clothing import ClothedMesh, Clothing, is_alone
 from tracker.fit.landmark_fitter import FitConfig, LandmarkFitter
@@ -288,14 +290,15 @@ class Tracker:
         return looking.through(detected)
 
     def extract(self, detected: DetectedFrame) -> DetectedFrame:
-        """The second third: the features of each person's crop, and their hands. In the order of the frames, too."""
+        """The second third: the features of each person's crop, what a second landmark network sees there, and their
+        hands. In the order of the frames, too."""
         clock = _StageClock(self.stage_seconds)
         camera = self.cameras.for_size(*detected.frame.size)
         features: Mapping[int, CropFeatures] = {}
         if self._extractor is not None:
             crops = {each.person_id: crop for each in detected.people if (crop := each.detection.crop) is not None}
             features = dict(zip(crops, self._extractor.extract(list(crops.values()), camera), strict=True))
-        people = detected.people
+        people = [_agreed(each, features.get(each.person_id)) for each in detected.people]
         if self._hands is not None:
             read = self._hands.read(detected.frame.image, [each.detection for each in people], camera)
             people = [replace(each, detection=detection) for each, detection in zip(people, read, strict=True)]
@@ -377,6 +380,13 @@ class Tracker:
         if features is None or self._volume is None:
             return None
         return VolumeEvidence(self.persons.rig, self._volume, features)
+
+
+def _agreed(person: TrackedDetection, features: CropFeatures | None) -> TrackedDetection:
+    """As both landmark networks see them, where two have looked."""
+    if features is None or features.second is None:
+        return person
+    return replace(person, detection=agreed(person.detection, features.second))
 
 
 def _body_network(config: ExtractConfig, body: BodyModel) -> BodyNetwork | None:

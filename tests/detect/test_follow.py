@@ -17,7 +17,8 @@ from tracker.core.affine import apply_affine
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.detect import DetectConfig, LandmarkDetector, follow, landmark_detector
-from tracker.detect.follow import NetworkFollower, Region, refined
+from tracker.detect.crop_landmarks import refined
+from tracker.detect.follow import NetworkFollower, Region
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.runtime.engine_config import EngineConfig
 

@@ -26,6 +26,7 @@ from tracker.core.errors import InputError
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.core.person import Pose
+from tracker.detect.candidate import in_frame
 from tracker.detect.follow import OUTPUTS as LANDMARK_OUTPUTS
 from tracker.detect.follow import NetworkFollower, Region
 from tracker.extract.feature_extractor import OUTPUTS, WEIGHTS, FeatureExtractor
@@ -245,6 +246,40 @@ class TestShippedWeights:
         for found in extractor.extract([others, crop, others], camera):
             np.testing.assert_allclose(found.features.numpy(), expected.features.numpy(), atol=1e-4)
             np.testing.assert_allclose(found.regressed.rotations, expected.regressed.rotations, atol=1e-4)
+
+    def test_the_guide_tells_its_landmarks_in_the_frame(
+        self, extractor: FeatureExtractor, follower: NetworkFollower, sample: Sample
+    ) -> None:
+        k = sample.camera_matrix
+        camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        (seen,) = follower.follow(sample.image, [Region(np.array([120.0, 130.0]), 1.2 * SIDE, 0.4)])
+        (found,) = extractor.extract([replace(seen.crop, maps={})], camera)
+        expected = in_frame(seen.reading, seen.crop.T_frame_crop, (SIDE, SIDE))
+        assert found.second is not None
+        assert extractor.extract([seen.crop], camera)[0].second is None
+        np.testing.assert_allclose(found.second.pixels, expected.landmarks2d, atol=1e-3)
+        np.testing.assert_allclose(found.second.metric, expected.landmarks3d, atol=1e-5)
+        np.testing.assert_allclose(found.second.visibility, expected.visibility, atol=1e-5)
+
+    def test_one_graph_of_two_landmark_networks_tells_what_both_see(
+        self, rig: LandmarkRig, network: BodyNetwork, follower: NetworkFollower, sample: Sample, tmp_path: Path
+    ) -> None:
+        k, other = sample.camera_matrix, tmp_path / "pose_landmark_other.tflite"
+        other.write_bytes(landmark_network_file().read_bytes())
+        camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], SIDE, SIDE)
+        region = Region(np.full(2, SIDE / 2), SIDE, 0.3)
+        (alone,) = follower.follow(sample.image, [region])
+        config = EngineConfig("torch", "cpu", precision="float32", one_graph=True)
+        model = FeatureModel(network, WEIGHTS)
+        whole = NetworkFollower(config, WholeModel(model, OUTPUTS, several=True).with_landmarks(other))
+        (seen,) = whole.follow(sample.image, [region])
+        whole.close()
+        extractor = FeatureExtractor(model, rig, config)
+        (found,) = extractor.extract([seen.crop], camera)
+        assert "_engine" not in vars(extractor) and found.second is not None
+        expected = in_frame(alone.reading, alone.crop.T_frame_crop, (SIDE, SIDE))
+        np.testing.assert_allclose(found.second.pixels, expected.landmarks2d, atol=0.02)
+        np.testing.assert_allclose(found.second.metric, expected.landmarks3d, atol=1e-3)
 
     def test_one_graph_sees_what_two_see(
         self,

@@ -31,3 +31,10 @@ def affine_scale(transform: Array) -> float:
 def chain_affine(T_a_b: Array, T_b_c: Array) -> Array:
     """The (2, 3) affine map T_a_c."""
     return np.column_stack([T_a_b[:, :2] @ T_b_c[:, :2], apply_affine(T_a_b, T_b_c[:, 2])])
+
+
+def turn_of(transform: Array) -> Array:
+    """(3, 3): what a (2, 3) affine map that turns, scales and moves does to directions in a camera's frame."""
+    rotation = np.eye(3)
+    rotation[:2, :2] = transform[:, :2] / np.linalg.norm(transform[:, 0])
+    return rotation

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tracker.core.affine import apply_affine
+from tracker.core.affine import apply_affine, turn_of
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.mask import PlacedMask
@@ -72,11 +72,9 @@ def as_agreed(candidate: Candidate) -> Candidate:
 
 def in_frame(reading: PoseReading, T_frame_crop: Array, size: tuple[int, int]) -> PoseReading:
     """A reading of a turned crop, in the frame's pixels and along the camera's axes."""
-    R_frame_crop = np.eye(3)
-    R_frame_crop[:2, :2] = T_frame_crop[:, :2] / np.linalg.norm(T_frame_crop[:, 0])
     return PoseReading(
         landmarks2d=apply_affine(T_frame_crop, reading.landmarks2d),
-        landmarks3d=reading.landmarks3d @ R_frame_crop.T,
+        landmarks3d=reading.landmarks3d @ turn_of(T_frame_crop).T,
         visibility=reading.visibility,
         presence=reading.presence,
         mask=reading.mask.moved(T_frame_crop, size),

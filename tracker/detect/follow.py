@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import BackendError, ModelError, open_engine
-from tracker.body.metric_landmarks import FULL_SKELETON, HEAVY_SKELETON, NetworkSkeleton
 from tracker.core.affine import apply_affine
-from tracker.core.arrays import NUM_LANDMARKS, Array
+from tracker.core.arrays import Array
 from tracker.core.crop import crop_transform, warp_crop
 from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import RunError
 from tracker.core.mask import PlacedMask
+from tracker.detect.crop_landmarks import FULL, HEAVY, CropLandmarks
 from tracker.detect.erase import erased
 from tracker.detect.pose_reading import HIPS, SHOULDERS, PoseReading
 from tracker.networks.crop_network import CropNetwork, landmarks_alone
@@ -40,39 +40,9 @@ _CENTRE, _RIM = 33, 34
 straight above."""
 _RIM_MARGIN = 1.25
 """Side of the next region over that circle's diameter, as MediaPipe takes it."""
-_CELL = 4
-"""Crop pixels that one cell of the heatmaps covers."""
-_REFINE_REACH = 3
-"""Cells around a landmark whose heat corrects it."""
-_REFINE_CONFIDENCE = 0.5
 _SMALLEST_SIDE = 16.0
 OUTPUTS = ("landmarks", "presence", "mask", "small_mask", "heatmaps", "metric")
 """Of the network's outputs, those that following needs."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What a network's numbers mean: its metres on our body, its confidences beside those of the full one, by which all
-    rules were measured."""
-
-    skeleton: NetworkSkeleton
-    presence_power: float = 1.0
-    visible_logit: float = 0.0
-    """Added to the logits of visibility."""
-
-    def presence(self, probability: float) -> float:
-        """0..1: how sure the full network would be of somebody."""
-        return probability**self.presence_power
-
-    def visibility(self, logits: Array) -> Array:
-        """0..1: how visible the full network would say that landmarks with these logits are."""
-        return _sigmoid(logits + self.visible_logit)
-
-
-_FULL = Calibration(FULL_SKELETON)
-_HEAVY = Calibration(HEAVY_SKELETON, presence_power=3.0, visible_logit=1.0)
-"""It is as sure as 0.8 of what is hardly anybody any more, a flat heap in the place of a somersault, of which the full
-one says 0.5. Joints that are seen have logits that are 0.8 to 1.4 lower, hidden ones up to 1.9."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +137,7 @@ class NetworkFollower:
         network = network or landmarks_alone(landmark_network_file())
         self.network = network.landmarks
         self.is_heavy = is_heavy(network.landmarks)
-        self._calibration = _HEAVY if self.is_heavy else _FULL
+        self._calibration = HEAVY if self.is_heavy else FULL
         try:
             options = engine.options_for_people((*OUTPUTS, *network.beyond), network.precision)
             self._engine = open_engine(network.describe(), engine.backend, options)
@@ -208,13 +178,12 @@ class NetworkFollower:
     def _answer(self, crop: NDArray[np.uint8], T_frame_crop: Array, outputs: Mapping[str, NDArray]) -> Followed:
         """What the network's outputs say of a crop."""
         maps = {name: values[0] for name, values in outputs.items()}
-        points = maps["landmarks"].astype(float)
-        flat = refined(points[:, :2], maps["heatmaps"])
+        landmarks = CropLandmarks.read(maps, self._calibration)
         reading = PoseReading(
-            landmarks2d=flat[:NUM_LANDMARKS],
-            landmarks3d=self._calibration.skeleton.on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
-            visibility=self._calibration.visibility(points[:NUM_LANDMARKS, 3]),
-            presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
+            landmarks2d=landmarks.pixels,
+            landmarks3d=landmarks.metric,
+            visibility=landmarks.visibility,
+            presence=landmarks.presence,
             mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
         )
         del maps["mask"]  # it is in the reading, and its numbers are a tenth of what waits with a frame of a recording
@@ -229,30 +198,3 @@ def _cropped(image: NDArray[np.uint8], T_frame_crop: Array, painted: Sequence[Pl
     if not painted:
         return crop
     return erased(crop, np.maximum.reduce([mask.cropped(T_frame_crop, SIDE, SIDE) for mask in painted]))
-
-
-def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:
-    """(39, 2) crop px, drawn to the mean of the heat (64, 64, 39 in 0..1) around each of them where that is hot.
-
-    MediaPipe does the same after its network. A landmark in the corner of a cell heats that cell most: cells are
-    numbered, and their numbers averaged, from their corners.
-    """
-    rows, columns, channels = heatmaps.shape
-    offsets = np.arange(-_REFINE_REACH, _REFINE_REACH + 1)
-    column = (points[:, 0, None] // _CELL).astype(int) + offsets
-    row = (points[:, 1, None] // _CELL).astype(int) + offsets
-    inside = ((row >= 0) & (row < rows))[:, :, None] & ((column >= 0) & (column < columns))[:, None, :]
-    picked = heatmaps[
-        row.clip(0, rows - 1)[:, :, None], column.clip(0, columns - 1)[:, None, :], np.arange(channels)[:, None, None]
-    ]
-    heat = np.where(inside, picked.astype(float), 0.0)
-    total = heat.sum(axis=(1, 2))
-    hot = (heat.max(axis=(1, 2)) >= _REFINE_CONFIDENCE) & (total > 0)
-    safe = np.where(hot, total, 1.0)
-    x = (heat.sum(axis=1) * column).sum(axis=1) / safe
-    y = (heat.sum(axis=2) * row).sum(axis=1) / safe
-    return np.where(hot[:, None], _CELL * np.stack([x, y], axis=1), points)
-
-
-def _sigmoid(logits: NDArray) -> NDArray:
-    return 0.5 * (1 + np.tanh(0.5 * logits))

@@ -20,7 +20,9 @@ from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.detection import LandmarkCrop
 from tracker.core.errors import InputError, RunError
+from tracker.detect.crop_landmarks import READ, CropLandmarks
 from tracker.extract.feature_network import FeatureModel, seen_by
+from tracker.extract.second_opinion import SECOND, second_landmarks
 from tracker.networks.landmark_network import SIDE
 from tracker.networks.landmark_onnx import INPUT, open_landmark_engine
 from tracker.runtime.engine_config import EngineConfig
@@ -76,6 +78,8 @@ class CropFeatures:
     """(4,) fx, fy, cx, cy of the crop's camera, in pixels of the feature map."""
     R_crop_camera: Array
     """(3, 3): the frame's camera to the crop's, which looks the same way and is rolled."""
+    second: CropLandmarks | None = None
+    """What the full landmark network says, in the frame, where it was another one that saw the person."""
 
 
 class FeatureExtractor:
@@ -106,8 +110,9 @@ class FeatureExtractor:
     @cached_property
     def _guide(self) -> Engine:
         """The full landmark network, whose maps these networks have learned; opened when another one gave the crops."""
+        outputs = tuple(dict.fromkeys((*self._maps, *READ)))
         try:
-            return open_landmark_engine(self._config.backend, self._config.options_for_people(self._maps))
+            return open_landmark_engine(self._config.backend, self._config.options_for_people(outputs))
         except (ModelError, BackendError) as error:
             raise RunError(f"the full landmark network, the extractor's guide, does not start: {error}") from error
 
@@ -126,10 +131,14 @@ class FeatureExtractor:
         rotations, betas = read["rotations"].astype(float), read["betas"].astype(float)
         rotations[0], root = seen_by(four, rotations[0], read["root"].astype(float))
         regressed = BodyState(rotations, betas, root - self._rig.root_at_rest(betas))
-        return CropFeatures(torch.from_numpy(read["features"][None]), regressed, _MAP_SCALE * four, R_crop_camera)
+        second = second_landmarks(read)
+        if second is not None:
+            second = second.in_frame(crop.T_frame_crop)
+        features = torch.from_numpy(read["features"][None])
+        return CropFeatures(features, regressed, _MAP_SCALE * four, R_crop_camera, second)
 
     def _read(self, crops: Sequence[LandmarkCrop]) -> list[Mapping[str, NDArray[Any]]]:
-        """OUTPUTS of each crop."""
+        """OUTPUTS of each crop, and the full landmark network's landmarks of those that another one has seen."""
         unread = iter(self._run([crop for crop in crops if not crop.has(OUTPUTS)]))
         return [crop.maps if crop.has(OUTPUTS) else next(unread) for crop in crops]
 
@@ -137,14 +146,24 @@ class FeatureExtractor:
         if not crops:
             return []
         try:
-            inputs = [{INPUT: crop.image[None], **maps} for crop, maps in zip(crops, self._guides(crops), strict=True)]
+            guides = self._guides(crops)
+            inputs = [
+                {INPUT: crop.image[None], **{name: maps[name] for name in self._maps}}
+                for crop, maps in zip(crops, guides, strict=True)
+            ]
             outputs = self._engine.run_each(inputs)
         except BackendError as error:
             raise RunError(f"the extractor failed: {error}") from error
-        return [{name: value[0] for name, value in each.items()} for each in outputs]
+        seconds = [
+            {} if crop.has(self._maps) else {SECOND[name]: maps[name] for name in READ}
+            for crop, maps in zip(crops, guides, strict=True)
+        ]
+        both = ({**read, **second} for read, second in zip(outputs, seconds, strict=True))
+        return [{name: value[0] for name, value in each.items()} for each in both]
 
     def _guides(self, crops: Sequence[LandmarkCrop]) -> list[dict[str, NDArray[Any]]]:
-        """The full landmark network's maps that the networks read, (1, side, side, channels) each."""
+        """The full landmark network's maps that the networks read, (1, side, side, channels) each; and its landmarks,
+        where another one has seen the crop."""
         unguided = [crop for crop in crops if not crop.has(self._maps)]
         made = iter(self._guide.run_each([{INPUT: crop.image[None]} for crop in unguided]) if unguided else [])
         return [
