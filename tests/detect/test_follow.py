@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,10 @@ from tests.people_scene import TEMPLATE
 from tracker.core.affine import apply_affine
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
+from tracker.core.mask import PlacedMask
 from tracker.detect import DetectConfig, LandmarkDetector, follow, landmark_detector
 from tracker.detect.crop_landmarks import refined
-from tracker.detect.follow import NetworkFollower, Region
+from tracker.detect.follow import Followed, NetworkFollower, Region
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.runtime.engine_config import EngineConfig
 
@@ -149,3 +151,30 @@ def test_two_regions_on_one_person_give_one_person() -> None:
 def test_senseless_configuration_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{field}.*got {value}"):
         DetectConfig(**{field: value})
+
+
+class Blind(BarFollower):
+    """Loses everybody from some time on."""
+
+    sees = True
+
+    def follow(
+        self, image: np.ndarray, regions: Sequence[Region], painted: Sequence[PlacedMask] = ()
+    ) -> list[Followed]:
+        return super().follow(image if self.sees else np.zeros_like(image), regions, painted)
+
+
+@pytest.mark.parametrize("finder_sees", [True, False])
+@pytest.mark.usefixtures("fake")
+def test_of_whom_the_follower_loses_the_finder_is_asked(monkeypatch: pytest.MonkeyPatch, finder_sees: bool) -> None:
+    follower, finder = Blind(EngineConfig(), ()), Blind(EngineConfig(), ())
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda *_: follower)
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda *_: finder)
+    with LandmarkDetector(replace(QUIET, look_seconds=math.inf)) as found:
+        assert len(found.detect(Frame(0, 0.0, picture(LARGE)))) == 1
+        finder.asked.clear()
+        assert len(found.detect(Frame(1, 0.03, picture(LARGE)), [LARGE.bbox])) == 1
+        assert finder.asked == []  # who is seen is not looked at twice
+        follower.sees, finder.sees = False, finder_sees
+        people = found.detect(Frame(2, 0.06, picture(LARGE)))
+        assert len(people) == finder_sees and finder.asked[0] == 1

@@ -284,8 +284,16 @@ class LandmarkDetector:
         return [*(p.candidate for p in self._followed if p.seen_at == frame.time), *intruders]
 
     def _kept(self, frame: Frame, pursuits: Sequence[Pursuit]) -> list[Candidate | None]:
-        """Who is in each crop of somebody seen in the last frame."""
-        answers = self._follower.follow(frame.image, [each.candidate.region for each in pursuits])
+        """Who is in each crop of somebody seen in the last frame. Of whom the follower loses, the finder is asked."""
+        kept = self._kept_by(self._follower, frame, pursuits)
+        lost = [pursuit for pursuit, candidate in zip(pursuits, kept, strict=True) if candidate is None]
+        if not lost or self._finder is self._follower:
+            return kept
+        found = iter(self._kept_by(self._finder, frame, lost))
+        return [next(found) if candidate is None else candidate for candidate in kept]
+
+    def _kept_by(self, follower: Follower, frame: Frame, pursuits: Sequence[Pursuit]) -> list[Candidate | None]:
+        answers = follower.follow(frame.image, [each.candidate.region for each in pursuits])
         return [self._if_kept(frame, *each) for each in zip(pursuits, answers, strict=True)]
 
     def _if_kept(self, frame: Frame, pursuit: Pursuit, answer: Followed) -> Candidate | None:
