@@ -289,8 +289,8 @@ class LandmarkDetector:
         lost = [pursuit for pursuit, candidate in zip(pursuits, kept, strict=True) if candidate is None]
         if not lost or self._finder is self._follower:
             return kept
-        found = iter(self._kept_by(self._finder, frame, lost))
-        return [next(found) if candidate is None else candidate for candidate in kept]
+        anew = iter(self._kept_by(self._finder, frame, lost))
+        return [next(anew) if candidate is None else candidate for candidate in kept]
 
     def _kept_by(self, follower: Follower, frame: Frame, pursuits: Sequence[Pursuit]) -> list[Candidate | None]:
         answers = follower.follow(frame.image, [each.candidate.region for each in pursuits])
