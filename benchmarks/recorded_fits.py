@@ -111,49 +111,58 @@ def fits(tracker: Tracker, recorded: DetectionFile) -> _Fits:
     tracker.cameras = tracker.config.camera.or_focal(recorded.focal)
     truth, result = _truth(recorded), _Fits()
     with MeshOverlay() as overlay:
+        measure = _ByMasks(tracker, overlay) if truth is None else _ByTruth(tracker, recorded, truth)
         for row, frame in enumerate(recorded.frames):
-            people = tracker.fit(frame)
-            if truth is None:
-                _by_masks(tracker, overlay, frame, people, result)
-            else:
-                _by_truth(tracker, truth, _covering(recorded, row), (row, people), result)
+            for person, figures in measure.of(row, frame, tracker.fit(frame)):
+                result.add(frame.frame.index, person, figures)
     return result
 
 
-def _by_masks(
-    tracker: Tracker, overlay: MeshOverlay, frame: DetectedFrame, people: Sequence[Person], result: _Fits
-) -> None:
-    masks = {each.person_id: each.detection.mask for each in frame.people}
-    camera = tracker.cameras.for_size(*frame.frame.size)
-    for person in people:
-        mask = masks.get(person.person_id)
-        if mask is None:
-            continue
-        shown = mask.picture() >= IN_MASK
-        drawn = overlay.silhouette(camera, person.vertices, tracker.faces)
-        overlap = float((drawn & shown).sum() / max((drawn | shown).sum(), 1))
-        result.add(frame.frame.index, person, {"IoU": overlap} if person.believed else {})
+_Measured = Iterator[tuple[Person, dict[str, float]]]
 
 
-def _by_truth(
-    tracker: Tracker, truth: Truth, hidden: NDArray[np.bool_], at: tuple[int, Sequence[Person]], result: _Fits
-) -> None:
-    row, people = at
-    judge = Judge(tracker.body, load_free_body(), truth, parts=False)
-    person = judge.match(row, [each for each in people if each.believed])
-    if person is None:
-        return
-    true = truth.joints3d[row]
-    errors = joint_errors(person.joints3d[None], true[None])
-    off = errors.root_relative[0]
-    behind = covered(hidden, truth.joints2d[row])
-    figures = {
-        "MPJPE": float(off.mean()),
-        "PA-MPJPE": float(errors.aligned[0].mean()),
-        "hidden": float(off[behind].mean()) if behind.any() else float("nan"),
-        "distance": float(abs(errors.root[0, 2])),
-    }
-    result.add(row, person, figures)
+@dataclass(frozen=True)
+class _ByMasks:
+    """What is known of a real clip: where the network saw people."""
+
+    tracker: Tracker
+    overlay: MeshOverlay
+
+    def of(self, row: int, frame: DetectedFrame, people: Sequence[Person]) -> _Measured:
+        masks = {each.person_id: each.detection.mask for each in frame.people}
+        camera = self.tracker.cameras.for_size(*frame.frame.size)
+        for person in people:
+            mask = masks.get(person.person_id)
+            if mask is not None:
+                shown = mask.picture() >= IN_MASK
+                drawn = self.overlay.silhouette(camera, person.vertices, self.tracker.faces)
+                overlap = float((drawn & shown).sum() / max((drawn | shown).sum(), 1))
+                yield person, {"IoU": overlap} if person.believed else {}
+
+
+class _ByTruth:
+    """What is known of a made-up clip: everything of one person."""
+
+    def __init__(self, tracker: Tracker, recorded: DetectionFile, truth: Truth) -> None:
+        self._recorded, self._truth = recorded, truth
+        self._judge = Judge(tracker.body, load_free_body(), truth, parts=False)
+
+    def of(self, row: int, frame: DetectedFrame, people: Sequence[Person]) -> _Measured:
+        person = self._judge.match(row, [each for each in people if each.believed])
+        if person is None:
+            return
+        errors = joint_errors(person.joints3d[None], self._truth.joints3d[row][None])
+        off = errors.root_relative[0]
+        behind = covered(_covering(self._recorded, row), self._truth.joints2d[row])
+        yield (
+            person,
+            {
+                "MPJPE": float(off.mean()),
+                "PA-MPJPE": float(errors.aligned[0].mean()),
+                "hidden": float(off[behind].mean()) if behind.any() else float("nan"),
+                "distance": float(abs(errors.root[0, 2])),
+            },
+        )
 
 
 def _truth(recorded: DetectionFile) -> Truth | None:

@@ -8,7 +8,9 @@ from typing import ClassVar
 import pytest
 
 from tracker.detect import DetectConfig, landmark_choice
+from tracker.networks import crop_network
 from tracker.networks.crop_network import CropNetwork, landmarks_alone
+from tracker.networks.landmark_network import FEATURES
 from tracker.runtime.engine_config import EngineConfig
 
 HERE = ["heavy", "full", "lite"]
@@ -21,7 +23,7 @@ class TimedFollower:
     opened: ClassVar[list[str]] = []
 
     def __init__(self, engine: EngineConfig, network: CropNetwork) -> None:
-        self.network, self.closed = network.landmarks, False
+        self.network, self.beyond, self.closed = network.landmarks, network.beyond, False
         self.is_heavy = self.network.stem == "heavy"
         self.opened.append(self.network.stem)
 
@@ -70,3 +72,10 @@ def test_the_full_network_finds_whom_the_heavy_one_follows(following: str, findi
     finder = landmark_choice.open_finder(follower, EngineConfig())
     assert finder.network.stem == finding
     assert (finder is follower) == (finding == following)
+
+
+def test_the_finder_tells_what_the_pictures_networks_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crop_network, "landmark_network_file", landmark_choice.landmark_network_file)
+    follower = landmark_choice.open_follower(DetectConfig(), EngineConfig(), landmarks_alone)
+    finder = landmark_choice.open_finder(follower, EngineConfig())
+    assert isinstance(finder, TimedFollower) and set(FEATURES) <= set(finder.beyond)

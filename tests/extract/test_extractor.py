@@ -257,8 +257,8 @@ class TestShippedWeights:
         expected = in_frame(seen.reading, seen.crop.T_frame_crop, (SIDE, SIDE))
         assert found.second is not None
         assert extractor.extract([seen.crop], camera)[0].second is None
-        np.testing.assert_allclose(found.second.pixels, expected.landmarks2d, atol=1e-3)
-        np.testing.assert_allclose(found.second.metric, expected.landmarks3d, atol=1e-5)
+        np.testing.assert_allclose(found.second.landmarks2d, expected.landmarks2d, atol=1e-3)
+        np.testing.assert_allclose(found.second.landmarks3d, expected.landmarks3d, atol=1e-5)
         np.testing.assert_allclose(found.second.visibility, expected.visibility, atol=1e-5)
 
     def test_one_graph_of_two_landmark_networks_tells_what_both_see(
@@ -278,8 +278,8 @@ class TestShippedWeights:
         (found,) = extractor.extract([seen.crop], camera)
         assert "_engine" not in vars(extractor) and found.second is not None
         expected = in_frame(alone.reading, alone.crop.T_frame_crop, (SIDE, SIDE))
-        np.testing.assert_allclose(found.second.pixels, expected.landmarks2d, atol=0.02)
-        np.testing.assert_allclose(found.second.metric, expected.landmarks3d, atol=1e-3)
+        np.testing.assert_allclose(found.second.landmarks2d, expected.landmarks2d, atol=0.02)
+        np.testing.assert_allclose(found.second.landmarks3d, expected.landmarks3d, atol=1e-3)
 
     def test_one_graph_sees_what_two_see(
         self,

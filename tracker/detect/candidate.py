@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tracker.core.affine import apply_affine, turn_of
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
 from tracker.core.mask import PlacedMask
@@ -72,13 +71,7 @@ def as_agreed(candidate: Candidate) -> Candidate:
 
 def in_frame(reading: PoseReading, T_frame_crop: Array, size: tuple[int, int]) -> PoseReading:
     """A reading of a turned crop, in the frame's pixels and along the camera's axes."""
-    return PoseReading(
-        landmarks2d=apply_affine(T_frame_crop, reading.landmarks2d),
-        landmarks3d=reading.landmarks3d @ turn_of(T_frame_crop).T,
-        visibility=reading.visibility,
-        presence=reading.presence,
-        mask=reading.mask.moved(T_frame_crop, size),
-    )
+    return replace(reading.in_frame(T_frame_crop), mask=reading.mask.moved(T_frame_crop, size))
 
 
 def is_person(candidate: Candidate) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ _CELL = 4
 _REFINE_REACH = 3
 """Cells around a landmark whose heat corrects it."""
 _REFINE_CONFIDENCE = 0.5
+LandmarksT = TypeVar("LandmarksT", bound="CropLandmarks")
+
 READ = ("landmarks", "metric", "heatmaps")
 """Of a network's outputs, what `CropLandmarks.read` reads."""
 
@@ -50,9 +53,9 @@ one says 0.5. Joints that are seen have logits that are 0.8 to 1.4 lower, hidden
 class CropLandmarks:
     """The 33 landmarks of one person, in the pixels and along the axes of a crop or of its frame."""
 
-    pixels: Array
-    """(33, 2)"""
-    metric: Array
+    landmarks2d: Array
+    """(33, 2) px; pixel centres at integers + 0.5."""
+    landmarks3d: Array
     """(33, 3) m, the hips' midpoint at the origin."""
     visibility: Array
     """(33,) 0..1."""
@@ -64,16 +67,16 @@ class CropLandmarks:
         """maps: READ of one crop, as the network gives them."""
         points = maps["landmarks"].astype(float)
         return cls(
-            pixels=refined(points[:, :2], maps["heatmaps"])[:NUM_LANDMARKS],
-            metric=calibration.skeleton.on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
+            landmarks2d=refined(points[:, :2], maps["heatmaps"])[:NUM_LANDMARKS],
+            landmarks3d=calibration.skeleton.on_our_body(maps["metric"][:NUM_LANDMARKS].astype(float)),
             visibility=calibration.visibility(points[:NUM_LANDMARKS, 3]),
             presence=_sigmoid(points[:NUM_LANDMARKS, 4]),
         )
 
-    def in_frame(self, T_frame_crop: Array) -> CropLandmarks:
+    def in_frame(self: LandmarksT, T_frame_crop: Array) -> LandmarksT:
         """The same in the frame's pixels and along its camera's axes."""
-        metric = self.metric @ turn_of(T_frame_crop).T
-        return replace(self, pixels=apply_affine(T_frame_crop, self.pixels), metric=metric)
+        turned = self.landmarks3d @ turn_of(T_frame_crop).T
+        return replace(self, landmarks2d=apply_affine(T_frame_crop, self.landmarks2d), landmarks3d=turned)
 
 
 def refined(points: Array, heatmaps: NDArray[np.float32]) -> Array:

@@ -179,13 +179,8 @@ class NetworkFollower:
         """What the network's outputs say of a crop."""
         maps = {name: values[0] for name, values in outputs.items()}
         landmarks = CropLandmarks.read(maps, self._calibration)
-        reading = PoseReading(
-            landmarks2d=landmarks.pixels,
-            landmarks3d=landmarks.metric,
-            visibility=landmarks.visibility,
-            presence=landmarks.presence,
-            mask=PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8)),
-        )
+        mask = PlacedMask.whole(np.asarray(cv2.convertScaleAbs(maps["mask"], alpha=255.0), np.uint8))
+        reading = PoseReading(**vars(landmarks), mask=mask)
         del maps["mask"]  # it is in the reading, and its numbers are a tenth of what waits with a frame of a recording
         answered = LandmarkCrop(crop, T_frame_crop, maps)
         presence = self._calibration.presence(float(maps["presence"].item()))

@@ -12,7 +12,7 @@ import numpy as np
 
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.follow import Follower, NetworkFollower, Region
-from tracker.networks.crop_network import CropNetworks, landmarks_alone
+from tracker.networks.crop_network import CropNetworks, landmarks_and_maps
 from tracker.networks.landmark_files import FULL, installed_landmarks, landmark_network_file
 from tracker.networks.landmark_network import SIDE
 from tracker.runtime.engine_config import EngineConfig
@@ -39,13 +39,14 @@ def open_follower(config: DetectConfig, engine: EngineConfig, networks: CropNetw
 
 def open_finder(follower: NetworkFollower, engine: EngineConfig) -> Follower:
     """What looks where nobody is known yet, beside a follower. The rules that tell people from what is taken for them
-    were measured with the full network; the heavy one takes more for people, and finds them with that one's help.
+    were measured with the full network; the heavy one takes more for people, and finds them with that one's help. Where
+    it is the one that sees somebody, its maps are what the picture's networks read.
 
     Raises as `open_follower`.
     """
     if not follower.is_heavy:
         return follower
-    return NetworkFollower(engine, landmarks_alone(landmark_network_file()))
+    return NetworkFollower(engine, landmarks_and_maps(landmark_network_file()))
 
 
 def _fast_enough(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.mask import PlacedMask
+from tracker.detect.crop_landmarks import CropLandmarks
 from tracker.detect.similarity import BODY_POINTS
 
 HIPS = [MEDIAPIPE.index("left_hip"), MEDIAPIPE.index("right_hip")]
@@ -18,17 +19,9 @@ _SEEN = 0.5
 
 
 @dataclass(frozen=True)
-class PoseReading:
-    """A pose in the pixels of the picture that the network was given; pixel centres at integers + 0.5."""
+class PoseReading(CropLandmarks):
+    """A pose, and where the person is, in the picture that the network was given."""
 
-    landmarks2d: Array
-    """(33, 2) px."""
-    landmarks3d: Array
-    """(33, 3) m, the hips' midpoint at the origin."""
-    visibility: Array
-    """(33,) 0..1."""
-    presence: Array
-    """(33,) 0..1: how likely the point lies in the region that the network saw."""
     mask: PlacedMask
     """Of that picture."""
 

@@ -24,8 +24,8 @@ _SHARE = 0.35
 _APART = 0.03
 """Of a person's size: so far apart its share is halved."""
 _SMALLEST = 8.0
-_DOUBLED = 2.2
-"""Odds of the less sure of the two, which are lower than either's in the mean, are taken times this."""
+_ODDS = 2.2
+"""What the odds of the less sure of the two, which are lower than either's in the mean, are taken times."""
 
 
 def second_landmarks(maps: Mapping[str, NDArray[np.float32]]) -> CropLandmarks | None:
@@ -39,15 +39,15 @@ def agreed(detection: Detection, second: CropLandmarks) -> Detection:
     """What both say. second: in the frame's pixels, along its camera's axes."""
     first = detection.landmarks2d
     size = max(float(np.ptp(first, axis=0).max()), _SMALLEST)
-    apart = np.linalg.norm(second.pixels - first, axis=1, keepdims=True) / size
+    apart = np.linalg.norm(second.landmarks2d - first, axis=1, keepdims=True) / size
     share = _SHARE / (1 + (apart / _APART) ** 2)
     return replace(
         detection,
-        landmarks2d=first + share * (second.pixels - first),
-        landmarks3d=(detection.landmarks3d + second.metric) / 2,
+        landmarks2d=first + share * (second.landmarks2d - first),
+        landmarks3d=(detection.landmarks3d + second.landmarks3d) / 2,
         visibility=_surer(np.minimum(detection.visibility, second.visibility)),
     )
 
 
 def _surer(visibility: Array) -> Array:
-    return _DOUBLED * visibility / (1 + (_DOUBLED - 1) * visibility)
+    return _ODDS * visibility / (1 + (_ODDS - 1) * visibility)
