@@ -88,11 +88,14 @@ def _title(name: str) -> str:
     return _TITLES.get(base, base) + (f" ({variant})" if variant else "")
 
 
+_PRECISIONS = {"float32": "", "mixed": ", mixed precision"}
+
+
 def _described(engine: Engine, backend: str) -> str:
     metadata = engine.metadata
     on_cpu = backend == "openvino" or metadata["device"] == "cpu"  # OpenVINO gives the processor's name
     device = "the CPU" if on_cpu else metadata["device"]
-    precision = "" if metadata["precision"] == "float32" else f", {metadata['precision']}"
+    precision = _PRECISIONS.get(metadata["precision"], f", {metadata['precision']}")
     return f"{BACKENDS[backend].title} {metadata['version']} on {device}{precision}"
 
 
@@ -111,15 +114,17 @@ def runs_on_gpu(backend: str, options: EngineOptions) -> bool:
 
 
 def _precision(backend: str, options: EngineOptions) -> Precision:
-    """What auto means for a backend that has been chosen. Others than OpenVINO gain nothing by bfloat16 on a CPU, or do
-    not have it."""
-    if options.precision != "auto":
+    """What auto and mixed mean for a backend that has been chosen. Others than OpenVINO gain nothing by bfloat16 on a
+    CPU, or do not have it."""
+    if options.precision not in ("auto", "mixed"):
         return options.precision
     if backend != "openvino":
         return "float32"
     from engines.openvino_engine import computes_in_bfloat16
 
-    return "bfloat16" if computes_in_bfloat16() else "float32"
+    if not computes_in_bfloat16():
+        return "float32"
+    return "bfloat16" if options.precision == "auto" else "mixed"
 
 
 def is_installed(backend: str) -> bool:

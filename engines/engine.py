@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import nn
 
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Precision = Literal["auto", "float32", "float16", "bfloat16", "mixed"]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -61,8 +61,9 @@ class EngineOptions:
     threads: int | None = None
     """Threads on the CPU; None leaves it to the runtime, which takes all cores."""
     precision: Precision = "float32"
-    """What the network computes in; auto is bfloat16 where the processor computes in it by itself, else float32.
-    Inputs and outputs keep the types that the model file gives them."""
+    """What the network computes in. Where OpenVINO's processor computes in bfloat16 by itself, auto is that, and mixed
+    is that in wide convolutions and float32 in all else; elsewhere both are float32. Inputs and outputs keep the types
+    that the model file gives them."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N. auto is the GPU for runtimes that have one here, else the CPU."""
     outputs: tuple[str, ...] | None = None

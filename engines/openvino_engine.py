@@ -24,8 +24,9 @@ from engines.engine import (
     first_line,
     wanted_outputs,
 )
+from engines.mixed_precision import narrow_wide_convolutions
 
-_ELEMENT_TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+_ELEMENT_TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "mixed": "f32"}
 
 
 class OpenVinoEngine(Engine):
@@ -43,6 +44,8 @@ class OpenVinoEngine(Engine):
         if len(names) < len(ports):
             network = openvino.Model([ports[name] for name in names], network.get_parameters(), model.stem)
         self._names = [_name(port) for port in network.outputs]  # compiled ones may bear an inner tensor's name
+        if options.precision == "mixed":
+            narrow_wide_convolutions(network)
         compiled = _compile(core, network, model, options)
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(options.streams):

@@ -222,6 +222,51 @@ def test_auto_is_bfloat16_only_where_the_processor_computes_in_it(path: Path, mo
     assert precision("onnxruntime") == "float32"
 
 
+class Wide(nn.Module):
+    """A wide convolution between two that are none: few weights, and as many channels out as in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.layers = nn.ModuleList(nn.Conv2d(i, o, 1, bias=True) for i, o in ((3, 128), (128, 512), (512, 512)))
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        maps = [crops]
+        for layer in self.layers:
+            maps.append(layer(maps[-1]))
+        return tuple(maps[1:])
+
+
+@pytest.fixture(scope="module")
+def wide_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("wide") / "wide.onnx"
+    export_onnx(Wide().eval(), {INPUT: torch.zeros(1, 3, 8, 8)}, ("first", "wide", "last"), path, dynamic_batch=False)
+    return path
+
+
+def test_mixed_precision_rounds_what_wide_convolutions_read_and_write(wide_path: Path) -> None:
+    if not openvino_has("BF16"):
+        pytest.skip("this CPU does not compute in bfloat16")
+    crops = np.ascontiguousarray(picture()[:, :, :8, :8])
+    with open_engine(wide_path, "openvino", EngineOptions(threads=1, precision="mixed", device="cpu")) as engine:
+        found = engine.run({INPUT: crops})
+        assert engine.metadata["precision"] == "mixed"
+    with torch.no_grad():
+        expected = dict(zip(found, Wide()(torch.from_numpy(crops)), strict=True))
+    error = {name: np.abs(found[name] - each.numpy()).max() / each.abs().max() for name, each in expected.items()}
+    assert error["first"] < 1e-6
+    assert 1e-4 < error["wide"] < 1e-2  # bfloat16 rounds by up to 4e-3
+    wide = torch.from_numpy(found["wide"])
+    assert np.abs(found["last"] - Wide().layers[2](wide).detach().numpy()).max() < 1e-5 * np.abs(found["last"]).max()
+
+
+def test_mixed_is_float32_where_bfloat16_gains_nothing(wide_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engines.openvino_engine.computes_in_bfloat16", lambda: False)
+    for backend in ("openvino", "onnxruntime"):
+        with open_engine(wide_path, backend, EngineOptions(threads=1, precision="mixed", device="cpu")) as engine:
+            assert engine.metadata["precision"] == "float32"
+
+
 def openvino_has(capability: str) -> bool:
     import openvino
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
+from engines.engine import Precision
 from tracker.cli import configured
 from tracker.core.errors import InputError
 from tracker.runtime import engine_config
@@ -51,6 +54,17 @@ def test_networks_are_one_graph_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
     assert EngineConfig(precision="float16").is_one_graph
     assert not EngineConfig(precision="bfloat16").is_one_graph
     assert not EngineConfig(device="cpu").is_one_graph
+
+
+def test_landmark_networks_are_never_in_bfloat16_as_a_whole() -> None:
+    precisions = {each: EngineConfig(precision=each).landmark_precision for each in get_args(Precision)}
+    assert precisions == {
+        "auto": "mixed",
+        "bfloat16": "mixed",
+        "mixed": "mixed",
+        "float32": "float32",
+        "float16": "float32",
+    }
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])

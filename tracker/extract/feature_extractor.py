@@ -112,7 +112,9 @@ class FeatureExtractor:
         """The full landmark network, whose maps these networks have learned; opened when another one gave the crops."""
         outputs = tuple(dict.fromkeys((*self._maps, *READ)))
         try:
-            return open_landmark_engine(self._config.backend, self._config.options_for_people(outputs))
+            return open_landmark_engine(
+                self._config.backend, self._config.options_for_people(outputs, self._config.landmark_precision)
+            )
         except (ModelError, BackendError) as error:
             raise RunError(f"the full landmark network, the extractor's guide, does not start: {error}") from error
 

@@ -22,8 +22,8 @@ class CropNetwork:
     describe: Callable[[], Network]
     beyond: tuple[str, ...] = ()
     """Outputs that are wanted besides those that following needs."""
-    precision: Precision = "float32"
-    """What it computes in. bfloat16 would move landmarks by four pixels of the crop, float16 by half of one."""
+    precision: Precision | None = None
+    """What it computes in, where that is not for `EngineConfig.landmark_precision` to say."""
 
 
 CropNetworks = Callable[[Path], CropNetwork]

@@ -29,8 +29,9 @@ class EngineConfig:
     """People whom a network sees at a time, each on `threads` threads of a CPU; null is half as many as there are
     cores, of which the other stages need the rest, and four at most."""
     precision: Precision = "auto"
-    """Of the picture's networks: auto, float32, float16 or bfloat16; auto is bfloat16 where the processor computes in
-    it. The landmark network and the person detector, which all else follows from, stay in float32."""
+    """Of the picture's networks: auto, float32, float16, bfloat16 or mixed; auto is bfloat16 where the processor
+    computes in it, mixed is that in wide convolutions alone. The landmark networks compute in mixed precision there
+    unless this is float32 or float16; the person detector stays in float32."""
 
     one_graph: bool | None = None
     """Landmark network, extractor and head as one network, in float32 or float16, whose inner maps need not leave the
@@ -53,6 +54,11 @@ class EngineConfig:
     @property
     def _may_be_one_graph(self) -> bool:
         return self.precision != "bfloat16"
+
+    @property
+    def landmark_precision(self) -> Precision:
+        """Of the landmark networks, which bfloat16 throughout would move by four pixels of the crop."""
+        return "float32" if self.precision in ("float32", "float16") else "mixed"
 
     @property
     def on_gpu(self) -> bool:
