@@ -34,12 +34,26 @@ def test_people_are_seen_several_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(engine_config, "available_cores", lambda: 5)
     assert streams(EngineConfig()) == 2
     assert streams(EngineConfig(streams=5)) == 5
-    assert streams(EngineConfig(threads=None)) == 1
     monkeypatch.setattr(engine_config, "available_cores", lambda: 64)
     assert streams(EngineConfig()) == 4
     monkeypatch.setattr(engine_config, "core_share", lambda: 1)
     assert streams(EngineConfig()) == 1
     assert EngineConfig().options(("boxes",)).streams == 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "streams"), [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 2, 1), (8, 2, 2), (64, 2, 2)]
+)
+def test_what_all_else_waits_for_has_two_threads_where_cores_allow(
+    cores: int, threads: int, streams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_config, "core_share", lambda: None)
+    monkeypatch.setattr(engine_config, "available_cores", lambda: cores)
+    heavy = EngineConfig().options_for_heavy(("landmarks",))
+    assert (heavy.threads, heavy.streams) == (threads, streams)
+    assert EngineConfig().options_for_people(("landmarks",)).threads == 1
+    assert EngineConfig(threads=1).options_for_heavy(("landmarks",)).threads == 1
+    assert EngineConfig(streams=3).options_for_heavy(("landmarks",)).streams == 3
 
 
 def test_networks_are_one_graph_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

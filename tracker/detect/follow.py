@@ -139,9 +139,8 @@ class NetworkFollower:
         self.is_heavy = is_heavy(network.landmarks)
         self._calibration = HEAVY if self.is_heavy else FULL
         try:
-            options = engine.options_for_people(
-                (*OUTPUTS, *network.beyond), network.precision or engine.landmark_precision
-            )
+            options_for = engine.options_for_heavy if self.is_heavy else engine.options_for_people
+            options = options_for((*OUTPUTS, *network.beyond), network.precision or engine.landmark_precision)
             self._engine = open_engine(network.describe(), engine.backend, options)
         except (ModelError, BackendError) as error:
             raise RunError(f"the landmark network does not start: {error}") from error
