@@ -60,7 +60,8 @@ def linearise(body: CarriedPoints, place: BodyPlace, view: LandmarkView) -> tupl
     pixel, pixel_rows = _pixels(posed, place, view)
     metric, metric_rows = _metric(posed, place, view)
     parts = [_robust(pixel, pixel_rows, view.outlier), _robust(metric, metric_rows, view.outlier)]
-    cost = sum(p[0] for p in parts)
+    behind = (posed.points[:, 2] + place.transl[2] <= view.nearest_z) & (view.pixel_weight > 0)
+    cost = sum(p[0] for p in parts) + 0.5 * view.outlier**2 * int(behind.sum())
     gradient, matrix = parts[0][1] + parts[1][1], parts[0][2] + parts[1][2]
     return cost, gradient, matrix, posed.points, posed.joints, posed.rest_joints, posed.world, pixel
 

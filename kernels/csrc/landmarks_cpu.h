@@ -276,9 +276,14 @@ class Linearisation {
     for (int k = 0; k < rig.n_points; ++k) {
       const double x = out.points[3 * k] + transl[0], y = out.points[3 * k + 1] + transl[1];
       const double z = out.points[3 * k + 2] + transl[2];
+      const double weight = seen.pixel_weight[k];
       out.pixel[2 * k] = out.pixel[2 * k + 1] = 0;
-      if (!(z > seen.nearest_z)) continue;
-      const double weight = seen.pixel_weight[k], focal[2] = {seen.fx, seen.fy}, middle[2] = {seen.cx, seen.cy};
+      if (!(z > seen.nearest_z)) {
+        // as much as one that is infinitely far off: else bodies would be fitted best where the camera is
+        if (weight > 0) cost += 0.5 * seen.outlier * seen.outlier;
+        continue;
+      }
+      const double focal[2] = {seen.fx, seen.fy}, middle[2] = {seen.cx, seen.cy};
       const double across[2] = {x, y};
       for (int c = 0; c < 2; ++c) {
         const double u = focal[c] * across[c] / z + middle[c];

@@ -42,7 +42,7 @@ from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
 from tracker.detect.region_search import ALONE, BESIDE, half_hidden_people
 from tracker.detect.search import Searcher, SearchTask
-from tracker.detect.similarity import box_overlap, pose_similarity, share_on_mask, shared_box
+from tracker.detect.similarity import box_overlap, pose_similarity, share_in_mask, share_on_mask, shared_box
 from tracker.networks.crop_network import CropNetworks, landmarks_alone
 from tracker.runtime.engine_config import EngineConfig
 
@@ -163,11 +163,14 @@ class LandmarkDetector:
     def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
         """Who is in a frame about where somebody was in the one after it, or before it, and is not one of the others;
         None for nobody. It changes nothing of what `detect` goes on from. Raises RunError when the engine fails."""
-        for region, painted in _crops_of(near, others):
-            for candidate in self._follow(frame, [region], painted):
-                apart = all(not is_same_person(candidate.detection, other) for other in others)
-                if apart and box_overlap(candidate.detection.bbox, near.bbox) >= FOUND_OVERLAP:
-                    return candidate.detection
+        masks = [other.mask for other in others if other.mask is not None]
+        for follower in self._followers:
+            for region, painted in _crops_of(near, others):
+                for candidate in self._seen_by(follower, frame, [region], painted):
+                    apart = all(not is_same_person(candidate.detection, other) for other in others)
+                    is_near = box_overlap(candidate.detection.bbox, near.bbox) >= FOUND_OVERLAP
+                    if apart and is_near and _shows(candidate, masks):
+                        return candidate.detection
         return None
 
     def _begin(self, errand: SearchTask) -> list[Candidate]:
@@ -292,6 +295,11 @@ class LandmarkDetector:
         anew = iter(self._kept_by(self._finder, frame, lost))
         return [next(anew) if candidate is None else candidate for candidate in kept]
 
+    @property
+    def _followers(self) -> Sequence[Follower]:
+        """Who follows, and who is asked of whom that one loses."""
+        return [self._follower] if self._finder is self._follower else [self._follower, self._finder]
+
     def _kept_by(self, follower: Follower, frame: Frame, pursuits: Sequence[Pursuit]) -> list[Candidate | None]:
         answers = follower.follow(frame.image, [each.candidate.region for each in pursuits])
         return [self._if_kept(frame, *each) for each in zip(pursuits, answers, strict=True)]
@@ -328,7 +336,12 @@ class LandmarkDetector:
 
     def _follow(self, frame: Frame, regions: Sequence[Region], painted: Sequence[PlacedMask] = ()) -> list[Candidate]:
         """Whoever is in these regions when the painted people are not."""
-        answers = self._follower.follow(frame.image, regions, painted)
+        return self._seen_by(self._follower, frame, regions, painted)
+
+    def _seen_by(
+        self, follower: Follower, frame: Frame, regions: Sequence[Region], painted: Sequence[PlacedMask]
+    ) -> list[Candidate]:
+        answers = follower.follow(frame.image, regions, painted)
         sure = (each for each in answers if each.presence >= self.config.min_tracking)
         return list(filter(is_person, (_followed(each, frame.size) for each in sure)))
 
@@ -353,6 +366,11 @@ def _beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> lis
         if all(not is_same_person(c.detection, o.detection) for o in others)
         and all(share_on_mask(c.visible_points, o.mask, 0.0) < _ON_OTHERS for o in others)
     ]
+
+
+def _shows(candidate: Candidate, others: Sequence[PlacedMask]) -> bool:
+    """Whether enough of somebody lies beside the others, and is not a guess of what is behind them."""
+    return all(share_in_mask(candidate.mask, other) < _ON_OTHERS for other in others)
 
 
 def _doubted(candidate: Candidate) -> Candidate:

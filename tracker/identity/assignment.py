@@ -234,7 +234,7 @@ class IdentityTracker:
             return math.inf
         absence = min(before.absence(time), _SPREADING_SECONDS)
         spread = math.hypot(_LOST_SPREAD, self.config.place_spread_per_second * absence)
-        growth = math.log(body_size(before.landmarks) / body_size(detection.landmarks2d))
+        growth = math.log(before.size / body_size(detection.landmarks2d))
         squares = (
             difference / self.config.appearance_spread,
             before.displacement(time, detection) / spread,

@@ -20,6 +20,8 @@ _COAST_SECONDS = 0.5
 _TOP_SPEED = 15.0
 """Body sizes per second: about 7 m/s, a fast run; faster steps are the detector's."""
 _APPEARANCE_SECONDS = 2.0
+_SIZE_SECONDS = 0.5
+"""Time constant of the size's running mean."""
 _HIDDEN_WEIGHT = 0.1
 """What a landmark that is not visible still counts."""
 _MISS_FACTOR = 2.0
@@ -44,12 +46,14 @@ class Identity:
     velocity: Array
     """(2,) px/s of the body as a whole."""
     appearance: Appearance
+    size: float
+    """px, `body_size`: of a while, since who is about to be hidden is often seen in a wrong pose at last."""
 
     @classmethod
     def begin(cls, time: float, detection: Detection, appearance: Appearance) -> Identity:
         """A person seen for the first time."""
         landmarks, visibility = detection.landmarks2d, detection.visibility
-        return cls(None, time, time, 0.0, 1, landmarks, visibility, np.zeros(2), appearance)
+        return cls(None, time, time, 0.0, 1, landmarks, visibility, np.zeros(2), appearance, body_size(landmarks))
 
     def absence(self, time: float) -> float:
         """Seconds since the person was seen."""
@@ -79,7 +83,7 @@ class Identity:
     def displacement(self, time: float, detection: Detection) -> float:
         """How far the middle of the body is from where it was to be expected, in body sizes, whatever the pose."""
         moved = (self.predicted(time) - detection.landmarks2d)[BODY_POINTS].mean(axis=0)
-        return 2 * float(np.linalg.norm(moved)) / (body_size(self.landmarks) + body_size(detection.landmarks2d))
+        return 2 * float(np.linalg.norm(moved)) / (self.size + body_size(detection.landmarks2d))
 
     def known_as(self, other: Identity, appearance: Appearance) -> Identity:
         """What is seen here, of the other person, who wears that: where two were taken for each other."""
@@ -113,6 +117,7 @@ class Identity:
             visibility=detection.visibility,
             velocity=self._new_velocity(step, detection),
             appearance=self._new_appearance(step, appearance),
+            size=self.size + self._rate(step, _SIZE_SECONDS) * (body_size(detection.landmarks2d) - self.size),
         )
 
     def _new_velocity(self, step: float, detection: Detection) -> Array:
@@ -128,5 +133,8 @@ class Identity:
     def _new_appearance(self, step: float, appearance: Appearance | None) -> Appearance:
         if appearance is None:
             return self.appearance
-        rate = max(1 / (self.sightings + 1), 1 - math.exp(-step / _APPEARANCE_SECONDS))
-        return blended(self.appearance, appearance, rate)
+        return blended(self.appearance, appearance, self._rate(step, _APPEARANCE_SECONDS))
+
+    def _rate(self, step: float, seconds: float) -> float:
+        """What a sighting counts in a running mean over so many seconds, which begins with the mean of all."""
+        return max(1 / (self.sightings + 1), 1 - math.exp(-step / seconds))

@@ -19,6 +19,7 @@ import numpy as np
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
+from tracker.detect.similarity import BODY_POINTS
 from tracker.identity.meetings import Exchange
 from tracker.identity.sides import SideKeeper, Sighting
 
@@ -137,12 +138,13 @@ class LookBack(Generic[Seen]):
         known: their identity is not new.
         """
         key, first, detection = person.person_id, len(self._waiting) - 1, person.detection
+        plainest = detection
         scene, seen_at = self._waiting[first].scene, self._waiting[first].frame.time
         for place in range(first - 1, -1, -1):
             entry = self._waiting[place]
             if entry.scene != scene or key in entry.ids or len(entry.people) >= self._limits.max_people:
                 break
-            if not known and self._was_last_seen_near(detection, place) and self._rejoin(key, first, detection):
+            if not known and self._was_last_seen_near(detection, place) and self._rejoin(key, first, plainest):
                 return
             earlier = self._detector.detect_near(entry.frame, detection, [each.detection for each in entry.people])
             if earlier is None:
@@ -150,10 +152,11 @@ class LookBack(Generic[Seen]):
                     break
                 continue
             first, detection, seen_at = place, earlier, entry.frame.time
+            plainest = max(plainest, earlier, key=_plainness)
             self._put(place, [*entry.people, _packed(TrackedDetection(key, earlier))])
             self._saw(key, entry.frame.time)
         if not known:
-            self._rejoin(key, first, detection)
+            self._rejoin(key, first, plainest)
 
     def _was_last_seen_near(self, detection: Detection, place: int) -> bool:
         """Whether in that frame somebody is near who is not seen any more after it."""
@@ -161,12 +164,12 @@ class LookBack(Generic[Seen]):
         lost = (each.detection.bbox for each in self._waiting[place].people if each.person_id not in later)
         return any(_apart(detection.bbox, box) < max(box[2:] - box[:2]) for box in lost)
 
-    def _rejoin(self, key: int, first: int, detection: Detection) -> bool:
+    def _rejoin(self, key: int, first: int, plainest: Detection) -> bool:
         """Gives somebody who had left, and is seen again from this place on, the identity that they had before; false
-        where they are somebody else."""
+        where they are somebody else. plainest: of those in which they are seen again."""
         after = range(first, len(self._waiting))
         present = set().union(*(self._waiting[place].ids for place in after))
-        was = self._identities.rejoined(key, self._waiting[first].frame.time, detection, present)
+        was = self._identities.rejoined(key, self._waiting[first].frame.time, plainest, present)
         if was is None:
             return False
         self._sightings[was] = self._sightings.get(was, 0) + self._sightings.pop(key)
@@ -224,6 +227,10 @@ class LookBack(Generic[Seen]):
         soon = entry.frame.time + self._limits.coast_seconds
         later = (each.ids for each in self._waiting if each.frame.time <= soon and each.scene == entry.scene)
         return frozenset(self._last_seen) - entry.ids - set().union(*later)
+
+
+def _plainness(detection: Detection) -> float:
+    return float(detection.visibility[BODY_POINTS].sum())
 
 
 def _apart(box: Array, other: Array) -> float:
