@@ -356,6 +356,32 @@ def test_somebody_whom_no_look_sees_in_that_pose_is_looked_for_by_regions(monkey
 
 
 @pytest.mark.usefixtures("fake")
+def test_looking_back_nobody_is_guessed_behind_somebody_else() -> None:
+    image = picture(SMALL)
+    with LandmarkDetector(NO_SEARCH) as found:
+        (near,) = found.detect(Frame(0, 0.0, image), [SMALL.bbox])
+        other = found.detect(Frame(1, 5.0, picture(LARGE)), [LARGE.bbox])[0]
+        earlier = found.detect_near(Frame(0, 0.0, image), near, [other])
+        assert earlier is not None
+        np.testing.assert_allclose(earlier.landmarks2d, SMALL.landmarks, atol=1.0)
+        all_over = replace(other, mask=whole(np.full((HEIGHT, WIDTH), 255, np.uint8)))
+        assert found.detect_near(Frame(0, 0.0, image), near, [all_over]) is None
+
+
+@pytest.mark.usefixtures("fake")
+def test_looking_back_the_finder_is_asked_of_whom_the_follower_does_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = BarFollower(EngineConfig(), ())
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: finder)
+    with LandmarkDetector(NO_SEARCH) as found:
+        (near,) = found.detect(Frame(0, 0.0, picture(SMALL)), [SMALL.bbox])
+        monkeypatch.setattr(found._follower._reader, "largest", 0.0)
+        finder.asked.clear()
+        earlier = found.detect_near(Frame(0, 0.0, picture(SMALL)), near, [])
+        assert earlier is not None and finder.asked == [1]
+        np.testing.assert_allclose(earlier.landmarks2d, SMALL.landmarks, atol=1.0)
+
+
+@pytest.mark.usefixtures("fake")
 def test_what_is_forgotten_changes_nothing() -> None:
     """After three frames the first one is looked at as it was when nothing was known."""
     lost = [Bar(200.0 + 250 * k, 300.0, 120.0).bbox for k in range(3)]

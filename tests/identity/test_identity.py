@@ -13,8 +13,10 @@ from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
-from tracker.detect.similarity import BODY_POINTS
+from tracker.detect.clothing_colour import appearance_of
+from tracker.detect.similarity import BODY_POINTS, body_size
 from tracker.identity import IdentityConfig, IdentityTracker
+from tracker.identity.identity import Identity
 
 RED = Figure(0.0)
 GREEN = replace(RED, shirt=(40, 160, 60), trousers=(230, 220, 200))
@@ -300,3 +302,15 @@ def test_senseless_configuration_is_refused_by_name(field: str, value: float) ->
 def test_max_people_below_one_is_refused() -> None:
     with pytest.raises(InputError, match=r"max_people.*got 0"):
         IdentityTracker(max_people=0)
+
+
+def test_one_wrong_pose_does_not_change_how_large_somebody_is() -> None:
+    """Who is about to be hidden is often seen in one, and was where they were before all the same."""
+    figure, clothes = Figure(200.0), appearance_of(frame_of([Figure(200.0)], 0, 0.0).image, detection_of(Figure(200.0)))
+    identity = Identity.begin(0.0, detection_of(figure), clothes)
+    for index in range(1, 20):
+        identity = identity.updated(index / 25, 1 / 25, detection_of(figure), None)
+    right = identity.size
+    assert right == pytest.approx(body_size(figure.landmarks))
+    identity = identity.updated(20 / 25, 1 / 25, detection_of(replace(figure, height=3 * figure.height)), None)
+    assert identity.size < 1.2 * right

@@ -180,6 +180,29 @@ def test_clothes_size_and_place_tell_who_comes_back() -> None:
         assert run(tracker, moved, 80, 5) == (0 if expected == 0 else 1)
 
 
+def test_the_plainest_sighting_tells_who_comes_back() -> None:
+    asked: list[Detection] = []
+
+    class Asked(Nobody):
+        def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
+            asked.append(detection)
+            return super().rejoined(person_id, time, detection, present)
+
+    class Fading(Eyes):
+        """Sees less and less of somebody on the way back."""
+
+        def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
+            seen_there = super().detect_near(frame, near, others)
+            visibility = 0.3 if frame.index < 8 else 0.95
+            return None if seen_there is None else replace(seen_there, visibility=np.full(33, visibility))
+
+    visible = walking(range(5, 20), 100.0)
+    late = {index: figure for index, figure in visible.items() if index >= 10}
+    through(seen(20, {0: late}), Fading(visible), Asked())
+    (plainest,) = asked
+    assert plainest.visibility.min() == 0.95
+
+
 def test_maps_wait_in_half_precision() -> None:
     rng = np.random.default_rng(0)
     maps = {

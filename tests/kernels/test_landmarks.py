@@ -167,6 +167,19 @@ def test_cpu_equals_the_reference(joints: int, betas: int, points: int, seed: in
         np.testing.assert_allclose(got.gradient, expected.gradient, rtol=1e-8, atol=1e-10 * size)
 
 
+def test_no_body_costs_less_behind_the_camera_than_missed_by_far() -> None:
+    rng = np.random.default_rng(3)
+    body = random_body(rng)
+    place, view = random_place(rng, body), random_view(rng, body.count)
+    aside, behind = (
+        linearise(body, replace(place, transl=np.array(transl)), view, Implementation.REFERENCE)
+        for transl in ([1e4, 0.0, 3.0], [0.2, -0.1, -3.0])
+    )
+    metric = linearise(body, place, replace(view, pixel_weight=np.zeros(body.count)), Implementation.REFERENCE).cost
+    assert behind.cost - metric > 0.9 * 0.5 * view.outlier**2 * body.count
+    assert behind.cost == pytest.approx(aside.cost, rel=0.2)
+
+
 def one_bone(rng: np.random.Generator, betas: int, points: int) -> CarriedPoints:
     index = np.arange(points, dtype=np.int32)
     return CarriedPoints(
