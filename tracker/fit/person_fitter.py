@@ -162,7 +162,7 @@ class PersonFitter:
         self._shape = shape or ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
         self._swapped_since: float | None = None
-        self._retry_at = -math.inf
+        self._retry_at = self._learned_at = -math.inf
 
     def update(
         self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None = None
@@ -174,10 +174,18 @@ class PersonFitter:
         else:
             result = self._fit_on(time, observation, belief, belief.state, evidence)
         fitted = result if evidence is None else evidence.refine(result)
-        # β's information is that of the landmarks, so it is their β that is learned
-        self._learn_shape(time, result)
         self._remember(time, fitted)
         return fitted
+
+    def learn_shape(self, time: float, fit: LandmarkFit, trust: float) -> None:
+        """Takes what a fit says of the shape into account, as far as it is believed, 0..1. time: s, the fit's.
+
+        A wrong pose asks for a shape that no one has, under which the next pose would be wrong, too.
+        """
+        share = min((time - self._learned_at) / self.config.shape_seconds, 1.0)
+        # β's information is that of the landmarks, so it is their β that is learned
+        self._shape.learn(fit.agreed_betas, fit.betas_information, trust * share)
+        self._learned_at = time
 
     def _guessing(self, observation: LandmarkObservation, belief: Belief) -> Belief:
         """The belief with what the trained inverse kinematics makes of the landmarks."""
@@ -314,10 +322,6 @@ class PersonFitter:
             return observation
         self._swapped_since = time if self._swapped_since is None else self._swapped_since
         return other if time - self._swapped_since < self.config.swap_seconds else observation
-
-    def _learn_shape(self, time: float, result: LandmarkFit) -> None:
-        share = 1.0 if self.motion is None else min((time - self.motion.time) / self.config.shape_seconds, 1.0)
-        self._shape.learn(result.agreed_betas, result.betas_information, share)
 
     def _remember(self, time: float, result: LandmarkFit) -> None:
         self._costs.append(result.cost)

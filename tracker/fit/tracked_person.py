@@ -80,6 +80,7 @@ class TrackedPerson:
         )
         fit = self._fitter.update(time, observation, evidence)
         share = self._judge.trust(fit, camera, detection)
+        self._fitter.learn_shape(time, fit, share)
         if share < self._judge.config.restart_below:
             self._fitter.forget_pose()
         confidence = share * self._judge.confidence(fit, detection)
