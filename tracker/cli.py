@@ -533,7 +533,8 @@ def synthetic(**given: Any) -> None:
     """Evaluate on made-up people with exact truth; needs no data.
 
     \b
-    Stills and clips, in clear view and under every occlusion protocol. Writes in OUT/:
+    Stills and clips, in clear view and under every occlusion protocol: those of `dataset`, and on clips contact, where
+    somebody comes, stands at the person with an arm around them, and leaves. Writes in OUT/:
       report.html       tables, curves, best and worst cases
       summary.json      every figure; summary.csv the same as a table
       cases/            what the figures are made of; a run that was stopped goes on from there

@@ -289,6 +289,8 @@ def test_a_source_s_frames_are_those_of_its_truth(footage: Path) -> None:
 def test_what_cannot_be_evaluated_is_named(footage: Path) -> None:
     with pytest.raises(InputError, match=r"--protocol fog: expected one of patch-40, .*crossing, all"):
         bench(footage, protocols=("fog",)).cases()
+    with pytest.raises(InputError, match=r"--protocol contact: expected one of patch-40, .*crossing, all"):
+        bench(footage, protocols=("contact",)).cases()
     with pytest.raises(InputError, match="--protocol bar: --predicted has no tracker"):
         bench(footage, protocols=("bar",), predicted=footage).cases()
     (footage / "run.json").unlink()

@@ -9,15 +9,30 @@ import numpy as np
 import pytest
 
 from tracker.body import load_body
+from tracker.body.smpl_joints import smpl_index
+from tracker.core.arrays import Array
 from tracker.core.errors import InputError
 from tracker.evaluation.benchmark import Evaluation
 from tracker.evaluation.cases import CLEAN, Case, SyntheticBench, SyntheticSettings, all_cases, all_scenes
 from tracker.evaluation.run import EvaluationJob, prepare, run_cases
-from tracker.evaluation.synthetic import CLIP, CROSSER, STILL, PictureSize, PictureStore, SceneKey, draw
+from tracker.evaluation.synthetic import (
+    CLIP,
+    CROSSER,
+    PARTNER,
+    STILL,
+    PictureSize,
+    PictureStore,
+    SceneKey,
+    draw,
+    viewpoint_of,
+)
+from tracker.evaluation.truth import Truth
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 
 SMALL = PictureSize(320, 240, 10, 4.0)
+MEETING = PictureSize(320, 240, 3, 10.0)
+"""Long enough for somebody to come, to stay and to leave."""
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +43,67 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PictureStore:
 def test_every_scene_and_protocol_has_its_place() -> None:
     settings = SyntheticSettings(stills=2, clips=1)
     cases = all_cases(settings)
-    assert len({case.name for case in cases}) == len(cases) == 2 * 6 + 5
-    assert {(key.kind, key.number) for key in all_scenes(settings)} == {
-        (STILL, 0), (STILL, 1), (CLIP, 0), (CROSSER, 0),
+    assert len({case.name for case in cases}) == len(cases) == 2 * 6 + 6
+    assert {case.protocol for case in cases if case.kind == CLIP} == {
+        "clean", "limb", "pillar", "lower-half", "crossing", "contact",
     }  # fmt: skip
+    assert {(key.kind, key.number) for key in all_scenes(settings)} == {
+        (STILL, 0), (STILL, 1), (CLIP, 0), (CROSSER, 0), (PARTNER, 0),
+    }  # fmt: skip
+
+
+def test_others_share_camera_and_room_with_their_clip_and_a_partner_its_motion(tmp_path: Path) -> None:
+    clip = SceneKey(3, CLIP, 1, SMALL, tmp_path)
+    crosser, partner = clip.other("crossing"), clip.other("contact")
+    assert crosser == SceneKey(3, CROSSER, 1, SMALL)
+    assert partner == SceneKey(3, PARTNER, 1, SMALL, tmp_path)
+    assert partner.clip == clip.clip == clip
+    assert viewpoint_of(partner) == viewpoint_of(crosser) == viewpoint_of(clip)
+    assert viewpoint_of(clip) != viewpoint_of(SceneKey(3, CLIP, 2, SMALL))
+    assert len({tuple(key.rng(0).integers(2**31, size=4)) for key in (clip, crosser, partner)}) == 3
+
+
+@pytest.mark.slow
+def test_a_partner_comes_stands_at_the_person_and_leaves(store: PictureStore) -> None:
+    key = SceneKey(3, CLIP, 0, MEETING)
+    person, partner = store.footage(key), store.footage(key.other("contact"))
+    count = len(person.images)
+    assert count == len(partner.images)
+    assert not partner.masks[0].any()
+    assert not partner.masks[count - 1].any()
+    middle = count // 2
+    assert (person.masks[middle] & partner.masks[middle]).sum() > 0.05 * person.masks[middle].sum()
+    between = (partner.truth.joints3d - person.truth.joints3d)[middle, 0]
+    assert between[2] < 0 and np.linalg.norm(between) < 0.8, "nearer to the camera, within reach"
+    soles = [_lowest(each.truth, key)[[0, middle]] for each in (person, partner)]
+    assert np.ptp(soles) < 0.05, "m: on the same floor, near and far"
+    again = draw(key.other("contact"))
+    assert (again.images[middle] == partner.images[middle]).all()
+    assert again.truth.transl == pytest.approx(partner.truth.transl)
+
+
+def _lowest(truth: Truth, key: SceneKey) -> Array:
+    """(T,) m: the height of the lower foot joint over the scene's floor."""
+    T_world_camera = np.linalg.inv(viewpoint_of(key).T_camera_world)
+    feet = truth.joints3d[:, [smpl_index("left_foot"), smpl_index("right_foot")]]
+    return (feet @ T_world_camera[1, :3] + T_world_camera[1, 3]).min(axis=1)
+
+
+@pytest.mark.slow
+def test_whoever_comes_counts_for_identities(store: PictureStore) -> None:
+    pytest.importorskip("mediapipe")
+    settings = SyntheticSettings(seed=3, stills=0, clips=1, size=MEETING)
+    case = Case(CLIP, 0, "contact")
+    table = SyntheticBench(settings, TrackerConfig(), store).run(case)
+    person, partner = (store.footage(key).truth for key in (case.key(settings), case.key(settings).other("contact")))
+    for identity, truth in enumerate((person, partner)):
+        boxes = table["true_boxes"][table["true_boxes"][:, 1] == identity]
+        assert (boxes[:, 0] == np.flatnonzero(truth.present)).all()
+        assert boxes[:, 2:] == pytest.approx(truth.boxes[truth.present])
+    assert 0 < partner.present.sum() < person.present.sum()
+    hidden = table["hidden_share"].reshape(-1)
+    assert hidden[len(hidden) // 2] > 0.05
+    assert hidden[0] == hidden[-1] == 0
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from tracker.evaluation.scoring import Judge, Row, stacked
 from tracker.evaluation.sequence_occlusion import SEQUENCE_PROTOCOLS, CutOuts, Occlusion, Whereabouts, occlusion_of
 from tracker.evaluation.synthetic import (
     CLIP,
-    CROSSER,
+    OTHER_PEOPLE,
     STILL,
     Footage,
     PictureSize,
@@ -35,6 +35,8 @@ from tracker.evaluation.truth import Truth
 from tracker.pipeline import Tracker, TrackerConfig
 
 CLEAN = "clean"
+CLIP_PROTOCOLS = (*SEQUENCE_PROTOCOLS, "contact")
+"""Of made-up clips: only there it is known where in the room the person is whom another one stands at."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,14 @@ class Case:
 def all_cases(settings: SyntheticSettings) -> list[Case]:
     """Everything that the settings ask for. Clips, which take long, come first: at the end they would keep one
     process busy while the others wait."""
-    clips = [Case(CLIP, i, name) for i in range(settings.clips) for name in (CLEAN, *SEQUENCE_PROTOCOLS)]
+    clips = [Case(CLIP, i, name) for i in range(settings.clips) for name in (CLEAN, *CLIP_PROTOCOLS)]
     return clips + [Case(STILL, i, name) for i in range(settings.stills) for name in (CLEAN, *STILL_PROTOCOLS)]
 
 
 def all_scenes(settings: SyntheticSettings) -> list[SceneKey]:
     """Every scene that has to be drawn, the longest first."""
-    clips = [
-        key
-        for i in range(settings.clips)
-        for key in (Case(CLIP, i, CLEAN).key(settings), SceneKey(settings.seed, CROSSER, i, settings.size))
-    ]
+    clips = [Case(CLIP, i, CLEAN).key(settings) for i in range(settings.clips)]
+    clips = [key for clip in clips for key in (clip, *map(clip.other, OTHER_PEOPLE))]
     return clips + [Case(STILL, i, CLEAN).key(settings) for i in range(settings.stills)]
 
 
@@ -148,7 +147,7 @@ class SyntheticBench:
 
     def _clip(self, case: Case, footage: Footage) -> Row:
         """The clip from beginning to end with one tracker; and every box, for identities."""
-        others = [self._crosser(case).truth] if case.protocol == "crossing" else []
+        others = [self._other(case).truth] if case.protocol in OTHER_PEOPLE else []
         occlusion = self.occlusion(case, footage)
         rows, boxes, records = [], [], []
         with Tracker.open(replace(self.tracker, detect=replace(self.tracker.detect, max_people=2))) as tracker:
@@ -174,14 +173,15 @@ class SyntheticBench:
         if case.protocol == CLEAN:
             return None
         where = _whereabouts(footage.truth)
-        if case.protocol == "crossing":
-            crosser = self._crosser(case)
-            return CutOuts(crosser.images, crosser.masks, range(len(crosser.images)), where.size)
+        if case.protocol in OTHER_PEOPLE:
+            other = self._other(case)
+            return CutOuts(other.images, other.masks, range(len(other.images)), where.size)
         textures = Textures.from_folder(self.settings.textures)
         return occlusion_of(case.protocol, where, textures, self.settings.seed * 1000 + case.number)
 
-    def _crosser(self, case: Case) -> Footage:
-        return self.store.footage(SceneKey(self.settings.seed, CROSSER, case.number, self.settings.size))
+    def _other(self, case: Case) -> Footage:
+        """Whoever else comes into the clip."""
+        return self.store.footage(case.key(self.settings).other(case.protocol))
 
 
 def _whereabouts(truth: Truth) -> Whereabouts:

@@ -7,9 +7,8 @@ protocol then uses them again.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar, overload
@@ -26,30 +25,27 @@ from tracker.core.camera import Camera
 from tracker.core.errors import RunError
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose
-from tracker.evaluation import captured
+from tracker.evaluation import captured, choreographies
+from tracker.evaluation.choreographies import STAGE, visit, walk_through, wander
 from tracker.evaluation.truth import Truth
 from tracker.evaluation.world_errors import TrueWorld
 from tracker.motion.motion_library import files_state
 from tracker.synth.demo_scene import DemoScene, SceneConfig, Viewpoint
 from tracker.synth.figure import Figure, FigureConfig
 from tracker.synth.footing import standing_parts, world_of
-from tracker.synth.gait import FootPlan, GaitConfig
-from tracker.synth.gesture import ARMS_UP, REACHING, SQUATTING, STANDING, WAVE_IN, WAVE_OUT, Key
 from tracker.synth.legs import SIDES, LegGeometry
 from tracker.synth.motion import Choreography, Motion, perform
 from tracker.world.body_track import FOOT_PARTS, contact_body
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
-STILL, CLIP, CROSSER = "still", "clip", "crosser"
-_KINDS = (STILL, CLIP, CROSSER)
+STILL, CLIP, CROSSER, PARTNER = "still", "clip", "crosser", "partner"
+_KINDS = (STILL, CLIP, CROSSER, PARTNER)
+OTHER_PEOPLE = {"crossing": CROSSER, "contact": PARTNER}
+"""By protocol: the kind of scene with the other person who comes into a clip."""
 _SYNTH = Path(__file__).parents[1] / "synth"
 _NOWHERE = np.array([-100.0, 0.0, 0.0])
 """m: where the scene's obstacle is not in the way."""
-_GESTURES = (WAVE_OUT, WAVE_IN, SQUATTING, ARMS_UP, REACHING)
 _STILL_SECONDS = 12.0
-_STAGE = np.array([[-0.9, 0.9], [-1.0, 0.3]])
-"""m: x and z between which people walk, in view of the camera."""
-_CROSSING_Z, _CROSSING_X = 1.5, 2.2
 
 
 @dataclass(frozen=True)
@@ -68,15 +64,26 @@ class SceneKey:
 
     seed: int
     kind: str
-    """'still', 'clip' or 'crosser': the person who walks through the clip of the same number."""
+    """'still', 'clip', or one of OTHER_PEOPLE: another person, who comes into the clip of the same number."""
     number: int
     size: PictureSize
     motion: Path | None = None
-    """Captured motion; None is a walk with gestures."""
+    """Captured motion of whom the still or clip is about; None is a walk with gestures."""
 
     @property
     def name(self) -> str:
         return f"{self.kind}_{self.number:03d}"
+
+    @property
+    def clip(self) -> SceneKey:
+        """The clip that another person comes into; any other scene itself."""
+        return replace(self, kind=CLIP) if self.kind in OTHER_PEOPLE.values() else self
+
+    def other(self, protocol: str) -> SceneKey:
+        """The scene of the other person whom a protocol of OTHER_PEOPLE brings into this clip."""
+        kind = OTHER_PEOPLE[protocol]
+        # who only crosses does the same whatever the clip's person does, and is drawn once
+        return replace(self, kind=kind, motion=None if kind == CROSSER else self.motion)
 
     def rng(self, purpose: int) -> np.random.Generator:
         """Random numbers for one purpose."""
@@ -156,7 +163,8 @@ class PictureStore:
 def version() -> str:
     """Changes whenever what draws the pictures does."""
     digest = hashlib.sha256()
-    for path in (*sorted(_SYNTH.rglob("*.py")), Path(__file__), Path(captured.__file__), FREE_BODY_FILE):
+    ours = (Path(__file__), Path(captured.__file__), Path(choreographies.__file__))
+    for path in (*sorted(_SYNTH.rglob("*.py")), *ours, FREE_BODY_FILE):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -188,10 +196,7 @@ def camera_of(key: SceneKey) -> Camera:
 
 def draw(key: SceneKey) -> Footage:
     """Makes the scene: dresses a person, moves them, draws them."""
-    rng = key.rng(0)
-    betas = np.concatenate([rng.normal(0, 0.6, 6).clip(-1.2, 1.2), np.zeros(4)])
-    seed_of_look = int(rng.integers(2**31))
-    figure = Figure(load_free_body(), betas, FigureConfig(sleeve=float(rng.uniform(0.4, 1.0))), seed_of_look)
+    figure = _figure(key)
     view = viewpoint_of(key)
     room = int(key_camera(key).integers(2**31))
     motion = _motion(key, figure)
@@ -205,10 +210,17 @@ def draw(key: SceneKey) -> Footage:
     return Footage([shot.image for shot in shots], [shot.person for shot in shots], truth)
 
 
+def _figure(key: SceneKey) -> Figure:
+    """Somebody, dressed."""
+    rng = key.rng(0)
+    betas = np.concatenate([rng.normal(0, 0.6, 6).clip(-1.2, 1.2), np.zeros(4)])
+    seed_of_look = int(rng.integers(2**31))
+    return Figure(load_free_body(), betas, FigureConfig(sleeve=float(rng.uniform(0.4, 1.0))), seed_of_look)
+
+
 def key_camera(key: SceneKey) -> np.random.Generator:
-    """Random numbers for camera and room, which the person who walks through shares with the clip."""
-    kind = CLIP if key.kind == CROSSER else key.kind
-    return SceneKey(key.seed, kind, key.number, key.size).rng(1)
+    """Random numbers for camera and room, which whoever comes into a clip shares with it."""
+    return key.clip.rng(1)
 
 
 def viewpoint_of(key: SceneKey) -> Viewpoint:
@@ -232,59 +244,29 @@ def _pose(theta: Array, transl: Array, betas: Array) -> Pose:
 
 def _motion(key: SceneKey, figure: Figure) -> Motion:
     rng = key.rng(2)
-    left, right = (LegGeometry.of(figure.shaped, side, figure.floor) for side in SIDES)
     seconds = _STILL_SECONDS if key.kind == STILL and key.motion is None else key.size.seconds
     times = np.arange(max(4, round(seconds * key.size.rate))) / key.size.rate
-    if key.motion is not None:
+    if key.motion is not None and key.clip == key:
         clips = captured.held_out_clips(key.motion, key.size.rate, len(times))
-        motion = captured.captured_motion(clips, figure, times, _STAGE, rng)
+        motion = captured.captured_motion(clips, figure, times, STAGE, rng)
     else:
-        script = _walk_through(seconds) if key.kind == CROSSER else _wander(seconds, rng)
-        motion = perform(script, (left, right), times)
+        left, right = (LegGeometry.of(figure.shaped, side, figure.floor) for side in SIDES)
+        motion = perform(_choreography(key, seconds, rng), (left, right), times)
     if key.kind != STILL:
         return motion
     chosen = rng.integers(round(0.2 * len(times)), len(times), 1)
     return Motion(np.zeros(1), motion.theta[chosen], motion.pelvis[chosen])
 
 
-def _wander(seconds: float, rng: np.random.Generator) -> Choreography:
-    """Walks somewhere, does a few things there, turns, walks on."""
-    feet = FootPlan(GaitConfig(), rng.uniform(_STAGE[:, 0], _STAGE[:, 1]), float(rng.uniform(-math.pi, math.pi)))
-    keys = [Key(0.0, STANDING)]
-    while feet.time < seconds + 1.0:
-        gestures = rng.permutation(len(_GESTURES))[: rng.integers(2, 4)]
-        time = feet.time
-        for gesture in gestures:
-            time += float(rng.uniform(0.5, 0.9))
-            keys.append(Key(time, _GESTURES[gesture]))
-        time += 0.7
-        keys.append(Key(time, STANDING))
-        feet.wait(time - feet.time)
-        _walk_on(feet, rng)
-        keys.append(Key(feet.time, STANDING))
-    return Choreography(feet, keys, int(rng.integers(2**31)))
-
-
-def _walk_on(feet: FootPlan, rng: np.random.Generator) -> None:
-    """To the farthest of a few places, facing it first."""
-    places = rng.uniform(_STAGE[:, 0], _STAGE[:, 1], (4, 2))
-    place = places[np.linalg.norm(places - feet.place, axis=1).argmax()]
-    away = place - feet.place
-    heading = math.atan2(away[0], away[1])
-    heading += 2 * math.pi * round((feet.heading - heading) / (2 * math.pi))
-    if abs(heading - feet.heading) > 0.3:
-        feet.turn(heading, max(1, round(abs(heading - feet.heading) / 0.8)))
-    feet.walk(place, heading + float(rng.uniform(-0.4, 0.4)))
-
-
-def _walk_through(seconds: float) -> Choreography:
-    """From one side of the picture to the other, close to the camera, in the middle of the clip."""
-    feet = FootPlan(GaitConfig(), np.array([-_CROSSING_X, _CROSSING_Z]), math.pi / 2)
-    pace = GaitConfig().stride / GaitConfig().step_seconds
-    feet.wait(max(0.0, seconds / 2 - _CROSSING_X / pace))
-    feet.walk(np.array([_CROSSING_X, _CROSSING_Z]), math.pi / 2)
-    end = max(feet.time, seconds) + 1.0
-    return Choreography(feet, [Key(0.0, STANDING), Key(end, STANDING)], 1)
+def _choreography(key: SceneKey, seconds: float, rng: np.random.Generator) -> Choreography:
+    """What the scene's person does for so long, unless captured motion says that."""
+    if key.kind == CROSSER:
+        return walk_through(seconds)
+    if key.kind == PARTNER:
+        camera = camera_of(key)
+        view = (viewpoint_of(key).distance, camera.width / (2 * camera.fx))
+        return visit(_motion(key.clip, _figure(key.clip)), view, rng)
+    return wander(seconds, rng)
 
 
 def _in_camera(motion: Motion, figure: Figure, view: Viewpoint) -> tuple[Array, Array]:

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from tracker.body import load_body
 from tracker.body.free_body import load_free_body
-from tracker.evaluation.cases import CLEAN, Case, SyntheticBench, SyntheticSettings
+from tracker.evaluation.cases import CLEAN, CLIP_PROTOCOLS, Case, SyntheticBench, SyntheticSettings
 from tracker.evaluation.gallery import Body, Panel, Pick, beside, found_rows, picked, visible_error
 from tracker.evaluation.grounding import grounding_figures
 from tracker.evaluation.identities import MISSING, available
 from tracker.evaluation.occlusion import PATCHES, SHAPES, STUDY_JOINTS
 from tracker.evaluation.report import Chart, Picture, Report
 from tracker.evaluation.scoring import Row
-from tracker.evaluation.sequence_occlusion import SEQUENCE_PROTOCOLS
 from tracker.evaluation.summary import (
     LEAST_SHOWN,
     Figures,
@@ -71,7 +70,7 @@ def _worst_cases(tables: Tables, patch: str) -> dict[int, Worst]:
 
 def _clip_rows(tables: Tables) -> dict[str, Figures]:
     rows = {}
-    for protocol in (CLEAN, *SEQUENCE_PROTOCOLS):
+    for protocol in (CLEAN, *CLIP_PROTOCOLS):
         clips = _of(tables, CLIP, protocol)
         if clips:
             figures = pose_figures(joined(clips)) | motion_figures(clips) | identity_figures(clips)
@@ -88,7 +87,7 @@ def _charts(tables: Tables) -> list[Chart]:
         for key, unit, label in (("mpjpe", "MPJPE, mm", "error"), ("pckh", "PCKh, %", "keypoints")):
             series = {name: degree_curve(joined(clean), table, key) for name, table in shapes.items()}
             charts.append(Chart(f"Stills: {label} against degree of occlusion", "degree of occlusion", unit, series))
-    clips = {name: _of(tables, CLIP, name) for name in (CLEAN, *SEQUENCE_PROTOCOLS)}
+    clips = {name: _of(tables, CLIP, name) for name in (CLEAN, *CLIP_PROTOCOLS)}
     if clips[CLEAN]:
         series = {name: time_curve(each) for name, each in clips.items()}
         charts.append(Chart("Clips: error over time", "time, s", "MPJPE, mm", series))
@@ -126,7 +125,7 @@ def _pictures(bench: SyntheticBench, tables: Tables) -> list[Picture]:
             Pick(Case(STILL, i, largest), each.index) for i, each in worst.items() if each.index >= 0
         ],
     }
-    for protocol in (CLEAN, *SEQUENCE_PROTOCOLS):
+    for protocol in (CLEAN, *CLIP_PROTOCOLS):
         cases = [Case(CLIP, i, protocol) for i in range(bench.settings.clips)]
         groups[f"clips, {protocol}"] = [Pick(case, i) for case in cases for i in found_rows(tables[case])]
     scenes = cache(bench.store.footage)  # a few hundred megabytes for the usual three clips
