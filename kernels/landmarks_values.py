@@ -132,7 +132,7 @@ class LandmarkView:
     outlier: float
     """σ of Geman–McClure, in standard deviations."""
     nearest_z: float
-    """m: a point that is not in front of this has no place in the picture, and costs as much as one infinitely far off."""
+    """m: a point not in front of this has no place in the picture, and costs as much as one that is missed by far."""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,11 @@ class BarLandmarker:
         found = (boxes[k] for k in range(1, count))
         return [self._pose(image, red, *(float(v) for v in box[:4])) for box in found if self._is_seen(image, box)]
 
+    @property
+    def follower(self) -> BarFollower:
+        """What looks anew."""
+        return BarFollower(EngineConfig(), ())
+
     def half_hidden(self, image: np.ndarray) -> list[Candidate]:
         """Whom it would see by regions alone."""
         self.searched += 1
@@ -353,6 +358,43 @@ def test_somebody_whom_no_look_sees_in_that_pose_is_looked_for_by_regions(monkey
             (person,) = found.detect(Frame(0, 0.0, picture(LARGE)))
             np.testing.assert_allclose(person.landmarks2d, seen.landmarks2d, atol=1.5)
             np.testing.assert_allclose(person.visibility, doubt * seen.visibility)
+
+
+class Mistaken(BarFollower):
+    """Sees somebody small at the top of a bar in the one region in which it saw them first."""
+
+    wrong = Bar(LARGE.x - 40, LARGE.y + 20, 0.6 * LARGE.height)
+
+    def _follow(self, image: np.ndarray, region: Region) -> Followed:
+        first = Region.around(self.wrong.landmarks)
+        if np.linalg.norm(region.centre - first.centre) > 1 or abs(region.side - first.side) > 1:
+            return super()._follow(image, region)
+        read = self._reader.read(picture(self.wrong))[0]
+        return Followed(read, LandmarkCrop(image, np.eye(3)[:2], {}), 0.99, first)
+
+
+class MistakenAtFirst(BarLandmarker):
+    """Is wrong in the first picture, too."""
+
+    follower = Mistaken(EngineConfig(), ())
+
+    def read(self, image: np.ndarray, min_detection: float = 0.5, known: Sequence[Region] = ()) -> list[PoseReading]:
+        shown = image if self.shown or self.looks else picture(Mistaken.wrong)
+        return super().read(shown, min_detection, known)
+
+
+def test_whom_looks_framed_anew_do_not_see_so_is_let_go_for_whom_they_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: MistakenAtFirst())
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: Mistaken(*asked))
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
+    with LandmarkDetector(NO_SEARCH) as found:
+        people = [found.detect(Frame(i, i / 10, picture(LARGE))) for i in range(12)]
+        assert [len(each) for each in people] == [1] * 12
+        right = [np.allclose(person.landmarks2d, LARGE.landmarks, atol=1.0) for (person,) in people]
+        assert not any(right[:5]) and all(right[-4:])
+        first = people[right.index(True)][0]
+        assert first.agreed, "which makes it known where to look back from"
+        assert found._followed[0].agreed, "and is not asked again"
 
 
 @pytest.mark.usefixtures("fake")

@@ -189,7 +189,7 @@ def test_the_region_found_is_the_one_that_is_followed() -> None:
     with opened() as landmarker:
         for frame in first_frames("sam2_juggle.mp4", 3, 30):
             (region,) = landmarker._finder.find(frame.image, CONFIG.min_detection)
-            (answer,) = landmarker._follower.follow(frame.image, [region])
+            (answer,) = landmarker.follower.follow(frame.image, [region])
             assert answer.presence > 0.9 and answer.region.is_about(region)
             points = apply_affine(answer.crop.T_frame_crop, answer.reading.landmarks2d)
             assert Region.around(points).turn == pytest.approx(region.turn, abs=0.2)

@@ -143,7 +143,7 @@ def test_guessed_landmarks_do_not_stretch_somebody_for_good(fitter: LandmarkFitt
             truth = waving(fitter, float(time))
             pixels = truth.seen.pixels.copy()
             pixels[legs, 1] += 0.12 * truth.seen.size
-            track.update(float(time), replace(truth.seen, pixels=pixels))
+            track.learn_shape(float(time), track.update(float(time), replace(truth.seen, pixels=pixels)), 1.0)
         return float(np.linalg.norm(track.betas - truth.betas))
 
     as_far_as_the_pose = replace(fitter.config, shape_outlier=fitter.config.outlier)
@@ -156,10 +156,27 @@ def test_betas_settle_and_depth_does_not_drift(fitter: LandmarkFitter) -> None:
     for time in np.arange(0, 6, 1 / 10):
         truth = waving(fitter, float(time))
         result = track.update(float(time), truth.seen)
+        track.learn_shape(float(time), result, 1.0)
         depths.append(result.state.transl[2] / truth.transl[2])
         betas.append(result.state.betas)
     assert np.ptp(depths[30:]) < 0.06, "the ratio to the true depth stays what it is"
     assert np.abs(betas[-1] - betas[-11]).max() < 0.15
+
+
+def test_shapes_are_learned_as_far_as_fits_are_believed(fitter: LandmarkFitter) -> None:
+    """And frames count by the time between them, the first one as a whole second."""
+
+    def information(trust: float, times: Sequence[float]) -> float:
+        track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+        for time in times:
+            track.learn_shape(time, track.update(time, waving(fitter, time).seen), trust)
+        return float(np.trace(track._shape.precision)) - 10
+
+    once = information(1.0, [0.0])
+    assert once > 1
+    assert information(0.0, [0.0, 0.1, 0.2]) == 0
+    assert information(0.5, [0.0]) == pytest.approx(0.5 * once)
+    assert information(1.0, [0.0, 0.1]) == pytest.approx(1.1 * once, rel=0.05)
 
 
 def test_shape_memory_is_the_sum_of_what_frames_say() -> None:

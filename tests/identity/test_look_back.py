@@ -203,6 +203,25 @@ def test_the_plainest_sighting_tells_who_comes_back() -> None:
     assert plainest.visibility.min() == 0.95
 
 
+def test_who_was_seen_in_a_wrong_pose_is_followed_back_in_the_right_one() -> None:
+    visible = walking(range(4, 20), 100.0)
+    wrong = {i: replace(figure, height=0.3 * figure.height) for i, figure in walking(range(2, 12), 100.0).items()}
+    frames = seen(20, {0: wrong | {i: f for i, f in visible.items() if i >= 12}})
+
+    def told_at(frames: list[SeenFrame], index: int) -> list[SeenFrame]:
+        person = frames[index].people[0]
+        agreed = replace(person, detection=replace(person.detection, agreed=True))
+        return [replace(f, people=[agreed]) if f.frame.index == index else f for f in frames]
+
+    given = through(told_at(frames, 12), Eyes(visible))
+    assert ids(given) == [[]] * 2 + [[0]] * 18
+    for index in range(2, 20):
+        expected = (wrong if index < 4 else visible)[index].landmarks
+        np.testing.assert_allclose(given[index].people[0].detection.landmarks2d, expected)
+    untouched = through(frames, Eyes(visible))
+    np.testing.assert_allclose(untouched[8].people[0].detection.landmarks2d, wrong[8].landmarks)
+
+
 def test_maps_wait_in_half_precision() -> None:
     rng = np.random.default_rng(0)
     maps = {

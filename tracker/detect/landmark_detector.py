@@ -8,7 +8,7 @@ was found there is a little old when it comes: it is followed in the present fra
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -37,7 +37,7 @@ from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.landmark_choice import open_finder, open_follower
-from tracker.detect.looks_anew import LooksAnew
+from tracker.detect.looks_anew import AGREEING, LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
 from tracker.detect.region_search import ALONE, BESIDE, half_hidden_people
@@ -60,11 +60,11 @@ _SAME_POSE = 0.7
 """Likeness of two looks at somebody who was hidden, below which one of them is mistaken."""
 _ON_OTHERS = 0.5
 """Share of visible points on somebody else's mask from which a pose is taken for part of them."""
+_IN_PLACE = 0.3
+"""Of the smaller of two boxes, shared by both, from which one of two poses is wrong."""
 _FRAMINGS = (1.0, 1.2, 0.85, 1.45)
 """Sides of the regions, over their own, in which somebody who was found is looked at until they are seen in the same
 pose: of whom half is hidden it is not known how large they are."""
-_AGREEING = 8
-"""Of the looks framed anew, those that must show somebody in their pose: where nobody is hardly ever do so many."""
 _REST = 3.0
 """Between two searches that nobody waits for there is a pause this many times as long as the search."""
 
@@ -95,6 +95,7 @@ class LandmarkDetector:
         """The next frame is looked at like the first one."""
         self._followed: list[Pursuit] = []
         self._missed: list[Pursuit] = []
+        self._doubted: list[object] = []
         self._seen_at = self._sent_at = -math.inf
         self._due = math.inf
         self._scout.forget()
@@ -190,7 +191,7 @@ class LandmarkDetector:
         if not people:  # then the search has just looked for them
             return []
         looks = LooksAnew(self._finder, frame.image)
-        judged = [(each, each.detection.agreed or looks.agree(each, _AGREEING)) for each in people]
+        judged = [(each, each.detection.agreed or looks.agree(each, AGREEING)) for each in people]
         sure = [as_agreed(each) for each, agreed in judged if agreed]
         doubtful = [each for each, agreed in judged if not agreed]
         if len(sure) >= self.config.max_people:
@@ -217,18 +218,26 @@ class LandmarkDetector:
         candidates = without_duplicates(self._follow_apart(frame))
         lost = not candidates or bool(uncovered(predicted, candidates))
         if self._is_answer_due(frame.time, lost):
-            newcomers = [c for each in self._news() for c in self._seen_apart(frame, each.region, candidates)]
+            news = self._news()
+            candidates = self._corrected(frame, candidates, news)
+            newcomers = [c for each in news for c in self._seen_apart(frame, each, candidates)]
             candidates = the_more_expected([*candidates, *newcomers], predicted)
             lost = not candidates or bool(uncovered(predicted, candidates))
         if self._scout.errand is None and self._is_look_due(frame.time, lost):
             delay = min(self.config.look_delay, _LOST_DELAY) if lost else self.config.look_delay
-            absent = [each for each in self._followed if each.seen_at < frame.time]
-            missed = [each.look for each in (*absent, *self._missed)]
-            self._send(SearchTask(frame, predicted, candidates, missed), delay)
+            self._send(self._errand(frame, predicted, candidates), delay)
             if self.config.punctual and delay == 0:
-                newcomers = self._seen_closely(frame, self._news())
-                return the_more_expected([*candidates, *newcomers], predicted)
+                news = self._news()
+                newcomers = self._seen_closely(frame, news)
+                return the_more_expected([*self._corrected(frame, candidates, news), *newcomers], predicted)
         return candidates
+
+    def _errand(self, frame: Frame, predicted: Sequence[Array], candidates: Sequence[Candidate]) -> SearchTask:
+        absent = [each for each in self._followed if each.seen_at < frame.time]
+        missed = [each.look for each in (*absent, *self._missed)]
+        doubted = [each for each in self._followed if each.doubt_at <= frame.time == each.seen_at]
+        self._doubted = [each.key for each in doubted]
+        return SearchTask(frame, predicted, candidates, [each.candidate for each in doubted], missed)
 
     def _send(self, errand: SearchTask, delay: float) -> None:
         self._scout.send(errand)
@@ -251,8 +260,23 @@ class LandmarkDetector:
     def _news(self) -> list[Candidate]:
         """Whom the search has found besides those who were followed when it was sent out."""
         errand, answer = self._scout.errand, self._scout.take()
+        if errand is not None:
+            seen = {id(candidate) for candidate in answer}
+            agreed = (id(each) in seen for each in errand.doubted)
+            self._judge(errand.frame.time, dict(zip(self._doubted, agreed, strict=True)))
         known = {id(candidate) for candidate in errand.followed} if errand is not None else set()
         return [candidate for candidate in answer if id(candidate) not in known]
+
+    def _judge(self, time: float, agreed: Mapping[object, bool]) -> None:
+        """What looks framed anew at this time, s, have said of people, by the keys of their pursuits."""
+        self._followed = [p.judged(time, agreed[p.key]) if p.key in agreed else p for p in self._followed]
+
+    def _corrected(self, frame: Frame, candidates: list[Candidate], news: Sequence[Candidate]) -> list[Candidate]:
+        """Without those on whom looks framed anew have not agreed, where they have agreed on somebody else instead."""
+        doubtful = {id(p.candidate) for p in self._followed if not p.agreed}
+        agreed = [each.region for each in news if each.detection.agreed]
+        instead = self._follow(frame, agreed) if doubtful else []
+        return [c for c in candidates if id(c) not in doubtful or not any(_is_instead(each, c) for each in instead)]
 
     def _follow_apart(self, frame: Frame) -> list[Candidate]:
         """Those who are followed, each in their own crop, and whoever was found in one of them instead.
@@ -324,10 +348,11 @@ class LandmarkDetector:
                     return again
         return None
 
-    def _seen_apart(self, frame: Frame, region: Region, others: Sequence[Candidate]) -> list[Candidate]:
-        """Who is in a region, the others painted out where nobody or one of them is seen."""
-        plain = [c for c in self._follow(frame, [region]) if not any(alike(c, other) for other in others)]
-        return plain or self._painted_out(frame, region, others)
+    def _seen_apart(self, frame: Frame, news: Candidate, others: Sequence[Candidate]) -> list[Candidate]:
+        """Who is by now where somebody was seen, the others painted out where nobody or one of them is seen."""
+        plain = [c for c in self._follow(frame, [news.region]) if not any(alike(c, other) for other in others)]
+        people = plain or self._painted_out(frame, news.region, others)
+        return [as_agreed(each) for each in people] if news.detection.agreed else people
 
     def _painted_out(self, frame: Frame, region: Region, others: Sequence[Candidate]) -> list[Candidate]:
         """Who is in a region without the others."""
@@ -366,6 +391,12 @@ def _beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> lis
         if all(not is_same_person(c.detection, o.detection) for o in others)
         and all(share_on_mask(c.visible_points, o.mask, 0.0) < _ON_OTHERS for o in others)
     ]
+
+
+def _is_instead(candidate: Candidate, other: Candidate) -> bool:
+    """Whether both are in one place, in two poses."""
+    overlap = shared_box(candidate.detection.bbox, other.detection.bbox)
+    return overlap >= _IN_PLACE and not alike(candidate, other)
 
 
 def _shows(candidate: Candidate, others: Sequence[PlacedMask]) -> bool:

@@ -42,6 +42,8 @@ _FRAMINGS = (
     _Framing(0.85), _Framing(1.45, mirrored=True), _Framing(1.0, aside=(0, _ASIDE)), _Framing(1.2),
 )  # fmt: skip
 LOOKS = len(_FRAMINGS)
+AGREEING = 8
+"""Of the looks, those that must show somebody in their pose: where nobody is hardly ever do so many."""
 
 
 @dataclass(frozen=True, eq=False)

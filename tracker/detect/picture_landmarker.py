@@ -20,7 +20,7 @@ class PictureLandmarker:
     """A person detector, and somebody else's landmark network. It belongs to one thread at a time."""
 
     def __init__(self, finder: PersonFinder, follower: Follower, config: DetectConfig) -> None:
-        self._finder, self._follower, self._config = finder, follower, config
+        self._finder, self.follower, self._config = finder, follower, config
 
     @classmethod
     def open(cls, config: DetectConfig, engine: EngineConfig, follower: Follower) -> PictureLandmarker:
@@ -38,7 +38,7 @@ class PictureLandmarker:
         """
         everybody = self._finder.find(image, min_detection)
         regions = [region for region in everybody if not any(region.is_about(each) for each in known)]
-        answers = self._follower.follow(image, regions[: self._config.max_people])
+        answers = self.follower.follow(image, regions[: self._config.max_people])
         size = image.shape[1], image.shape[0]
         sure = (each for each in answers if each.presence >= self._config.min_presence)
         return [in_frame(each.reading, each.crop.T_frame_crop, size) for each in sure]
@@ -48,4 +48,4 @@ class PictureLandmarker:
 
         It takes as long as a hundred people who are followed. Raises RunError when the engine fails.
         """
-        return half_hidden_people(self._follower, image, self._config)
+        return half_hidden_people(self.follower, image, self._config)

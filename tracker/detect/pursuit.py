@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ HIDDEN_SECONDS = 2.0
 MISSED_SECONDS = 10.0
 """So long one remembers what somebody wore."""
 _LEARN_SECONDS = 2.0
+_DOUBT_SECONDS = 0.5
 _STRANGE_SECONDS = 2.0
 """So long somebody who came in front of somebody else is not taken for them."""
 _NEAR_SECONDS, _NEAR = 0.4, 0.2
@@ -50,10 +51,26 @@ class Pursuit:
     begun_at: float
     seen_at: float
     """s"""
+    doubt_at: float
+    """s, from which looks framed anew are to say whether they are there in this pose; inf once these have agreed."""
+    key: object = field(default_factory=object)
+    """The same from frame to frame, and nobody else's."""
 
     @classmethod
     def begin(cls, time: float, image: NDArray[np.uint8], candidate: Candidate) -> Pursuit:
-        return cls(candidate, candidate, appearance_of(image, candidate.detection), time, time)
+        doubt_at = math.inf if candidate.detection.agreed else time
+        return cls(candidate, candidate, appearance_of(image, candidate.detection), time, time, doubt_at)
+
+    @property
+    def agreed(self) -> bool:
+        """Whether looks framed anew have seen them, too."""
+        return math.isinf(self.doubt_at)
+
+    def judged(self, time: float, agreed: bool) -> Pursuit:
+        """After such looks. Whom these do not see so are asked about again, the later the longer they have been
+        followed."""
+        wait = max(_DOUBT_SECONDS, time - self.begun_at)
+        return replace(self, doubt_at=math.inf if agreed else time + wait)
 
     def is_other(self, candidate: Candidate, look: Appearance) -> bool:
         """Whether that is another person: in other clothes, and elsewhere. Who only carries a box before them stays

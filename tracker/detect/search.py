@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tracker.detect.candidate import (
     FOUND_OVERLAP,
     Candidate,
     alike,
+    as_agreed,
     candidate_of,
     in_frame,
     is_person,
@@ -31,6 +32,7 @@ from tracker.detect.candidate import (
 from tracker.detect.clothing_colour import OWN_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
+from tracker.detect.looks_anew import AGREEING, LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pose_reading import HIPS, SHOULDERS
 from tracker.detect.similarity import BODY_POINTS, box_overlap, pose_similarity, share_on_mask, shared_box
@@ -87,6 +89,8 @@ class SearchTask:
     """xyxy px boxes where people should be; who is not found there is looked for more closely."""
     followed: Sequence[Candidate] = ()
     """Who is found already."""
+    doubted: Sequence[Candidate] = ()
+    """Of those, whom looks framed anew have not confirmed. Where they do not now either, whoever they do is found."""
     missed: Sequence[Appearance] = ()
     """What people wear who were seen before: whoever wears it, too, is believed sooner."""
     begins: bool = False
@@ -110,14 +114,33 @@ class Searcher:
         self._landmarker.close()
 
     def search(self, errand: SearchTask) -> list[Candidate]:
-        """The people followed and those found besides, each once. Raises RunError when an engine fails."""
+        """The people followed and those found besides, each once; without the doubted ones whom looks framed anew do
+        not see so. Raises RunError when an engine fails."""
         frame = errand.frame
+        mistaken = self._mistaken(errand)
+        if mistaken:
+            errand = replace(errand, followed=_without(errand.followed, mistaken), doubted=())
+            return self._in_place_of(errand, mistaken)
         candidates = self._look_around(errand)
         lost = uncovered(errand.predicted, candidates)
         candidates = self._look_for_lost(frame, lost, candidates)
         if len(candidates) + len(lost) < self.config.max_people:
             candidates = self._search_tiles(errand, candidates)
         return candidates
+
+    def _mistaken(self, errand: SearchTask) -> list[Candidate]:
+        """Whom looks framed anew do not see in the pose in which they are followed."""
+        if not errand.doubted:
+            return []
+        looks = LooksAnew(self._landmarker.follower, errand.frame.image)
+        return [each for each in errand.doubted if not looks.agree(each, AGREEING)]
+
+    def _in_place_of(self, errand: SearchTask, mistaken: Sequence[Candidate]) -> list[Candidate]:
+        """The people followed and those who are seen where somebody is mistaken, by looks framed anew, too."""
+        looks = LooksAnew(self._landmarker.follower, errand.frame.image)
+        others = _without(self._look_around(errand), errand.followed)
+        near = [c for c in others if any(shared_box(c.detection.bbox, m.detection.bbox) > 0 for m in mistaken)]
+        return [*errand.followed, *(as_agreed(c) for c in near if looks.agree(c, AGREEING))]
 
     def _look_around(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those who are found in the whole frame besides.
@@ -231,6 +254,10 @@ class Searcher:
         moved = (in_frame(reading, T_frame_crop, frame.size) for reading in readings)
         candidates = (candidate_of(reading, frame.size) for reading in moved)
         return [c for c in candidates if c.quality >= _LOOK_MIN_QUALITY and is_person(c)]
+
+
+def _without(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
+    return [c for c in candidates if all(c is not each for each in others)]
 
 
 def _surroundings(bbox: Array, scale: float = _LOOK_SCALE) -> Array:

@@ -19,10 +19,12 @@ import numpy as np
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
-from tracker.detect.similarity import BODY_POINTS
+from tracker.detect.similarity import BODY_POINTS, pose_similarity
 from tracker.identity.meetings import Exchange
 from tracker.identity.sides import SideKeeper, Sighting
 
+_ONE_POSE = 0.5
+"""Likeness of poses in one frame, or one frame apart, from which they are one."""
 _BYTES = 240_000_000
 """Of pictures and networks' maps that wait, 2.5 s of one person in 720p; beyond it they wait for less long."""
 _FLASH = 2
@@ -126,6 +128,8 @@ class LookBack(Generic[Seen]):
         for person, known in newcomers:
             if person.person_id not in before:
                 self._follow_back(person, known)
+            elif person.detection.agreed:
+                self._correct_back(person)
 
     def _saw(self, person_id: int, time: float) -> None:
         self._sightings[person_id] = self._sightings.get(person_id, 0) + 1
@@ -157,6 +161,21 @@ class LookBack(Generic[Seen]):
             self._saw(key, entry.frame.time)
         if not known:
             self._rejoin(key, first, plainest)
+
+    def _correct_back(self, person: TrackedDetection) -> None:
+        """Follows somebody who was seen in a wrong pose until now back in the right one, to where it was seen, too."""
+        key, detection = person.person_id, person.detection
+        for place in range(len(self._waiting) - 2, -1, -1):
+            entry = self._waiting[place]
+            wrong = next((each.detection for each in entry.people if each.person_id == key), None)
+            if entry.scene != self._waiting[-1].scene or wrong is None or _is_one_pose(wrong, detection):
+                return
+            others = [each for each in entry.people if each.person_id != key]
+            earlier = self._detector.detect_near(entry.frame, detection, [each.detection for each in others])
+            if earlier is None or _is_one_pose(wrong, earlier):
+                return
+            detection = earlier
+            self._put(place, [*others, _packed(TrackedDetection(key, earlier))])
 
     def _was_last_seen_near(self, detection: Detection, place: int) -> bool:
         """Whether in that frame somebody is near who is not seen any more after it."""
@@ -227,6 +246,10 @@ class LookBack(Generic[Seen]):
         soon = entry.frame.time + self._limits.coast_seconds
         later = (each.ids for each in self._waiting if each.frame.time <= soon and each.scene == entry.scene)
         return frozenset(self._last_seen) - entry.ids - set().union(*later)
+
+
+def _is_one_pose(first: Detection, second: Detection) -> bool:
+    return pose_similarity(first.landmarks2d, second.landmarks2d) >= _ONE_POSE
 
 
 def _plainness(detection: Detection) -> float:
