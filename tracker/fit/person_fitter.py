@@ -56,6 +56,8 @@ class TrackConfig:
 
     forget_seconds: float = 1.5
     """After so long an absence the pose starts anew; the shape is kept."""
+    hold_seconds: float = 0.3
+    """So long the last pose that was believed is gone on from where none is."""
     surprise: float = 1.5
     """A fit whose cost is this many times the track's median is repeated without the previous pose."""
     missed: float = 5.0
@@ -161,6 +163,7 @@ class PersonFitter:
         self.motion: PoseMotion | None = None
         self._shape = shape or ShapeMemory()
         self._costs: deque[float] = deque(maxlen=60)
+        self._before: PoseMotion | None = None
         self._swapped_since: float | None = None
         self._retry_at = self._learned_at = -math.inf
 
@@ -168,7 +171,7 @@ class PersonFitter:
         self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None = None
     ) -> LandmarkFit:
         """time: s, later than the call before. evidence: asks the picture, too."""
-        belief = self._belief(time)
+        belief, self._before = self._belief(time), self.motion
         if belief.state is None:
             result = self._fit_anew(observation, self._guessing(observation, belief), evidence)
         else:
@@ -176,6 +179,31 @@ class PersonFitter:
         fitted = result if evidence is None else evidence.refine(result)
         self._remember(time, fitted)
         return fitted
+
+    def update_alone(
+        self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None, before: BodyState | None
+    ) -> LandmarkFit:
+        """What the landmarks alone say, instead of what `update` has made of them at this time.
+
+        Where a pose is sought anew, it is the picture that chooses, and often what nobody could believe: of somebody
+        who lies on the floor, say, whom the networks regress as sitting. before: the last pose that was believed.
+        """
+        belief = Belief(self._shape.betas, self._shape.precision)
+        starts = [self._landmark_start(observation, self._guessing(observation, belief))]
+        starts += [] if before is None else [before.with_betas(belief.betas, self.fitter.rig.root_slope)]
+        fits = [self.fitter.fit(observation, belief, each, self.fitter.config.first_iterations) for each in starts]
+        result = min(fits, key=lambda fit: fit.cost)
+        fitted = result if evidence is None else evidence.refine(result)
+        self._costs.pop()
+        self.motion = None
+        self._remember(time, fitted)
+        return fitted
+
+    def disbelieve(self, time: float) -> None:
+        """What `update` made of this time is not gone on from: what was before it is, for a moment, and after that
+        nothing."""
+        recent = self._before is not None and time - self._before.time <= self.config.hold_seconds
+        self.motion = self._before if recent else None
 
     def learn_shape(self, time: float, fit: LandmarkFit, trust: float) -> None:
         """Takes what a fit says of the shape into account, as far as it is believed, 0..1. time: s, the fit's.
@@ -287,15 +315,14 @@ class PersonFitter:
         return replace(shown, state=state, agreed_betas=betas, betas_information=information, cost_of_landmarks=alone)
 
     def _fit_to_landmarks(self, observation: LandmarkObservation, belief: Belief) -> LandmarkFit:
-        fitter, config = self.fitter, self.fitter.config
+        config = self.fitter.config
+        iterations = config.first_iterations if belief.guess is None else config.guessed_iterations
+        return self.fitter.fit(observation, belief, self._landmark_start(observation, belief), iterations)
+
+    def _landmark_start(self, observation: LandmarkObservation, belief: Belief) -> BodyState:
         if belief.guess is None:
-            start, iterations = initial_state(fitter.rig, observation, belief.betas), config.first_iterations
-        else:
-            start, iterations = (
-                guessed_state(fitter.rig, observation, belief.betas, belief.guess),
-                config.guessed_iterations,
-            )
-        return fitter.fit(observation, belief, start, iterations)
+            return initial_state(self.fitter.rig, observation, belief.betas)
+        return guessed_state(self.fitter.rig, observation, belief.betas, belief.guess)
 
     def _recover(
         self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None

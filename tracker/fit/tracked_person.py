@@ -72,6 +72,7 @@ class TrackedPerson:
         self._fitter, self._judge, self._filter = fitter, judge, pose_filter
         self._persons = judge.persons
         self._estimate: FitEstimate | None = None
+        self._believed: BodyState | None = None
 
     def fit(self, time: float, camera: Camera, detection: Detection, evidence: ImageEvidence | None) -> None:
         """Fits them to a frame. time: s, later than the call before; evidence: None where there are no features."""
@@ -80,21 +81,28 @@ class TrackedPerson:
         )
         fit = self._fitter.update(time, observation, evidence)
         share = self._judge.trust(fit, camera, detection)
+        if share < self._judge.config.restart_below:
+            fit = self._fitter.update_alone(time, observation, evidence, self._believed)
+            share = self._judge.trust(fit, camera, detection)
         self._fitter.learn_shape(time, fit, share)
         if share < self._judge.config.restart_below:
-            self._fitter.forget_pose()
+            self._fitter.disbelieve(time)
+        else:
+            self._believed = fit.state
         confidence = share * self._judge.confidence(fit, detection)
         self._estimate = FitEstimate(time, fit.state, confidence, fit.cost / len(detection.visibility))
 
     def forget_pose(self) -> None:
         """They are not carried on from where they were: what comes next is another scene."""
         self._fitter.forget_pose()
+        self._believed = None
 
     def exchange_pose(self, other: TrackedPerson) -> None:
         """Each is carried on from where the other one was; the shapes stay."""
         self._fitter.exchange_pose(other._fitter)
         self._filter, other._filter = other._filter, self._filter
         self._estimate, other._estimate = other._estimate, self._estimate
+        self._believed, other._believed = other._believed, self._believed
 
     def at(self, time: float, coast_seconds: float) -> FitEstimate | None:
         """The fit of this moment; or, for so long after the last one, where the motion was leading, less and less
