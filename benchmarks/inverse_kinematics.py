@@ -270,6 +270,7 @@ def _tracked(track: PersonFitter, times: Array, sight: Sight, away: Array) -> Ar
         result = track.update(
             float(time_), LandmarkObservation(CAMERA, pixels, sight.metric[k], sight.confidence[k] * ~away[k])
         )
+        track.learn_shape(float(time_), result, 1.0)
         joints.append(result.posed.joints - result.posed.joints[0])
     return np.stack(joints)
 

@@ -47,6 +47,7 @@ def run(track: PersonFitter, fitter: LandmarkFitter, times: np.ndarray) -> list[
     for time in times:
         truth = waving(fitter, float(time))
         result = track.update(float(time), truth.seen)
+        track.learn_shape(float(time), result, 1.0)
         errors.append(mpjpe(result.posed.joints, truth.joints))
     return errors
 
@@ -254,6 +255,40 @@ def test_only_the_beginning_of_a_track_is_judged_by_what_the_landmarks_cost(fitt
     assert first.cost_of_landmarks is not None and first.cost > 2 * first.cost_of_landmarks
     track.forget_pose()
     assert track.update(0.1, person.seen, Picture(regressed, regressed)).cost_of_landmarks is None
+
+
+def test_landmarks_alone_are_not_overruled_by_a_picture_that_nobody_believes(fitter: LandmarkFitter) -> None:
+    person = waving(fitter, 0.0)
+    state = BodyState(matrix_from_axis_angle(person.theta), person.betas, person.transl)
+    sitting = state.rotations.copy()
+    sitting[[smpl_index("left_hip"), smpl_index("right_hip")]] = matrix_from_axis_angle(np.array([-1.5, 0.0, 0.0]))
+    picture = Picture(*[replace(state, rotations=sitting)] * 2)
+    track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
+    overruled = track.update(0.0, person.seen, picture)
+    for before in (None, state):
+        alone = track.update_alone(0.0, person.seen, picture, before)
+        assert alone.cost < 0.5 * overruled.cost
+        assert mpjpe(alone.posed.joints, person.joints) < 50
+        assert track.motion is not None
+        np.testing.assert_allclose(track.motion.state.rotations, alone.state.rotations)
+
+
+def test_a_pose_that_is_not_believed_is_not_gone_on_from(fitter: LandmarkFitter) -> None:
+    """But what was before it for a moment, and after that nothing."""
+    config = TrackConfig(hold_seconds=0.25)
+    track = PersonFitter(fitter, config, PREDICTOR)
+    for time in (0.0, 0.1, 0.2):
+        track.update(time, waving(fitter, time).seen)
+    believed = track.motion
+    for time in (0.3, 0.4):
+        seen = waving(fitter, time).seen
+        track.update(time, replace(seen, pixels=seen.pixels[::-1].copy()))
+        assert track.motion is not believed
+        track.disbelieve(time)
+        assert track.motion is believed
+    track.update(0.5, waving(fitter, 0.5).seen)
+    track.disbelieve(0.5)
+    assert track.motion is None
 
 
 @pytest.mark.parametrize("height", [None, 1.6])
