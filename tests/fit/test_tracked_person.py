@@ -15,6 +15,7 @@ from tracker.body.body_state import BodyState
 from tracker.core.detection import Detection
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter
+from tracker.fit.person_fitter import TrackConfig
 from tracker.fit.tracked_person import TrackedPerson
 from tracker.fit.trust import TrustConfig
 
@@ -31,6 +32,7 @@ class Fits:
     learned: list[tuple[LandmarkFit, float]] = field(default_factory=list)
     disbelieved: list[float] = field(default_factory=list)
     before: list[BodyState | None] = field(default_factory=list)
+    config: TrackConfig = field(default_factory=TrackConfig)
 
     def update(self, time: float, observation: LandmarkObservation, evidence: None) -> LandmarkFit:
         return self.picture
@@ -97,7 +99,19 @@ def test_the_landmarks_alone_are_asked_where_a_fit_is_not_believed(fits: Fits) -
     assert fits.disbelieved == []
 
 
+def test_landmarks_that_are_hardly_believed_themselves_are_not(fits: Fits) -> None:
+    fitted(fits, [0.7, 0.05, 0.3])
+    assert fits.learned[-1] == (fits.landmarks, 0.0)
+    assert fits.disbelieved == [0.1]
+
+
+def test_who_was_never_believed_is_not_asked_about_twice(fits: Fits) -> None:
+    fitted(fits, [0.05, 0.05])
+    assert fits.before == []
+    assert fits.disbelieved == [0.0, 0.1]
+
+
 def test_what_nobody_believes_is_not_gone_on_from(fits: Fits) -> None:
     fitted(fits, [0.7, 0.05, 0.02])
-    assert fits.learned[-1] == (fits.landmarks, 0.02)
+    assert fits.learned[-1] == (fits.landmarks, 0.0)
     assert fits.disbelieved == [0.1]

@@ -192,7 +192,8 @@ class PersonFitter:
         starts = [self._landmark_start(observation, self._guessing(observation, belief))]
         starts += [] if before is None else [before.with_betas(belief.betas, self.fitter.rig.root_slope)]
         fits = [self.fitter.fit(observation, belief, each, self.fitter.config.first_iterations) for each in starts]
-        result = min(fits, key=lambda fit: fit.cost)
+        # nobody turns round in a moment: what is near to how they were needs no better reason
+        result = fits[-1] if fits[-1].cost * self.config.better <= fits[0].cost else fits[0]
         fitted = result if evidence is None else evidence.refine(result)
         self._costs.pop()
         self.motion = None

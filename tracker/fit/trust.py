@@ -40,6 +40,9 @@ class TrustConfig:
     restart_below: float = 0.1
     """The next frame's fit does not start from one that is believed less."""
 
+    alone_from: float = 0.35
+    """What the landmarks alone say, where the picture says otherwise and is not believed, is believed from here on."""
+
     def __post_init__(self) -> None:
         if not 0 <= self.cover[0] < self.cover[1]:
             raise InputError(f"cover: expected two increasing values, got {self.cover}")
