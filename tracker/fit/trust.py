@@ -40,7 +40,7 @@ class TrustConfig:
     restart_below: float = 0.1
     """The next frame's fit does not start from one that is believed less."""
 
-    alone_from: float = 0.35
+    alone_from: float = 0.65
     """What the landmarks alone say, where the picture says otherwise and is not believed, is believed from here on."""
 
     def __post_init__(self) -> None:
