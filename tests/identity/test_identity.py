@@ -119,13 +119,21 @@ def test_a_different_person_where_one_left_gets_a_new_identity(rate: float) -> N
     assert run.identities("green") == {1}
 
 
-def test_identities_are_not_used_again_after_a_long_absence() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "back", "identity"), [(4.0, RED, 0), (6.0, RED, 0), (6.0, GREEN, 1), (9.0, RED, 1)]
+)
+def test_who_comes_back_in_their_clothes_before_long_has_their_identity(
+    seconds: float, back: Figure, identity: int
+) -> None:
     run = Run()
-    for index, time in Scene(10.0, 8.0).times():
-        present = {} if 2.0 <= time < 6.0 else {"early" if time < 2.0 else "late": at(RED, 300)}
+    for index, time in Scene(10.0, 4.0 + seconds).times():
+        if time < 2.0:
+            present = {"early": at(RED, 300)}
+        else:
+            present = {} if time < 2.0 + seconds else {"late": at(back, 340)}
         run.step(index, time, present, present)
     assert run.identities("early") == {0}
-    assert run.identities("late") == {1}
+    assert run.identities("late") == {identity}
 
 
 @RATES

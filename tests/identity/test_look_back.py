@@ -172,12 +172,12 @@ def test_clothes_size_and_place_tell_who_comes_back() -> None:
     for back, expected in ((red, 0), (green, None)):
         tracker = IdentityTracker()
         assert run(tracker, red, 0, 20) == 0
-        for index in range(20, 70):
+        for index in range(20, 110):
             tracker.assign(frame_of([], index, index / RATE), [])
         moved = replace(back, x=280.0)
-        assert run(tracker, moved, 70, 10) == 1, "five seconds are too long for who is followed live"
-        assert tracker.rejoined(1, 7.0, detection_of(moved), {1}) == expected
-        assert run(tracker, moved, 80, 5) == (0 if expected == 0 else 1)
+        assert run(tracker, moved, 110, 10) == 1, "nine seconds are too long for who is followed live"
+        assert tracker.rejoined(1, 11.0, detection_of(moved), {1}) == expected
+        assert run(tracker, moved, 120, 5) == (0 if expected == 0 else 1)
 
 
 def test_the_plainest_sighting_tells_who_comes_back() -> None:

@@ -261,8 +261,8 @@ class LandmarkDetector:
         """Whom the search has found besides those who were followed when it was sent out."""
         errand, answer = self._scout.errand, self._scout.take()
         if errand is not None:
-            seen = {id(candidate) for candidate in answer}
-            agreed = (id(each) in seen for each in errand.doubted)
+            confirmed = {id(candidate) for candidate in answer}
+            agreed = (id(each) in confirmed for each in errand.doubted)
             self._judge(errand.frame.time, dict(zip(self._doubted, agreed, strict=True)))
         known = {id(candidate) for candidate in errand.followed} if errand is not None else set()
         return [candidate for candidate in answer if id(candidate) not in known]

@@ -35,7 +35,7 @@ from tracker.identity.meetings import CLEAN_OVERLAP, Exchange, Meetings, Presenc
 class IdentityConfig:
     """When a detection is the same person as before. Distances are in body sizes, about 0.3 of a standing height."""
 
-    lost_seconds: float = 3.0
+    lost_seconds: float = 8.0
     """Who is away for longer gets a new identity."""
     confirm_seconds: float = 0.25
     """How long a person of whom little is visible, or who overlaps another, must be seen before they are given an
