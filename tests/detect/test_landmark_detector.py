@@ -397,6 +397,23 @@ def test_whom_looks_framed_anew_do_not_see_so_is_let_go_for_whom_they_see(monkey
         assert found._followed[0].agreed, "and is not asked again"
 
 
+def test_who_was_doubted_before_a_gap_is_nobody_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live, where the search of the first frame after it is answered later."""
+    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: MistakenAtFirst())
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: Mistaken(*asked))
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
+    with LandmarkDetector(replace(NO_SEARCH, look_delay=0.3)) as found:
+        for time in np.arange(0.0, 0.65, 0.1):
+            found.detect(Frame(0, float(time), picture(LARGE)))
+        assert found._doubted, "is being asked about"
+        found.config = replace(found.config, punctual=False)
+        for time in np.arange(5.0, 6.0, 0.1):
+            if found._scout._answer is not None:
+                found._scout._answer.result()
+            people = found.detect(Frame(0, float(time), picture(LARGE)))
+        assert len(people) == 1
+
+
 @pytest.mark.usefixtures("fake")
 def test_looking_back_nobody_is_guessed_behind_somebody_else() -> None:
     image = picture(SMALL)

@@ -60,8 +60,6 @@ _SAME_POSE = 0.7
 """Likeness of two looks at somebody who was hidden, below which one of them is mistaken."""
 _ON_OTHERS = 0.5
 """Share of visible points on somebody else's mask from which a pose is taken for part of them."""
-_IN_PLACE = 0.3
-"""Of the smaller of two boxes, shared by both, from which one of two poses is wrong."""
 _FRAMINGS = (1.0, 1.2, 0.85, 1.45)
 """Sides of the regions, over their own, in which somebody who was found is looked at until they are seen in the same
 pose: of whom half is hidden it is not known how large they are."""
@@ -235,12 +233,13 @@ class LandmarkDetector:
     def _errand(self, frame: Frame, predicted: Sequence[Array], candidates: Sequence[Candidate]) -> SearchTask:
         absent = [each for each in self._followed if each.seen_at < frame.time]
         missed = [each.look for each in (*absent, *self._missed)]
-        doubted = [each for each in self._followed if each.doubt_at <= frame.time == each.seen_at]
-        self._doubted = [each.key for each in doubted]
-        return SearchTask(frame, predicted, candidates, [each.candidate for each in doubted], missed)
+        doubted = [each.candidate for each in self._followed if each.doubt_at <= frame.time == each.seen_at]
+        return SearchTask(frame, predicted, candidates, doubted, missed)
 
     def _send(self, errand: SearchTask, delay: float) -> None:
         self._scout.send(errand)
+        doubted = {id(candidate) for candidate in errand.doubted}
+        self._doubted = [each.key for each in self._followed if id(each.candidate) in doubted]
         self._sent_at, self._due = errand.frame.time, errand.frame.time + delay
 
     def _is_answer_due(self, time: float, lost: bool) -> bool:
@@ -394,9 +393,8 @@ def _beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> lis
 
 
 def _is_instead(candidate: Candidate, other: Candidate) -> bool:
-    """Whether both are in one place, in two poses."""
-    overlap = shared_box(candidate.detection.bbox, other.detection.bbox)
-    return overlap >= _IN_PLACE and not alike(candidate, other)
+    """Whether both are one person, in two poses: most of the other's silhouette is the candidate's."""
+    return share_in_mask(other.mask, candidate.mask) >= _ON_OTHERS and not alike(candidate, other)
 
 
 def _shows(candidate: Candidate, others: Sequence[PlacedMask]) -> bool:
