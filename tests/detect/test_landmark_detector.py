@@ -405,7 +405,7 @@ def test_who_was_doubted_before_a_gap_is_nobody_after_it(monkeypatch: pytest.Mon
     with LandmarkDetector(replace(NO_SEARCH, look_delay=0.3)) as found:
         for time in np.arange(0.0, 0.65, 0.1):
             found.detect(Frame(0, float(time), picture(LARGE)))
-        assert found._doubted, "is being asked about"
+        assert found._scout.errand is not None and found._scout.errand.doubted
         found.config = replace(found.config, punctual=False)
         for time in np.arange(5.0, 6.0, 0.1):
             if found._scout._answer is not None:

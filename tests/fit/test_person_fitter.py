@@ -265,7 +265,7 @@ def test_landmarks_alone_are_not_overruled_by_a_picture_that_nobody_believes(fit
     picture = Picture(*[replace(state, rotations=sitting)] * 2)
     track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
     overruled = track.update(0.0, person.seen, picture)
-    for before in (None, state):
+    for before in (overruled.state, state):
         alone = track.update_alone(0.0, person.seen, picture, before)
         assert alone.cost < 0.5 * overruled.cost
         assert mpjpe(alone.posed.joints, person.joints) < 50

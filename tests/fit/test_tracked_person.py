@@ -31,14 +31,14 @@ class Fits:
     landmarks: LandmarkFit
     learned: list[tuple[LandmarkFit, float]] = field(default_factory=list)
     disbelieved: list[float] = field(default_factory=list)
-    before: list[BodyState | None] = field(default_factory=list)
+    before: list[BodyState] = field(default_factory=list)
     config: TrackConfig = field(default_factory=TrackConfig)
 
     def update(self, time: float, observation: LandmarkObservation, evidence: None) -> LandmarkFit:
         return self.picture
 
     def update_alone(
-        self, time: float, observation: LandmarkObservation, evidence: None, before: BodyState | None
+        self, time: float, observation: LandmarkObservation, evidence: None, before: BodyState
     ) -> LandmarkFit:
         self.before.append(before)
         return self.landmarks

@@ -8,7 +8,7 @@ was found there is a little old when it comes: it is followed in the present fra
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -37,7 +37,7 @@ from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.landmark_choice import open_finder, open_follower
-from tracker.detect.looks_anew import AGREEING, LooksAnew
+from tracker.detect.looks_anew import LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
 from tracker.detect.region_search import ALONE, BESIDE, half_hidden_people
@@ -93,7 +93,6 @@ class LandmarkDetector:
         """The next frame is looked at like the first one."""
         self._followed: list[Pursuit] = []
         self._missed: list[Pursuit] = []
-        self._doubted: list[object] = []
         self._seen_at = self._sent_at = -math.inf
         self._due = math.inf
         self._scout.forget()
@@ -121,9 +120,8 @@ class LandmarkDetector:
         """Frees the engines; the detector cannot be used afterwards."""
         self._scout.close()
         self._searcher.close()
-        self._follower.close()
-        if self._finder is not self._follower:
-            self._finder.close()
+        for follower in self._followers:
+            follower.close()
 
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
         """The people in the frame, in no particular order, each once.
@@ -189,7 +187,7 @@ class LandmarkDetector:
         if not people:  # then the search has just looked for them
             return []
         looks = LooksAnew(self._finder, frame.image)
-        judged = [(each, each.detection.agreed or looks.agree(each, AGREEING)) for each in people]
+        judged = [(each, each.detection.agreed or looks.agree(each)) for each in people]
         sure = [as_agreed(each) for each, agreed in judged if agreed]
         doubtful = [each for each, agreed in judged if not agreed]
         if len(sure) >= self.config.max_people:
@@ -233,13 +231,11 @@ class LandmarkDetector:
     def _errand(self, frame: Frame, predicted: Sequence[Array], candidates: Sequence[Candidate]) -> SearchTask:
         absent = [each for each in self._followed if each.seen_at < frame.time]
         missed = [each.look for each in (*absent, *self._missed)]
-        doubted = [each.candidate for each in self._followed if each.doubt_at <= frame.time == each.seen_at]
+        doubted = [each for each in self._followed if each.doubt_at <= frame.time == each.seen_at]
         return SearchTask(frame, predicted, candidates, doubted, missed)
 
     def _send(self, errand: SearchTask, delay: float) -> None:
         self._scout.send(errand)
-        doubted = {id(candidate) for candidate in errand.doubted}
-        self._doubted = [each.key for each in self._followed if id(each.candidate) in doubted]
         self._sent_at, self._due = errand.frame.time, errand.frame.time + delay
 
     def _is_answer_due(self, time: float, lost: bool) -> bool:
@@ -259,15 +255,17 @@ class LandmarkDetector:
     def _news(self) -> list[Candidate]:
         """Whom the search has found besides those who were followed when it was sent out."""
         errand, answer = self._scout.errand, self._scout.take()
-        if errand is not None:
-            confirmed = {id(candidate) for candidate in answer}
-            agreed = (id(each) in confirmed for each in errand.doubted)
-            self._judge(errand.frame.time, dict(zip(self._doubted, agreed, strict=True)))
-        known = {id(candidate) for candidate in errand.followed} if errand is not None else set()
+        if errand is None:
+            return answer
+        self._judge(errand, answer)
+        known = {id(candidate) for candidate in errand.followed}
         return [candidate for candidate in answer if id(candidate) not in known]
 
-    def _judge(self, time: float, agreed: Mapping[object, bool]) -> None:
-        """What looks framed anew at this time, s, have said of people, by the keys of their pursuits."""
+    def _judge(self, errand: SearchTask, answer: Sequence[Candidate]) -> None:
+        """Takes what looks framed anew have said of the doubted ones: whom they confirm is in the answer."""
+        confirmed = {id(candidate) for candidate in answer}
+        agreed = {each.key: id(each.candidate) in confirmed for each in errand.doubted}
+        time = errand.frame.time
         self._followed = [p.judged(time, agreed[p.key]) if p.key in agreed else p for p in self._followed]
 
     def _corrected(self, frame: Frame, candidates: list[Candidate], news: Sequence[Candidate]) -> list[Candidate]:

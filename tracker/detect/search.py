@@ -32,9 +32,10 @@ from tracker.detect.candidate import (
 from tracker.detect.clothing_colour import OWN_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
-from tracker.detect.looks_anew import AGREEING, LooksAnew
+from tracker.detect.looks_anew import LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pose_reading import HIPS, SHOULDERS
+from tracker.detect.pursuit import Pursuit
 from tracker.detect.similarity import BODY_POINTS, box_overlap, pose_similarity, share_on_mask, shared_box
 
 # A person of a closer look. The low detection threshold finds two thirds of the lost people instead of one third, and
@@ -89,7 +90,7 @@ class SearchTask:
     """xyxy px boxes where people should be; who is not found there is looked for more closely."""
     followed: Sequence[Candidate] = ()
     """Who is found already."""
-    doubted: Sequence[Candidate] = ()
+    doubted: Sequence[Pursuit] = ()
     """Of those, whom looks framed anew have not confirmed. Where they do not now either, whoever they do is found."""
     missed: Sequence[Appearance] = ()
     """What people wear who were seen before: whoever wears it, too, is believed sooner."""
@@ -119,8 +120,7 @@ class Searcher:
         frame = errand.frame
         mistaken = self._mistaken(errand)
         if mistaken:
-            errand = replace(errand, followed=_without(errand.followed, mistaken), doubted=())
-            return self._in_place_of(errand, mistaken)
+            return self._in_place_of(replace(errand, followed=_without(errand.followed, mistaken)), mistaken)
         candidates = self._look_around(errand)
         lost = uncovered(errand.predicted, candidates)
         candidates = self._look_for_lost(frame, lost, candidates)
@@ -133,14 +133,15 @@ class Searcher:
         if not errand.doubted:
             return []
         looks = LooksAnew(self._landmarker.follower, errand.frame.image)
-        return [each for each in errand.doubted if not looks.agree(each, AGREEING)]
+        doubted = (each.candidate for each in errand.doubted)
+        return [candidate for candidate in doubted if not looks.agree(candidate)]
 
     def _in_place_of(self, errand: SearchTask, mistaken: Sequence[Candidate]) -> list[Candidate]:
         """The people followed and those who are seen where somebody is mistaken, by looks framed anew, too."""
         looks = LooksAnew(self._landmarker.follower, errand.frame.image)
         others = _without(self._look_around(errand), errand.followed)
         near = [c for c in others if any(shared_box(c.detection.bbox, m.detection.bbox) > 0 for m in mistaken)]
-        return [*errand.followed, *(as_agreed(c) for c in near if looks.agree(c, AGREEING))]
+        return [*errand.followed, *(as_agreed(c) for c in near if looks.agree(c))]
 
     def _look_around(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those who are found in the whole frame besides.

@@ -181,7 +181,7 @@ class PersonFitter:
         return fitted
 
     def update_alone(
-        self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None, before: BodyState | None
+        self, time: float, observation: LandmarkObservation, evidence: ImageEvidence | None, before: BodyState
     ) -> LandmarkFit:
         """What the landmarks alone say, instead of what `update` has made of them at this time.
 
@@ -189,11 +189,13 @@ class PersonFitter:
         who lies on the floor, say, whom the networks regress as sitting. before: the last pose that was believed.
         """
         belief = Belief(self._shape.betas, self._shape.precision)
-        starts = [self._landmark_start(observation, self._guessing(observation, belief))]
-        starts += [] if before is None else [before.with_betas(belief.betas, self.fitter.rig.root_slope)]
-        fits = [self.fitter.fit(observation, belief, each, self.fitter.config.first_iterations) for each in starts]
-        # nobody turns round in a moment: what is near to how they were needs no better reason
-        result = fits[-1] if fits[-1].cost * self.config.better <= fits[0].cost else fits[0]
+        starts = (
+            self._landmark_start(observation, self._guessing(observation, belief)),
+            before.with_betas(belief.betas, self.fitter.rig.root_slope),
+        )
+        fresh, near = (self.fitter.fit(observation, belief, s, self.fitter.config.first_iterations) for s in starts)
+        # nobody turns round in a moment: from scratch it has to cost less
+        result = fresh if fresh.cost < self.config.better * near.cost else near
         fitted = result if evidence is None else evidence.refine(result)
         self._costs.pop()
         self.motion = None

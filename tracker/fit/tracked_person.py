@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,8 +72,7 @@ class TrackedPerson:
         self._fitter, self._judge, self._filter = fitter, judge, pose_filter
         self._persons = judge.persons
         self._estimate: FitEstimate | None = None
-        self._believed: BodyState | None = None
-        self._believed_at = -math.inf
+        self._believed: FitEstimate | None = None
 
     def fit(self, time: float, camera: Camera, detection: Detection, evidence: ImageEvidence | None) -> None:
         """Fits them to a frame. time: s, later than the call before; evidence: None where there are no features."""
@@ -83,21 +81,22 @@ class TrackedPerson:
         )
         fit = self._fitter.update(time, observation, evidence)
         share = self._judge.trust(fit, camera, detection)
-        if share < self._judge.config.restart_below and self._was_believed(time):
-            fit = self._fitter.update_alone(time, observation, evidence, self._believed)
+        if share < self._judge.config.restart_below and (before := self._lately_believed(time)) is not None:
+            fit = self._fitter.update_alone(time, observation, evidence, before)
             share = self._judge.trust(fit, camera, detection)
             share = share if share >= self._judge.config.alone_from else 0.0
         self._fitter.learn_shape(time, fit, share)
+        confidence = share * self._judge.confidence(fit, detection)
+        self._estimate = FitEstimate(time, fit.state, confidence, fit.cost / len(detection.visibility))
         if share < self._judge.config.restart_below:
             self._fitter.disbelieve(time)
         else:
-            self._believed, self._believed_at = fit.state, time
-        confidence = share * self._judge.confidence(fit, detection)
-        self._estimate = FitEstimate(time, fit.state, confidence, fit.cost / len(detection.visibility))
+            self._believed = self._estimate
 
-    def _was_believed(self, time: float) -> bool:
-        """Whether a pose of theirs was, lately. Who never was may well be nobody."""
-        return self._believed is not None and time - self._believed_at <= self._fitter.config.forget_seconds
+    def _lately_believed(self, time: float) -> BodyState | None:
+        """The last pose that was; None for who never was, and may well be nobody, or not for long."""
+        last = self._believed
+        return last.state if last is not None and time - last.time <= self._fitter.config.forget_seconds else None
 
     def forget_pose(self) -> None:
         """They are not carried on from where they were: what comes next is another scene."""
@@ -110,7 +109,6 @@ class TrackedPerson:
         self._filter, other._filter = other._filter, self._filter
         self._estimate, other._estimate = other._estimate, self._estimate
         self._believed, other._believed = other._believed, self._believed
-        self._believed_at, other._believed_at = other._believed_at, self._believed_at
 
     def at(self, time: float, coast_seconds: float) -> FitEstimate | None:
         """The fit of this moment; or, for so long after the last one, where the motion was leading, less and less
