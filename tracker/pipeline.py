@@ -147,7 +147,7 @@ class Tracker:
                 self._extractor.open()
             self._volume = VolumeFitter(network, config.volume, config.engine.kernels_device)
         hands = config.detect.punctual if config.extract.hands is None else config.extract.hands
-        self._hands = HandReader.open_if_here(config.engine) if hands else None
+        self._hands = HandReader.open_if_here(config.engine, config.extract.hand_seconds) if hands else None
         self.cameras = config.camera
         """What is known of the camera: what the configuration says, else what the source knows (`look_through`)."""
         self.stage_seconds = {stage: RecentTimes() for stage in STAGES}
@@ -174,6 +174,8 @@ class Tracker:
     def restart(self) -> None:
         """Forgets everybody: the next frame is tracked as by a tracker that was just opened, which is much slower."""
         self.detector.forget()
+        if self._hands is not None:
+            self._hands.forget()
         self._know_nobody()
         for seconds in self.stage_seconds.values():
             seconds.clear()
@@ -300,8 +302,7 @@ class Tracker:
             features = dict(zip(crops, self._extractor.extract(list(crops.values()), camera), strict=True))
         people = [_agreed(each, features.get(each.person_id)) for each in detected.people]
         if self._hands is not None:
-            read = self._hands.read(detected.frame.image, [each.detection for each in people], camera)
-            people = [replace(each, detection=detection) for each, detection in zip(people, read, strict=True)]
+            people = self._hands.read(detected.frame, people, camera)
         clock.lap("extract")
         return replace(detected, people=people, features=features)
 

@@ -11,11 +11,13 @@ import pytest
 from engines import Engine, TensorSpec
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.affine import apply_affine
+from tracker.core.arrays import Array
 from tracker.core.camera import Camera
-from tracker.core.detection import Detection
+from tracker.core.detection import Detection, TrackedDetection
+from tracker.core.frame import Frame
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle, rotation_between
 from tracker.core.palms import Palms, palm_axes
-from tracker.extract.hands import HandReader, _looks
+from tracker.extract.hands import HandReader, _views
 from tracker.networks.hand_network import INDEX, INPUT, OUTPUTS, PINKY, POINTS, SIDE, WRIST
 
 CAMERA = Camera.from_focal(900.0, 1280, 720)
@@ -55,23 +57,42 @@ def detection(wrist: tuple[float, float], length: float = 60.0, turn: float = 0.
 
 
 def read(engine: ToldHands, *people: Detection) -> list[Detection]:
-    return HandReader(engine).read(IMAGE, people, CAMERA)
+    return read_at(HandReader(engine), 0.0, *people)
+
+
+def read_at(reader: HandReader, time: float, *people: Detection) -> list[Detection]:
+    tracked = [TrackedDetection(number, each) for number, each in enumerate(people)]
+    return [each.detection for each in reader.read(Frame(0, time, IMAGE), tracked, CAMERA)]
+
+
+def crop_of(person: Detection) -> Array:
+    """T_frame_crop of the one hand that is looked at."""
+    (view,) = _views(TrackedDetection(0, person))
+    return view.T_frame_crop
+
+
+def expected_palm(person: Detection, turn: float) -> Array:
+    """PALM in the camera's frame, where the hand points up, turned clockwise."""
+    middle = apply_affine(crop_of(person), np.full(2, SIDE / 2))
+    towards = rotation_between(np.array([0.0, 0, 1]), CAMERA.rays(middle[None])[0])
+    clockwise = matrix_from_axis_angle(np.array([0.0, 0, turn]))
+    return towards @ clockwise @ palm_axes(PALM[WRIST], PALM[INDEX], PALM[PINKY])
+
+
+def apart(first: Array | None, second: Array) -> float:
+    """rad"""
+    assert first is not None
+    return float(np.linalg.norm(axis_angle_from_matrix(first.T @ second)))
 
 
 def test_a_plain_hand_is_told_in_the_cameras_frame() -> None:
     (seen,) = read(ToldHands(), detection((200.0, 500.0), turn=0.7))
     assert seen.palms.left is not None and seen.palms.right is None
-    (look,) = _looks(0, detection((200.0, 500.0), turn=0.7))
-    middle = apply_affine(look.T_frame_crop, np.full(2, SIDE / 2))
-    towards = rotation_between(np.array([0.0, 0, 1]), CAMERA.rays(middle[None])[0])
-    clockwise = matrix_from_axis_angle(np.array([0.0, 0, 0.7]))
-    expected = towards @ clockwise @ palm_axes(PALM[WRIST], PALM[INDEX], PALM[PINKY])
-    assert np.linalg.norm(axis_angle_from_matrix(expected.T @ seen.palms.left)) < 1e-5
+    assert apart(seen.palms.left, expected_palm(detection((200.0, 500.0), turn=0.7), 0.7)) < 1e-5
 
 
 def test_the_crop_holds_the_hand_upright() -> None:
-    (look,) = _looks(0, detection((640.0, 360.0), 50.0, 2.1))
-    back = np.linalg.inv(np.vstack([look.T_frame_crop, [0, 0, 1]]))
+    back = np.linalg.inv(np.vstack([crop_of(detection((640.0, 360.0), 50.0, 2.1)), [0, 0, 1]]))
     wrist, knuckle = (back @ [*p, 1] for p in ((640.0, 360.0), (640 + 50 * np.sin(2.1), 360 - 50 * np.cos(2.1))))
     assert wrist[0] == pytest.approx(SIDE / 2) and knuckle[0] == pytest.approx(SIDE / 2)
     assert 0.5 * SIDE < knuckle[1] < wrist[1] < 0.9 * SIDE
@@ -105,3 +126,50 @@ def test_what_a_detector_says_of_a_hand_stays() -> None:
 def test_nobody_has_no_hands() -> None:
     engine = ToldHands()
     assert read(engine) == [] and engine.crops == 0
+
+
+def test_a_hand_is_looked_at_again_when_its_reading_is_old() -> None:
+    engine = ToldHands()
+    reader, person = HandReader(engine, seconds=0.045), detection((640.0, 360.0))
+    looked_at = []
+    for time in (0.0, 0.04, 0.08, 0.12, 0.5):
+        read_at(reader, time, person)
+        looked_at.append(engine.crops)
+    assert looked_at == [1, 1, 2, 2, 3]
+
+
+def test_what_is_kept_of_a_hand_turns_with_it() -> None:
+    engine = ToldHands()
+    reader, turned = HandReader(engine, seconds=0.1), detection((220.0, 480.0), turn=0.7)
+    read_at(reader, 0.0, detection((200.0, 500.0)))
+    (seen,) = read_at(reader, 0.04, turned)
+    assert engine.crops == 1
+    assert apart(seen.palms.left, expected_palm(turned, 0.7)) < 1e-5
+
+
+def test_each_persons_hands_are_their_own() -> None:
+    engine = ToldHands()
+    reader = HandReader(engine, seconds=0.1)
+    first, second = detection((200.0, 500.0)), detection((900.0, 500.0))
+    read_at(reader, 0.0, first)
+    seen = read_at(reader, 0.04, first, second)
+    assert engine.crops == 2
+    assert apart(seen[1].palms.left, expected_palm(second, 0.0)) < 1e-5
+
+
+def test_a_hand_of_which_the_network_was_unsure_has_no_palm_until_it_is_looked_at_again() -> None:
+    engine = ToldHands(presence=0.5)
+    reader, person = HandReader(engine, seconds=0.1), detection((640.0, 360.0))
+    for time in (0.0, 0.04):
+        (seen,) = read_at(reader, time, person)
+        assert seen.palms.left is None
+    assert engine.crops == 1
+
+
+def test_a_reader_that_forgets_looks_at_once() -> None:
+    engine = ToldHands()
+    reader, person = HandReader(engine, seconds=0.1), detection((640.0, 360.0))
+    read_at(reader, 0.0, person)
+    reader.forget()
+    read_at(reader, 0.0, person)
+    assert engine.crops == 2

@@ -44,6 +44,9 @@ class ExtractConfig:
     hands: bool | None = None
     """See how hands are turned that are visible and large enough, each in a crop of its own, which takes about as long
     as the features do; null does so in files."""
+    hand_seconds: float = 0.045
+    """s for which what was seen of a hand is kept, and turned with the hand's way in the picture, before it is looked
+    at again; 0: in every frame."""
     weights: Path = WEIGHTS
     """Of extractor, head and volume: what `train` has made, or 3DNBF's released checkpoint (`.pth`; needs `body`)."""
     vertices: Path | None = None

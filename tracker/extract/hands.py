@@ -7,7 +7,7 @@ tells anything. Where fingers begin in the picture the landmark network tells as
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,8 +20,9 @@ from tracker.core.affine import affine_scale, apply_affine
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.crop import crop_transform, warp_crop
-from tracker.core.detection import Detection
+from tracker.core.detection import TrackedDetection
 from tracker.core.errors import RunError
+from tracker.core.frame import Frame
 from tracker.core.geometry import rotation_between
 from tracker.core.palms import palm_axes
 from tracker.networks.hand_network import (
@@ -68,29 +69,46 @@ _HANDS = (_Hand.of("left"), _Hand.of("right"))
 
 
 @dataclass(frozen=True)
-class _Look:
-    """At one hand of one of several detections."""
+class _View:
+    """A hand of somebody in a frame, and the crop that it fills."""
 
-    person: int
+    person_id: int
     hand: _Hand
     T_frame_crop: Array
 
+    @property
+    def key(self) -> tuple[int, str]:
+        return self.person_id, self.hand.side
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What the network has made of a hand."""
+
+    time: float
+    """s, of its frame."""
+    axes: Array | None
+    """`palm_axes` along the crop's axes; None where it was not sure. As the crop is turned with the hand, they hold for
+    the frames that follow, too, but for what the hand turns about the way it points in, or towards the camera."""
+
 
 class HandReader:
-    """The hand network in an engine."""
+    """The hand network in an engine, for one frame after the other."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, seconds: float = 0.0) -> None:
+        """seconds: for which what was seen of a hand is kept before it is looked at again."""
+        self._engine, self._seconds = engine, seconds
+        self._readings: dict[tuple[int, str], _Reading] = {}
 
     @classmethod
-    def open_if_here(cls, config: EngineConfig) -> HandReader | None:
+    def open_if_here(cls, config: EngineConfig, seconds: float) -> HandReader | None:
         """None without mediapipe's file. Raises InputError for another network, RunError when no engine runs it."""
         file = hand_network_file()
         if file is None:
             return None
         options = config.options_for_people(tuple(OUTPUTS), config.precision)
         try:
-            return cls(open_engine(hand_model(file), config.backend, options))
+            return cls(open_engine(hand_model(file), config.backend, options), seconds)
         except (ModelError, BackendError) as error:
             raise RunError(f"the hand network does not start: {error}") from error
 
@@ -98,26 +116,35 @@ class HandReader:
         """Frees the engine."""
         self._engine.close()
 
-    def read(self, image: NDArray[np.uint8], detections: Sequence[Detection], camera: Camera) -> list[Detection]:
-        """The people of an (h, w, 3) RGB frame with their `palms` in the camera's frame, of hands that are large,
-        visible and plain. Raises RunError when the engine fails."""
-        looks = [look for person, each in enumerate(detections) for look in _looks(person, each)]
-        crops = [warp_crop(image, look.T_frame_crop, SIDE, SIDE) for look in looks]
+    def forget(self) -> None:
+        """Every hand is looked at in the next frame."""
+        self._readings = {}
+
+    def read(self, frame: Frame, people: Sequence[TrackedDetection], camera: Camera) -> list[TrackedDetection]:
+        """The people of a frame with their `palms` in the camera's frame, of hands that are large, visible and plain.
+        Frames come in the order of their time. Raises RunError when the engine fails."""
+        views = [view for each in people for view in _views(each)]
+        fresh = {key: each for key, each in self._readings.items() if 0 <= frame.time - each.time < self._seconds}
+        self._readings = fresh | self._looked_at(frame, [view for view in views if view.key not in fresh])
+        readings = ((view, self._readings[view.key].axes) for view in views)
+        palms = {view.key: _palm(axes, view, camera) for view, axes in readings if axes is not None}
+        return [_with_palms(each, palms) for each in people]
+
+    def _looked_at(self, frame: Frame, views: Sequence[_View]) -> dict[tuple[int, str], _Reading]:
+        crops = [warp_crop(frame.image, view.T_frame_crop, SIDE, SIDE) for view in views]
         try:
             answers = self._engine.run_each([{INPUT: crop[None]} for crop in crops])
         except BackendError as error:
             raise RunError(f"the hand network failed: {error}") from error
-        people = list(detections)
-        for look, answer in zip(looks, answers, strict=True):
-            outputs = {name: value[0] for name, value in answer.items()}
-            if _is_sure(look.hand, outputs):
-                people[look.person] = _with_hand(people[look.person], look, outputs, camera)
-        return people
+        return {
+            view.key: _Reading(frame.time, _axes(view.hand, {name: value[0] for name, value in answer.items()}))
+            for view, answer in zip(views, answers, strict=True)
+        }
 
 
-def _looks(person: int, detection: Detection) -> list[_Look]:
-    """At the hands of a detection that are worth it, and of which the detector has not said how they are turned."""
-    looks = []
+def _views(person: TrackedDetection) -> list[_View]:
+    """The hands of somebody that are worth a look, and of which the detector has not said how they are turned."""
+    detection, views = person.detection, []
     for hand in _HANDS:
         points = [hand.wrist, hand.pinky, hand.index]
         if detection.visibility[points].min() < _VISIBLE or getattr(detection.palms, hand.side) is not None:
@@ -130,22 +157,34 @@ def _looks(person: int, detection: Detection) -> list[_Look]:
         half = _REGION_SIDE * length / 2
         middle = wrist + (1 + _REGION_AHEAD * _REGION_SIDE) * ahead
         box = np.concatenate([middle - half, middle + half])
-        looks.append(_Look(person, hand, crop_transform(box, SIDE, SIDE, math.atan2(ahead[0], -ahead[1]))))
-    return looks
+        T_frame_crop = crop_transform(box, SIDE, SIDE, math.atan2(ahead[0], -ahead[1]))
+        views.append(_View(person.person_id, hand, T_frame_crop))
+    return views
 
 
-def _is_sure(hand: _Hand, outputs: dict[str, NDArray[Any]]) -> bool:
+def _axes(hand: _Hand, outputs: dict[str, NDArray[Any]]) -> Array | None:
+    """`palm_axes` along those of the crop, where the network is sure."""
     right = float(outputs["right"].item())
-    as_said = right if hand.side == "right" else 1 - right
-    return float(outputs["presence"].item()) >= _SURE and as_said >= _SURE
+    as_expected = right if hand.side == "right" else 1 - right
+    if float(outputs["presence"].item()) < _SURE or as_expected < _SURE:
+        return None
+    return palm_axes(*outputs["metric"][[WRIST, INDEX, PINKY]].astype(float))
 
 
-def _with_hand(detection: Detection, look: _Look, outputs: dict[str, NDArray[Any]], camera: Camera) -> Detection:
+def _palm(axes: Array, view: _View, camera: Camera) -> Array:
+    """The axes (3, 3) in the camera's frame."""
     R_frame_crop = np.eye(3)
-    R_frame_crop[:2, :2] = look.T_frame_crop[:, :2] / affine_scale(look.T_frame_crop)
+    R_frame_crop[:2, :2] = view.T_frame_crop[:, :2] / affine_scale(view.T_frame_crop)
     # the network tells what a camera would see that looks straight at the crop
-    middle = apply_affine(look.T_frame_crop, np.full(2, SIDE / 2))
+    middle = apply_affine(view.T_frame_crop, np.full(2, SIDE / 2))
     R_camera_frame = rotation_between(_STRAIGHT, camera.rays(middle[None])[0])
-    axes = palm_axes(*outputs["metric"][[WRIST, INDEX, PINKY]].astype(float))
-    palms = replace(detection.palms, **{look.hand.side: R_camera_frame @ R_frame_crop @ axes})
-    return replace(detection, palms=palms)
+    return R_camera_frame @ R_frame_crop @ axes
+
+
+def _with_palms(person: TrackedDetection, palms: Mapping[tuple[int, str], Array]) -> TrackedDetection:
+    """The person with those of these palms that are theirs."""
+    own = {side: axes for (person_id, side), axes in palms.items() if person_id == person.person_id}
+    if not own:
+        return person
+    detection = person.detection
+    return replace(person, detection=replace(detection, palms=replace(detection.palms, **own)))
