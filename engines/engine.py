@@ -44,14 +44,16 @@ class TensorSpec:
 
     def check(self, array: NDArray[Any]) -> None:
         """Raises ValueError unless the array has this shape and type."""
-        wanted = "(" + ", ".join("*" if size is None else str(size) for size in self.shape) + ")"
-        fits = len(array.shape) == len(self.shape) and all(
-            size is None or size == given for size, given in zip(self.shape, array.shape, strict=True)
-        )
-        if not fits:
+        if array.shape != self.shape and not self._fits(array.shape):
+            wanted = "(" + ", ".join("*" if size is None else str(size) for size in self.shape) + ")"
             raise ValueError(f"{self.name}: expected {wanted}, got {array.shape}")
         if array.dtype != self.dtype:
             raise ValueError(f"{self.name}: expected {self.dtype}, got {array.dtype}")
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == len(self.shape) and all(
+            size is None or size == given for size, given in zip(self.shape, shape, strict=True)
+        )
 
 
 @dataclass(frozen=True)

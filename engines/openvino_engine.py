@@ -47,6 +47,7 @@ class OpenVinoEngine(Engine):
         if options.precision == "mixed":
             narrow_wide_convolutions(network)
         compiled = _compile(core, network, model, options)
+        self._tensor = openvino.Tensor
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(options.streams):
             self._requests.put(compiled.create_infer_request())
@@ -76,8 +77,8 @@ class OpenVinoEngine(Engine):
     def _run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         with self._spare_requests(1) as (request,):
             try:
-                # The inputs are read before `infer` returns, so sharing them only saves the copy.
-                results = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
+                self._give(request, inputs)
+                results = request.infer()
             except RuntimeError as error:
                 raise BackendError(f"openvino failed: {first_line(error)}") from error
         return {name: results[index] for index, name in enumerate(self._names)}
@@ -100,7 +101,8 @@ class OpenVinoEngine(Engine):
         started = []
         try:
             for request, each in zip(requests, inputs, strict=False):
-                request.start_async(dict(each), share_inputs=True)
+                self._give(request, each)
+                request.start_async()
                 started.append(request)
             return [self._outputs(request) for request in started]
         except RuntimeError as error:
@@ -109,6 +111,14 @@ class OpenVinoEngine(Engine):
             for request in started:
                 with suppress(RuntimeError):  # which has been told
                     request.wait()
+
+    def _give(self, request: Any, inputs: Arrays) -> None:
+        """Has a request read the caller's arrays where they lie; they live until it is done. OpenVINO's own way from a
+        dictionary to a request takes half a millisecond for what the extractor reads."""
+        for index, name in enumerate(self.inputs):
+            array = inputs[name]
+            shared = array if array.flags.carray else np.array(array, order="C")
+            request.set_input_tensor(index, self._tensor(shared, shared_memory=True))
 
     def _outputs(self, request: Any) -> dict[str, NDArray[Any]]:
         request.wait()
