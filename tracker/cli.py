@@ -20,6 +20,7 @@ from tracker import __version__
 from tracker.core.errors import InputError, RunError
 from tracker.core.shown_text import message_line, printable, shown_address, warnings_hint
 from tracker.runtime.blas import name_the_processor
+from tracker.runtime.garbage import seldom_collect
 from tracker.runtime.heaps import keep_to_few_heaps
 from tracker.runtime.helper_process import keep_current_folder_out
 from tracker.runtime.standard_streams import secure_standard_streams, tell
@@ -963,6 +964,7 @@ def main() -> int:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_PrintableFormatter("%(message)s"))
     keep_to_few_heaps()
+    seldom_collect()
     name_the_processor()
     keep_current_folder_out()
     try:

@@ -176,6 +176,17 @@ def test_a_person_of_the_whole_frame_is_found_without_a_closer_look() -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_networks_are_warmed_up_by_one_look_each_which_leaves_nothing_behind() -> None:
+    found = LandmarkDetector(DetectConfig())
+    found.warm_up((WIDTH, HEIGHT))
+    assert isinstance(found._follower, BarFollower)
+    assert (found._follower.asked, len(landmarker_of(found).shown), landmarker_of(found).searched) == ([1], 1, 0)
+    bar = Bar(640.0, 100.0, 500.0)
+    (seen,) = found.detect(Frame(0, 0.0, picture(bar)))
+    assert box_overlap(seen.bbox, bar.bbox) > 0.9
+
+
+@pytest.mark.usefixtures("fake")
 def test_a_small_person_who_is_expected_is_found_by_a_closer_look_in_place() -> None:
     with LandmarkDetector(NO_SEARCH) as found:
         image = picture(LARGE, SMALL)

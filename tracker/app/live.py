@@ -31,6 +31,7 @@ from tracker.core.errors import InputError, RunError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
 from tracker.core.shown_text import warnings_hint
+from tracker.detect import LandmarkDetector
 from tracker.export import ExportConfig, RunContext, RunHeader, RunResult, RunSummary
 from tracker.export.files import fresh_folder, write_error
 from tracker.outputs.output import (
@@ -132,8 +133,12 @@ def _believed(people: Sequence[Person]) -> int:
 
 def warm_up(tracker: Tracker, width: int, height: int) -> None:
     """Has the networks look at a black picture, so that the first real one is not seconds late."""
-    tracker.detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
-    tracker.detector.forget()
+    detector = tracker.detector
+    if isinstance(detector, LandmarkDetector):
+        detector.warm_up((width, height))
+        return
+    detector.detect(Frame(0, 0.0, np.zeros((height, width, 3), np.uint8)))
+    detector.forget()
 
 
 class LiveSession:

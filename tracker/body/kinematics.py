@@ -63,7 +63,7 @@ class LandmarkRig:
     def from_body(cls, body: BodyModel) -> LandmarkRig:
         """The 33 landmarks in MediaPipe's order on this body."""
         vertices = body.v_template.double().numpy()
-        rest, rest_betas, weights = _carried_by_bones(*_rest_joints(body))
+        rest, rest_betas, weights = _carried_by_bones(*body.joints_by_shape)
         skin = [name for name in MEDIAPIPE.names if name not in bone_points()]
         rows = [MEDIAPIPE.names.index(name) for name in skin]
         rho = body.landmark_regressor(skin).double().numpy()
@@ -147,7 +147,7 @@ def _posed(carried: CarriedPoints, rotations: Array, betas: Array) -> PosedPoint
 
 def _carried_points(body: BodyModel, rest: Array, rest_betas: Array, weights: Array) -> CarriedPoints:
     """A (n, 24, 3), its derivative (n, 24, 3, 10) and w (n, 24) as their non-zero pairs."""
-    joints, joints_betas = _rest_joints(body)
+    joints, joints_betas = body.joints_by_shape
     points, bones = np.nonzero(weights > _LEAST_WEIGHT)
     kept = weights[points, bones]
     return CarriedPoints(
@@ -160,13 +160,6 @@ def _carried_points(body: BodyModel, rest: Array, rest_betas: Array, weights: Ar
         joints_betas,
         np.array(body.parents, np.int32),
     )
-
-
-def _rest_joints(body: BodyModel) -> tuple[Array, Array]:
-    """(24, 3) m at β = 0, and their derivative (24, 3, 10)."""
-    regressor = body.joint_regressor.double().numpy()
-    places = regressor @ body.v_template.double().numpy()
-    return places, np.tensordot(regressor, body.shapedirs.double().numpy(), axes=1)
 
 
 def _carried_by_skin(body: BodyModel, regressor: Array) -> tuple[Array, Array, Array]:

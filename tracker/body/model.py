@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tracker.body.smpl_joints import SMPL_JOINTS, SMPL_PARENTS
-from tracker.core.arrays import NUM_BETAS, NUM_JOINTS
+from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 
 JOINT_NAMES, PARENTS = SMPL_JOINTS, SMPL_PARENTS
 
@@ -67,6 +67,13 @@ class BodyModel:
     def part_labels(self) -> Int[Tensor, " V"]:
         """The joint with the largest weight at each vertex."""
         return self.weights.argmax(dim=1)
+
+    @cached_property
+    def joints_by_shape(self) -> tuple[Array, Array]:
+        """(24, 3) m at β = 0, and their derivative (24, 3, 10)."""
+        regressor = self.joint_regressor.double().numpy()
+        places = regressor @ self.v_template.double().numpy()
+        return places, np.tensordot(regressor, self.shapedirs.double().numpy(), axes=1)
 
     @cached_property
     def pose_blocks(self) -> tuple[PoseBlock, ...]:

@@ -98,6 +98,15 @@ class LandmarkDetector:
         self._scout.forget()
         self._searcher.forget()
 
+    def warm_up(self, size: tuple[int, int]) -> None:
+        """Has each network look at a black picture of this (width, height) px once: the first run of one takes longer,
+        on a GPU seconds. Before the first frame. Raises RunError when an engine fails."""
+        black = np.zeros((size[1], size[0], 3), np.uint8)
+        middle = Region(np.array(size) / 2, float(max(size)), 0.0)
+        for follower in self._followers:
+            follower.follow(black, [middle])
+        self._searcher.warm_up(black)
+
     def __enter__(self) -> LandmarkDetector:
         return self
 

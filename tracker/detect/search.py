@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
 from tracker.core.crop import crop_transform, square_box, warp_crop
@@ -109,6 +110,10 @@ class Searcher:
         """The next frame is searched like the first one."""
         self._searched_at = -math.inf
         self._lost_count = self._search_count = 0
+
+    def warm_up(self, image: NDArray[np.uint8]) -> None:
+        """Has the landmarker look at an (h, w, 3) RGB picture without anybody. Raises RunError when an engine fails."""
+        self._landmarker.read(image, self.config.min_detection)
 
     def close(self) -> None:
         """Frees the landmarker; the searcher cannot be used afterwards."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import sys
 
 import cv2
 from threadpoolctl import threadpool_limits
+
+from tracker.runtime.garbage import keep_what_is_loaded
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """glibc's mallopt."""
@@ -15,10 +16,6 @@ _KEPT_BYTES = 1 << 25
 """The most that glibc takes for it: a picture of 4K fits."""
 _SWITCH_SECONDS = 5e-4
 """Python lets a thread run for ten times as long before it gives way to a waiting one."""
-
-_GARBAGE_THRESHOLD = 20_000
-"""New objects after which Python looks for those that only hold each other: with its 700, several times a frame, for
-hardly any."""
 
 
 def compute_in_one_thread() -> None:
@@ -41,9 +38,7 @@ def prepare_for_real_time() -> None:
     compute_in_one_thread()
     sys.setswitchinterval(_SWITCH_SECONDS)
     _keep_freed_memory()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD)
+    keep_what_is_loaded()
 
 
 def _keep_freed_memory() -> None:
