@@ -132,7 +132,7 @@ def test_the_drawn_poses_are_those_of_the_files() -> None:
             people = one.step(frame)
             records.append(FrameRecord(i, i / RATE, people))
             shown += lookahead.push(TrackedFrame(frame, people))
-        assert len(shown) == FRAMES - RATE, "a second waits"
+        assert len(shown) == 24, "a second waits; the others come in eights"
         shown += lookahead.rest()
         camera, smooth = one.config.camera.for_size(*SIZE), one.config.smooth.offline
         smoothed = smoothed_frames(records, last_betas(records), one.persons, camera, smooth)
