@@ -21,7 +21,7 @@ from tracker.detect.pursuit import Pursuit, as_stranger, ousted
 
 RED, CRIMSON = (230, 20, 20), (160, 75, 80)
 QUIET = DetectConfig(look_seconds=10.0, look_delay=0.0, search_seconds=10.0)
-HERE, BESIDE = Bar(400.0, 100.0, 500.0), Bar(640.0, 100.0, 500.0)
+HERE, BESIDE, FAR = (Bar(x, 100.0, 500.0) for x in (400.0, 640.0, 1000.0))
 
 
 class GreedyFollower(BarFollower):
@@ -87,6 +87,25 @@ def test_who_was_hidden_for_a_second_is_found_where_they_were() -> None:
         np.testing.assert_allclose(again.landmarks2d, HERE.landmarks, atol=3.0)
 
 
+@pytest.mark.usefixtures("greedy")
+def test_who_has_come_and_stands_before_somebody_is_not_taken_for_them() -> None:
+    """The search sees two people; by the time of its answer one of them is behind the other."""
+    with LandmarkDetector(replace(QUIET, look_seconds=0.5, look_delay=0.1)) as detector:
+        for index in range(15):
+            detector.detect(Frame(index, index / 30, painted((HERE, RED))))
+        detector.detect(Frame(15, 0.5, painted((HERE, RED), (FAR, CRIMSON))))
+        for index in (16, 17):
+            (slid,) = detector.detect(Frame(index, index / 30, painted((BESIDE, CRIMSON))))
+            assert not slid.stranger
+        for index in (18, 19):
+            (visitor,) = detector.detect(Frame(index, index / 30, painted((BESIDE, CRIMSON))))
+            assert visitor.stranger
+        people = detector.detect(Frame(20, 20 / 30, painted((HERE, RED), (BESIDE, CRIMSON))))
+        person, visitor = sorted(people, key=lambda each: each.bbox[0])
+        np.testing.assert_allclose(person.landmarks2d, HERE.landmarks, atol=3.0)
+        assert (person.stranger, visitor.stranger) == (False, True)
+
+
 def candidate(bar: Bar) -> Candidate:
     (reading,) = BarLandmarker().read(painted((bar, RED)))
     return candidate_of(reading, (WIDTH, HEIGHT))
@@ -94,7 +113,7 @@ def candidate(bar: Bar) -> Candidate:
 
 def test_of_two_crops_on_one_body_that_of_who_was_there_stays() -> None:
     image = painted((HERE, RED), (BESIDE, RED))
-    pursuits = [Pursuit.begin(0.0, image, candidate(bar)) for bar in (BESIDE, HERE)]
+    pursuits = [Pursuit.begin(Frame(0, 0.0, image), candidate(bar)) for bar in (BESIDE, HERE)]
     slid, here, beside = candidate(Bar(HERE.x + 4, HERE.y, HERE.height)), candidate(HERE), candidate(BESIDE)
     looks = {id(each): appearance_of(image, each.detection) for each in (slid, here, beside)}
     assert ousted(pursuits, [slid, here], looks) == {0}
@@ -108,36 +127,44 @@ def test_a_part_of_somebody_is_not_followed_beside_them(clothes: tuple[int, int,
     image, other = painted((HERE, RED)), painted((HERE, clothes))
     part, whole = candidate(inner), candidate(HERE)
     looks = {id(part): appearance_of(other, part.detection), id(whole): appearance_of(image, whole.detection)}
-    pursuits = [Pursuit.begin(0.0, image, each) for each in (part, whole)]
+    pursuits = [Pursuit.begin(Frame(0, 0.0, image), each) for each in (part, whole)]
     assert ousted(pursuits, [part, whole], looks) == out
 
 
 def test_a_box_before_the_clothes_makes_no_stranger() -> None:
-    pursuit = Pursuit.begin(0.0, painted((HERE, RED)), candidate(HERE))
-    box = Pursuit.begin(0.0, painted((HERE, CRIMSON)), candidate(HERE))
-    away = Pursuit.begin(0.0, painted((BESIDE, CRIMSON)), candidate(BESIDE))
+    pursuit = Pursuit.begin(Frame(0, 0.0, painted((HERE, RED))), candidate(HERE))
+    box = Pursuit.begin(Frame(0, 0.0, painted((HERE, CRIMSON))), candidate(HERE))
+    away = Pursuit.begin(Frame(0, 0.0, painted((BESIDE, CRIMSON))), candidate(BESIDE))
     assert not pursuit.is_other(box.candidate, box.look)
     assert pursuit.is_other(away.candidate, away.look)
     assert not pursuit.is_other(away.candidate, pursuit.look)
 
 
 def test_nobody_is_elsewhere_at_once() -> None:
-    pursuit = Pursuit.begin(0.0, painted((HERE, RED)), candidate(HERE))
+    pursuit = Pursuit.begin(Frame(0, 0.0, painted((HERE, RED))), candidate(HERE))
     assert pursuit.is_too_far(0.2, candidate(BESIDE)) and not pursuit.is_too_far(1.0, candidate(BESIDE))
     assert not pursuit.is_too_far(0.2, candidate(Bar(HERE.x + 60, HERE.y, HERE.height)))
 
 
 def test_a_stranger_stays_one_for_a_while_only() -> None:
     image = painted((HERE, RED))
-    pursuit = Pursuit.begin(0.0, image, as_stranger(candidate(HERE)))
+    pursuit = Pursuit.begin(Frame(0, 0.0, image), as_stranger(candidate(HERE)))
     assert pursuit.then(1.0, candidate(HERE), pursuit.look).candidate.detection.stranger
     assert not pursuit.then(3.0, candidate(HERE), pursuit.look).candidate.detection.stranger
 
 
 def test_clothes_are_learned_from_the_person_alone() -> None:
     image = painted((HERE, RED))
-    pursuit = Pursuit.begin(0.0, image, candidate(HERE))
-    crimson = Pursuit.begin(0.0, painted((HERE, CRIMSON)), candidate(HERE)).look
+    pursuit = Pursuit.begin(Frame(0, 0.0, image), candidate(HERE))
+    crimson = Pursuit.begin(Frame(0, 0.0, painted((HERE, CRIMSON))), candidate(HERE)).look
     after = pursuit.then(1.0, replace(candidate(HERE), quality=0.5), crimson)
     assert after.look is pursuit.look
     assert after.own is pursuit.own
+
+
+def test_somebody_is_told_by_their_clothes_from_those_who_touch_them() -> None:
+    red, crimson = (appearance_of(painted((HERE, each)), candidate(HERE).detection) for each in (RED, CRIMSON))
+    pursuit = Pursuit.begin(Frame(0, 0.0, painted((HERE, RED))), candidate(HERE))
+    assert pursuit.is_told_from([crimson], red)
+    assert not pursuit.is_told_from([crimson], crimson)
+    assert not pursuit.is_told_from([crimson, red], red)

@@ -31,7 +31,7 @@ class DetectConfig:
     second_looks: int = 2
     """At most so many crops around tracked people in which the person detector is run when it has missed them in the
     whole frame. A person found in one beside other people is confirmed by one more run."""
-    look_seconds: float = 0.5
+    look_seconds: float = 0.25
     """s between two runs of the person detector over the whole frame while everybody is tracked; 0: every frame."""
     look_delay: float = 0.2
     """s of the video after which the person detector's result is used, so that it can run beside tracking; 0: at once,

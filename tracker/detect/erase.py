@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 _COARSE = 8
 """The colours that are painted in are computed at 1/8 of the size: they are smooth."""
-_MARGIN = 9
-"""px: the mask is grown by half of this, so that no outline remains."""
-_SURELY_OUTSIDE = 64
+_SURELY_THEIRS = 200
+"""Of 255, in a mask. Where people touch, a mask fades out over the other one, who must stay to be found: of people who
+are held by somebody a network sees 5 in 6 in their pose, of whom it sees half where the mask ends at 64 and is grown by
+4 px. Of nobody beside somebody it sees no more than then."""
 
 
 def erased(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -18,12 +19,11 @@ def erased(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint
 
     A flat colour would not do: it leaves a silhouette, and silhouettes are found as people.
     """
-    grown = cv2.dilate(mask, np.ones((_MARGIN, _MARGIN), np.uint8))
-    if not grown.any():
+    outside = np.where(mask < _SURELY_THEIRS, np.uint8(255), np.uint8(0))
+    if outside.all():
         return image
     height, width = mask.shape
     coarse = (max(1, width // _COARSE), max(1, height // _COARSE))
-    outside = np.where(grown < _SURELY_OUTSIDE, np.uint8(255), np.uint8(0))
     weight = cv2.resize(outside, coarse, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     colours = cv2.resize(cv2.copyTo(image, outside), coarse, interpolation=cv2.INTER_AREA).astype(np.float32)
     reach = (max(coarse) // 4 * 2 + 1, max(coarse) // 4 * 2 + 1)

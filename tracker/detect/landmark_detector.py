@@ -150,13 +150,13 @@ class LandmarkDetector:
     def _pursue(self, frame: Frame, candidates: Sequence[Candidate]) -> None:
         """Remembers whom to follow: those seen now, and for a while those who are hidden where nobody else is found."""
         known = {id(each.candidate): each for each in self._followed}
-        present = [known.get(id(c)) or Pursuit.begin(frame.time, frame.image, c) for c in candidates]
+        present = [known.get(id(c)) or Pursuit.begin(frame, c) for c in candidates]
         newcomers = [each for each in present if each.begun_at == frame.time]
         missed = [
             each
             for each in (*self._followed, *self._missed)
             if 0 < frame.time - each.seen_at <= MISSED_SECONDS
-            and all(not is_same_person(each.own.detection, c.detection) for c in candidates)
+            and all(c.detection.stranger or not is_same_person(each.own.detection, c.detection) for c in candidates)
             and not any(newcomer.is_dressed_as(each) for newcomer in newcomers)
         ][: self.config.max_people]
         hidden = [each for each in missed if frame.time - each.seen_at <= HIDDEN_SECONDS]
@@ -223,8 +223,10 @@ class LandmarkDetector:
         candidates = without_duplicates(self._follow_apart(frame))
         lost = not candidates or bool(uncovered(predicted, candidates))
         if self._is_answer_due(frame.time, lost):
-            news = self._news()
+            searched, news = self._scout.errand, self._news()
             candidates = self._corrected(frame, candidates, news)
+            if searched is not None:
+                candidates = self._handed_over(frame, candidates, [Pursuit.begin(searched.frame, c) for c in news])
             newcomers = [c for each in news for c in self._seen_apart(frame, each, candidates)]
             candidates = the_more_expected([*candidates, *newcomers], predicted)
             lost = not candidates or bool(uncovered(predicted, candidates))
@@ -283,6 +285,20 @@ class LandmarkDetector:
         agreed = [each.region for each in news if each.detection.agreed]
         instead = self._follow(frame, agreed) if doubtful else []
         return [c for c in candidates if id(c) not in doubtful or not any(_is_instead(each, c) for each in instead)]
+
+    def _handed_over(
+        self, frame: Frame, candidates: list[Candidate], newcomers: Sequence[Pursuit]
+    ) -> list[Candidate]:
+        """The candidates; who is seen in other clothes than theirs, and in those of a newcomer, is the newcomer: they
+        themselves are hidden behind them."""
+        slid = {}
+        for i, pursuit in enumerate(self._followed):
+            if newcomers and pursuit.is_covered and pursuit.seen_at == frame.time:
+                look = appearance_of(frame.image, pursuit.candidate.detection)
+                if any(each.wears(look) for each in newcomers):
+                    slid[id(pursuit.candidate)] = as_stranger(pursuit.candidate)
+                    self._followed[i] = pursuit.hidden(self._seen_at)
+        return [slid.get(id(c), c) for c in candidates]
 
     def _follow_apart(self, frame: Frame) -> list[Candidate]:
         """Those who are followed, each in their own crop, and whoever was found in one of them instead.
@@ -343,13 +359,13 @@ class LandmarkDetector:
     def _uncovered(self, frame: Frame, pursuit: Pursuit, others: Sequence[Candidate]) -> Candidate | None:
         """Somebody who was not seen, or not plainly: in their last crop without the others, and once more in the crop
         that is theirs then; None for nobody."""
-        for candidate in self._painted_out(frame, pursuit.own.region, others):
+        for candidate in self._behind(frame, pursuit, pursuit.own.region, others):
             look = appearance_of(frame.image, candidate.detection)
             if pursuit.is_other(candidate, look) or pursuit.is_too_far(frame.time, candidate):
                 continue
             if pursuit.seen_at == self._seen_at and pursuit.is_in_place(candidate):
                 return candidate
-            for again in self._painted_out(frame, candidate.region, others):
+            for again in self._behind(frame, pursuit, candidate.region, others):
                 if pose_similarity(again.detection.landmarks2d, candidate.detection.landmarks2d) >= _SAME_POSE:
                     return again
         return None
@@ -360,10 +376,26 @@ class LandmarkDetector:
         people = plain or self._painted_out(frame, news.region, others)
         return [as_agreed(each) for each in people] if news.detection.agreed else people
 
+    def _behind(
+        self, frame: Frame, pursuit: Pursuit, region: Region, others: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Who is in a region without the others, as `_beside`. The mask of somebody who touches them may be over both:
+        who wears this person's clothes and none of the others' is not part of it."""
+        people = self._without(frame, region, others)
+        beside = _beside(people, others)
+        apart = [c for c in people if not any(is_same_person(c.detection, o.detection) for o in others)]
+        touched = [c for c in apart if all(c is not each for each in beside)]
+        worn = [appearance_of(frame.image, other.detection) for other in others] if touched else []
+        return [*beside, *(c for c in touched if pursuit.is_told_from(worn, appearance_of(frame.image, c.detection)))]
+
     def _painted_out(self, frame: Frame, region: Region, others: Sequence[Candidate]) -> list[Candidate]:
-        """Who is in a region without the others."""
+        """Who is in a region without the others, and beside them."""
+        return _beside(self._without(frame, region, others), others)
+
+    def _without(self, frame: Frame, region: Region, others: Sequence[Candidate]) -> list[Candidate]:
+        """Who is in a region where the others are painted out."""
         masks = [c.mask for c in others if shared_box(c.detection.bbox, region.box) > 0]
-        return _beside(self._follow(frame, [region], masks), others)
+        return self._follow(frame, [region], masks)
 
     def _follow(self, frame: Frame, regions: Sequence[Region], painted: Sequence[PlacedMask] = ()) -> list[Candidate]:
         """Whoever is in these regions when the painted people are not."""

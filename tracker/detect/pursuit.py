@@ -11,9 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tracker.core.frame import Frame
 from tracker.detect.candidate import Candidate, is_on_part_of, is_same_person
 from tracker.detect.clothing_colour import (
     OTHER_CLOTHES,
@@ -57,9 +55,10 @@ class Pursuit:
     """The same from frame to frame, and nobody else's."""
 
     @classmethod
-    def begin(cls, time: float, image: NDArray[np.uint8], candidate: Candidate) -> Pursuit:
-        doubt_at = math.inf if candidate.detection.agreed else time
-        return cls(candidate, candidate, appearance_of(image, candidate.detection), time, time, doubt_at)
+    def begin(cls, frame: Frame, candidate: Candidate) -> Pursuit:
+        """Somebody who is seen for the first time."""
+        look, time = appearance_of(frame.image, candidate.detection), frame.time
+        return cls(candidate, candidate, look, time, time, math.inf if candidate.detection.agreed else time)
 
     @property
     def agreed(self) -> bool:
@@ -71,6 +70,24 @@ class Pursuit:
         followed."""
         wait = max(_DOUBT_SECONDS, time - self.begun_at)
         return replace(self, doubt_at=math.inf if agreed else time + wait)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether something else than their own clothes was seen of them last."""
+        return self.candidate is not self.own
+
+    def hidden(self, since: float) -> Pursuit:
+        """They have not been seen since that time in s: what was taken for them is somebody else."""
+        return replace(self, candidate=self.own, seen_at=since)
+
+    def wears(self, look: Appearance) -> bool:
+        difference = appearance_distance(self.look, look)
+        return difference is not None and difference < OWN_CLOTHES
+
+    def is_told_from(self, others: Sequence[Appearance], look: Appearance) -> bool:
+        """Whether that is in their clothes, and not in any of these."""
+        differences = [appearance_distance(other, look) for other in others]
+        return self.wears(look) and all(each is not None and each > OTHER_CLOTHES for each in differences)
 
     def is_other(self, candidate: Candidate, look: Appearance) -> bool:
         """Whether that is another person: in other clothes, and elsewhere. Who only carries a box before them stays
@@ -88,8 +105,7 @@ class Pursuit:
 
     def is_dressed_as(self, other: Pursuit) -> bool:
         """Whether both may be one person, who was lost and found again."""
-        difference = appearance_distance(self.look, other.look)
-        return difference is not None and difference < OWN_CLOTHES
+        return self.wears(other.look)
 
     def likeness(self, candidate: Candidate) -> float:
         """Of the candidate's pose to theirs, 0..1."""
