@@ -6,11 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.people_scene import Figure, detection_of, frame_of
 from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.identity import BackwardDetector, IdentityTracker, LookBack, LookBackLimits, SeenFrame
+from tracker.identity.identity import Reappearance
 
 RATE = 10.0
 LIMITS = LookBackLimits(seconds=3.0, max_people=4, coast_seconds=0.3)
@@ -42,15 +44,15 @@ class Eyes:
 class Nobody:
     """Knows no one."""
 
-    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
+    def rejoined(self, back: Reappearance, present: Collection[int]) -> int | None:
         return None
 
 
 class Known:
     """Takes the second identity for the first, unless that one is there."""
 
-    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
-        return 0 if person_id == 1 and 0 not in present else None
+    def rejoined(self, back: Reappearance, present: Collection[int]) -> int | None:
+        return 0 if back.person_id == 1 and 0 not in present else None
 
 
 def seen(count: int, found: dict[int, dict[int, Figure]], scenes: Sequence[int] | None = None) -> list[SeenFrame]:
@@ -176,17 +178,17 @@ def test_clothes_size_and_place_tell_who_comes_back() -> None:
             tracker.assign(frame_of([], index, index / RATE), [])
         moved = replace(back, x=280.0)
         assert run(tracker, moved, 110, 10) == 1, "nine seconds are too long for who is followed live"
-        assert tracker.rejoined(1, 11.0, detection_of(moved), {1}) == expected
+        assert tracker.rejoined(Reappearance(1, 11.0, detection_of(moved), detection_of(moved)), {1}) == expected
         assert run(tracker, moved, 120, 5) == (0 if expected == 0 else 1)
 
 
 def test_the_plainest_sighting_tells_who_comes_back() -> None:
-    asked: list[Detection] = []
+    asked: list[Reappearance] = []
 
     class Asked(Nobody):
-        def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
-            asked.append(detection)
-            return super().rejoined(person_id, time, detection, present)
+        def rejoined(self, back: Reappearance, present: Collection[int]) -> int | None:
+            asked.append(back)
+            return super().rejoined(back, present)
 
     class Fading(Eyes):
         """Sees less and less of somebody on the way back."""
@@ -199,8 +201,21 @@ def test_the_plainest_sighting_tells_who_comes_back() -> None:
     visible = walking(range(5, 20), 100.0)
     late = {index: figure for index, figure in visible.items() if index >= 10}
     through(seen(20, {0: late}), Fading(visible), Asked())
-    (plainest,) = asked
-    assert plainest.visibility.min() == 0.95
+    (back,) = asked
+    assert back.plainest.visibility.min() == 0.95
+    assert back.time == pytest.approx(5 / RATE), "but where they are is told by the first"
+    np.testing.assert_allclose(back.first.landmarks2d, detection_of(visible[5]).landmarks2d)
+
+
+def test_who_comes_back_and_walks_on_is_known_by_where_they_came_back() -> None:
+    near, far = Figure(100.0), Figure(540.0)
+    for first, expected in ((near, 0), (far, None)):
+        tracker = IdentityTracker()
+        for index in range(26):
+            figures = [] if index == 20 else [near if index < 20 else far]
+            people = tracker.assign(frame_of(figures, index, index / RATE), [detection_of(each) for each in figures])
+        assert [each.person_id for each in people] == [1]
+        assert tracker.rejoined(Reappearance(1, 2.1, detection_of(first), detection_of(far)), {1}) == expected
 
 
 def test_who_was_seen_in_a_wrong_pose_is_followed_back_in_the_right_one() -> None:

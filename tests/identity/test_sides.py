@@ -12,6 +12,7 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.identity import LookBack, LookBackLimits, SeenFrame
+from tracker.identity.identity import Reappearance
 from tracker.identity.sides import SideKeeper, Sighting, turned_about
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
@@ -28,7 +29,7 @@ class Blind:
     def detect_near(self, frame: Frame, near: Detection, others: Collection[Detection]) -> Detection | None:
         return None
 
-    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
+    def rejoined(self, back: Reappearance, present: Collection[int]) -> int | None:
         return None
 
 

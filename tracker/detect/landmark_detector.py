@@ -286,9 +286,7 @@ class LandmarkDetector:
         instead = self._follow(frame, agreed) if doubtful else []
         return [c for c in candidates if id(c) not in doubtful or not any(_is_instead(each, c) for each in instead)]
 
-    def _handed_over(
-        self, frame: Frame, candidates: list[Candidate], newcomers: Sequence[Pursuit]
-    ) -> list[Candidate]:
+    def _handed_over(self, frame: Frame, candidates: list[Candidate], newcomers: Sequence[Pursuit]) -> list[Candidate]:
         """The candidates; who is seen in other clothes than theirs, and in those of a newcomer, is the newcomer: they
         themselves are hidden behind them."""
         slid = {}
@@ -376,9 +374,7 @@ class LandmarkDetector:
         people = plain or self._painted_out(frame, news.region, others)
         return [as_agreed(each) for each in people] if news.detection.agreed else people
 
-    def _behind(
-        self, frame: Frame, pursuit: Pursuit, region: Region, others: Sequence[Candidate]
-    ) -> list[Candidate]:
+    def _behind(self, frame: Frame, pursuit: Pursuit, region: Region, others: Sequence[Candidate]) -> list[Candidate]:
         """Who is in a region without the others, as `_beside`. The mask of somebody who touches them may be over both:
         who wears this person's clothes and none of the others' is not part of it."""
         people = self._without(frame, region, others)

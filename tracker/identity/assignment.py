@@ -27,7 +27,7 @@ from tracker.detect.clothing_colour import (
     likely_difference,
 )
 from tracker.detect.similarity import BODY_POINTS, body_size, shared_box
-from tracker.identity.identity import Identity
+from tracker.identity.identity import Identity, Reappearance
 from tracker.identity.meetings import CLEAN_OVERLAP, Exchange, Meetings, Presence
 
 
@@ -211,14 +211,14 @@ class IdentityTracker:
         pairs = zip(rows.tolist(), columns.tolist(), strict=True)
         return {row: column for row, column in pairs if costs[row, column] < self.config.max_cost}
 
-    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
-        """Who the person of a new identity, first seen so at this time, was before: by their clothes, size and place.
-        They have that identity from now on. None where nobody. present: the identities seen from that time on."""
-        row = next(row for row, track in enumerate(self._tracks) if track.person_id == person_id)
-        taken = {person_id, *present}
+    def rejoined(self, back: Reappearance, present: Collection[int]) -> int | None:
+        """Who somebody was before, by their clothes, size and place. They have that identity from now on. None where
+        nobody. present: the identities seen from their first sighting on."""
+        row = next(row for row, track in enumerate(self._tracks) if track.person_id == back.person_id)
+        taken = {back.person_id, *present}
         known = (track for track in (*self._tracks, *self._gone) if track.person_id is not None)
-        away = [track for track in known if track.person_id not in taken and track.last_seen < time]
-        costs = {track.person_id: self._rejoin_cost(track, self._tracks[row], time, detection) for track in away}
+        away = [track for track in known if track.person_id not in taken and track.last_seen < back.time]
+        costs = {track.person_id: self._rejoin_cost(track, self._tracks[row].appearance, back) for track in away}
         was = min(costs, key=lambda each: costs[each], default=None)
         if was is None or costs[was] > _REJOIN_COST:
             return None
@@ -227,17 +227,17 @@ class IdentityTracker:
         self._gone = [track for track in self._gone if track.person_id != was]
         return was
 
-    def _rejoin_cost(self, before: Identity, now: Identity, time: float, detection: Detection) -> float:
-        """Negative log-likelihood that two identities are one person, seen so again at this time."""
-        difference = appearance_distance(before.appearance, now.appearance)
+    def _rejoin_cost(self, before: Identity, worn: Appearance, back: Reappearance) -> float:
+        """Negative log-likelihood that somebody is back, and wears that."""
+        difference = appearance_distance(before.appearance, worn)
         if difference is None:
             return math.inf
-        absence = min(before.absence(time), _SPREADING_SECONDS)
+        absence = min(before.absence(back.time), _SPREADING_SECONDS)
         spread = math.hypot(_LOST_SPREAD, self.config.place_spread_per_second * absence)
-        growth = math.log(before.size / body_size(detection.landmarks2d))
+        growth = math.log(before.size / body_size(back.plainest.landmarks2d))
         squares = (
             difference / self.config.appearance_spread,
-            before.displacement(time, detection) / spread,
+            before.displacement(back.time, back.first) / spread,
             growth / _GROWTH_SPREAD,
         )
         return 0.5 * sum(each**2 for each in squares)

@@ -138,3 +138,16 @@ class Identity:
     def _rate(self, step: float, seconds: float) -> float:
         """What a sighting counts in a running mean over so many seconds, which begins with the mean of all."""
         return max(1 / (self.sightings + 1), 1 - math.exp(-step / seconds))
+
+
+@dataclass(frozen=True)
+class Reappearance:
+    """Somebody with a new identity, followed back as far as they are seen: maybe one who has been here before."""
+
+    person_id: int
+    time: float
+    """s, of the first sighting."""
+    first: Detection
+    """Where they are then,"""
+    plainest: Detection
+    """and the sighting that shows best how large they are."""

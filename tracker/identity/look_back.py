@@ -20,6 +20,7 @@ from tracker.core.arrays import Array
 from tracker.core.detection import Detection, LandmarkCrop, TrackedDetection
 from tracker.core.frame import Frame
 from tracker.detect.similarity import BODY_POINTS, pose_similarity
+from tracker.identity.identity import Reappearance
 from tracker.identity.meetings import Exchange
 from tracker.identity.sides import SideKeeper, Sighting
 
@@ -73,9 +74,9 @@ class BackwardDetector(Protocol):
 class Identities(Protocol):
     """Knows who has been away."""
 
-    def rejoined(self, person_id: int, time: float, detection: Detection, present: Collection[int]) -> int | None:
-        """Who the person of a new identity, first seen so at this time, was before, whose identity they have from now
-        on; None where nobody. present: the identities seen from that time on."""
+    def rejoined(self, back: Reappearance, present: Collection[int]) -> int | None:
+        """Who somebody was before, whose identity they have from now on; None where nobody. present: the identities
+        seen from their first sighting on."""
         ...
 
 
@@ -148,7 +149,8 @@ class LookBack(Generic[Seen]):
             entry = self._waiting[place]
             if entry.scene != scene or key in entry.ids or len(entry.people) >= self._limits.max_people:
                 break
-            if not known and self._was_last_seen_near(detection, place) and self._rejoin(key, first, plainest):
+            back = Reappearance(key, seen_at, detection, plainest)
+            if not known and self._was_last_seen_near(detection, place) and self._rejoin(back, first):
                 return
             earlier = self._detector.detect_near(entry.frame, detection, [each.detection for each in entry.people])
             if earlier is None:
@@ -160,7 +162,7 @@ class LookBack(Generic[Seen]):
             self._put(place, [*entry.people, _packed(TrackedDetection(key, earlier))])
             self._saw(key, entry.frame.time)
         if not known:
-            self._rejoin(key, first, plainest)
+            self._rejoin(Reappearance(key, seen_at, detection, plainest), first)
 
     def _correct_back(self, person: TrackedDetection) -> None:
         """Follows somebody who was seen in a wrong pose until now back in the right one, to where it was seen, too."""
@@ -183,12 +185,12 @@ class LookBack(Generic[Seen]):
         lost = (each.detection.bbox for each in self._waiting[place].people if each.person_id not in later)
         return any(_apart(detection.bbox, box) < max(box[2:] - box[:2]) for box in lost)
 
-    def _rejoin(self, key: int, first: int, plainest: Detection) -> bool:
+    def _rejoin(self, back: Reappearance, first: int) -> bool:
         """Gives somebody who had left, and is seen again from this place on, the identity that they had before; false
-        where they are somebody else. plainest: of those in which they are seen again."""
-        after = range(first, len(self._waiting))
+        where they are somebody else."""
+        key, after = back.person_id, range(first, len(self._waiting))
         present = set().union(*(self._waiting[place].ids for place in after))
-        was = self._identities.rejoined(key, self._waiting[first].frame.time, plainest, present)
+        was = self._identities.rejoined(back, present)
         if was is None:
             return False
         self._sightings[was] = self._sightings.get(was, 0) + self._sightings.pop(key)
