@@ -95,13 +95,13 @@ def test_heat_corrects_a_landmark_near_it_and_leaves_cold_ones_alone() -> None:
 
 
 @pytest.mark.usefixtures("fake")
-def test_who_is_followed_costs_two_whole_looks_a_second() -> None:
+def test_who_is_followed_costs_four_whole_looks_a_second() -> None:
     with LandmarkDetector(QUIET) as found:
         for i in range(60):
             bar = Bar(300.0 + 4 * i, 100.0, 500.0)
             (person,) = found.detect(Frame(i, i / 30, picture(bar)), [bar.bbox])
             np.testing.assert_allclose(person.landmarks2d, bar.landmarks, atol=1.0)
-        assert whole_looks(found) == 4
+        assert whole_looks(found) == 8
 
 
 @pytest.mark.usefixtures("fake")

@@ -398,7 +398,7 @@ def test_whom_looks_framed_anew_do_not_see_so_is_let_go_for_whom_they_see(monkey
     monkeypatch.setattr(PictureLandmarker, "open", lambda *_: MistakenAtFirst())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: Mistaken(*asked))
     monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
-    with LandmarkDetector(NO_SEARCH) as found:
+    with LandmarkDetector(replace(NO_SEARCH, look_seconds=0.5)) as found:
         people = [found.detect(Frame(i, i / 10, picture(LARGE))) for i in range(12)]
         assert [len(each) for each in people] == [1] * 12
         right = [np.allclose(person.landmarks2d, LARGE.landmarks, atol=1.0) for (person,) in people]
@@ -413,7 +413,7 @@ def test_who_was_doubted_before_a_gap_is_nobody_after_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(PictureLandmarker, "open", lambda *_: MistakenAtFirst())
     monkeypatch.setattr(landmark_detector, "open_follower", lambda config, *asked: Mistaken(*asked))
     monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
-    with LandmarkDetector(replace(NO_SEARCH, look_delay=0.3)) as found:
+    with LandmarkDetector(replace(NO_SEARCH, look_seconds=0.5, look_delay=0.3)) as found:
         for time in np.arange(0.0, 0.65, 0.1):
             found.detect(Frame(0, float(time), picture(LARGE)))
         assert found._scout.errand is not None and found._scout.errand.doubted

@@ -40,6 +40,17 @@ class GreedyFollower(BarFollower):
         return Region.around(max(near, key=lambda each: each[:, 0].max())) if near else region
 
 
+class FadingOut(GreedyFollower):
+    """The mask of whoever is on the right fades out over whoever is beside them."""
+
+    def _follow(self, image: np.ndarray, region: Region) -> Followed:
+        answer = super()._follow(image, region)
+        mask, people = answer.reading.mask.picture(), (image != image[0, 0]).any(axis=2)
+        if mask.any() and np.flatnonzero(mask.any(axis=0)).mean() > (HERE.x + BESIDE.x) / 2:
+            mask = np.where(people, np.maximum(mask, np.uint8(150)), mask)
+        return replace(answer, reading=replace(answer.reading, mask=PlacedMask.whole(mask)))
+
+
 @pytest.fixture
 def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
@@ -66,6 +77,23 @@ def test_a_passer_by_in_other_clothes_does_not_take_the_crop_away() -> None:
             first, other = sorted(seen, key=lambda each: each.bbox[0])
             np.testing.assert_allclose(first.landmarks2d, HERE.landmarks, atol=3.0)
             assert (first.stranger, other.stranger) == (False, True)
+
+
+@pytest.mark.parametrize(("clothes", "count"), [(CRIMSON, 2), (RED, 1)])
+@pytest.mark.usefixtures("greedy")
+def test_clothes_tell_who_is_under_the_mask_of_somebody_who_touches_them(
+    monkeypatch: pytest.MonkeyPatch, clothes: tuple[int, int, int], count: int
+) -> None:
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda config, engine, maps: FadingOut(engine, maps))
+    large = replace(BESIDE, height=620.0)
+    with LandmarkDetector(QUIET) as detector:
+        assert len(detector.detect(Frame(0, 0.0, painted((HERE, RED), (FAR, clothes))))) == 2
+        for index in (1, 2, 3):
+            people = detector.detect(Frame(index, index / 30, painted((HERE, RED), (large, clothes))))
+            assert len(people) == count
+        if count == 2:
+            leftmost = min(people, key=lambda each: each.bbox[0])
+            np.testing.assert_allclose(leftmost.landmarks2d, HERE.landmarks, atol=3.0)
 
 
 @pytest.mark.usefixtures("greedy")
@@ -168,3 +196,12 @@ def test_somebody_is_told_by_their_clothes_from_those_who_touch_them() -> None:
     assert pursuit.is_told_from([crimson], red)
     assert not pursuit.is_told_from([crimson], crimson)
     assert not pursuit.is_told_from([crimson, red], red)
+
+
+def test_who_stands_where_somebody_was_in_other_clothes_is_not_they() -> None:
+    hidden, red, crimson = (
+        Pursuit.begin(Frame(0, 0.0, painted((HERE, each))), candidate(HERE)) for each in (RED, RED, CRIMSON)
+    )
+    beside = Pursuit.begin(Frame(0, 0.0, painted((BESIDE, RED))), candidate(BESIDE))
+    assert red.is_in_place_of(hidden)
+    assert not crimson.is_in_place_of(hidden) and not beside.is_in_place_of(hidden)

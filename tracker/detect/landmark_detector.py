@@ -1,7 +1,7 @@
 """Finds people and follows them.
 
 Whoever is found is followed from frame to frame in their own region (`follow.py`), which is quick. Beside that, in
-another thread, the frame is searched (`search.py`): twice a second, and soon when somebody is lost. What
+another thread, the frame is searched (`search.py`): four times a second, and soon when somebody is lost. What
 was found there is a little old when it comes: it is followed in the present frame from the region that it had.
 """
 
@@ -156,7 +156,7 @@ class LandmarkDetector:
             each
             for each in (*self._followed, *self._missed)
             if 0 < frame.time - each.seen_at <= MISSED_SECONDS
-            and all(c.detection.stranger or not is_same_person(each.own.detection, c.detection) for c in candidates)
+            and not any(other.is_in_place_of(each) for other in present)
             and not any(newcomer.is_dressed_as(each) for newcomer in newcomers)
         ][: self.config.max_people]
         hidden = [each for each in missed if frame.time - each.seen_at <= HIDDEN_SECONDS]

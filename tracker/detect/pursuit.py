@@ -84,6 +84,13 @@ class Pursuit:
         difference = appearance_distance(self.look, look)
         return difference is not None and difference < OWN_CLOTHES
 
+    def is_in_place_of(self, hidden: Pursuit) -> bool:
+        """Whether they are seen where somebody was, who is they then. Who wears other clothes stands before them."""
+        difference = appearance_distance(self.look, hidden.look)
+        if difference is not None and difference > OTHER_CLOTHES:
+            return False
+        return is_same_person(hidden.own.detection, self.candidate.detection)
+
     def is_told_from(self, others: Sequence[Appearance], look: Appearance) -> bool:
         """Whether that is in their clothes, and not in any of these."""
         differences = [appearance_distance(other, look) for other in others]
