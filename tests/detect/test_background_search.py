@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.detect.test_landmark_detector import LARGE, Bar, BarFollower, BarLandmarker, picture
+from tracker.core.arrays import Array
 from tracker.core.errors import RunError
 from tracker.core.frame import Frame
 from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
@@ -103,15 +104,19 @@ def test_a_camera_waits_for_no_look() -> None:
 
 
 @pytest.mark.usefixtures("fake")
-def test_a_camera_rests_between_slow_looks() -> None:
+@pytest.mark.parametrize(("expected", "rest"), [([LARGE.bbox], 2.1), ([LARGE.bbox, NEWCOMER.bbox], 1.2)])
+def test_a_camera_rests_between_slow_looks_and_less_while_somebody_is_lost(expected: list[Array], rest: float) -> None:
     with LandmarkDetector(config(punctual=False)) as found:
         found.detect(Frame(0, 0.0, picture(LARGE)))
-        found._scout.take()
+        while not found._scout.is_ready:
+            threading.Event().wait(0.001)
+        assert len(found.detect(Frame(1, STEP, picture(LARGE)), [LARGE.bbox])) == 1
         found._scout.seconds = 0.3
-        for i in range(1, 32):
-            found.detect(Frame(i, i * STEP, picture(LARGE)), [LARGE.bbox])
-        assert found._scout.errand is None
-        found.detect(Frame(40, 1.25, picture(LARGE)), [LARGE.bbox])
+        last = math.ceil(rest / STEP) - 1
+        for i in range(2, last + 1):
+            found.detect(Frame(i, i * STEP, picture(LARGE)), expected)
+            assert found._scout.errand is None
+        found.detect(Frame(last + 2, (last + 2) * STEP, picture(LARGE)), expected)
         assert found._scout.errand is not None
 
 

@@ -38,7 +38,8 @@ class DetectConfig:
     and tracking waits for it. For somebody who was lost tracking waits for at most 50 ms."""
     punctual: bool = True
     """The person detector's result is used exactly look_delay later, and waited for: a file always gives the same
-    result. False: as soon as it is there, and the detector runs a quarter of the time at most, as cameras need it."""
+    result. False: as soon as it is there, and the detector runs a quarter of the time at most, as cameras need
+    it, and a seventh while everybody is there."""
     search_seconds: float = 0.5
     """s between two runs of the person detector over one part of the frame, for new people; infinity: never."""
 

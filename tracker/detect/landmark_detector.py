@@ -63,8 +63,9 @@ _ON_OTHERS = 0.5
 _FRAMINGS = (1.0, 1.2, 0.85, 1.45)
 """Sides of the regions, over their own, in which somebody who was found is looked at until they are seen in the same
 pose: of whom half is hidden it is not known how large they are."""
-_REST = 3.0
-"""Between two searches that nobody waits for there is a pause this many times as long as the search."""
+_REST, _LONG_REST = 3.0, 6.0
+"""Between two searches that nobody waits for there is a pause this many times as long as the search: while somebody is
+lost, or nobody known, and while everybody is there."""
 
 
 class LandmarkDetector:
@@ -260,7 +261,7 @@ class LandmarkDetector:
     def _is_look_due(self, time: float, lost: bool) -> bool:
         wait = min(self.config.look_seconds, _LOST_LOOK_SECONDS) if lost else self.config.look_seconds
         if not self.config.punctual:
-            wait = max(wait, (1 + _REST) * self._scout.seconds)
+            wait = max(wait, (1 + (_REST if lost else _LONG_REST)) * self._scout.seconds)
         return time - self._sent_at >= wait
 
     def _news(self) -> list[Candidate]:
