@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil
 
 from tests.app.batch_endurance import digests
-from tracker.cli import main as command_line
+from tracker.cli.entry import main as command_line
 from tracker.core.errors import InputError
 from tracker.export import load_frames, load_person
 from tracker.export.files import is_part_name, is_result_name

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tracker.app.config_commands import shown
-from tracker.cli import cli
+from tracker.cli.entry import cli
 from tracker.config import CONFIG_FOLDER, load_config
 from tracker.core.errors import InputError
 from tracker.core.field_docs import field_docs

@@ -18,7 +18,7 @@ from engines.engine import Precision
 from engines.plan import PlanNote, write_plan
 from kernels.build import load_library
 from tracker.app.engine_commands import NETWORKS, TOLERANCES, build, check, compare, example_inputs, listing
-from tracker.cli import cli
+from tracker.cli.entry import cli
 from tracker.core.errors import InputError, RunError
 
 pytestmark = pytest.mark.skipif(find_spec("mediapipe") is None, reason="mediapipe, which has the network, is missing")

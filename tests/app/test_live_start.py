@@ -18,7 +18,8 @@ from tracker.app.live import LiveJob, LiveSession
 from tracker.app.live_start import LOADING, PagePlace, Screens, loaded_meanwhile, open_screens
 from tracker.app.meter import Meter
 from tracker.body import load_body
-from tracker.cli import live_summary, main
+from tracker.cli.entry import main
+from tracker.cli.summary_lines import live_summary
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.outputs.http_server import own_address
@@ -215,7 +216,7 @@ def test_an_interrupt_says_what_is_left(
     def stopped() -> None:
         raise KeyboardInterrupt(*([given] if given else []))
 
-    monkeypatch.setattr("tracker.cli.cli", stopped)
+    monkeypatch.setattr("tracker.cli.entry.cli", stopped)
     monkeypatch.setattr("sys.argv", ["body-tracker"])
     assert main() == 130
     assert capsys.readouterr().err.strip().startswith(printed)

@@ -436,7 +436,7 @@ class TestRunJson:
         assert {"tracker", "python", "numpy", "torch"} <= set(report["versions"])
 
     def test_warnings_are_counted_and_bounded(self, tmp_path):
-        from tracker.cli import summary_line
+        from tracker.cli.summary_lines import summary_line
 
         few = run(tmp_path / "few", [], RunSummary({}, ["dim", "damaged"]))
         assert few.warnings == 2

@@ -16,7 +16,7 @@ from torch import Tensor
 from tracker import Tracker
 from tracker.body import load_body
 from tracker.body.model import PARENTS, BodyModel
-from tracker.cli import configured
+from tracker.cli.command_config import configured
 from tracker.core.errors import InputError
 from tracker.extract.feature_extractor import ExtractConfig, kernel_vertices_file
 from tracker.extract.feature_network import FeatureNetwork, input_sizes

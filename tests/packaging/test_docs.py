@@ -12,7 +12,7 @@ import pytest
 
 from tests import ROOT
 from tests.programs import run_program
-from tracker.cli import cli
+from tracker.cli.entry import cli
 
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 

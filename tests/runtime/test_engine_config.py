@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from engines.engine import Precision
-from tracker.cli import configured
+from tracker.cli.command_config import configured
 from tracker.core.errors import InputError
 from tracker.runtime import engine_config
 from tracker.runtime.engine_config import EngineConfig

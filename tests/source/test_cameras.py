@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tracker.cli import cli
+from tracker.cli.entry import cli
 from tracker.source.cameras import CameraDevice, cameras
 from tracker.source.source import LiveConfig
 from tracker.source.webcam import open_capture

@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from tests.world.test_world import HEIGHT, UP, noisy, walker
-from tracker.cli import configured
+from tracker.cli.command_config import configured
 from tracker.core.errors import InputError
 from tracker.world.camera_pose import has_camera_pose, read_camera_pose
 from tracker.world.estimate import estimate_world
