@@ -32,5 +32,6 @@ def load_config(name: str = DEFAULT_CONFIG, changes: dict[str, Any] | None = Non
     wrong type.
     """
     path = config_path(name)
-    values = merged(read_mapping(path, f"--config {path}"), changes or {})
-    return filled(TrackerConfig, values, f"--config {path}")
+    values = read_mapping(path, f"--config {path}")
+    config = filled(TrackerConfig, values, f"--config {path}")
+    return filled(TrackerConfig, merged(values, changes), "--set") if changes else config

@@ -44,6 +44,8 @@ def test_a_file_holds_differences_and_options_come_on_top(tmp_path: Path) -> Non
         ("fit: {iteration: 9}", r"unknown key 'fit\.iteration'.*iterations"),
         ("fitt: {}", "unknown key 'fitt'"),
         ("fit: {iterations: many}", r"fit\.iterations"),
+        ("fit: {prior_weight: .nan}", r"bad\.yaml: fit\.prior_weight: expected a number, got NaN"),
+        ("fit: {little_seen: [0.8, .nan]}", r"fit\.little_seen: expected a number, got NaN"),
         ("- a\n- b", "expected a mapping"),
         ("fit: {", "not a YAML file"),
     ],
@@ -54,6 +56,20 @@ def test_mistakes_are_named(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(InputError, match=named) as caught:
         load_config(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "3601", "3"])
+@pytest.mark.parametrize("command", [["demo"], ["evaluate", "synthetic"]])
+def test_a_clip_lasts_for_a_finite_time(command: list[str], seconds: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, [*command, "--seconds", seconds, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2 and seconds in done.output and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [["--out", " "], ["--out", "out", "--jobs", "0"]])
+def test_a_wrong_option_is_told_before_anything_is_tracked(options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").touch()
+    done = CliRunner().invoke(cli, ["track", str(tmp_path / "film.mp4"), *options])
+    assert isinstance(done.exception, InputError) and options[-2] in str(done.exception)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -99,7 +115,8 @@ def test_any_key_can_be_set() -> None:
     [
         ("fit.iteration=9", r"unknown key 'fit\.iteration'; did you mean 'fit\.iterations'"),
         ("fit.iterations=many", r"fit\.iterations"),
-        ("fit=3", "fit: expected keys below it, got 3"),
+        ("fit=3", "^--set: fit: expected keys below it, got 3"),
+        ("volume.rate=.nan", r"^--set: volume\.rate: expected a number, got NaN"),
         ("smooth.mode=later", r"smooth\.mode"),
         ("fit.iterations", "expected KEY=VALUE"),
         ("=3", "expected KEY=VALUE"),

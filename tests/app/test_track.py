@@ -209,6 +209,19 @@ def test_a_run_is_read_back_with_its_meshes(clip: Path, tmp_path: Path) -> None:
     assert x0 < column < x1 and y0 < row < y1
 
 
+def test_frames_that_come_unevenly_are_no_gaps(tmp_path: Path) -> None:
+    """As a camera's do that takes longer in the dark."""
+    times = np.cumsum([0.0, *[1 / RATE] * 11, *[0.2] * 5, *[1 / RATE] * 11])
+    with VideoWriter(tmp_path / "dim.mp4", SIZE, Fraction(RATE)) as video:
+        for i, time in enumerate(times):
+            video.write(float(time), np.full((SIZE[1], SIZE[0], 3), 4 * i, np.uint8))
+    with tracker() as one:
+        track(TrackJob(str(tmp_path / "dim.mp4"), tmp_path / "dim", overlay=False), one, Interrupt())
+    result = load_result(tmp_path / "dim")
+    assert [len(frame.people) for frame in result.frames] == [1] * len(times)
+    assert result.run["gaps"] == {"0": []}
+
+
 def test_what_is_no_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no result of a run; expected a folder with run\.json"):
         load_result(tmp_path)

@@ -35,10 +35,21 @@ def sequence(times, person_id=0, betas=None, rate=RATE, body=BODY):
     return assemble(observations, RunContext(CAMERA, body, rate), Timeline.of(times, rate))
 
 
+def _frames_of_a_run(person):
+    """Times and indices of all its frames: the person's, and where they are missing those at the run's rate."""
+    first, last = person.timestamps[0], person.timestamps[-1]
+    others = np.arange(first, last, 1 / person.timeline.frame_rate)
+    others = others[np.abs(others[:, None] - person.timestamps).min(axis=1) > 0.5 / person.timeline.frame_rate]
+    times = np.concatenate([person.timestamps, others])
+    indices = np.concatenate([person.frame_index, 1000 + np.arange(len(others))])
+    order = np.argsort(times, kind="stable")
+    return times[order], indices[order]
+
+
 def written(name, person, body=BODY):
     """The file as a run writes it, with rows on the uniform grid."""
     stream = io.BytesIO()
-    PERSON_WRITERS[name](stream, on_grid(person, person.timestamps, person.frame_index), body)
+    PERSON_WRITERS[name](stream, on_grid(person, *_frames_of_a_run(person)), body)
     return stream.getvalue()
 
 

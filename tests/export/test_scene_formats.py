@@ -81,7 +81,16 @@ class TestGrid:
         uniform = on_grid(person, list(times), list(range(7)))
         np.testing.assert_allclose(np.diff(uniform.timestamps), 1 / RATE)
         np.testing.assert_array_equal(uniform.frame_index, [0, 1, 2, -1, -1, 3, 4, 6])
-        np.testing.assert_array_equal(uniform.tracked, [True, True, True, False, False, True, True, True])
+        assert uniform.tracked.all(), "the source had no picture from 0.08 to 0.2 s"
+        with_others = on_grid(person, sorted([*times, 0.12, 0.16]), [0, 1, 2, 7, 8, 3, 4, 5, 6])
+        np.testing.assert_array_equal(with_others.tracked, [True, True, True, False, False, True, True, True])
+
+    def test_somebody_who_is_away_for_long_has_a_gap_whatever_the_source_did(self):
+        times = np.array([0.0, 0.04, 2.0, 2.04])
+        observations = np.concatenate([observe(i, t, person_at(BODY, t)) for i, t in enumerate(times)])
+        person = assemble(observations, RunContext(CAMERA, BODY, RATE), Timeline.of(times, RATE))
+        uniform = on_grid(person, list(times), list(range(4)))
+        assert gaps(uniform) == [(pytest.approx(0.08), pytest.approx(1.96))]
 
 
 class TestWorldNpz:

@@ -175,6 +175,19 @@ def test_what_does_not_exist_is_named(tmp_path, missing):
             act(spec)
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_input_is_not_the_current_folder(empty):
+    with pytest.raises(InputError, match="an input is empty: expected a file"):
+        find_inputs(["film.mp4", empty])
+
+
+def test_of_several_inputs_the_others_are_kept(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "film.mp4").touch()
+    specs = [str(tmp_path / name) for name in ("film.mp4", "nowhere.mp4", "empty")]
+    assert [each.spec for each in find_inputs(specs)] == specs
+
+
 def test_unknown_scheme():
     with pytest.raises(InputError, match=r"gopher://host/film: gopher:// is not supported; expected one of rtsp://"):
         open_source("gopher://user:secret@host/film")

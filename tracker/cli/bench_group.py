@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tracker.cli.command_options import FiniteRange
 from tracker.core.errors import InputError
 
 
@@ -43,7 +44,7 @@ def bench_kernels(threads: int | None, quick: bool, out: Path | None) -> None:
 
 @bench.command("pipeline")
 @click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option("--seconds", type=FiniteRange(min=1.0, max=3600.0), default=3.0, show_default=True, help="Of the clip.")
 @click.option(
     "--soak", type=click.FloatRange(min=0.0), default=0.0, metavar="MINUTES", help="Also run live for so long."
 )
@@ -61,7 +62,7 @@ def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | N
 
 @bench.command("throughput")
 @click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--seconds", type=click.FloatRange(min=1.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option("--seconds", type=FiniteRange(min=1.0, max=3600.0), default=3.0, show_default=True, help="Of the clip.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/throughput.json.")
 def bench_throughput(clip: Path | None, seconds: float, out: Path | None) -> None:
     """Measure what many videos cost: core hours an hour of video, by size, people, length, and videos at once."""

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from tracker.cli.command_config import configured
-from tracker.cli.command_options import COMMON, OVERWRITE
+from tracker.cli.command_options import CLIP_SECONDS, COMMON, OVERWRITE
 from tracker.runtime.standard_streams import tell
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=4.0), default=12.0, show_default=True, help="Length of the clip.")
+@click.option("--seconds", type=CLIP_SECONDS, default=12.0, show_default=True, help="Length of the clip.")
 @OVERWRITE
 @COMMON
 def demo(out: Path, seconds: float, overwrite: bool, **given: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tracker.cli.command_config import configured
-from tracker.cli.command_options import BODY, CAMERA, COMMON, OVERWRITE, PEOPLE, options
+from tracker.cli.command_options import BODY, CAMERA, CLIP_SECONDS, COMMON, OVERWRITE, PEOPLE, options
 from tracker.runtime.standard_streams import tell
 
 EVALUATION = options(
@@ -50,7 +50,7 @@ def evaluate() -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/evaluation/synthetic"), show_default=True)
 @click.option("--stills", type=click.IntRange(min=0), default=10, show_default=True, help="Number of still pictures.")
 @click.option("--clips", type=click.IntRange(min=0), default=3, show_default=True, help="Number of clips.")
-@click.option("--seconds", type=click.FloatRange(min=4.0), default=10.0, show_default=True, help="Length of a clip.")
+@click.option("--seconds", type=CLIP_SECONDS, default=10.0, show_default=True, help="Length of a clip.")
 @click.option("--motion", type=click.Path(path_type=Path), help="People move as in these files; as `train` reads them.")
 @EVALUATION
 @BODY

@@ -84,11 +84,14 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
       run.json          versions, settings, timings, warnings
       report.html       how people moved, at a glance
     """
+    from tracker.app.batch import job_count
     from tracker.app.track_many import TrackOptions, clip_jobs
     from tracker.export import parse_formats
     from tracker.runtime.storage import is_stored
     from tracker.source import Clip, InputTrust
 
+    if not out.strip():
+        raise InputError("--out is empty: expected a folder for the results (is a variable not set?)")
     config = configured(given, {"smooth": {"mode": given["smooth"]}})
     options = TrackOptions(
         Clip(given["start"], given["end"], given["fps"]),
@@ -103,6 +106,7 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
         chunk=given["chunk"],
         trust=InputTrust(given["max_pixels"], given["playlists"]),
     )
+    job_count(given["jobs"])  # a wrong number is told, also where one input makes no use of it
     jobs = clip_jobs(inputs, out, config, options)
     alone = [job.track.spec for job in jobs] == list(inputs[:1]) and not any(map(is_stored, (out, *inputs)))
     if alone and given["shard"] is None and given["ray"] is None and given["chunk"] is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
@@ -87,10 +88,23 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def filled(config_class: type[Config], values: dict[str, Any], label: str) -> Config:
     """An instance with these values over its defaults. Raises InputError that names the key at fault."""
     _refuse_unknown(label, config_class, values, "")
+    _refuse_nan(label, values, "")
     try:
         return dacite.from_dict(config_class, values, dacite.Config(strict=True, cast=[Path, tuple]))  # type: ignore[type-var]
     except dacite.DaciteError as error:
         raise InputError(f"{label}: {error}") from error
+
+
+def _refuse_nan(label: str, value: Any, key: str) -> None:
+    """Raises InputError at the first NaN: it is neither below nor above any limit, so that no check would tell."""
+    if isinstance(value, dict):
+        for name, below in value.items():
+            _refuse_nan(label, below, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for below in value:
+            _refuse_nan(label, below, key)
+    elif isinstance(value, float) and math.isnan(value):
+        raise InputError(f"{label}: {key}: expected a number, got NaN")
 
 
 def _refuse_unknown(label: str, config_class: type, values: dict[str, Any], prefix: str) -> None:

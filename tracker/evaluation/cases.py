@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.body.free_body import load_free_body
+from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.person import FrameRecord, Person
 from tracker.evaluation.captured import held_out_clips
@@ -53,6 +54,10 @@ class SyntheticSettings:
     textures: Path | None = None
     motion: Path | None = None
     """Captured motion for the people, of which what is held out of training is used."""
+
+    def __post_init__(self) -> None:
+        if self.stills + self.clips == 0:
+            raise InputError("--stills 0 --clips 0: nothing is left to evaluate; ask for one of either")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
         if number == 0:
             writer.writerow(["frame", "time_s", *(f"{name}_deg" for name in angles)])
         table = np.stack(list(angles.values()), axis=1)
-        for index, time, row, tracked in zip(block.frame_index, block.timestamps, table, block.tracked, strict=True):
+        seconds = block.timestamps - block.timeline.start
+        for index, time, row, tracked in zip(block.frame_index, seconds, table, block.tracked, strict=True):
             cells = [f"{value:.3f}" for value in row] if tracked else [""] * len(row)
             writer.writerow([int(index), f"{time:.6f}", *cells])
     text.flush()

@@ -23,6 +23,8 @@ _EXACT = 0.03
 """Of a step: frames that are so close to the grid lie on it."""
 LONGEST_BRIDGE = 0.1
 """s: two frames so close to each other have no gap between them."""
+_LONGEST_PAUSE = 1.0
+"""s: nor have those with no other frame of the source between them."""
 
 
 def on_grid(
@@ -35,7 +37,9 @@ def on_grid(
     kept = _increasing(person, scratch)
     grid = _grid(kept)
     indices = _indices(grid, run_times, run_indices, kept.timeline.frame_rate)
-    blocks = (_on_grid(kept, grid[rows], indices[rows]) for rows in row_blocks(len(grid)))
+    of_run = np.sort(np.asarray(run_times, np.float64))
+    tracked = _tracked(kept.timestamps, grid, kept.timeline.frame_rate, of_run)
+    blocks = (_on_grid(kept, grid[rows], indices[rows], tracked[rows]) for rows in row_blocks(len(grid)))
     return joined(blocks, len(grid), scratch)
 
 
@@ -46,10 +50,11 @@ def _increasing(person: PersonSequence, scratch: Scratch) -> PersonSequence:
     return joined((person.rows(chosen[rows]) for rows in row_blocks(len(chosen))), len(chosen), scratch)
 
 
-def _on_grid(kept: PersonSequence, grid: Array, indices: NDArray[np.int64]) -> PersonSequence:
+def _on_grid(
+    kept: PersonSequence, grid: Array, indices: NDArray[np.int64], tracked: NDArray[np.bool_]
+) -> PersonSequence:
     """At these (K,) times of the grid."""
     before, share = _between(kept.timestamps, grid, kept.timeline.frame_rate)
-    tracked = _tracked(kept.timestamps, grid, kept.timeline.frame_rate)
     linear: dict[str, Any] = {
         name: _blended(getattr(kept, name), before, share)
         for name in ("trans", "joints3d", "joints2d", "joint_confidence", "bbox", "nll")
@@ -117,13 +122,20 @@ def _blended_poses(person: PersonSequence, before: NDArray[np.intp], share: Arra
     return poses.astype(person.poses.dtype)
 
 
-def _tracked(times: Array, grid: Array, rate: float) -> NDArray[np.bool_]:
-    """(K,) True where a time of the grid falls on a frame or between two that are close enough to bridge."""
+def _tracked(times: Array, grid: Array, rate: float, run_times: Array) -> NDArray[np.bool_]:
+    """(K,) True where a time of the grid falls on a frame or between two that are close enough to bridge: the source
+    itself may have had no picture for a while, as cameras do in the dark.
+
+    run_times: (F,) s of all frames, ascending.
+    """
     after = np.clip(np.searchsorted(times, grid), 1, max(len(times) - 1, 1))
     before = after - 1
     after = np.minimum(after, len(times) - 1)
     near = np.minimum(np.abs(grid - times[before]), np.abs(grid - times[after])) <= 0.5 / rate
-    bridged = times[after] - times[before] <= max(LONGEST_BRIDGE, 1.5 / rate)
+    length = times[after] - times[before]
+    # of the run's frames, those that are neither the person's one before nor the one after
+    between = np.searchsorted(run_times, times[after]) - np.searchsorted(run_times, times[before], side="right")
+    bridged = (length <= max(LONGEST_BRIDGE, 1.5 / rate)) | ((between <= 0) & (length <= _LONGEST_PAUSE))
     return near | bridged
 
 

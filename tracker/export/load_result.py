@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,14 +66,23 @@ class TrackResult:
     @cached_property
     def frames(self) -> list[FrameRecord]:
         """Every frame of the run in the order of time, with the people in it by identity."""
-        rows: dict[int, list[Person]] = {}
-        for person_id in sorted(self.people):
-            person = self.people[person_id]
-            for row, index in enumerate(person.frame_index):
-                rows.setdefault(int(index), []).append(self.person(person_id, row))
+        rows = {key: {int(index): row for row, index in enumerate(p.frame_index)} for key, p in self.people.items()}
         path = self.folder / FRAMES_NAME
         with reading(path, "expected the frames that a run has written"):
-            return [FrameRecord(line["frame"], line["time"], rows.get(line["frame"], [])) for line in load_frames(path)]
+            return [self._frame(line, rows) for line in load_frames(path)]
+
+    def _frame(self, line: Mapping[str, Any], rows: Mapping[int, Mapping[int, int]]) -> FrameRecord:
+        """rows: each person's, by the frame's index. Where frames come unevenly some have no row of their own: then the
+        nearest in time is theirs."""
+        index, time, people = int(line["frame"]), float(line["time"]), []
+        there = {int(each["id"]) for each in line["people"]}
+        for key in sorted(self.people):
+            row = rows[key].get(index)
+            if row is None and key in there:
+                row = int(np.abs(self.people[key].timestamps - time).argmin())
+            if row is not None:
+                people.append(self.person(key, row))
+        return FrameRecord(index, time, people)
 
     def person(self, person_id: int, row: int) -> Person:
         """One identity in one row of its arrays, as the tracker gave it out. Raises InputError for an unknown one."""

@@ -50,21 +50,31 @@ def find_inputs(specs: Sequence[str], is_result: Callable[[Path], bool] = lambda
 
     A folder without any video stands for itself, if it holds images, and for the subfolders that do. (Beside videos
     images are taken for their thumbnails.) Hidden folders and those that `is_result` knows are left out. Raises
-    InputError for paths that do not exist and folders with neither.
+    InputError for paths that do not exist and folders with neither; of several such a one stands for itself, and says
+    so when it is opened.
     """
     inputs: list[Input] = []
     for spec in specs:
-        if is_stored(spec):
-            inputs.extend(_on_storage(spec))
-            continue
-        if is_camera(spec) or is_address(spec) or not existing_path(spec).is_dir():
+        if not spec.strip():
+            raise InputError("an input is empty: expected a file, a folder or an address (is a variable not set?)")
+        try:
+            inputs.extend(_inputs_of(spec, is_result))
+        except InputError:
+            if len(specs) == 1:
+                raise
             inputs.append(Input(spec))
-            continue
-        inside = _in_tree(Path(spec), is_result)
-        if not inside:
-            raise InputError(f"{spec}: this folder holds neither videos nor images; give a folder that does, or a file")
-        inputs.extend(inside)
     return inputs
+
+
+def _inputs_of(spec: str, is_result: Callable[[Path], bool]) -> list[Input]:
+    if is_stored(spec):
+        return _on_storage(spec)
+    if is_camera(spec) or is_address(spec) or not existing_path(spec).is_dir():
+        return [Input(spec)]
+    inside = _in_tree(Path(spec), is_result)
+    if not inside:
+        raise InputError(f"{spec}: this folder holds neither videos nor images; give a folder that does, or a file")
+    return inside
 
 
 def _on_storage(address: str) -> list[Input]:
