@@ -116,6 +116,9 @@ def test_any_key_can_be_set() -> None:
         ("fit.iteration=9", r"unknown key 'fit\.iteration'; did you mean 'fit\.iterations'"),
         ("fit.iterations=many", r"fit\.iterations"),
         ("fit=3", "^--set: fit: expected keys below it, got 3"),
+        ("fit.iterations=-1", r"iterations: expected a positive number, got -1"),
+        ("smooth.offline.seconds=0", r"offline\.seconds: expected a positive number, got 0"),
+        ("smooth.causal.position_beta=-1", r"causal\.position_beta: expected 0 or more, got -1"),
         ("volume.rate=.nan", r"^--set: volume\.rate: expected a number, got NaN"),
         ("smooth.mode=later", r"smooth\.mode"),
         ("fit.iterations", "expected KEY=VALUE"),
@@ -134,5 +137,6 @@ def test_set_and_show_on_the_command_line() -> None:
     done = CliRunner().invoke(cli, ["config", "show", "fast", "--set", "engine.threads=2"])
     assert done.exit_code == 0 and "threads: 2" in done.output and "max_people: 1" in done.output
     assert "accurate" in CliRunner().invoke(cli, ["config", "list"]).output
+    assert CliRunner().invoke(cli, ["config", "show", "nope"]).output == "", "a file that it is kept in stays empty"
     done = CliRunner().invoke(cli, ["info", "--set", "fit.iterations=3"])
     assert done.exit_code == 0 and "fit.iterations" in done.output and "TrackerConfig" not in done.output

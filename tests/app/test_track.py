@@ -235,6 +235,9 @@ def test_what_is_no_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "frames.jsonl").write_text("")
     empty = load_result(str(tmp_path))
     assert empty.frames == []
+    (tmp_path / "frames.jsonl").unlink()
+    with pytest.raises(InputError, match=r"has no frames\.jsonl.*track again with jsonl"):
+        _ = load_result(tmp_path).frames
     with pytest.raises(InputError, match=r"person 3: not in .*nobody"):
         empty.vertices(3)
     with pytest.raises(InputError, match="hold no camera"):

@@ -33,5 +33,5 @@ def config_show(name: str, assignments: tuple[str, ...]) -> None:
     from tracker.app.config_commands import shown
     from tracker.core.strict_yaml import assigned
 
-    for line in shown(name, assigned(assignments), shutil.get_terminal_size((110, 24)).columns):
-        click.echo(line)
+    lines = list(shown(name, assigned(assignments), shutil.get_terminal_size((110, 24)).columns))
+    click.echo("\n".join(lines))

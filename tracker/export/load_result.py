@@ -68,6 +68,10 @@ class TrackResult:
         """Every frame of the run in the order of time, with the people in it by identity."""
         rows = {key: {int(index): row for row, index in enumerate(p.frame_index)} for key, p in self.people.items()}
         path = self.folder / FRAMES_NAME
+        if not path.is_file():
+            raise InputError(
+                f"{self.folder}: has no {FRAMES_NAME}, which says what frames there are; track again with jsonl"
+            )
         with reading(path, "expected the frames that a run has written"):
             return [self._frame(line, rows) for line in load_frames(path)]
 

@@ -45,7 +45,8 @@ _HABIT_LASTS = 7
 
 _POSITIVE = (
     "pixel_spread", "lateral_spread", "depth_spread", "outlier", "regressed_outlier", "shape_outlier",
-    "regressed_spread", "regressed_closely", "palm_spread", "turn_rate",
+    "regressed_spread", "regressed_closely", "palm_spread", "turn_rate", "first_iterations", "iterations",
+    "guessed_iterations",
 )  # fmt: skip
 
 
