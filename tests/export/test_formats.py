@@ -475,6 +475,14 @@ class TestCsv:
         np.testing.assert_array_equal(read("frame")[::24, 0], person.frame_index)
         np.testing.assert_allclose(read("time_s")[::24, 0], GAP_TIMES, atol=1e-6)
 
+    @pytest.mark.parametrize("name", ["csv", "angles"])
+    def test_time_counts_from_the_runs_first_frame(self, name):
+        person = sequence(TIMES + 2.0)
+        assert person.timeline.start == 2.0
+        rows = list(csv.DictReader(io.StringIO(written(name, person).decode())))
+        seconds = sorted({float(row["time_s"]) for row in rows})
+        np.testing.assert_allclose(seconds, TIMES, atol=1e-6)
+
 
 class TestTrc:
     def lines(self, person):
