@@ -34,4 +34,4 @@ def load_config(name: str = DEFAULT_CONFIG, changes: dict[str, Any] | None = Non
     path = config_path(name)
     values = read_mapping(path, f"--config {path}")
     config = filled(TrackerConfig, values, f"--config {path}")
-    return filled(TrackerConfig, merged(values, changes), "--set") if changes else config
+    return filled(TrackerConfig, merged(values, changes), "settings") if changes else config

@@ -115,11 +115,11 @@ def test_any_key_can_be_set() -> None:
     [
         ("fit.iteration=9", r"unknown key 'fit\.iteration'; did you mean 'fit\.iterations'"),
         ("fit.iterations=many", r"fit\.iterations"),
-        ("fit=3", "^--set: fit: expected keys below it, got 3"),
+        ("fit=3", "^settings: fit: expected keys below it, got 3"),
         ("fit.iterations=-1", r"iterations: expected a positive number, got -1"),
         ("smooth.offline.seconds=0", r"offline\.seconds: expected a positive number, got 0"),
         ("smooth.causal.position_beta=-1", r"causal\.position_beta: expected 0 or more, got -1"),
-        ("volume.rate=.nan", r"^--set: volume\.rate: expected a number, got NaN"),
+        ("volume.rate=.nan", r"^settings: volume\.rate: expected a number, got NaN"),
         ("smooth.mode=later", r"smooth\.mode"),
         ("fit.iterations", "expected KEY=VALUE"),
         ("=3", "expected KEY=VALUE"),

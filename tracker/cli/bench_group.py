@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tracker.cli.command_options import FiniteRange
+from tracker.cli.command_options import SHORT_CLIP_SECONDS, NumberRange
 from tracker.core.errors import InputError
 
 
@@ -44,10 +44,8 @@ def bench_kernels(threads: int | None, quick: bool, out: Path | None) -> None:
 
 @bench.command("pipeline")
 @click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--seconds", type=FiniteRange(min=1.0, max=3600.0), default=3.0, show_default=True, help="Of the clip.")
-@click.option(
-    "--soak", type=click.FloatRange(min=0.0), default=0.0, metavar="MINUTES", help="Also run live for so long."
-)
+@click.option("--seconds", type=SHORT_CLIP_SECONDS, default=3.0, show_default=True, help="Of the clip.")
+@click.option("--soak", type=NumberRange(min=0.0), default=0.0, metavar="MINUTES", help="Also run live for so long.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/pipeline.json.")
 def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | None) -> None:
     """Time the whole tracker, as track and live run it, beside MediaPipe alone, on CLIP or one made up.
@@ -62,7 +60,7 @@ def bench_pipeline(clip: Path | None, seconds: float, soak: float, out: Path | N
 
 @bench.command("throughput")
 @click.argument("clip", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--seconds", type=FiniteRange(min=1.0, max=3600.0), default=3.0, show_default=True, help="Of the clip.")
+@click.option("--seconds", type=SHORT_CLIP_SECONDS, default=3.0, show_default=True, help="Of the clip.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file. Default: benchmarks/results/throughput.json.")
 def bench_throughput(clip: Path | None, seconds: float, out: Path | None) -> None:
     """Measure what many videos cost: core hours an hour of video, by size, people, length, and videos at once."""

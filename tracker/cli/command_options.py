@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from math import isfinite
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,20 @@ def options(*decorators: Options) -> Options:
     return lambda command: reduce(lambda done, option: option(done), reversed(decorators), command)
 
 
-class FiniteRange(click.FloatRange):
-    """A range of numbers, of which NaN, which is not outside of any, is none."""
+class NumberRange(click.FloatRange):
+    """A range without NaN, which click takes to be in each."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
-        if not isfinite(number):
-            self.fail(f"{value} is no number of seconds", param, ctx)
+        if isnan(number):
+            self.fail("nan is no number", param, ctx)
         return number
 
 
-CLIP_SECONDS = FiniteRange(min=4.0, max=3600.0)
+_LONGEST_CLIP = 3600.0
+"""s: a longer one is a slip, and would fill the memory."""
+CLIP_SECONDS = NumberRange(min=4.0, max=_LONGEST_CLIP)
+SHORT_CLIP_SECONDS = NumberRange(min=1.0, max=_LONGEST_CLIP)
 COMMON = options(
     click.option("--config", default="live", show_default=True, help="A name in configs/ or a YAML file."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),

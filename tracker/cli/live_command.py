@@ -20,6 +20,7 @@ from tracker.cli.command_options import (
     STYLE,
     TRUST,
     WORLD,
+    NumberRange,
 )
 from tracker.cli.summary_lines import live_summary, summary_line
 from tracker.core.errors import RunError
@@ -84,7 +85,7 @@ def list_cameras(context: click.Context, _: click.Parameter, wanted: bool) -> No
 )
 @click.option(
     "--reconnect",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=float("inf"),
     metavar="SECONDS",
     help="How long to wait for a camera or stream that is lost.  [default: for ever]",

@@ -20,6 +20,7 @@ from tracker.cli.command_options import (
     STYLE,
     TRUST,
     WORLD,
+    NumberRange,
     options,
 )
 from tracker.cli.summary_lines import summary_line
@@ -35,9 +36,9 @@ MANY = options(
         "--chunk", type=float, metavar="SECONDS", help="Cut long videos into pieces, tracked beside each other."
     ),
     click.option("--ray", metavar="ADDRESS", help="Track on this Ray cluster; auto is the one of this machine."),
-    click.option("--ray-cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Cores a video."),
-    click.option("--ray-gpus", type=click.FloatRange(min=0), default=0.0, show_default=True, help="GPUs a video."),
-    click.option("--ray-memory", type=click.FloatRange(min=0), default=2.0, show_default=True, help="GB a video."),
+    click.option("--ray-cpus", type=NumberRange(min=0), default=1.0, show_default=True, help="Cores a video."),
+    click.option("--ray-gpus", type=NumberRange(min=0), default=0.0, show_default=True, help="GPUs a video."),
+    click.option("--ray-memory", type=NumberRange(min=0), default=2.0, show_default=True, help="GB a video."),
 )
 
 
@@ -85,15 +86,28 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
       report.html       how people moved, at a glance
     """
     from tracker.app.batch import job_count
-    from tracker.app.track_many import TrackOptions, clip_jobs
-    from tracker.export import parse_formats
+    from tracker.app.track_many import clip_jobs
     from tracker.runtime.storage import is_stored
-    from tracker.source import Clip, InputTrust
 
     if not out.strip():
         raise InputError("--out is empty: expected a folder for the results (is a variable not set?)")
-    config = configured(given, {"smooth": {"mode": given["smooth"]}})
-    options = TrackOptions(
+    job_count(given["jobs"])  # a wrong number is told, also where one input makes no use of it
+    config, options = configured(given, {"smooth": {"mode": given["smooth"]}}), track_options(formats, given)
+    jobs = clip_jobs(inputs, out, config, options)
+    alone = [job.track.spec for job in jobs] == list(inputs[:1]) and not any(map(is_stored, (out, *inputs)))
+    if alone and given["shard"] is None and given["ray"] is None and given["chunk"] is None:
+        track_one(jobs[0])
+    else:
+        track_batch(jobs, options, given)
+
+
+def track_options(formats: str, given: dict[str, Any]) -> Any:
+    """What is done with every input, as the command's options say."""
+    from tracker.app.track_many import TrackOptions
+    from tracker.export import parse_formats
+    from tracker.source import Clip, InputTrust
+
+    return TrackOptions(
         Clip(given["start"], given["end"], given["fps"]),
         parse_formats(formats),
         not given["no_overlay"],
@@ -106,13 +120,6 @@ def track(inputs: tuple[str, ...], out: str, formats: str, **given: Any) -> None
         chunk=given["chunk"],
         trust=InputTrust(given["max_pixels"], given["playlists"]),
     )
-    job_count(given["jobs"])  # a wrong number is told, also where one input makes no use of it
-    jobs = clip_jobs(inputs, out, config, options)
-    alone = [job.track.spec for job in jobs] == list(inputs[:1]) and not any(map(is_stored, (out, *inputs)))
-    if alone and given["shard"] is None and given["ray"] is None and given["chunk"] is None:
-        track_one(jobs[0])
-    else:
-        track_batch(jobs, options, given)
 
 
 def track_one(job: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tracker.cli.command_config import check_device
-from tracker.cli.command_options import OVERWRITE
+from tracker.cli.command_options import OVERWRITE, NumberRange
 
 
 @click.command()
@@ -24,7 +24,7 @@ from tracker.cli.command_options import OVERWRITE
 )
 @click.option("--images", type=click.Path(path_type=Path), multiple=True, help="From where on --data names pictures.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the weights.  [default: out/train/CONFIG]")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long, whole.")
+@click.option("--minutes", type=NumberRange(min=0, min_open=True), help="Stop after so long, whole.")
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Processes making samples.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @OVERWRITE

@@ -1,6 +1,8 @@
-"""The two kinds of failure that a user meets, and the exit status that each one gets."""
+"""The two kinds of failure that a user meets, with the exit status of each, and a check that many settings need."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -12,3 +14,10 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """Something failed while running (a camera unplugged, a full disk): one line, exit status 1."""
+
+
+def require_positive(settings: object, names: Iterable[str], label: str = "") -> None:
+    """Raises InputError at the first of these attributes that is not above 0; label: what their names begin with."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise InputError(f"{label}{name}: expected a positive number, got {getattr(settings, name)}")

@@ -21,8 +21,7 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
         if number == 0:
             writer.writerow(["frame", "time_s", *(f"{name}_deg" for name in angles)])
         table = np.stack(list(angles.values()), axis=1)
-        seconds = block.timestamps - block.timeline.start
-        for index, time, row, tracked in zip(block.frame_index, seconds, table, block.tracked, strict=True):
+        for index, time, row, tracked in zip(block.frame_index, block.seconds, table, block.tracked, strict=True):
             cells = [f"{value:.3f}" for value in row] if tracked else [""] * len(row)
             writer.writerow([int(index), f"{time:.6f}", *cells])
     text.flush()

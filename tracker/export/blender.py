@@ -99,7 +99,7 @@ def _lens(person: PersonSequence) -> list[tuple[int, float]]:
     focal = _SENSOR * person.camera.fx / person.camera.width
     if person.path is None:
         return [(0, focal)]
-    frames = np.round((person.timestamps - person.timeline.start) * person.timeline.frame_rate)
+    frames = np.round(person.seconds * person.timeline.frame_rate)
     zooms = person.path.zoom_at(person.timestamps)
     return [(int(frame), focal * float(zoom)) for frame, zoom in zip(frames, zooms, strict=True)]
 

@@ -30,7 +30,7 @@ _PLAIN = FilesConfig()
 def write(stream: BinaryIO, person: PersonSequence, body: BodyModel, files: FilesConfig = _PLAIN) -> None:
     """HIERARCHY with offsets; MOTION with the pelvis' place, then intrinsic Z-X-Y degrees of every joint."""
     skeleton = _Skeleton.of(body, person.betas, files)
-    late = round((person.timestamps[0] - person.timeline.start) * person.timeline.frame_rate)
+    late = round(person.seconds[0] * person.timeline.frame_rate)
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\n")
     text.write("HIERARCHY\n" + "\n".join(skeleton.lines) + "\n")
     count = late + len(person.timestamps)

@@ -32,7 +32,7 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     parameters["RATE"]["value"] = [person.timeline.frame_rate]
     parameters["LABELS"]["value"] = list(SMPL_JOINTS)
     parameters["UNITS"]["value"] = ["mm"]
-    first = round((person.timestamps[0] - person.timeline.start) * person.timeline.frame_rate)
+    first = round(person.seconds[0] * person.timeline.frame_rate)
     file["header"]["points"]["first_frame"] = first
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])

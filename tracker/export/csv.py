@@ -50,8 +50,9 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
 def _rows(person: PersonSequence) -> Iterator[list[object]]:
     theta = person.in_frame(person.T_file_camera)[0].reshape(-1, NUM_JOINTS, 3)
     joints = moved_by(person.T_file_camera, person.joints3d)
+    seconds = person.seconds
     for t in np.flatnonzero(person.tracked):
-        start: list[object] = [int(person.frame_index[t]), f"{person.timestamps[t] - person.timeline.start:.6f}"]
+        start: list[object] = [int(person.frame_index[t]), f"{seconds[t]:.6f}"]
         for j, name in enumerate(SMPL_JOINTS):
             position, pixel, rotation = joints[t, j], person.joints2d[t, j], theta[t, j]
             numbers = [f"{v:.5f}" for v in position] + [f"{v:.2f}" for v in pixel]

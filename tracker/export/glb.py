@@ -134,7 +134,7 @@ class _Scene:
         self._samplers: list[dict[str, Any]] = []
         self._channels: list[dict[str, Any]] = []
         self._frame_rate = people[0].timeline.frame_rate
-        self._until = max(float(person.timestamps[-1] - person.timeline.start) for person in people)
+        self._until = max(float(person.seconds[-1]) for person in people)
 
     def add_camera(self, person: PersonSequence) -> None:
         """The camera of the video as it was held while this person was there; it looks along its own −z in glTF, which
@@ -150,7 +150,7 @@ class _Scene:
         node = self._node({"name": "camera", "camera": 0, **place})
         self._top.append(node)
         if person.path is not None:
-            clock = self._binary.add((person.timestamps - person.timeline.start).astype(np.float32))
+            clock = self._binary.add(person.seconds.astype(np.float32))
             self._channel(node, "rotation", clock, turns)
 
     def add_person(self, person: PersonSequence, body: BodyModel) -> None:
@@ -219,7 +219,7 @@ def _appearances(person: PersonSequence, until: float) -> tuple[Array, Array]:
     until: s, the last moment of the scene; who is there then never goes.
     """
     step = 1 / person.timeline.frame_rate
-    times = person.timestamps - person.timeline.start
+    times = person.seconds
     whole = np.concatenate([[False], person.tracked, [False]])
     changes = np.flatnonzero(whole[1:] != whole[:-1])
     moments = np.concatenate([times, times[-1:] + step])[changes]

@@ -76,7 +76,7 @@ def _on_grid(
 def gaps(person: PersonSequence) -> list[tuple[float, float]]:
     """(first, last) s, from the run's start, of the stretches of rows in which the person was not tracked."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~person.tracked, [False]]).astype(int)))
-    times = person.timestamps - person.timeline.start
+    times = person.seconds
     return [(float(times[a]), float(times[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 

@@ -22,7 +22,7 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
         coordinates = opensim_coordinates(block)
         if number == 0:
             text.write(_header(person, list(coordinates)))
-        seconds = block.timestamps - person.timeline.start
+        seconds = block.seconds
         np.savetxt(text, np.column_stack([seconds, *coordinates.values()]), fmt="%.6f", delimiter="\t")
     text.flush()
     text.detach()

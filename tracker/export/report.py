@@ -85,7 +85,7 @@ def _sheet(pictures: Sequence[Snapshot]) -> Iterator[str]:
 def _person(person: PersonSequence) -> Iterator[str]:
     seconds, absent = person.tracked.sum() / person.timeline.frame_rate, gaps(person)
     yield f"<h2>Person {person.person_id}</h2><ul>"
-    start, end = person.timestamps[[0, -1]] - person.timeline.start
+    start, end = person.seconds[[0, -1]]
     yield f"<li>from {start:.2f} to {end:.2f} s, tracked for {seconds:.2f} s</li>"
     if absent:
         shown = ", ".join(f"{a:.2f}–{b:.2f}" for a, b in absent[:20])
@@ -128,7 +128,7 @@ _ANGLES = {
 
 def _over_time(person: PersonSequence, title: str, unit: str, curves: dict[str, Array]) -> Chart:
     """Curves that are interrupted where the person was not tracked."""
-    times = person.timestamps - person.timeline.start
+    times = person.seconds
     series = {
         name: list(zip(times.tolist(), np.where(person.tracked, values, np.nan).tolist(), strict=True))
         for name, values in curves.items()
@@ -157,7 +157,7 @@ def _paths_chart(people: Sequence[PersonSequence]) -> Chart:
 
 def _contact_timeline(person: PersonSequence) -> str:
     """A row a part, a bar while it touches the floor."""
-    start, end = person.timestamps[[0, -1]] - person.timeline.start
+    start, end = person.seconds[[0, -1]]
     step = 1 / person.timeline.frame_rate
     scale = (_WIDTH - _LEFT - _RIGHT) / max(end - start + step, step)
     height = _ROW * len(CONTACT_PARTS) + 24

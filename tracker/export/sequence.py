@@ -164,6 +164,11 @@ class PersonSequence:
         """(T, 24, 3) rad, axis-angle."""
         return self.poses.reshape(-1, NUM_JOINTS, 3)
 
+    @property
+    def seconds(self) -> Array:
+        """(T,) s, from the run's first frame on: the time that the files count."""
+        return self.timestamps - self.timeline.start
+
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> PersonSequence:
         """Those rows only."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in _ROWS})

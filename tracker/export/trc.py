@@ -31,7 +31,7 @@ def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
 def _rows(person: PersonSequence) -> Iterator[list[str]]:
     """The cells of each line after its number."""
     markers = person.joints_y_up.astype(np.float64).reshape(len(person.timestamps), -1)
-    seconds = person.timestamps - person.timeline.start
+    seconds = person.seconds
     for time, row, valid in zip(seconds, markers, person.tracked, strict=True):
         yield [f"{time:.6f}", *(f"{v:.5f}" for v in row)] if valid else [f"{time:.6f}", *[""] * len(row)]
 

@@ -52,7 +52,7 @@ def write(
 
 def _codes(person: PersonSequence) -> Array:
     """(T,) time codes of the rows."""
-    return np.round((person.timestamps - person.timeline.start) * person.timeline.frame_rate)
+    return np.round(person.seconds * person.timeline.frame_rate)
 
 
 def _add_camera(stage: Any, person: PersonSequence) -> None:

@@ -30,7 +30,7 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import NEAREST_Z
-from tracker.core.errors import InputError
+from tracker.core.errors import require_positive
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.palm_evidence import PalmEvidence
 from tracker.fit.pose_prior import PosePrior
@@ -105,9 +105,7 @@ class FitConfig:
     """Relative fall of the cost below which iterating stops."""
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        require_positive(self, _POSITIVE)
 
 
 @dataclass(frozen=True)

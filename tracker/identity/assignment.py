@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection, TrackedDetection
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, require_positive
 from tracker.core.frame import Frame
 from tracker.detect.clothing_colour import (
     OTHER_CLOTHES,
@@ -55,9 +55,8 @@ class IdentityConfig:
     not concern live pictures."""
 
     def __post_init__(self) -> None:
-        for name in ("lost_seconds", "place_spread", "place_spread_per_second", "appearance_spread", "max_cost"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        spreads = ("place_spread", "place_spread_per_second", "appearance_spread")
+        require_positive(self, ("lost_seconds", *spreads, "max_cost"))
         for name in ("confirm_seconds", "look_back"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}: expected 0 or more seconds, got {getattr(self, name)}")

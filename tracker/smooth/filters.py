@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tracker.body.smpl_joints import SMPL_PARENTS
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, require_positive
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose
 
@@ -41,7 +41,7 @@ class OneEuroConfig:
 
     def __post_init__(self) -> None:
         cutoffs = ("rotation_cutoff", "position_cutoff", "depth_cutoff", "speed_cutoff", "hidden_factor")
-        _require_positive(self, "causal", cutoffs)
+        require_positive(self, cutoffs, "causal.")
         for name in ("rotation_beta", "position_beta"):
             if getattr(self, name) < 0:
                 raise InputError(f"causal.{name}: expected 0 or more, got {getattr(self, name)}")
@@ -59,13 +59,7 @@ class SavitzkyConfig:
     """What a rotation that the image does not support counts, against 1 for one that it does."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "offline", ("seconds", "depth_seconds", "hidden_weight"))
-
-
-def _require_positive(config: object, label: str, names: Sequence[str]) -> None:
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise InputError(f"{label}.{name}: expected a positive number, got {getattr(config, name)}")
+        require_positive(self, ("seconds", "depth_seconds", "hidden_weight"), "offline.")
 
 
 _SPREADS = 3.0
