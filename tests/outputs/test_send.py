@@ -3,6 +3,7 @@ run when a receiver stands still or is gone."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -429,6 +430,71 @@ def test_strangers_are_not_let_in() -> None:
             client.connect(url, origin="https://foreign.example")
         with pytest.raises(refused, match="403"), socket.create_connection(("127.0.0.1", output.port)) as plain:
             client.connect(f"ws://rebound.example:{output.port}/", sock=plain)
+
+
+@pytest.mark.parametrize("leaves", ["FIN", "RST"])
+def test_who_leaves_a_web_socket_without_a_word_is_not_worth_a_line(
+    leaves: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    people = [person_of({}, person_id=i) for i in range(8)]
+    with opened("ws://127.0.0.1:0") as output:
+        caplog.clear()
+        capfd.readouterr()
+        for _ in range(3):
+            with upgraded(output) as client:
+                until(lambda: output._newest.listeners == 1)
+                if leaves == "RST":
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+                else:
+                    client.shutdown(socket.SHUT_WR)
+                output.send(Frame(0, 0.0, PICTURE), people, None)
+            until(lambda: not output._newest.listeners or output.send(Frame(1, 0.1, PICTURE), people, None))
+    gc.collect()  # which is when a task is found whose fault nobody has asked for
+    assert [record.message for record in caplog.records] == []
+    assert capfd.readouterr().err == ""
+
+
+@contextmanager
+def upgraded(output: Any) -> Iterator[socket.socket]:
+    """A connection whose WebSocket handshake is done, held by a program that knows no more of the protocol."""
+    with socket.create_connection(("127.0.0.1", output.port)) as client:
+        client.sendall(handshake(output, b"/"))
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 101")
+        yield client
+
+
+def handshake(output: Any, path: bytes, **changed: bytes) -> bytes:
+    headers = {
+        b"Host": b"127.0.0.1:%d" % output.port, b"Connection": b"Upgrade", b"Upgrade": b"websocket",
+        b"Sec-WebSocket-Version": b"13", b"Sec-WebSocket-Key": b"AAAAAAAAAAAAAAAAAAAAAA==",
+    } | {name.replace("_", "-").encode(): value for name, value in changed.items()}  # fmt: skip
+    lines = [b"GET " + path + b" HTTP/1.1", *(name + b": " + value for name, value in headers.items())]
+    return b"\r\n".join([*lines, b"", b""])
+
+
+@pytest.mark.parametrize("address", ["ws://0.0.0.0:0", "ws://127.0.0.1:0"])
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (b"/?token=%C3%A9", {"Host": b"evil.example"}),
+        (b"/?token=%80", {"Host": b"evil.example"}),
+        (b"/?token=%ED%A0%80", {"Host": b"evil.example"}),
+        (b"/", {"Host": b"[::1"}),
+        (b"/", {"Host": b"\xff"}),
+        (b"/", {"Origin": b"http://[x"}),
+        (b"/", {"Sec_WebSocket_Key": b"\xff"}),
+    ],
+    ids=repr,
+)
+def test_a_malformed_request_is_refused_without_a_line(
+    address: str, path: bytes, headers: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(address) as output:
+        caplog.clear()
+        with socket.create_connection(("127.0.0.1", output.port)) as client:  # type: ignore[attr-defined]
+            client.sendall(handshake(output, path, **headers))
+            assert client.recv(1 << 16).split()[1] in (b"400", b"403")
+    assert [record.message for record in caplog.records] == []
 
 
 def test_a_port_that_is_open_to_others_has_a_token() -> None:

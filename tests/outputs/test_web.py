@@ -66,7 +66,10 @@ def test_the_printed_address_is_let_in(page: WebPage, path: str) -> None:
     assert asked(page, path, Host="localhost:{port}", Origin="http://localhost:{port}")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/stream.mjpg", "/live", "/?token=", "/?token=wrong", "/live?token=%00"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/stream.mjpg", "/live", "/?token=", "/?token=wrong", "/live?token=%00", "/?token=%C3%A9", "/?token=%80"],
+)
 def test_without_the_token_nobody_is(page: WebPage, path: str) -> None:
     status, text = asked(page, path)
     assert status == 403 and b"take the address that was printed" in text
@@ -82,6 +85,9 @@ def test_without_the_token_nobody_is(page: WebPage, path: str) -> None:
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
         {"Host": ""},
+        {"Host": "[::1"},
+        {"Host": "a]b:{port}"},
+        {"Origin": "http://[x"},
     ],
     ids=str,
 )
@@ -108,6 +114,21 @@ def test_each_run_has_a_token_of_its_own() -> None:
         tokens.add(urlsplit(page.address).query)
         page.close()
     assert len(tokens) == 3 and min(map(len, tokens)) > 20
+
+
+@pytest.mark.parametrize(
+    ("host", "remedy"),
+    [
+        ("nosuch.invalid", "give an address of this machine"),
+        ("192.0.2.7", "give an address of this machine"),
+        ("a..b", "give a number or name of this machine"),
+        ("", "the host is empty"),
+    ],
+)
+def test_a_host_that_cannot_be_had_is_named_and_not_the_port(host: str, remedy: str) -> None:
+    with pytest.raises(InputError, match=f"--host {host}.*: .*{remedy}") as error:
+        WebPage(0, host)
+    assert "another port" not in str(error.value)
 
 
 def test_a_port_that_is_taken_is_named(page: WebPage) -> None:
@@ -256,8 +277,13 @@ def test_disconnects_and_rubbish_are_quiet(
 ) -> None:
     query = urlsplit(page.address).query
     get = f"GET /stream.mjpg?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    handshake = (
+        f"GET /live?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n".encode()
+    )
     for sent in (
         get,
+        handshake + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \xff\r\n\r\n",
+        get.replace(b"localhost", b"[::1"),
         b"\x16\x03\x01\x02\x00\x01",
         b"GET / HTTP/9.9\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",

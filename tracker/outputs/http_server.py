@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import ipaddress
 import logging
 import socket
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 Item = TypeVar("Item")
 
@@ -26,6 +29,7 @@ _SECONDS_TO_START = 10.0
 _SECONDS_TO_CLOSE = 1.0
 _ELSEWHERE = "192.0.2.1"
 """An address that stands for any other machine, and is nobody's."""
+_PORT_IS_AT_FAULT = (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -37,6 +41,18 @@ _log = logging.getLogger("tracker.http")
 _log.addFilter(_is_ours)
 
 
+class CannotListen(Exception):
+    """Why, and what to give instead: what is said behind the address."""
+
+    @classmethod
+    def because(cls, error: OSError | UnicodeError) -> CannotListen:
+        """error: what the system says."""
+        if isinstance(error, UnicodeError):
+            return cls("is no host's name; give a number or name of this machine, such as 127.0.0.1")
+        remedy = "another port" if error.errno in _PORT_IS_AT_FAULT else "an address of this machine, such as 127.0.0.1"
+        return cls(f"cannot be listened on ({error.strerror or error}); give {remedy}")
+
+
 class HttpServer:
     """Serves until it is closed."""
 
@@ -44,17 +60,19 @@ class HttpServer:
         self, host: str, port: int, routes: Sequence[web.RouteDef], closing: Callable[[], Awaitable[None]]
     ) -> None:
         """port: 0 takes any free one. routes: their handlers run in the server's thread, as does `closing`, which has
-        those that are under way return. Raises OSError where the port cannot be had.
+        those that are under way return. Raises CannotListen where the address cannot be had.
         """
+        if not host:  # asyncio would listen on every address of the machine
+            raise CannotListen("the host is empty; give 127.0.0.1, or 0.0.0.0 to listen on the network")
         self._closing = closing
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
         self._thread.start()
         try:
             self.port = self._result(self._start(host, port, routes), _SECONDS_TO_START)
-        except OSError:
+        except (OSError, UnicodeError) as error:
             self._stop_loop()
-            raise
+            raise CannotListen.because(error) from error
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Calls it in the server's thread, soon."""
@@ -76,7 +94,7 @@ class HttpServer:
         self._loop.close()
 
     async def _start(self, host: str, port: int, routes: Sequence[web.RouteDef]) -> int:
-        application = web.Application()
+        application = web.Application(middlewares=[_with_a_key_in_ascii])
         application.add_routes(routes)
         self._runner = web.AppRunner(
             application,
@@ -109,6 +127,43 @@ class _Refusal(asyncio.Protocol):
         transport.abort()
 
 
+@web.middleware
+async def _with_a_key_in_ascii(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """aiohttp takes a WebSocket's key for ASCII, and its handshake fails with a traceback where it is not."""
+    if not request.headers.get("Sec-WebSocket-Key", "").isascii():
+        raise web.HTTPBadRequest(text="Sec-WebSocket-Key: expected base64\n")
+    return await handler(request)
+
+
+class Visitor:
+    """What a request says of who sends it. Strangers write it: nothing in it may be taken to be well formed."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._token = request.query.get("token", "")
+        self.asked = request.host
+        """The host and port that it was sent to, as the sender has it."""
+        self.asked_name = _parts(f"//{request.host}").hostname or ""
+        """That host without the port; empty where it is none."""
+        self.origin = request.headers.get("Origin")
+        """Of the page that sends it, as browsers say; None from other programs."""
+
+    def knows(self, token: str) -> bool:
+        """Whether it has the token with it. Takes as long for a wrong one as for the right one."""
+        return hmac.compare_digest(self._token.encode(errors="surrogatepass"), token.encode())
+
+    @property
+    def origin_parts(self) -> SplitResult:
+        """The page's address, taken apart; empty where it is none."""
+        return _parts(self.origin or "")
+
+
+def _parts(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
+
+
 @dataclass(frozen=True)
 class Gate:
     """Lets in who knows the token and asks for this machine by a name of its own, from no other site's page.
@@ -123,12 +178,12 @@ class Gate:
 
     def check(self, request: web.Request) -> None:
         """Raises HTTPForbidden, with a line that says why."""
-        if not hmac.compare_digest(request.query.get("token", "").encode(), self.token.encode()):
+        visitor = Visitor(request)
+        if not visitor.knows(self.token):
             raise web.HTTPForbidden(text="the token is missing or wrong: take the address that was printed\n")
-        if not self._is_ours(urlsplit(f"//{request.host}").hostname or ""):
+        if not self._is_ours(visitor.asked_name):
             raise web.HTTPForbidden(text="this name is not known here: take the address that was printed\n")
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        if visitor.origin is not None and visitor.origin_parts.netloc != visitor.asked:
             raise web.HTTPForbidden(text="not for pages of other sites\n")
 
     def _is_ours(self, name: str) -> bool:
@@ -136,6 +191,19 @@ class Gate:
             return True
         here = socket.gethostname().lower()
         return not self.local and (_is_number(name) or name in (here, f"{here}.local", socket.getfqdn().lower()))
+
+
+@asynccontextmanager
+async def alongside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Done while the block is, and broken off with it. What goes wrong in it is nobody's concern: the other side has
+    gone, which the block notices, too."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Newest(Generic[Item]):

@@ -25,7 +25,7 @@ from aiohttp import WSMsgType, web
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.outputs.http_server import Gate, HttpServer, Newest, is_loopback, own_address
+from tracker.outputs.http_server import CannotListen, Gate, HttpServer, Newest, alongside, is_loopback, own_address
 from tracker.outputs.output import Picture, PictureFeed, SceneFeed, StatusFeed
 
 PAGE = Path(__file__).with_name("web_page.html")
@@ -84,9 +84,9 @@ class WebPage(PictureFeed, StatusFeed, SceneFeed):
         ]
         try:
             self._server = HttpServer(host, port, routes, self._end)
-        except OSError as error:
-            where = f"--web {port}" + ("" if is_loopback(host) else f" --host {host}")
-            raise InputError(f"{where}: cannot be listened on ({error.strerror}); give another port") from error
+        except CannotListen as error:
+            where = f"--web {port}" + ("" if is_loopback(host) else f" --host {host or repr(host)}")
+            raise InputError(f"{where}: {error}") from error
         self._server.call(self._begin_encoding)
 
     @property
@@ -198,16 +198,10 @@ class WebPage(PictureFeed, StatusFeed, SceneFeed):
         page = web.WebSocketResponse(timeout=1.0, heartbeat=_STALLED_SECONDS, compress=False, max_msg_size=256)
         await page.prepare(request)
         ready = asyncio.Event()
-        work = (self._feed_pictures(page, ready), self._feed_poses(page), self._feed_status(page))
-        feeds = [asyncio.ensure_future(feed) for feed in work]
-        try:
+        async with alongside(self._feed_pictures(page, ready), self._feed_poses(page), self._feed_status(page)):
             async for message in page:
                 if message.type is WSMsgType.TEXT:
                     self._hear(message.data, ready)
-        finally:
-            for feed in feeds:
-                feed.cancel()
-            await asyncio.gather(*feeds, return_exceptions=True)
         return page
 
     def _hear(self, word: str, ready: asyncio.Event) -> None:

@@ -5,18 +5,16 @@ Each client is sent the newest frame when it has taken the one before: a slow on
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import logging
 import secrets
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from contextlib import aclosing
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.outputs.http_server import HttpServer, Newest, is_loopback
+from tracker.outputs.http_server import CannotListen, HttpServer, Newest, Visitor, alongside, is_loopback
 from tracker.outputs.output import Picture
 from tracker.outputs.send.address import SendAddress
 from tracker.outputs.send.pose_message import ENCODERS
@@ -43,8 +41,8 @@ class WebSocketOutput:
         self._newest = Newest[bytes]()
         try:
             self._server = HttpServer(self._host, port, [web.get("/", self._serve)], self._end)
-        except OSError as error:
-            address.refuse(f"this address cannot be listened on ({error.strerror}); give another port")
+        except CannotListen as error:
+            address.refuse(str(error))
         log.info("poses are at %s", self.url)
 
     @property
@@ -73,26 +71,25 @@ class WebSocketOutput:
         self._check(request)
         socket = web.WebSocketResponse(timeout=_SECONDS_TO_CLOSE, heartbeat=20.0, compress=False)
         await socket.prepare(request)
-        sending = asyncio.ensure_future(self._feed(socket))
-        async for message in socket:  # nothing is expected; this notices that the client closes
-            if message.type is WSMsgType.ERROR:
-                break
-        sending.cancel()
+        async with alongside(self._feed(socket)):
+            async for _ in socket:  # nothing is expected; this notices that the client closes
+                continue
         return socket
 
     async def _feed(self, socket: web.WebSocketResponse) -> None:
-        async for message in self._newest.items():
-            await (socket.send_str(message.decode()) if self._text else socket.send_bytes(message))
+        async with aclosing(self._newest.items()) as messages:
+            async for message in messages:
+                await (socket.send_str(message.decode()) if self._text else socket.send_bytes(message))
         await socket.close()
 
     def _check(self, request: web.Request) -> None:
         """Refuses whoever does not know the token, other hosts' names for this one, and foreign pages in a browser."""
-        if self._token and not hmac.compare_digest(request.query.get("token", ""), self._token):
+        visitor = Visitor(request)
+        if self._token and not visitor.knows(self._token):
             raise web.HTTPForbidden(text="the token is missing or wrong\n")
-        if not self._token and not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        if not self._token and not is_loopback(visitor.asked_name):
             raise web.HTTPForbidden(text="this name is not known here\n")
-        origin = request.headers.get("Origin")
-        if origin is None or self._token or origin == self._origin:
+        if visitor.origin is None or self._token or visitor.origin == self._origin:
             return
-        if not is_loopback(urlsplit(origin).hostname or ""):
+        if not is_loopback(visitor.origin_parts.hostname or ""):
             raise web.HTTPForbidden(text="pages of other machines need ?origin= in the address of --send\n")
