@@ -14,7 +14,7 @@ from tracker.app.live import LiveJob, LiveSession
 from tracker.body import load_body
 from tracker.core.frame import Frame
 from tracker.core.person import Person
-from tracker.outputs.output import Output, Picture, PictureFeed, StatusFeed, with_hud
+from tracker.outputs.output import Output, Outputs, Picture, PictureFeed, StatusFeed, with_hud
 from tracker.overlay.mesh_overlay import MeshOverlay
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
@@ -86,6 +86,38 @@ def test_an_output_that_fails_ends_alone(tmp_path: Path, caplog: pytest.LogCaptu
     assert 2 < len(steady.sent) == len((folder / "frames.jsonl").read_text().splitlines())
     warnings = [record.message for record in caplog.records if "collecting: stopped" in record.message]
     assert len(warnings) == 1 and "the other side is gone" in warnings[0]
+
+
+@pytest.mark.parametrize(("at_close", "lines"), [("the other side is gone", 1), ("the disk is full", 2)])
+def test_one_fault_is_said_once(at_close: str, lines: int, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Collecting):
+        def close(self) -> None:
+            raise ConnectionError(at_close)
+
+    Outputs([Failing(fault=0)]).send(Frame(0, 0.0, np.zeros((4, 4, 3), np.uint8)), [], None)
+    assert len(caplog.records) == lines
+    assert caplog.records[0].message == "collecting: stopped: ConnectionError: the other side is gone"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_run_whose_outputs_have_all_failed_ends_where_nothing_is_recorded(tmp_path: Path, recorded: bool) -> None:
+    class GoesOn(Collecting):
+        """Has the camera give its next picture, also when it has failed."""
+
+        def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
+            camera.taken.set()
+            super().send(frame, people, picture)
+
+        def close(self) -> None:
+            camera.taken.wait = lambda timeout: True  # type: ignore[method-assign]
+
+    camera, detection = Camera(60), somebody(0.0)[0]
+    tracker = Tracker(TrackerConfig(), load_body(None), Script([[detection]] * camera.count))
+    job = LiveJob(tmp_path, record=recorded)
+    result = LiveSession(job, tracker, [GoesOn(fault=2), GoesOn(wants_picture=True, fault=3)]).run(camera, Interrupt())
+    assert len(result.recordings) == recorded
+    assert result.faults == ([] if recorded else ["no output is left, and nothing is recorded: the run ended there"])
+    assert result.frames + result.dropped == 60 if recorded else result.frames == 4
 
 
 def test_an_output_that_fails_while_no_picture_comes_ends_alone(caplog: pytest.LogCaptureFixture) -> None:

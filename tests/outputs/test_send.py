@@ -21,6 +21,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from tests.app.test_live import Camera, FakeScreen
+from tests.full_disk import files_no_larger_than
 from tests.outputs.test_output import run
 from tests.pipeline.test_pipeline import SIZE, Script, somebody
 from tests.programs import run_program
@@ -32,7 +33,8 @@ from tracker.core.camera import CameraConfig
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.person import Person, Pose
-from tracker.outputs.output import Output
+from tracker.core.shown_text import message_line
+from tracker.outputs.output import Output, Outputs
 from tracker.outputs.send import open_send
 from tracker.outputs.send.humanoid import HUMAN_BONES
 from tracker.outputs.send.pose_message import PERSON_RECORD, JsonEncoder
@@ -347,6 +349,28 @@ def test_a_reader_that_stands_still_delays_nothing(tmp_path: Path, caplog: pytes
     os.close(reader)
 
 
+def test_a_pipe_without_a_reader_delays_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tracker")
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with opened(f"jsonl:{path}") as output:
+        assert [record.message for record in caplog.records] == [f"jsonl:{path}: waits for a reader"]
+        for frame in frames(300):
+            output.send(frame, [], None)
+    assert caplog.records[-1].message == f"jsonl:{path}: no reader came"
+
+
+def test_a_reader_of_a_pipe_may_come_later(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with opened(f"jsonl:{path}") as output:
+        output.send(Frame(0, 0.0, PICTURE), [person_of({})], None)
+        with path.open("rb") as reader:
+            check_json(reader.readline(), 0, 1)
+            output.send(Frame(1, 0.1, PICTURE), [], None)
+            check_json(reader.readline(), 1, 0)
+
+
 def test_lines_on_standard_output_are_alone_there(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with opened("jsonl:-") as output:
         run(Camera(6), [output], tmp_path)
@@ -538,6 +562,28 @@ def test_an_mcap_file_is_read_by_mcaps_reader(tmp_path: Path) -> None:
         open_send(f"mcap:{path}", CameraConfig(), a_world())
 
 
+def test_an_mcap_file_on_a_full_disk_keeps_what_was_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("mcap_ros2")
+    from mcap.exceptions import EndOfFile
+    from mcap.stream_reader import StreamReader
+
+    path = tmp_path / "run.mcap"
+    noise = np.random.default_rng(0).integers(0, 255, PICTURE.shape, np.uint8)
+    mcap = open_send(f"mcap:{path}?picture=jpeg", CameraConfig(), a_world())
+    outputs, sent = Outputs([mcap]), frames(10_000)
+    with files_no_larger_than(4 << 20):
+        until(lambda: outputs.send(next(sent), [], noise) or not outputs.left)
+    left = tmp_path / "run.mcap.part"
+    assert list(tmp_path.iterdir()) == [left] and left.stat().st_size > 1 << 20
+    stopped, kept = [record.message for record in caplog.records]
+    assert "stopped" in stopped and "File too large" in stopped and kept.endswith(f"is in {left}")
+    records = 0
+    with left.open("rb") as file, pytest.raises(EndOfFile):
+        for _ in StreamReader(file).records:
+            records += 1
+    assert records > 10
+
+
 def tf_places(message: Any) -> dict[str, Array]:
     """Frame → place (3,) m in the world, by following the tree."""
     placed = {"world": (np.zeros(3), Rotation.identity())}
@@ -637,7 +683,12 @@ def test_a_page_shows_people_in_the_world_in_which_they_are_sent(tmp_path: Path)
     [
         ("localhost", "expected an address such as"),
         ("fax://127.0.0.1:1", "expected one of vmc, osc, ws, udp, jsonl, mcap, v4l2"),
-        ("osc://127.0.0.1", "expected osc://HOST:PORT"),
+        ("osc://127.0.0.1", "a host and a port, such as osc://127.0.0.1:9000"),
+        ("vmc://", "such as vmc://127.0.0.1:39539"),
+        ("ws://127.0.0.1", "such as ws://127.0.0.1:9000"),
+        ("vmc://127.0.0.1:0", "nobody receives at port 0"),
+        ("ws://a..b:8765", "is no host's name"),
+        ("ws://192.0.2.7:8765", "give an address of this machine"),
         ("udp://127.0.0.1:99999", "Port out of range"),
         ("vmc://127.0.0.1:1?bones=3", "bones: no such option; vmc has person"),
         ("vmc://127.0.0.1:1?person=me", "expected a number"),
@@ -652,7 +703,18 @@ def test_a_page_shows_people_in_the_world_in_which_they_are_sent(tmp_path: Path)
 def test_a_wrong_address_gets_a_sentence(address: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as error:
         open_send(address, CameraConfig(), a_world())
-    assert address in str(error.value)
+    assert address in str(error.value) and "***" not in message_line(error.value), "nothing in it is a secret"
+
+
+@pytest.mark.parametrize("again", ["mcap:{0}/run", "jsonl:{0}/run", "jsonl:{0}/../{1}/run"])
+def test_two_outputs_to_one_file_are_refused(again: str, tmp_path: Path) -> None:
+    addresses = [f"mcap:{tmp_path / 'run'}", f"jsonl:{tmp_path / 'other'}", again.format(tmp_path, tmp_path.name)]
+    with (
+        pytest.raises(InputError, match="another --send writes there"),
+        open_sends(addresses, CameraConfig(), a_world()),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_taken_port_gets_a_sentence() -> None:

@@ -47,6 +47,7 @@ from tracker.outputs.output import (
 )
 from tracker.outputs.recorder import Recorder
 from tracker.outputs.send import open_send
+from tracker.outputs.send.address import SendAddress
 from tracker.outputs.web_scene import BodyScene
 from tracker.overlay.mesh_overlay import OVERLAY_STYLES, MeshOverlay, OverlayConfig, OverlayStyle
 from tracker.overlay.renderers import RENDERERS
@@ -109,7 +110,7 @@ class LiveResult:
     pace: Pace
     recordings: list[RunResult]
     faults: list[str]
-    """Why a recording could not be begun, or ended before its time."""
+    """Why a recording could not be begun, or it or the run ended before its time."""
 
 
 @contextmanager
@@ -118,6 +119,7 @@ def open_sends(addresses: Sequence[str], camera: CameraConfig, world: LiveWorld)
 
     camera, world: that people are seen with and in. Raises InputError where one cannot be had.
     """
+    _require_places_apart(addresses)
     outputs: list[Output] = []
     try:
         for address in addresses:
@@ -125,6 +127,16 @@ def open_sends(addresses: Sequence[str], camera: CameraConfig, world: LiveWorld)
         yield outputs
     finally:
         Outputs(outputs).close()
+
+
+def _require_places_apart(addresses: Sequence[str]) -> None:
+    """Raises InputError where two would write into one file: it would be the last one's in the end, or neither's."""
+    places = set[Path]()
+    for address in map(SendAddress.parse, addresses):
+        if address.place in places:
+            address.refuse("another --send writes there already; give another name")
+        if address.place is not None:
+            places.add(address.place)
 
 
 def _believed(people: Sequence[Person]) -> int:
@@ -177,9 +189,9 @@ class LiveSession:
     def run(self, source: Source, interrupt: Interrupt, frames: LatestFrames | None = None) -> LiveResult:
         """Until the source ends, q is pressed or the user interrupts; a recording under way is finished in any case.
 
-        frames: the source's, where they are being read already. A recording that fails ends alone, and the run with it
-        only where nothing else is asked for. Raises InputError where `--record` cannot even begin, and what any of the
-        threads raised (a camera unplugged for good) after saving.
+        frames: the source's, where they are being read already. A recording or output that fails ends alone, and the
+        run with it only where nothing else is asked for. Raises InputError where `--record` cannot even begin, and what
+        any of the threads raised (a camera unplugged for good) after saving.
         """
         with ExitStack() as stack:
             device = self._tracker.config.engine.kernels_device
@@ -197,7 +209,7 @@ class LiveSession:
                     self._handle(tracked, source)
                 elif source.waiting:
                     self._outputs.wait()
-                if not self._obey(self._keys.key(), source) or (self._faults and not self._watched):
+                if not self._obey(self._keys.key(), source) or self._is_in_vain():
                     break
         meter = self._meter
         return LiveResult(
@@ -208,6 +220,15 @@ class LiveSession:
             self._recordings,
             self._faults,
         )
+
+    def _is_in_vain(self) -> bool:
+        """Whether all that was asked for has failed."""
+        if not self._watched:
+            return bool(self._faults)
+        if self._outputs.left or self._recorder is not None or self._begins_recording:
+            return False
+        self._faults.append("no output is left, and nothing is recorded: the run ended there")
+        return True
 
     def _warm_up(self, source: Source) -> None:
         """Loads networks and kernels on a black picture, so that the first real one is not seconds late."""

@@ -13,10 +13,11 @@ PART = r"\.\w+\.part"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     """A place to write to, hidden beside `path` and with its suffix, of this block alone.
 
-    When the block ends well it becomes `path`; otherwise it goes, and `path` stays as it was. Raises OSError.
+    When the block ends well it becomes `path`; otherwise it goes, and `path` stays as it was. unfinished: what it
+    becomes in the place of going, if anything has been written. Raises OSError.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}_{secrets.token_hex(4)}.part{path.suffix}")
     part.open("xb").close()  # nobody else's, nor a link to something
@@ -25,6 +26,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.replace(path)
     except BaseException:
         with suppress(OSError):
+            if unfinished is not None and part.stat().st_size:
+                part.replace(unfinished)
             part.unlink(missing_ok=True)
         raise
 

@@ -139,6 +139,11 @@ class Outputs:
     def wants_picture(self) -> bool:
         return any(output.wants_picture for output in self._outputs)
 
+    @property
+    def left(self) -> int:
+        """How many have not failed."""
+        return sum(output.left if isinstance(output, WithHud) else 1 for output in self._outputs)
+
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         for output in list(self._outputs):
             with self._alone(output):
@@ -157,19 +162,26 @@ class Outputs:
         try:
             yield
         except Exception as error:
-            log.warning("%s: stopped, the others go on: %s: %s", output.name, type(error).__name__, error)
             self._outputs.remove(output)
-            self._close(output)
+            others = ", the others go on" if self.left else ""
+            log.warning("%s: stopped%s: %s", output.name, others, _described(error))
+            self._close(output, _described(error))
 
     def close(self) -> None:
         for output in self._outputs:
             self._close(output)
 
-    def _close(self, output: Output) -> None:
+    def _close(self, output: Output, known: str = "") -> None:
+        """known: the fault that is why, which closing may meet again."""
         try:
             output.close()
         except Exception as error:
-            log.warning("%s: could not be closed: %s: %s", output.name, type(error).__name__, error)
+            if _described(error) != known:
+                log.warning("%s: could not be closed: %s", output.name, _described(error))
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 class WithHud:
@@ -181,6 +193,11 @@ class WithHud:
     @property
     def wants_picture(self) -> bool:
         return self._outputs.wants_picture
+
+    @property
+    def left(self) -> int:
+        """How many have not failed."""
+        return self._outputs.left
 
     def send(self, frame: Frame, people: Sequence[Person], picture: Picture | None) -> None:
         self._outputs.send(frame, people, None if picture is None else draw_hud(picture, self._lines()))

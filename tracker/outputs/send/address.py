@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 from tracker.core.errors import InputError
+
+_EXAMPLE_PORT = 9000
+"""In messages, for outputs that have none of their own."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,16 @@ class SendAddress:
             parts = urlsplit(text)
             host, port = parts.hostname or "", parts.port
         except ValueError as error:
-            raise InputError(f"--send {text}: {error}; expected {scheme}://HOST:PORT") from error
+            example = f"{scheme.lower()}://127.0.0.1:{_EXAMPLE_PORT}"
+            raise InputError(f"--send {text}: {error}; expected an address such as {example}") from error
         return cls(text, scheme.lower(), host, port, parts.path, _options(text, parts.query))
 
     def endpoint(self, port: int | None = None) -> tuple[str, int]:
         """Host and port. port: where the address may leave it out. Raises InputError where one is missing."""
         given = self.port if self.port is not None else port
         if not self.host or given is None:
-            self.refuse(f"expected {self.scheme}://HOST:PORT")
+            example = f"{self.scheme}://127.0.0.1:{port or _EXAMPLE_PORT}"
+            self.refuse(f"expected a host and a port, such as {example}")
         return self.host, given
 
     def file(self) -> str:
@@ -51,6 +57,11 @@ class SendAddress:
         if self.host or not self.path:
             self.refuse(f"expected {self.scheme}:FILE, such as {self.scheme}:out.{self.scheme}")
         return self.path
+
+    @property
+    def place(self) -> Path | None:
+        """Where the file or device lies; None for an address of the network."""
+        return None if self.host or not self.path else Path(self.path).resolve()
 
     def choice(self, option: str, choices: Collection[str], default: str) -> str:
         """The value of an option that takes one of a few. Raises InputError for any other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,8 @@ from tracker.runtime.worker import Worker
 from tracker.world.live_world import LiveWorld
 from tracker.world.world_frame import WorldFrame
 
+log = logging.getLogger("tracker")
+
 WORLD, CAMERA = "world", "camera_optical_frame"
 _R_ROS_WORLD = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """From y up to ROS' own: x forward, along the camera's view, y left, z up."""
@@ -38,7 +41,8 @@ _Recorded = tuple[Frame, Sequence[Person], Picture | None]
 class McapOutput(PictureFeed):
     """Topics /tf, /people, /people/markers, /camera/camera_info and, with `?picture=jpeg`, /camera/image/compressed.
 
-    Times count from the source's start, as Frame.time does. The file has its name when it is whole.
+    Times count from the source's start, as Frame.time does. The file has its name when it is whole; one that could not
+    be finished stays as `<name>.part`.
     """
 
     def __init__(self, address: SendAddress, camera: CameraConfig, world: LiveWorld) -> None:
@@ -51,8 +55,9 @@ class McapOutput(PictureFeed):
         writer_class = _writer_class(address)
         self._camera, self._world, self._sequence = camera, world, 0
         self._open = ExitStack()
+        self._unfinished = path.with_name(f"{path.name}.part")
         try:
-            part = self._open.enter_context(whole_file(path))
+            part = self._open.enter_context(whole_file(path, self._unfinished))
             file = self._open.enter_context(part.open("wb"))
         except OSError as error:
             address.refuse(f"cannot be written ({error.strerror}); expected mcap:FILE in a folder that exists")
@@ -64,7 +69,12 @@ class McapOutput(PictureFeed):
         self._worker.put((frame, people, picture))
 
     def close(self) -> None:
-        self._open.close()
+        try:
+            self._open.close()
+        except BaseException:
+            if self._unfinished.exists():
+                log.warning("%s: what was written so far is in %s", self.name, self._unfinished)
+            raise
 
     def _write(self, frames: Iterator[_Recorded]) -> None:
         for frame, people, picture in frames:

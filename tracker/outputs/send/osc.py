@@ -48,8 +48,10 @@ class DatagramSender:
     """Sends to one UDP address and never waits; a network that is away for a while is said once."""
 
     def __init__(self, address: SendAddress, port: int | None = None) -> None:
-        """port: where the address leaves it out. Raises InputError for a host that is not known."""
+        """port: where the address leaves it out. Raises InputError for a host that is not known and for port 0."""
         host, port = address.endpoint(port)
+        if port == 0:
+            address.refuse("nobody receives at port 0; expected 1 to 65535")
         try:
             family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         except (OSError, UnicodeError) as error:
