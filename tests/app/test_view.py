@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import re
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -19,7 +24,9 @@ from PIL import Image
 from tests.clips import write_clip
 from tests.export_scene import CAMERA, frames_of, small_body, vertices_of
 from tests.programs import run_python
+from tests.source_clips import ClipSpec, make_clip
 from tracker.app.view.bends import bends
+from tracker.app.view.clip_pictures import ClipPictures
 from tracker.app.view.motion import ViewedRun, read_run
 from tracker.app.view.result_page import ResultPage
 from tracker.app.view.view import ViewJob, view
@@ -32,6 +39,7 @@ from tracker.core.errors import InputError
 from tracker.export import npz
 from tracker.export.sequence import RunContext, Timeline, assemble, observe
 from tracker.runtime.interrupt import Interrupt
+from tracker.source import open_source
 from tracker.synth.demo_clip import ClipConfig, DemoClip
 from tracker.synth.demo_scene import SceneConfig
 from tracker.synth.figure import FigureConfig
@@ -146,6 +154,118 @@ def test_what_cannot_be_seen_gets_a_sentence(content: dict[str, Any], sentence: 
         read_run(tmp_path / "file.npz", MESH)
     with pytest.raises(InputError, match="holds no person_NNN"):
         read_run(tmp_path, MESH)
+
+
+FAULTS: dict[str, list[Any]] = {
+    "poses": [
+        np.zeros(72),
+        np.zeros((19, 72)),
+        np.zeros((20, 71)),
+        np.full((20, 72), np.nan),
+        np.full((20, 72), "a"),
+        np.zeros((20, 72), np.int8),
+    ],
+    "betas": [np.full(10, np.inf), np.full(10, 1e9)],
+    "trans": [np.zeros((20, 2)), np.zeros((19, 3)), np.full((20, 3), np.nan), np.full((20, 3), 1e12)],
+    "joints3d": [np.zeros((20, 24)), np.zeros((19, 24, 3)), np.full((20, 24, 3), -np.inf)],
+    "joint_confidence": [np.zeros(20), np.full((20, 24), np.nan), np.full((20, 24), 7.0)],
+    "contacts": [np.zeros(20, bool), np.zeros((19, 9), bool), np.zeros((20, 10), bool)],
+    "timestamps": [np.arange(19.0), np.full(20, np.nan), np.full(20, np.inf), np.full(20, 1e12)],
+    "mocap_framerate": [0.0, np.nan, np.zeros(20), "thirty"],
+    "camera_matrix": [np.float64(0), np.eye(2), np.full((3, 3), np.nan), np.zeros((3, 3))],
+    "image_size": [np.array([0, 480]), np.array([640, -1]), np.array([640, 480, 3]), np.array([np.nan, 480])],
+    "T_world_camera": [
+        np.zeros((4, 4)),
+        np.eye(3),
+        np.tile(np.eye(4), (19, 1, 1)),
+        2 * np.eye(4),
+        np.full((4, 4), np.nan),
+    ],
+}
+"""Array of a file of 20 rows → values that no run has written."""
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in FAULTS.items() for value in values])
+def test_a_file_that_is_not_what_it_says_is_named_with_its_array(name: str, value: Any, tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", ids=(0,)) / "person_000.npz"
+    content = dict(np.load(path))
+    np.savez(path, **{**content, name: value})
+    with pytest.raises(InputError, match=r"person_000\.npz: ") as error:
+        read_run(path.parent, MESH)
+    what = {"camera_matrix": "camera", "image_size": "image_size|Camera"}.get(name, name)
+    assert re.search(what, str(error.value), re.IGNORECASE)
+
+
+def test_an_archive_that_stands_for_much_more_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "person_000.npz"
+    np.savez_compressed(path, poses=np.zeros((400_000, 72)), trans=np.zeros((400_000, 3)), betas=np.zeros(10))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(InputError, match=r"person_000\.npz: holds 3 arrays of 228 MiB .* more than is read"):
+        read_run(path, MESH)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "person_000.npz")
+    with pytest.raises(InputError, match="is no regular file"):
+        read_run(tmp_path, MESH)
+
+
+def test_contacts_of_feet_alone_are_those_of_the_feet(tmp_path: Path) -> None:
+    """As the truth beside a made-up clip has them."""
+    poses, contacts = np.zeros((2, 72)), np.array([[True, False, False, True]] * 2)
+    np.savez(tmp_path / "truth.npz", poses=poses, trans=np.zeros((2, 3)), betas=np.zeros(10), contacts=contacts)
+    run = read_run(tmp_path / "truth.npz", load_skeletal_mesh())
+    assert run.people[0].contacts.tolist() == [[True, False, False, True] + 5 * [False]] * 2
+    with shown([run], load_skeletal_mesh()) as viewer:
+        viewer._set_layer("contacts", True)
+        assert len(viewer._figures[0][0]._contacts.points) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:1,\n{clip}\n", "ffconcat version 1.0\nfile '{clip}'\n"]
+)
+@pytest.mark.parametrize("name", ["overlay.mp4", "clip.mp4"])
+def test_a_video_that_names_others_is_not_followed(
+    content: str, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_run(tmp_path / "run", ids=(0,))
+    (folder / name).write_text(content.format(clip=write_clip(tmp_path / "other.mp4")))
+    (folder / "run.json").write_text(json.dumps({"source": {"location": str(folder / "clip.mp4")}}))
+    video = read_run(folder, MESH).video
+    assert video == folder / name
+    pictures = ClipPictures(video)
+    assert pictures.at(0.0) is None and pictures.at(0.5) is None
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith(f"{video}: a list or script that names other files")
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"source": {"location": 3}}', json.dumps({"source": {"location": "a" * 5000}})]
+)
+def test_a_run_that_names_no_video_has_its_overlay(content: str, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", ids=(0,))
+    (folder / "run.json").write_text(content)
+    write_clip(folder / "overlay.mp4", frames=2)
+    assert read_run(folder, MESH).video == folder / "overlay.mp4"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_the_picture_of_a_time_is_the_trackers_frame_of_that_time(suffix: str, tmp_path: Path) -> None:
+    path = make_clip(tmp_path / f"clip{suffix}", ClipSpec(rate=Fraction(10), count=60))
+    with open_source(str(path)) as source:
+        frames = list(source)
+    pictures = ClipPictures(path, width=None)
+    for moment in [*np.arange(0, 1.5, 0.03), 5.02, 0.4, 5.87, 99.0, 3.3, 99.0, 100.0, 0.0]:
+        nearest = min(frames, key=lambda frame: abs(frame.time - moment))
+        picture = pictures.at(moment)
+        assert picture is not None and (picture == nearest.image).all(), moment
+    pictures.close()
+
+
+def test_the_picture_of_a_run_of_one_is_shown(tmp_path: Path) -> None:
+    Image.new("RGB", (96, 64), "red").save(tmp_path / "one.png")
+    picture = ClipPictures(tmp_path / "one.png").at(0.7)
+    assert picture is not None and picture.shape == (320, 480, 3) and picture[0, 0].tolist() == [255, 0, 0]
 
 
 def test_bends_are_those_of_the_limbs() -> None:
@@ -300,9 +420,13 @@ def test_the_mesh_in_numpy_is_the_body_models() -> None:
     assert (mesh.faces == same.faces).all() and np.allclose(mesh.weights, same.weights) and mesh.name == same.name
 
 
-def test_a_result_that_is_not_there_opens_no_page(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no such result"):
-        view(ViewJob([tmp_path / "none"]), Interrupt())
+@pytest.mark.parametrize(("name", "sentence"), [("none", "there is no such result"), (".", "holds no person_NNN")])
+def test_a_result_that_is_not_there_opens_no_page(
+    name: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracker.app.view.view.ResultPage", None)
+    with pytest.raises(InputError, match=sentence):
+        view(ViewJob([tmp_path / name]), Interrupt())
 
 
 def test_rerun_reads_what_is_written_for_it(tmp_path: Path) -> None:
@@ -320,6 +444,24 @@ def test_rerun_reads_what_is_written_for_it(tmp_path: Path) -> None:
     assert any("left_knee" in name for name in table.column_names)
     with pytest.raises(InputError, match="exists already"):
         write_rerun([people], path)
+
+
+@pytest.mark.parametrize("is_one", [True, False])
+def test_what_a_result_names_goes_into_a_rerun_file_only_if_it_is_a_video(
+    is_one: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tracker.app.view.rerun_file import _log_camera
+
+    folder = write_run(tmp_path / "run", ids=(0,))
+    named = tmp_path / "clip.mp4"
+    (folder / "run.json").write_text(json.dumps({"source": {"location": str(named)}}))
+    if is_one:
+        write_clip(named, frames=2)
+    else:
+        named.write_text("a key that is nobody's business\n" * 20)
+    rerun, recording = MagicMock(), MagicMock()
+    _log_camera(rerun, recording, read_run(folder, MESH))
+    assert rerun.AssetVideo.called is is_one and bool(caplog.records) is not is_one
 
 
 def test_the_command_writes_for_rerun(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import av
 import numpy as np
 
 from tests.fuzz.pickles import changed, random_pickle
+from tracker.app.view.motion import read_run
+from tracker.body.skeletal_mesh import load_skeletal_mesh
 from tracker.body.smpl_file import read_smpl_file
 from tracker.config import load_config
 from tracker.core.camera import read_intrinsics
@@ -39,6 +41,10 @@ def _pictures(path: Path) -> None:
     with open_source(str(path)) as source:
         for _ in islice(source, 8):
             pass
+
+
+def _viewed(path: Path) -> object:
+    return read_run(path, load_skeletal_mesh())
 
 
 def _config(path: Path) -> object:
@@ -71,7 +77,7 @@ def person_entries(frames: int = 3) -> dict[str, bytes]:
     arrays: dict[str, object] = {name: np.zeros((frames, *shape), np.float32) for name, shape in rows.items()}
     arrays |= {"betas": np.zeros(10, np.float32), "shape": np.zeros((frames, 10)), "mocap_framerate": 30.0}
     arrays |= {"camera_matrix": np.diag([500.0, 500.0, 1.0]) + np.eye(3, k=2), "image_size": np.array([640, 480])}
-    arrays |= {"body_model": "free", "gender": "neutral", "imgname": np.array(["a.jpg"] * frames)}
+    arrays |= {"body_model": "free-body", "gender": "neutral", "imgname": np.array(["a.jpg"] * frames)}
     return {f"{name}.npy": _npy(array) for name, array in arrays.items()}
 
 
@@ -195,7 +201,9 @@ def _make_video(random: Random) -> bytes:
 
 TARGETS = {
     "pickle": FuzzTarget(".pkl", random_pickle, (read_smpl_file,)),
-    "npz": FuzzTarget(".npz", _make_npz, (load_person, read_motion, read_smpl_file, _intrinsics, SpinAnnotations.read)),
+    "npz": FuzzTarget(
+        ".npz", _make_npz, (load_person, _viewed, read_motion, read_smpl_file, _intrinsics, SpinAnnotations.read)
+    ),
     "yaml": FuzzTarget(".yaml", _make_yaml, (_config, _intrinsics)),
     "bvh": FuzzTarget(".bvh", _make_bvh, (read_motion,)),
     "task": FuzzTarget(".task", _make_task, (read_person_network, feature_sizes)),

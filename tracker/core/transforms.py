@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tracker.core.arrays import Array
+
+_NOT_SQUARE = 1e-3
+"""By which a rotation's product with its transpose may be off the identity: files are rounded."""
+_FARTHEST = 1e6
+"""m"""
+
+
+def is_rigid(transforms: Array) -> bool:
+    """Whether (..., 4, 4) turn and move only, and not out of reach."""
+    rotations, moves = transforms[..., :3, :3], transforms[..., :3, 3]
+    if not (np.isfinite(transforms).all() and max(np.abs(rotations).max(), np.abs(moves).max() / _FARTHEST) < 2):
+        return False
+    square = np.abs(rotations @ rotations.swapaxes(-1, -2) - np.eye(3)).max() < _NOT_SQUARE
+    return bool(square and (np.linalg.det(rotations) > 0).all() and (transforms[..., 3, :] == (0, 0, 0, 1)).all())
 
 
 def moved_by(T_dst_src: Array, points: Array) -> Array:

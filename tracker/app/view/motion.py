@@ -1,45 +1,40 @@
 """People in motion as a viewer wants them: in a world with a floor, the pose and every joint's place at any time.
 
-Nothing here takes torch: a page would wait for it. Read from person_NNN.npz, from the truth beside a made-up clip, and
-from AMASS' files, which all have SMPL's parameters.
+Nothing here takes torch: a page would wait for it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.app.view.motion_file import MotionFile, read_motion_file, result_files
 from tracker.body.free_body_file import FREE_BODY_NAME
 from tracker.body.skeletal_mesh import SkeletalMesh
 from tracker.body.smpl_joints import smpl_index
-from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
+from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.errors import InputError
+from tracker.core.input_file import read_text
 from tracker.core.transforms import moved_by
 from tracker.export.files import OVERLAY_NAME, RUN_NAME
-from tracker.world.contact_parts import CONTACT_PARTS
 from tracker.world.world_frame import T_YUP_CAMERA
 
 _FEET = [smpl_index("left_foot"), smpl_index("right_foot")]
 SOLE = 0.027
 """m from the foot's joint down to the sole of the built-in body at rest."""
 _R_YUP_ZUP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-_DEFAULT_RATE = 30.0
-_BEFORE_FINGERS = 66
-_USED = (
-    "poses", "trans", "betas", "joints3d", "joint_confidence", "contacts", "timestamps", "mocap_framerate",
-    "mocap_frame_rate", "T_world_camera", "coordinate_system", "camera_matrix", "image_size", "body_model",
-)  # fmt: skip
-"""What is read of a file."""
+_TOGETHER = 4096
+"""Rows that are posed at a time: their rotations take three times the memory of the joints."""
+_ONE_ROW = 1 / 30
+"""s between rows, where there is but one."""
 _LONGEST_BRIDGE = 2.5
 """Intervals between rows: further away from any of them the person is absent."""
 
@@ -76,7 +71,7 @@ class MovingPerson:
     @cached_property
     def _bridge(self) -> float:
         """s"""
-        return _LONGEST_BRIDGE * (float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / _DEFAULT_RATE)
+        return _LONGEST_BRIDGE * (float(np.median(np.diff(self.times))) if len(self.times) > 1 else _ONE_ROW)
 
     def moved(self, transform: Array) -> MovingPerson:
         """In another frame of the scene, by one transform (4, 4) or one a row (T, 4, 4)."""
@@ -118,17 +113,20 @@ class ViewedRun:
 
 def read_run(path: Path, body: SkeletalMesh) -> ViewedRun:
     """A result's folder, or one file. Raises InputError where there is nothing to see."""
-    files = sorted(path.glob("person_*.npz")) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{path}: holds no person_NNN.npz; expected a folder that `track` has left, or such a file")
-    contents = [_read(file, body) for file in files]
-    people = [_person(file.stem, content, body) for file, content in zip(files, contents, strict=True)]
-    worlds = [_world(content, people) for content in contents]
+    paths = result_files(path)
+    files = [read_motion_file(each) for each in paths]
+    for each, file in zip(paths, files, strict=True):
+        if file.body_model not in (None, body.name):
+            raise InputError(
+                f"{each}: made with the body {file.body_model}, not {body.name}; pass its file with --body"
+            )
+    people = [_person(each.stem, file, body) for each, file in zip(paths, files, strict=True)]
+    worlds = [_world(file, people) for file in files]
     people = [person.moved(to_world) for person, (_, to_world) in zip(people, worlds, strict=True)]
     known = worlds[0][0]
     T_world_camera = known if known is None or known.ndim == 2 else known[0]
     video = _video(path) if path.is_dir() else None
-    camera = _camera(contents[0])
+    camera = files[0].camera
     comparable = (
         camera is not None and known is not None and known.ndim == 2 and body.name == FREE_BODY_NAME
         and video is not None and video.name != OVERLAY_NAME
@@ -136,52 +134,21 @@ def read_run(path: Path, body: SkeletalMesh) -> ViewedRun:
     return ViewedRun(path.resolve().name, tuple(people), T_world_camera, camera, video, comparable)
 
 
-def _read(path: Path, body: SkeletalMesh) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in _USED if name in file}
-        content["poses"], content["trans"], content["betas"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected an .npz with poses, betas and trans: {error}") from error
-    made_with = str(content.get("body_model", body.name))
-    if made_with != body.name:
-        raise InputError(f"{path}: made with the body {made_with}, not {body.name}; pass its file with --body")
-    if len(content["poses"]) == 0:
-        raise InputError(f"{path}: holds no frames")
-    return content
-
-
-def _person(name: str, content: Mapping[str, Any], body: SkeletalMesh) -> MovingPerson:
-    theta, betas = _theta(content["poses"]), np.zeros(NUM_BETAS)
-    given = content["betas"].ravel()[:NUM_BETAS]
-    betas[: len(given)] = given
-    rest = body.at_rest(betas)[1]
-    joints = _joints(content, theta, rest, body.parents)
-    rate = float(content.get("mocap_framerate", content.get("mocap_frame_rate", _DEFAULT_RATE)))
-    times = np.asarray(content.get("timestamps", np.arange(len(theta)) / rate), float)
-    confidence = np.asarray(content.get("joint_confidence", np.ones(joints.shape[:2])), float)
-    contacts = np.asarray(content.get("contacts", np.zeros((len(theta), len(CONTACT_PARTS)))), bool)
-    order = np.argsort(times, kind="stable")
+def _person(name: str, file: MotionFile, body: SkeletalMesh) -> MovingPerson:
+    rest = body.at_rest(file.betas)[1]
+    joints = _joints(file, rest, body.parents)
     return MovingPerson(
-        name, times[order], betas, theta[order], rest[0], np.eye(3), joints[order], confidence[order], contacts[order]
+        name, file.times, file.betas, file.theta, rest[0], np.eye(3), joints, file.confidence, file.contacts
     )
 
 
-def _theta(poses: Array) -> Array:
-    """(T, 24, 3) rad of SMPL's poses, or of those of its kin with fingers."""
-    theta = np.zeros((len(poses), 3 * NUM_JOINTS))
-    if poses.shape[1] > 3 * NUM_JOINTS:  # SMPL-H: after 22 joints come fingers
-        poses = poses[:, :_BEFORE_FINGERS]
-    theta[:, : poses.shape[1]] = poses
-    return theta.reshape(-1, NUM_JOINTS, 3)
-
-
-def _joints(content: Mapping[str, Any], theta: Array, rest: Array, parents: Sequence[int]) -> Array:
+def _joints(file: MotionFile, rest: Array, parents: Sequence[int]) -> Array:
     """(T, 24, 3) m in the frame of the file: as the file has them, else computed."""
-    if "joints3d" in content:
-        joints = np.asarray(content["joints3d"], float)
-        return moved_by(content["T_world_camera"], joints) if _in_world(content) else joints
-    return _posed_joints(theta, rest, parents) + content["trans"][:, None]
+    if file.joints3d is None:
+        blocks = [file.theta[first : first + _TOGETHER] for first in range(0, len(file.theta), _TOGETHER)]
+        return np.concatenate([_posed_joints(block, rest, parents) for block in blocks]) + file.trans[:, None]
+    known = file.T_world_camera
+    return moved_by(known, file.joints3d) if known is not None and file.in_world else file.joints3d
 
 
 def _posed_joints(theta: Array, rest: Array, parents: Sequence[int]) -> Array:
@@ -196,17 +163,11 @@ def _posed_joints(theta: Array, rest: Array, parents: Sequence[int]) -> Array:
     return joints
 
 
-def _in_world(content: Mapping[str, Any]) -> bool:
-    return "T_world_camera" in content and str(content.get("coordinate_system")).startswith("world")
-
-
-def _world(content: Mapping[str, Any], people: Sequence[MovingPerson]) -> tuple[Array | None, Array]:
+def _world(file: MotionFile, people: Sequence[MovingPerson]) -> tuple[Array | None, Array]:
     """T_world_camera, and what takes the person of this file to the world; (T, 4, 4) where the camera turns."""
-    system = str(content.get("coordinate_system", "z up"))
-    if "T_world_camera" in content:
-        known = np.asarray(content["T_world_camera"], float)
-        return known, np.eye(4) if _in_world(content) else known
-    if system.startswith("camera"):
+    if file.T_world_camera is not None:
+        return file.T_world_camera, np.eye(4) if file.in_world else file.T_world_camera
+    if file.system.startswith("camera"):
         level = _on_the_floor(T_YUP_CAMERA[:3, :3], people)
         return level, level
     return None, _on_the_floor(_R_YUP_ZUP, people)
@@ -222,20 +183,14 @@ def _on_the_floor(R: Array, people: Sequence[MovingPerson]) -> Array:
     return transform
 
 
-def _camera(content: Mapping[str, Any]) -> Camera | None:
-    if "camera_matrix" not in content or "image_size" not in content:
-        return None
-    width, height = (int(v) for v in content["image_size"])
-    fx, fy, cx, cy = (float(content["camera_matrix"][i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    return Camera(fx, fy, cx, cy, width, height)
-
-
 def _video(folder: Path) -> Path | None:
     """The clip that was tracked, where it still lies where it lay; else the one with the meshes over it."""
-    candidates = [folder / OVERLAY_NAME]
     try:
-        run = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
-        candidates.insert(0, Path(run["source"]["location"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # an unfinished run has no run.json, and a camera no place
-    return next((path for path in candidates if path.is_file()), None)
+        run = json.loads(read_text(folder / RUN_NAME))
+        clip = Path(run["source"]["location"])
+        if clip.is_file():
+            return clip
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # an unfinished run has no run.json, a camera no place, and a stranger's may say anything
+    overlay = folder / OVERLAY_NAME
+    return overlay if overlay.is_file() else None

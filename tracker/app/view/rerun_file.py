@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tracker.app.view.motion import ViewedRun
 from tracker.body.smpl_joints import SKELETON_EDGES
 from tracker.core.atomic_file import whole_file
 from tracker.core.errors import InputError, RunError
+
+log = logging.getLogger("tracker")
 
 _EDGES = np.array(SKELETON_EDGES)
 _TIMELINE = "time"
@@ -63,10 +66,22 @@ def _log_camera(rerun: Any, recording: Any, run: ViewedRun) -> None:
         image_plane_distance=0.6,
     )  # fmt: skip
     recording.log(name, pinhole, static=True)
-    if run.video is not None:
+    if run.video is not None and _is_video(run.video):
         video = rerun.AssetVideo(path=run.video)
         recording.log(f"{name}/video", video, static=True)
         moments = video.read_frame_timestamps_nanos()
         times = rerun.TimeColumn(_TIMELINE, duration=1e-9 * moments - run.span[0])
         references = rerun.VideoFrameReference.columns_nanos(moments)
         recording.send_columns(f"{name}/video", indexes=[times], columns=references)
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file that a result names may go into another one whole: a stranger's may name anything."""
+    from tracker.source.container import open_container
+
+    try:
+        open_container(str(path)).close()
+    except InputError as error:
+        log.warning("%s", error)
+        return False
+    return True

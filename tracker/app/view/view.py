@@ -10,8 +10,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.app.view.motion_file import result_files
 from tracker.app.view.result_page import ResultPage
-from tracker.core.errors import InputError
 from tracker.runtime.interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def view(job: ViewJob, interrupt: Interrupt) -> None:
     The page opens at once; what is shown on it is read meanwhile.
     """
     for path in job.results:
-        if not path.exists():
-            raise InputError(f"{path}: there is no such result")
+        result_files(path)  # before anybody is shown an address
     if job.rerun is not None:
         _write_rerun(job)
         return
