@@ -122,6 +122,14 @@ def test_frames_by_themselves_and_the_patch_at_its_worst(clip: Path) -> None:
     assert degrees == sorted(degrees) and set(degrees) <= {0, 1, 2, 3, 4, 5}
 
 
+def test_an_interrupt_leaves_no_answer_and_claims_none(clip: Path) -> None:
+    interrupt = Interrupt()
+    interrupt.requested = True
+    with pytest.raises(KeyboardInterrupt, match=r"visit\.mp4 is tracked from its start next time"):
+        clear_answer(EvaluationJob(clip.parent / "stopped"), clip, CONFIG, interrupt)
+    assert not list((clip.parent / "stopped").iterdir())
+
+
 def test_an_empty_video_is_refused(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "short.mp4"
     with VideoWriter(path, SIZE, Fraction(RATE)) as video:

@@ -153,7 +153,10 @@ def test_a_fault_in_the_middle_keeps_what_was_tracked(clip: Path, tmp_path: Path
 
 def test_an_interrupt_saves_smooths_and_draws_what_there_is(clip: Path, tmp_path: Path) -> None:
     interrupt = Interrupt()
-    with tracker((20, interrupt)) as one, pytest.raises(KeyboardInterrupt):
+    with (
+        tracker((20, interrupt)) as one,
+        pytest.raises(KeyboardInterrupt, match="interrupted; everything so far is saved"),
+    ):
         track(TrackJob(str(clip), tmp_path / "out"), one, interrupt)
     assert json.loads((tmp_path / "out/run.json").read_text())["interrupted"] is True
     person = load_person(tmp_path / "out/person_000.npz")

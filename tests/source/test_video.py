@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import re
+import signal
+import threading
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +29,7 @@ from tests.source_clips import (
 )
 from tracker.core.errors import InputError
 from tracker.core.frame import Frame
+from tracker.runtime.interrupt import deferred_interrupt
 from tracker.source import Clip, open_source
 from tracker.source.container import DecodingProblems
 from tracker.source.frame_ranges import FrameRanges
@@ -586,6 +589,27 @@ def test_real_clips(name, rate, count, size):
     assert [frame.index for frame in frames] == list(range(count - 5, count))
     assert [frame.time for frame in frames] == pytest.approx([i / rate for i in range(count - 5, count)], abs=1e-6)
     assert {frame.size for frame in frames} == {size}
+
+
+def test_a_pipe_that_nobody_writes_to_is_waited_for_until_the_user_stops(tmp_path):
+    path, over = tmp_path / "pipe.mp4", threading.Event()
+    os.mkfifo(path)
+
+    def stop() -> None:
+        """A terminal that is closed says so again and again, so that one time is while the file is being opened."""
+        while not over.wait(0.05):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGHUP)
+
+    with deferred_interrupt() as interrupt:
+        user = threading.Thread(target=stop)
+        user.start()
+        try:
+            with pytest.raises(KeyboardInterrupt, match=r"interrupted while .*pipe\.mp4 was waited for"):
+                open_source(str(path))
+        finally:
+            over.set()
+            user.join()
+        assert interrupt.requested
 
 
 def test_videos_that_were_closed_do_not_pile_up(tmp_path):

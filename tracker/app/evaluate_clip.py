@@ -51,7 +51,10 @@ def _track(clip: Path, folder: Path, config: TrackerConfig, interrupt: Interrupt
         Tracker.open(replace(config, smooth=replace(config.smooth, mode="offline"))) as tracker,
     ):
         made = Path(space) / CLEAR
-        result = track(TrackJob(str(clip), made, export=ExportConfig(("npz",)), overlay=False), tracker, interrupt)
+        try:
+            result = track(TrackJob(str(clip), made, export=ExportConfig(("npz",)), overlay=False), tracker, interrupt)
+        except KeyboardInterrupt:  # what it says to be saved goes with the space
+            raise KeyboardInterrupt(f"interrupted; {clip} is tracked from its start next time") from None
         if not any(path.suffix == ".npz" for path in result.files):
             raise InputError(f"{clip}: nobody was found in it, so there is nothing to compare with")
         if folder.exists():

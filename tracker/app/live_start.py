@@ -48,6 +48,20 @@ class Screens:
 
     outputs: Sequence[Output]
     keys: Keys
+    address: str = ""
+    """Of the page; empty without one."""
+    for_others: bool = False
+    """Whether other machines can open it."""
+
+    def tell_address(self) -> None:
+        """The link, and for other machines its QR code: phones have a camera, and no patience for tokens. Call it when
+        nothing that the user has given can be refused any more."""
+        from tracker.outputs.qr_code import qr_lines
+
+        if self.address:
+            log.info("the live picture is at %s", self.address)
+        for line in qr_lines(self.address) if self.for_others else []:
+            log.info("%s", line)
 
 
 @contextmanager
@@ -55,33 +69,25 @@ def open_screens(window: bool, page: PagePlace | None) -> Iterator[Screens]:
     """A window, and a page for browsers. Raises InputError where one cannot be had."""
     outputs: list[Output] = []
     keys: list[Keys] = []
+    address, for_others = "", False
     try:
         if page is not None:
+            from tracker.outputs.http_server import is_loopback
             from tracker.outputs.web import WebPage
 
             served = WebPage(page.port, page.host, page.folder)
             outputs.append(served)
             keys.append(served)
-            _tell_address(served.address, page.host)
+            address, for_others = served.address, not is_loopback(page.host)
         if window:
             from tracker.outputs.window import Window
 
             shown = Window()
             outputs.append(shown)
             keys.insert(0, shown)  # it is asked each time, which keeps it alive
-        yield Screens(outputs, AnyKeys(keys))
+        yield Screens(outputs, AnyKeys(keys), address, for_others)
     finally:
         Outputs(outputs).close()
-
-
-def _tell_address(address: str, host: str) -> None:
-    """The link, and for other machines its QR code: phones have a camera, and no patience for tokens."""
-    from tracker.outputs.http_server import is_loopback
-    from tracker.outputs.qr_code import qr_lines
-
-    log.info("the live picture is at %s", address)
-    for line in [] if is_loopback(host) else qr_lines(address):
-        log.info("%s", line)
 
 
 def loaded_meanwhile(

@@ -131,7 +131,8 @@ def track(
         if interrupt.requested:
             result = writer.close(summary)
             log.info("%s%s", job.folder, warnings_hint(result.warnings))
-            raise KeyboardInterrupt
+            kept = "everything so far is saved" if run.film_fault is None else run.film_fault
+            raise KeyboardInterrupt(f"interrupted; {kept}")
         result = writer.finish(summary)
         if run.film_fault is not None:
             raise run.film_fault

@@ -1,6 +1,6 @@
 """The command line: `body-tracker COMMAND --help` (from a checkout `python run.py`) says what each command does.
 
-Exit status: 0 done, 2 the input is at fault, 1 a failure while running, 130 interrupted (everything so far is saved).
+Exit status: 0 done, 2 the input is at fault, 1 a failure while running, 130 interrupted (the line says what is saved).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> int:
         return 1
     except (KeyboardInterrupt, click.exceptions.Abort) as stop:
         reason = str(stop.__cause__ or stop)  # click raises its own in the place of the interrupt
-        click.echo(reason or "interrupted; everything so far is saved", err=True)
+        click.echo(reason or "interrupted", err=True)
         return 130
     except BrokenPipeError:
         return 1

@@ -178,6 +178,7 @@ def open_session(stack: ExitStack, opened: Any, screens: Any, given: dict[str, A
     config = configured(given, {"detect": {"punctual": False}})
     world = LiveWorld(config.world, load_body(config.body))
     sends = stack.enter_context(open_sends(given["send"], config.camera, world))
+    screens.tell_address()
     tracker = stack.enter_context(Tracker.open(config))
     warm_up(tracker, opened.info.width, opened.info.height)
     return LiveSession(job, tracker, [*sends, *screens.outputs], screens.keys, world)

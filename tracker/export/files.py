@@ -75,7 +75,7 @@ def write_error(path: Path, error: OSError) -> RunError:
     """The one line that a user gets when the system refuses to write `path`."""
     remedy = "free some space" if error.errno in _NO_SPACE else "make the folder writable"
     return RunError(
-        f"{path}: cannot be written ({error.strerror or error}); {remedy} or give another --out; "
+        f"{path}: cannot be written ({error.strerror or error}); {remedy} or give another folder; "
         "what was finished before is kept"
     )
 
@@ -118,7 +118,7 @@ def _clear(folder: Path, overwrite: bool) -> None:
         raise _folder_error(folder, error) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(
-            f"{folder}: expected a folder that can be written; change its permissions or give another --out"
+            f"{folder}: expected a folder that can be written; change its permissions or give another folder"
         )
 
 
@@ -168,7 +168,7 @@ class FolderWatch:
 
 def _folder_error(folder: Path, error: OSError) -> InputError | RunError:
     if error.errno in _BAD_PLACE:
-        return InputError(f"{folder}: expected a folder that can be written ({error.strerror}); give another --out")
+        return InputError(f"{folder}: expected a folder that can be written ({error.strerror}); give another folder")
     return write_error(folder, error)
 
 

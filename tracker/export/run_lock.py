@@ -30,7 +30,7 @@ class RunLock:
             if error.errno not in _TAKEN:
                 raise
             raise InputError(
-                f"{folder}: another run is writing there; wait until it has ended, or give another --out"
+                f"{folder}: another run is writing there; wait until it has ended, or give another folder"
             ) from None
 
     def release(self) -> None:

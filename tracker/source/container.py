@@ -47,7 +47,7 @@ def open_container(
 
     location: a path or an address. timeout: seconds without data after which opening or reading fails.
     Raises InputError with one line when it cannot be opened, holds no video that can be decoded, or asks for more than
-    it is trusted with.
+    it is trusted with, and KeyboardInterrupt when the user asks to stop meanwhile.
     """
     shown = shown_address(location)
     target = location if is_address(location) else str(Path(location).absolute())
@@ -57,6 +57,8 @@ def open_container(
             target, timeout=timeout, options=(options or {}) | _scope(location, trust) | limits,
             metadata_errors="replace",
         )  # fmt: skip
+    except InterruptedError:  # a pipe that nobody writes to waits in the system, where a signal ends it
+        raise KeyboardInterrupt(f"interrupted while {shown} was waited for") from None
     except (FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{shown}: {_cause(error, location, timeout)}") from None
     try:
