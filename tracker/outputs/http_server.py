@@ -7,6 +7,7 @@ import errno
 import hmac
 import ipaddress
 import logging
+import os
 import socket
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -50,7 +51,10 @@ class CannotListen(Exception):
         if isinstance(error, UnicodeError):
             return cls("is no host's name; give a number or name of this machine, such as 127.0.0.1")
         remedy = "another port" if error.errno in _PORT_IS_AT_FAULT else "an address of this machine, such as 127.0.0.1"
-        return cls(f"cannot be listened on ({error.strerror or error}); give {remedy}")
+        reason = error.strerror or str(error)
+        if error.errno and not isinstance(error, socket.gaierror):
+            reason = os.strerror(error.errno)  # asyncio puts a long sentence in its place
+        return cls(f"cannot be listened on ({reason}); give {remedy}")
 
 
 class HttpServer:

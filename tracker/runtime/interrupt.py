@@ -35,7 +35,7 @@ def deferred_interrupt() -> Iterator[Interrupt]:
 
     def on_signal(number: int, _: FrameType | None) -> None:
         if interrupt.requested and number != _HANG_UP:
-            raise KeyboardInterrupt("interrupted at once; what was under way is not finished")
+            raise KeyboardInterrupt("interrupted at once; what was under way may be unfinished")
         interrupt.requested = True
 
     before = {number: signal.signal(number, on_signal) for number in _stopping_signals()}
