@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,9 +23,9 @@ from tracker.body.person_builder import PersonBuilder
 from tracker.body.stature import Stature
 from tracker.core.camera import CameraConfig
 from tracker.core.detection import TrackedDetection
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, RunError, require_between, require_kind, require_number
 from tracker.core.frame import Channels, Frame
-from tracker.core.person import Person, TrackedFrame
+from tracker.core.person import Person, TrackedFrame, require_people
 from tracker.detect import DetectConfig, Detector, LandmarkDetector
 from tracker.export.files_config import FilesConfig
 from tracker.extract.feature_extractor import (
@@ -106,6 +107,9 @@ class TrackerConfig:
     1.70, the mean of people, since landmarks do not tell who is tall."""
 
     def __post_init__(self) -> None:
+        if self.height is not None:
+            require_number("height", self.height)
+        require_between(self, ("coast_seconds",), 0, math.inf)
         if self.height is not None and not _HEIGHTS[0] <= self.height <= _HEIGHTS[1]:
             raise InputError(f"--height {self.height:g}: expected metres between {_HEIGHTS[0]:g} and {_HEIGHTS[1]:g}")
 
@@ -157,6 +161,7 @@ class Tracker:
         # the fit's matrices are small: more threads only wait for each other
         self._blas = ThreadpoolController().select(user_api="blas")
         self._smoothing = config.smooth.mode == "causal"
+        self._closed = False
         self._know_nobody()
 
     def _know_nobody(self) -> None:
@@ -200,8 +205,9 @@ class Tracker:
         not start.
         """
         config = config or TrackerConfig()
-        if not isinstance(config, TrackerConfig):
-            raise InputError(f"config: expected a TrackerConfig (load_config reads one), got {type(config).__name__}")
+        require_kind("config", config, TrackerConfig)
+        if detector is not None and not _is_detector(detector):
+            raise InputError(f"detector: expected detect, forget and close, got {type(detector).__name__}")
         body = load_body(config.body)
         network = _body_network(config.extract, body)
         networks = crop_networks(config, network)
@@ -216,14 +222,15 @@ class Tracker:
         self.close()
 
     def close(self) -> None:
-        """Frees the detector and the networks."""
+        """Frees the detector and the networks; the tracker cannot be used afterwards."""
+        self._closed = True
         self.detector.close()
         if self._extractor is not None:
             self._extractor.close()
         if self._hands is not None:
             self._hands.close()
 
-    def run(self, spec: str) -> Iterator[tuple[Frame, list[Person]]]:
+    def run(self, spec: str | Path | int) -> Iterator[tuple[Frame, list[Person]]]:
         """Every frame of a source (see `open_source`) with its people, smoothed as the configuration says."""
         from tracker.source import open_source  # what reads video is loaded when there is one
 
@@ -245,7 +252,9 @@ class Tracker:
         """The people in a picture, by identity. Pictures come in the order of their time.
 
         image: a frame of a source, or one's own picture, (height, width, 3) uint8; then `time` is its time in s, from
-        any clock, and `channels` says whether it is RGB or BGR. Raises InputError for a picture of another kind.
+        any clock, and `channels` says whether it is RGB or BGR. A time that goes back, as where a clock is set, and a
+        picture of another size than the one before it begin anew, as a cut does: everybody in it has a new identity.
+        Raises InputError for a picture of another kind and a time that is no finite number, RunError once it is closed.
         """
         if not isinstance(image, Frame):
             if time is None:
@@ -260,15 +269,19 @@ class Tracker:
         return self.persons.skinner.faces
 
     def draw(self, image: Frame | NDArray[np.uint8], people: Sequence[Person]) -> NDArray[np.uint8]:
-        """The RGB picture with the people's meshes over it, (height, width, 3); the given one stays as it is."""
+        """The RGB picture with the people's meshes over it, (height, width, 3); the given one stays as it is. Raises
+        InputError for other arguments."""
+        people = require_people(people)
         picture = image.image if isinstance(image, Frame) else Frame.of(image, 0, 0.0).image
         height, width = picture.shape[:2]
         with MeshOverlay(make_renderer=partial(raster_renderer, self.config.engine.kernels_device)) as overlay:
-            return overlay.draw(picture, self.cameras.for_size(width, height), list(people), drawn_body(self.body))
+            return overlay.draw(picture, self.cameras.for_size(width, height), people, drawn_body(self.body))
 
     def detect(self, frame: Frame) -> DetectedFrame:
         """The first third of a step: who is where in the frame. It depends on no other third, so that a thread may
         detect people in the next frame while others extract and fit those of this one."""
+        if self._closed:
+            raise RunError("the tracker is closed; open another one")
         clock = _StageClock(self.stage_seconds)
         scene = self._scenes.scene_of(frame)
         if scene != self._detected_scene:
@@ -330,8 +343,13 @@ class Tracker:
             if estimate is not None
         ]
         clock.lap("smooth")
-        self._people = {k: p for k, p in self._people.items() if p.absent_seconds(frame.time) <= _FORGET_SECONDS}
+        self._people = {k: p for k, p in self._people.items() if self._is_kept(p, frame.time)}
         return self._dressed(people, detected) if self.config.clothed else people
+
+    @staticmethod
+    def _is_kept(person: TrackedPerson, time: float) -> bool:
+        """Also of nobody from before a time that went back is anything kept."""
+        return 0.0 <= person.absent_seconds(time) <= _FORGET_SECONDS
 
     def _exchange(self, exchange: Exchange) -> None:
         """Two were followed under each other's identity: how they move goes with the body, not with the name."""
@@ -381,6 +399,10 @@ class Tracker:
         if features is None or self._volume is None:
             return None
         return VolumeEvidence(self.persons.rig, self._volume, features)
+
+
+def _is_detector(detector: object) -> bool:
+    return all(callable(getattr(detector, name, None)) for name in ("detect", "forget", "close"))
 
 
 def _agreed(person: TrackedDetection, features: CropFeatures | None) -> TrackedDetection:

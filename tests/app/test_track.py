@@ -98,6 +98,29 @@ def test_everything_is_tracked_drawn_and_written_in_order(clip: Path, tmp_path: 
     )
 
 
+@pytest.mark.parametrize("second", [(SIZE[0] // 2, SIZE[1] // 2), (SIZE[1], SIZE[0])])
+def test_a_picture_that_changes_its_size_midway_is_a_cut_and_a_warning(tmp_path: Path, second: tuple[int, int]) -> None:
+    halves = []
+    for part, size in enumerate((SIZE, second)):
+        halves.append(tmp_path / f"{part}.ts")
+        with av.open(str(halves[part]), "w", "mpegts") as container:
+            stream = container.add_stream("mpeg2video", rate=RATE)
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            for _ in range(20):
+                picture = np.full((size[1], size[0], 3), 128, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            container.mux(stream.encode(None))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(half.read_bytes() for half in halves))
+    with tracker() as one:
+        result = track(TrackJob(str(joined), tmp_path / "out"), one, Interrupt())
+    assert drawn_frames(tmp_path / "out") == result.frames >= 38
+    warnings = json.loads((tmp_path / "out/run.json").read_text())["warnings"]
+    assert [f"the picture has {second[0]}×{second[1]} pixels" in each for each in warnings].count(True) == 1
+    ids = [[each["id"] for each in frame["people"]] for frame in load_frames(tmp_path / "out/frames.jsonl")]
+    assert ids[:19] == [[0]] * 19 and ids[-10:] == [[1]] * 10
+
+
 def test_who_is_nobody_is_in_no_file(clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "tracker")
     with Tracker(replace(CONFIG, smooth=SmoothConfig("offline")), load_body(None), WithCurtain()) as one:
@@ -210,6 +233,22 @@ def test_a_run_is_read_back_with_its_meshes(clip: Path, tmp_path: Path) -> None:
     column, row = result.camera.project(person.vertices.astype(float)).mean(axis=0)
     x0, y0, x1, y1 = person.bbox
     assert x0 < column < x1 and y0 < row < y1
+
+
+def test_what_somebody_has_put_into_a_result_is_not_taken_for_it(clip: Path, tmp_path: Path) -> None:
+    with tracker() as one:
+        track(TrackJob(str(clip), tmp_path / "walk", overlay=False), one, Interrupt())
+    folder = tmp_path / "walk"
+    whole = load_result(folder)
+    (folder / "person_backup.npz").write_bytes(b"no archive")
+    assert load_result(folder).people.keys() == whole.people.keys() == {0}
+    lines = (folder / "frames.jsonl").read_text().splitlines(keepends=True)
+    (folder / "frames.jsonl").write_text("".join(reversed(lines)))
+    assert [frame.index for frame in load_result(folder).frames] == list(range(FRAMES))
+    for time in ("NaN", "1e400"):
+        (folder / "frames.jsonl").write_text(lines[0].replace('"time":0.0', f'"time":{time}'))
+        with pytest.raises(InputError, match=r"frames\.jsonl: frame 0 has the time"):
+            _ = load_result(folder).frames
 
 
 def test_frames_that_come_unevenly_are_no_gaps(tmp_path: Path) -> None:

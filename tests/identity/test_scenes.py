@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -55,6 +57,20 @@ def test_sun_noise_and_flat_pictures_are_no_cuts() -> None:
     fade = [np.full((120, 160, 3), 8 * k, np.uint8) for k in range(20)]
     for pictures in (dark, glare, fade):
         assert set(scenes(pictures)) == {0}
+
+
+def test_another_size_is_a_cut_until_the_first_comes_back() -> None:
+    small = cv2.resize(view(FOREST), (80, 60), interpolation=cv2.INTER_AREA)
+    assert scenes([view(FOREST)] * 3 + [small] * 3 + [view(FOREST)] * 2) == [0] * 3 + [1] * 3 + [0] * 2
+
+
+def test_a_time_that_goes_back_begins_a_scene_that_is_none_of_those_before() -> None:
+    watcher = SceneWatcher()
+    times = [100.0, 100.1, 0.0, 0.1, 0.1, 0.05]
+    pictures = [Frame(i, time, view(FOREST).copy()) for i, time in enumerate(times)]
+    assert [watcher.scene_of(each) for each in pictures] == [0, 0, 1, 1, 1, 2]
+    room = Frame(6, 0.06, view(ROOM).copy())
+    assert [watcher.scene_of(each) for each in (room, replace(pictures[0], time=0.07))] == [3, 2]
 
 
 def test_identities_end_at_a_cut_and_come_back_with_their_scene() -> None:

@@ -183,6 +183,14 @@ def test_a_picture_of_another_size_is_scaled(tmp_path):
     assert [level_of(frame.image) for frame in frames] == [3, 5, 7]
 
 
+def test_a_picture_of_other_proportions_keeps_them(tmp_path):
+    path, square = tmp_path / "out.mp4", np.full((48, 48, 3), 200, np.uint8)
+    with VideoWriter(path, (160, 80), Fraction(10)) as video:
+        video.write(0.0, square)
+    bright = read(path)[0].image[..., 0] > 100
+    assert bright[:, 45:115].all() and not bright[:, :35].any() and not bright[:, 125:].any()
+
+
 # ---------------------------------------------------------------- sound
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from tracker.body.smpl_joints import smpl_index
 from tracker.config import load_config
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection, TrackedDetection
+from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.geometry import rotation_between
 from tracker.core.person import Person
@@ -49,12 +52,17 @@ class Script:
     def __init__(self, frames: Sequence[list[Detection]]) -> None:
         self._frames = list(frames)
         self.closed = False
+        self.forgotten = 0
+        self.predicted: list[int] = []
+        """How many boxes came with each frame."""
 
     def detect(self, frame: Frame, predicted: Sequence[Array] = ()) -> list[Detection]:
+        self.predicted.append(len(predicted))
         return self._frames[frame.index]
 
     def forget(self) -> None:
         """The script goes by the frames' numbers."""
+        self.forgotten += 1
 
     def close(self) -> None:
         self.closed = True
@@ -106,6 +114,44 @@ def test_nobody_is_carried_on_over_a_cut() -> None:
         results = [tracker.step(Frame(i, i / 30, picture)) for i, picture in enumerate(pictures)]
     assert [len(people) for people in results[3:]] == [1] * 7 + [0] * 5 + [1] * 5
     assert {person.person_id for people in results for person in people} == {0}, "the scene has come back"
+
+
+def test_a_picture_of_another_size_begins_anew() -> None:
+    """What a detector remembers of the pictures before, masks and boxes, fits none of these."""
+    (large, _), small_size = somebody(0.0), (SIZE[0] // 2, SIZE[1] // 2)
+    small = replace(large, landmarks2d=large.landmarks2d / 2)
+    detector = Script([[large]] * 6 + [[small]] * 6)
+    with Tracker(CONFIG, load_body(None), detector) as tracker:
+        pictures = [np.full((height, width, 3), 128, np.uint8) for width, height in [SIZE] * 6 + [small_size] * 6]
+        results = [tracker.step(picture, time=i / 30) for i, picture in enumerate(pictures)]
+    assert detector.forgotten == 1 and detector.predicted[5:8] == [1, 0, 1]
+    assert [person.person_id for person in results[5]] == [0]
+    assert [person.person_id for person in results[6]] == [1]
+    assert results[11][0].joints2d.max() < max(small_size)
+
+
+def test_a_time_that_goes_back_begins_anew() -> None:
+    """As of a camera whose clock is set: nobody is there twice, and nothing is learned of frames yet to come."""
+    seen, joints = somebody(0.0)
+    picture = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
+    times = [*(100.0 + i / 10 for i in range(4)), *(i / 10 for i in range(6))]
+    detector = Script([[seen]] * len(times))
+    with Tracker(CONFIG, load_body(None), detector) as tracker:
+        results = [tracker.step(picture, time=time) for time in times]
+        assert list(tracker._people) == [1], "nobody is kept until the clock is there again"
+        assert tracker.identity._elsewhere == {}
+    assert detector.forgotten == 1
+    assert [[person.person_id for person in people] for people in results] == [[0]] * 4 + [[1]] * 6
+    assert mpjpe(results[-1][0].joints3d, joints) < 40.0
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -float("inf"), "abc", [1.0], 10**400])
+def test_a_time_that_is_none_is_refused_by_name(time: Any) -> None:
+    picture = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
+    with Tracker(CONFIG, load_body(None), Script([[]])) as tracker:
+        with pytest.raises(InputError, match=r"^time: expected a .*number of seconds, got "):
+            tracker.step(picture, time=time)
+        tracker.step(picture, time=0.0)
 
 
 def test_who_was_taken_for_another_goes_on_from_where_they_were() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class Frame:
         require_shape("Frame.image", self.image, (-1, -1, 3))
         if self.image.dtype != np.uint8:
             raise ValueError(f"Frame.image: expected uint8, got {self.image.dtype}")
+        if not math.isfinite(self.time):
+            raise InputError(f"time: expected a finite number of seconds, got {self.time}")
 
     @classmethod
     def of(cls, image: NDArray[np.uint8], index: int, time: float, channels: Channels = "rgb") -> Frame:
@@ -43,9 +46,16 @@ class Frame:
             )
         if channels not in ("rgb", "bgr"):
             raise InputError(f"channels: expected rgb or bgr, got {channels!r}")
-        return cls(index, float(time), np.ascontiguousarray(image if channels == "rgb" else image[..., ::-1]))
+        return cls(index, _seconds(time), np.ascontiguousarray(image if channels == "rgb" else image[..., ::-1]))
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) px."""
         return self.image.shape[1], self.image.shape[0]
+
+
+def _seconds(time: SupportsFloat) -> float:
+    try:
+        return float(time)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"time: expected a number of seconds, got {time!r:.80}") from None

@@ -5,7 +5,7 @@ Metres, radians, seconds, pixels. Camera frame: x right, y down, z forward (Open
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array, require_shape
+from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 
 
@@ -88,6 +89,17 @@ class Person:
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "vertices"} | {"skin": None}
+
+
+def require_people(people: object) -> list[Person]:
+    """A list of them. Raises InputError for anything else."""
+    if not isinstance(people, Iterable):
+        raise InputError(f"people: expected a list of Person, as step gives it, got {type(people).__name__}")
+    everybody = list(people)
+    for each in everybody:
+        if not isinstance(each, Person):
+            raise InputError(f"people: expected a list of Person, got one that holds {type(each).__name__}")
+    return everybody
 
 
 @dataclass(frozen=True)

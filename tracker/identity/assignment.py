@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection, TrackedDetection
-from tracker.core.errors import InputError, require_positive
+from tracker.core.errors import InputError, require_between, require_positive
 from tracker.core.frame import Frame
 from tracker.detect.clothing_colour import (
     OTHER_CLOTHES,
@@ -29,6 +29,9 @@ from tracker.detect.clothing_colour import (
 from tracker.detect.similarity import BODY_POINTS, body_size, shared_box
 from tracker.identity.identity import Identity, Reappearance
 from tracker.identity.meetings import CLEAN_OVERLAP, Exchange, Meetings, Presence
+
+_WIDEST = 1e4
+"""Body sizes: likelihoods of wider spreads, and of ones as narrow, overflow."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class IdentityConfig:
 
     def __post_init__(self) -> None:
         spreads = ("place_spread", "place_spread_per_second", "appearance_spread")
-        require_positive(self, ("lost_seconds", *spreads, "max_cost"))
+        require_positive(self, ("lost_seconds", "max_cost"))
+        require_between(self, spreads, 1 / _WIDEST, _WIDEST, "identity.")
         for name in ("confirm_seconds", "look_back"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}: expected 0 or more seconds, got {getattr(self, name)}")
@@ -176,9 +180,10 @@ class IdentityTracker:
     def _start(self, frame: Frame) -> float:
         """Forgets who has been away for too long; gives the seconds since the last frame.
 
-        A source that jumps back in time, as a loop does, goes on from there.
+        A source that jumps back in time, as a loop does, goes on from there; scenes that were left before it are over.
         """
         if frame.time < self._time:
+            self._elsewhere = {}
             back = self._time - frame.time
             self._tracks = [
                 replace(t, first_seen=t.first_seen - back, last_seen=t.last_seen - back) for t in self._tracks

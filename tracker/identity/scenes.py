@@ -1,7 +1,8 @@
 """Cuts: where a film goes on somewhere else, so that nothing that was followed goes on with it.
 
 A cut changes what is where, and which colours there are, at once. Neither a camera that pans (its colours stay) nor the
-sun in the lens (what is where stays) does both.
+sun in the lens (what is where stays) does both. Pictures of another size are a cut, too, since places in the one mean
+nothing in the other; and so is a time that goes back, where a clock was set or a film begins again.
 """
 
 from __future__ import annotations
@@ -34,20 +35,24 @@ _REMEMBERED_SECONDS = 3.0
 class _Glance:
     """A picture made small."""
 
+    size: tuple[int, int]
+    """(width, height) px of the picture."""
     pixels: NDArray[np.float32]
     """(24, 32, 3)"""
     colours: Array
     """(3, bins): root of each channel's histogram."""
 
     @classmethod
-    def at(cls, image: NDArray[np.uint8]) -> _Glance:
-        pixels = cv2.resize(_sampled(image), _SIZE, interpolation=cv2.INTER_AREA)
+    def at(cls, frame: Frame) -> _Glance:
+        pixels = cv2.resize(_sampled(frame.image), _SIZE, interpolation=cv2.INTER_AREA)
         bins = pixels.reshape(-1, 3) // (256 // _BINS) + np.arange(3) * _BINS
         counts = np.bincount(bins.ravel(), minlength=3 * _BINS).reshape(3, _BINS)
-        return cls(pixels.astype(np.float32), np.sqrt(counts / pixels[..., 0].size))
+        return cls(frame.size, pixels.astype(np.float32), np.sqrt(counts / pixels[..., 0].size))
 
     def is_elsewhere(self, other: _Glance) -> bool:
         """Whether the two do not show one scene."""
+        if self.size != other.size:
+            return True
         if np.abs(self.pixels - other.pixels).mean() < _LEAST_CHANGE:
             return False
         alike = (self.colours * other.colours).sum(axis=1).mean()
@@ -79,7 +84,7 @@ class _Left:
 
 
 class SceneWatcher:
-    """Numbers a film's scenes. Frames come in the order of their time."""
+    """Numbers a film's scenes."""
 
     def __init__(self) -> None:
         self._scene, self._scenes = 0, 1
@@ -89,11 +94,19 @@ class SceneWatcher:
 
     def scene_of(self, frame: Frame) -> int:
         """0 until the first cut; a scene that comes back within three seconds has its own number again."""
-        glance = _Glance.at(frame.image)
-        if self._last is not None and glance.is_elsewhere(self._last):
-            self._cut(glance, frame.time)
+        glance = _Glance.at(frame)
+        if self._last is not None:
+            if frame.time < self._time:
+                self._begin()
+            elif glance.is_elsewhere(self._last):
+                self._cut(glance, frame.time)
         self._last, self._time = glance, frame.time
         return self._scene
+
+    def _begin(self) -> None:
+        """A scene that has nothing to do with those before it, whose times are another clock's."""
+        self._left = []
+        self._scene, self._scenes = self._scenes, self._scenes + 1
 
     def _cut(self, glance: _Glance, time: float) -> None:
         assert self._last is not None

@@ -22,6 +22,7 @@ from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from kernels.colour import yuv420
 from tracker.core.errors import InputError, RunError
@@ -154,13 +155,15 @@ class VideoWriter:
     def write(self, frame_time: float, image: NDArray[np.uint8]) -> None:
         """Adds a picture, (height, width, 3) RGB, shown from frame_time, in seconds on any clock that increases.
 
-        The first one is the beginning of the video. A picture of another size is scaled to the video's. Raises RunError
-        when it cannot be written.
+        The first one is the beginning of the video. A picture of another size is scaled to fit into the video's, with
+        black beside it where it has other proportions. Raises RunError when it cannot be written.
         """
         self._first = frame_time if self._first is None else self._first
         seconds = frame_time - self._first
         ticks = max(self._last_ticks + 1, round(seconds / self._time_base))
         self._last_ticks = ticks
+        if image.shape[:2] != (self._height, self._width):
+            image = np.asarray(ImageOps.pad(Image.fromarray(image), (self._width, self._height)))
         picture = self._planes(np.ascontiguousarray(image))
         picture.pts, picture.time_base = ticks, self._time_base
         picture.duration = round(1 / (self._rate * self._time_base))
@@ -172,12 +175,10 @@ class VideoWriter:
 
     def _planes(self, image: NDArray[np.uint8]) -> av.VideoFrame:
         """The picture as the encoder takes it: quickly where only the colours are to be converted."""
-        if self._stream.pix_fmt == "yuv420p" and image.shape[:2] == (self._height, self._width):
+        if self._stream.pix_fmt == "yuv420p":
             return _frame_of(yuv420(image))
         return self._reformatter.reformat(
             av.VideoFrame.from_ndarray(image, "rgb24"),
-            width=self._width,
-            height=self._height,
             format=self._stream.pix_fmt,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
