@@ -7,6 +7,7 @@ import re
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,30 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracked(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ClipReport]]:
     out = tmp_path_factory.mktemp("out")
     return out, track_many([clips], out, Inline(), options=BARE)
+
+
+def test_one_input_need_not_be_a_list(clips: Path, tmp_path: Path) -> None:
+    clip = clips / "grey.mp4"
+    for number, given in enumerate((clip, str(clip), (each for each in [clip]))):
+        (report,) = track_many(given, tmp_path / str(number), Inline(), options=BARE)
+        assert report.outcome == "tracked" and report.spec == str(clip)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"inputs": []}, "inputs: expected one video, folder or address at least, got none"),
+        ({"inputs": None}, "source: expected a path.*got None"),
+        ({"inputs": [None]}, "source: expected a path.*got None"),
+        ({"out": None}, "out: expected a str or Path, got None"),
+        ({"options": {"overlay": False}}, "options: expected a TrackOptions, got {'overlay': False} of dict"),
+        ({"config": "live"}, "config: expected a TrackerConfig or None, got 'live'"),
+        ({"executor": 2}, "executor: expected an Executor or None, got 2"),
+    ],
+)
+def test_a_wrong_argument_of_track_many_is_named(tmp_path: Path, arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        track_many(**({"inputs": "clip.mp4", "out": tmp_path} | arguments))
 
 
 def test_bad_inputs_are_passed_over_and_the_tree_is_the_inputs(tracked: tuple[Path, list[ClipReport]]) -> None:

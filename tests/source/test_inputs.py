@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from PIL import Image
 
 from tests.source_clips import ClipSpec, make_clip
 from tracker.core.errors import InputError
-from tracker.source import Clip, Input, find_inputs, open_live_source, open_source, paced
+from tracker.source import Clip, Input, find_inputs, open_live_source, open_source, paced, spec_of
 
 
 def save(path: Path, level: int, size: tuple[int, int] = (20, 12)) -> Path:
@@ -165,6 +167,49 @@ def test_a_tree_of_pictures_is_one_input_a_folder(tmp_path):
         Input(str(tmp_path / "more/run"), Path("more")),
         Input(str(tmp_path / "walk")),
     ]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_an_input_that_says_so(tmp_path, monkeypatch):
+    """Root is refused, too: by /proc, and by file systems over a network. What is beside it is kept."""
+    for name in ("a/film.mp4", "b/locked/film.mp4", "c/film.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    locked, scandir = tmp_path / "b/locked", os.scandir
+
+    def guarded(path="."):
+        if str(path).startswith(str(locked)):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    def is_result(folder: Path) -> bool:
+        if folder == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return False
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    inputs = find_inputs([str(tmp_path)], is_result)
+    assert [each.spec for each in inputs] == [str(tmp_path / name) for name in ("a/film.mp4", "c/film.mp4", "b/locked")]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch, code):
+    def refused(path):
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(InputError, match=f"^{folder}: "):
+        open_source(folder)
+
+
+def test_paths_and_numbers_of_cameras_are_sources(folder, monkeypatch):
+    with open_source(folder) as source:
+        assert source.info.location == str(folder)
+    monkeypatch.chdir(folder.parent)
+    Image.new("RGB", (20, 12)).save("7", format="PNG")
+    assert [spec_of(each) for each in (7, "7", Path("7"), Path("a/7"))] == ["7", "7", "./7", "a/7"]
+    for wrong in (None, 1.5, True, b"film.mp4", ["film.mp4"]):
+        with pytest.raises(InputError, match="source: expected a path, an address or a camera's number, got"):
+            spec_of(wrong)
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "nowhere/film.mp4", "photo.png", "a" * 5000])

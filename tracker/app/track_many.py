@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import NoneType
 
 from tracker.app.batch import BatchView, job_count, run_batch
 from tracker.app.chunked import run_chunked
@@ -14,7 +15,7 @@ from tracker.app.pieces import OVERLAP_SECONDS
 from tracker.app.place import FolderPlace, SharedPlace, StoredPlace
 from tracker.app.track import TrackJob
 from tracker.config import load_config
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, require_kind
 from tracker.export import ExportConfig, mirrored_folders, parse_formats
 from tracker.export.files import holds_result
 from tracker.overlay.mesh_overlay import OverlayStyle
@@ -22,7 +23,7 @@ from tracker.pipeline import TrackerConfig
 from tracker.runtime.cores import available_cores
 from tracker.runtime.storage import is_stored
 from tracker.runtime.worker_processes import WorkerProcesses
-from tracker.source import Clip, InputTrust, find_inputs
+from tracker.source import Clip, InputTrust, find_inputs, spec_of
 
 _SHORTEST_CHUNK = 5 * OVERLAP_SECONDS
 """Shorter ones would mostly be tracked twice."""
@@ -62,7 +63,7 @@ class TrackOptions:
 
 
 def track_many(
-    inputs: Sequence[str | Path],
+    inputs: str | Path | Iterable[str | Path],
     out: str | Path,
     executor: Executor | None = None,
     config: TrackerConfig | None = None,
@@ -75,13 +76,18 @@ def track_many(
     executor: runs one task an input, in threads, processes or on other machines that see the same files; None is as
     many processes as this machine has room for. Those of a standard ProcessPoolExecutor want `if __name__ ==
     "__main__":` around the call. What is wrong with an input is in its report; raises InputError or RunError where
-    nothing can be tracked at all.
+    nothing can be tracked at all, as without any input.
 
     >>> for report in track_many(["videos"], "out"):
     ...     print(report.spec, report.outcome, report.people)
     """
+    specs = _specs(inputs)
+    require_kind("out", out, str, Path)
+    require_kind("executor", executor, Executor, NoneType)
+    require_kind("config", config, TrackerConfig, NoneType)
+    require_kind("options", options, TrackOptions)
     config = config or load_config(changes={"smooth": {"mode": "offline"}})
-    jobs, view = clip_jobs([str(each) for each in inputs], str(out), config, options), BatchView()
+    jobs, view = clip_jobs(specs, str(out), config, options), BatchView()
     if executor is not None:
         run_jobs(jobs, options, executor, view)
     else:
@@ -90,6 +96,14 @@ def track_many(
             run_jobs(jobs, options, processes, view)
     order = {job.place.name: number for number, job in enumerate(jobs)}
     return sorted(view.reports, key=lambda report: order[report.folder])
+
+
+def _specs(inputs: str | Path | Iterable[str | Path]) -> list[str]:
+    several = inputs if isinstance(inputs, Iterable) and not isinstance(inputs, str | bytes) else [inputs]
+    specs = [spec_of(each) for each in several]
+    if not specs:
+        raise InputError("inputs: expected one video, folder or address at least, got none (did a pattern match?)")
+    return specs
 
 
 def run_jobs(jobs: Sequence[ClipJob], options: TrackOptions, executor: Executor, view: BatchView) -> None:

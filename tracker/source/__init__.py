@@ -12,7 +12,7 @@ from tracker.core.lazy_names import names_on_demand
 
 if TYPE_CHECKING:
     from tracker.source.focal_length import guessed_focal
-    from tracker.source.inputs import VIDEO_SUFFIXES, Input, find_inputs
+    from tracker.source.inputs import VIDEO_SUFFIXES, Input, find_inputs, spec_of
     from tracker.source.opening import open_live_source, open_source
     from tracker.source.playback import PacedSource, paced
     from tracker.source.source import Clip, InputTrust, LiveConfig, Source, SourceInfo, SourceKind
@@ -32,6 +32,7 @@ _HOMES = {
     "open_live_source": "opening",
     "open_source": "opening",
     "paced": "playback",
+    "spec_of": "inputs",
 }
 """Public name → the module that holds it."""
 
@@ -50,6 +51,7 @@ __all__ = [
     "open_live_source",
     "open_source",
     "paced",
+    "spec_of",
 ]
 
 __getattr__ = names_on_demand(__name__, _HOMES)

@@ -26,13 +26,15 @@ FOLDER_RATE = Fraction(30)
 
 
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """The folder's files of these kinds in natural order; hidden files and subfolders are left alone."""
+    """The folder's files of these kinds in natural order; hidden files and subfolders are left alone. Raises InputError
+    where it cannot be read."""
     try:
-        listed = list(folder.iterdir())
+        of_kind = (path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
+        return sorted((path for path in of_kind if path.is_file()), key=natural_key)
     except PermissionError:
         raise InputError(f"{folder}: {NO_PERMISSION}") from None
-    files = [path for path in listed if path.suffix.lower() in suffixes and not path.name.startswith(".")]
-    return sorted((path for path in files if path.is_file()), key=natural_key)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({fault(error)}); check the disk or the connection") from None
 
 
 def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:

@@ -45,6 +45,17 @@ class Input:
     """Where it lies in the folder that was asked for: empty for one that lies directly in it or was named itself."""
 
 
+def spec_of(source: str | Path | int) -> str:
+    """A source as the command line names it. Raises InputError for what names none."""
+    if isinstance(source, bool) or not isinstance(source, str | Path | int):
+        raise InputError(
+            f"source: expected a path, an address or a camera's number, got {source!r:.80} of {type(source).__name__}"
+        )
+    if isinstance(source, Path) and str(source).isdecimal():
+        return f"./{source}"  # else it would be a camera
+    return str(source)
+
+
 def find_inputs(specs: Sequence[str], is_result: Callable[[Path], bool] = lambda folder: False) -> list[Input]:
     """Replaces each folder by the videos in it and in its subfolders, in natural order; all else stays as it is.
 
@@ -102,7 +113,12 @@ def _in_tree(top: Path, is_result: Callable[[Path], bool]) -> list[Input]:
 
 
 def _is_readable(folder: Path) -> bool:
-    return os.access(folder, os.R_OK | os.X_OK)
+    """By looking into it, too: root, and file systems over a network, are refused what the mode allows."""
+    try:
+        with os.scandir(folder):
+            return os.access(folder, os.R_OK | os.X_OK)
+    except OSError:
+        return False
 
 
 def _folders(top: Path, is_result: Callable[[Path], bool]) -> Iterator[Path]:
@@ -113,7 +129,7 @@ def _folders(top: Path, is_result: Callable[[Path], bool]) -> Iterator[Path]:
     with os.scandir(top) as entries:
         below = [Path(each.path) for each in entries if each.is_dir(follow_symlinks=False) and each.name[0] != "."]
     for folder in sorted(below, key=natural_key):
-        if not is_result(folder):
+        if not (_is_readable(folder) and is_result(folder)):
             yield from _folders(folder, is_result)
 
 

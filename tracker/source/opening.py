@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tracker.core.errors import InputError
 from tracker.core.shown_text import is_address, shown_address
 from tracker.source.animation import AnimationSource, picture_count
 from tracker.source.images import IMAGE_SUFFIXES, ImageSource
-from tracker.source.inputs import existing_path, is_camera
+from tracker.source.inputs import existing_path, is_camera, spec_of
 from tracker.source.network_stream import StreamSource, is_recorded
 from tracker.source.playback import paced
 from tracker.source.retimed import RetimedSource
@@ -17,11 +19,18 @@ from tracker.source.webcam import CameraSource
 SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtmp", "srt")
 
 
-def open_source(spec: str, clip: Clip = Clip(), config: LiveConfig = LiveConfig()) -> Source:  # noqa: B008 (frozen)
-    """Opens a webcam ("0", "/dev/video0"), video file, image, folder of images, or address (rtsp://, http://, udp://).
+def open_source(
+    spec: str | Path | int,
+    clip: Clip = Clip(),  # noqa: B008 (frozen)
+    config: LiveConfig = LiveConfig(),  # noqa: B008 (frozen)
+) -> Source:
+    """Opens a webcam (0, "0", "/dev/video0"), video file, image, folder of images, or address (rtsp://, http://,
+    udp://).
 
-    A file whose name is a number is meant by "./0". Raises InputError, one line, when it cannot give pictures.
+    A file whose name is a number is meant by "./0" or a Path. Raises InputError, one line, when it cannot give
+    pictures.
     """
+    spec = spec_of(spec)
     if clip.fps is not None:
         return RetimedSource(open_source(spec, Clip(), config), clip.fps, clip)
     if is_camera(spec):
