@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from tracker.core.geometry import place_on_rays
 from tracker.export import FORMATS, PERSON_WRITERS, RunContext, load_person, parse_formats
 from tracker.export.bvh import continuous_euler
 from tracker.export.grid import on_grid
+from tracker.export.npz import person_files
 from tracker.export.sequence import Timeline, assemble, observe
 
 BODY = small_body()
@@ -182,6 +184,57 @@ class TestNpz:
         path = self.broken(tmp_path, **changes)
         with pytest.raises(InputError, match=f"person_000.npz.*{words}"):
             load_person(path)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("joint_confidence", np.nan),
+            ("joint_confidence", 1e30),
+            ("joint_confidence", -1.0),
+            ("bbox", np.nan),
+            ("joints2d", np.inf),
+            ("joints3d", 1e30),
+            ("betas", 1e20),
+            ("timestamps", np.nan),
+            ("frame_index", np.nan),
+            ("T_world_camera", np.diag([2.0, 2.0, 2.0, 1.0])),
+            ("T_world_camera", np.diag([1.0, 1.0, -1.0, 1.0])),
+            ("T_world_camera", 1e200 * np.eye(4)),
+            ("T_world_camera", np.full((4, 4), np.nan)),
+        ],
+    )
+    def test_refuses_numbers_that_no_run_has(self, tmp_path, name, value):
+        if np.ndim(value) == 0:
+            value = np.full(NPZ_ARRAYS[name][1], value)
+        with pytest.raises(InputError, match=rf"person_000\.npz: {name} "):
+            load_person(self.broken(tmp_path, **{name: value}))
+
+    def test_refuses_turns_and_zooms_of_a_moving_camera_that_are_none(self, tmp_path):
+        whole = {"T_world_camera": np.tile(np.eye(4), (40, 1, 1)), "zoom": np.ones(40)}
+        assert load_person(self.broken(tmp_path, **whole)).path is not None
+        bent = whole["T_world_camera"].copy()
+        bent[7, 0, 0] = 0.5
+        for changes, words in (({"T_world_camera": bent}, "T_world_camera"), ({"zoom": np.zeros(40)}, "zoom")):
+            with pytest.raises(InputError, match=f"person_000.npz: {words} "):
+                load_person(self.broken(tmp_path, **(whole | changes)))
+
+    def test_moments_in_which_nobody_was_looked_at_are_read(self, tmp_path):
+        nll = np.where(np.arange(40) % 2, np.nan, 1.0)
+        assert np.isnan(load_person(self.broken(tmp_path, nll=nll)).nll).sum() == 20
+
+    def test_only_opens_regular_files(self, tmp_path):
+        os.mkfifo(tmp_path / "person_000.npz")
+        with pytest.raises(InputError, match=r"person_000\.npz: is no regular file"):
+            load_person(tmp_path / "person_000.npz")
+
+    def test_only_files_of_a_runs_names_are_its_people(self, tmp_path):
+        for name in ("000", "012", "1000", "backup", "abc", "1", "0001", "000 (copy)", "٠٠٠"):
+            (tmp_path / f"person_{name}.npz").touch()
+        assert [path.name for path in person_files(tmp_path)] == [
+            "person_000.npz",
+            "person_012.npz",
+            "person_1000.npz",
+        ]
 
     def test_refuses_text_truncated_and_missing_files(self, tmp_path):
         path = tmp_path / "person_000.npz"

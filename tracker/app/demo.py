@@ -21,7 +21,7 @@ from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joi
 from tracker.evaluation.world_errors import TrueWorld, world_errors
 from tracker.export import ExportConfig
 from tracker.export.files import atomic_file, prepare_folder
-from tracker.export.npz import load_person
+from tracker.export.npz import load_person, person_files
 from tracker.export.sequence import PersonSequence, body_track
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
@@ -66,7 +66,7 @@ def run_demo(job: DemoJob, config: TrackerConfig, interrupt: Interrupt) -> str:
         opened = perf_counter()
         result = track(TrackJob(str(clip_path), folder, export=ExportConfig(overwrite=True)), tracker, interrupt)
     done = perf_counter()
-    people = [load_person(path) for path in sorted(folder.glob("person_*.npz"))]
+    people = [load_person(path) for path in person_files(folder)]
     report = [
         f"made {len(truth.times)} frames in {made - started:.1f} s; tracked, smoothed, drew and wrote them in "
         f"{done - opened:.1f} s: {len(truth.times) / (done - opened):.1f} fps end to end",

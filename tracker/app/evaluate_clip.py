@@ -16,6 +16,7 @@ from tracker.core.errors import InputError
 from tracker.evaluation.run import EvaluationJob
 from tracker.export import ExportConfig, load_person
 from tracker.export.files import RUN_NAME
+from tracker.export.npz import person_files
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 
@@ -36,7 +37,7 @@ def clear_answer(job: EvaluationJob, clip: Path, config: TrackerConfig, interrup
         raise InputError(
             f"--out {job.out}: holds an evaluation of {source}; pass --overwrite to replace it, or another --out"
         )
-    paths = sorted(folder.glob("person_*.npz"))
+    paths = person_files(folder)
     return max(paths, key=lambda path: len(load_person(path).frame_index))
 
 

@@ -47,6 +47,8 @@ class Camera:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fx) and math.isfinite(self.fy) and self.fx > 0 and self.fy > 0):
             raise ValueError(f"Camera: expected positive focal lengths in pixels, got fx={self.fx}, fy={self.fy}")
+        if not (math.isfinite(self.cx) and math.isfinite(self.cy)):
+            raise ValueError(f"Camera: expected a principal point in pixels, got cx={self.cx}, cy={self.cy}")
         if self.width < 1 or self.height < 1:
             raise ValueError(f"Camera: expected a size of at least 1×1 pixels, got {self.width}×{self.height}")
 

@@ -12,7 +12,7 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.person import Person, Pose
 from tracker.evaluation.datasets import Recording
-from tracker.export.npz import load_person
+from tracker.export.npz import load_person, person_files
 from tracker.export.sequence import PersonSequence
 
 
@@ -30,7 +30,7 @@ class PredictedPeople:
         """
         names = dict.fromkeys([recording.name.split("/")[0], *(path.stem for path in recording.pictures[:1])])
         tried = [*(folder / name for name in names), folder]
-        existing = next((paths for each in tried if (paths := sorted(each.glob("person_*.npz")))), None)
+        existing = next((paths for each in tried if (paths := person_files(each))), None)
         if existing is None:
             raise InputError(f"--predicted {folder}: expected {tried[0] / 'person_*.npz'} for {recording.name}")
         return cls([load_person(path) for path in existing])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,12 @@ from tracker.body import BodyModel, load_body
 from tracker.body.skinner import Skinner, skinner_of
 from tracker.core.arrays import Array
 from tracker.core.camera import Camera
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, require_kind
 from tracker.core.input_file import read_text, reading
 from tracker.core.person import FrameRecord, Person, Pose
 from tracker.export.files import FRAMES_NAME, RUN_NAME
 from tracker.export.jsonl import load_frames
-from tracker.export.npz import load_person
+from tracker.export.npz import load_person, person_files
 from tracker.export.sequence import PersonSequence
 
 
@@ -73,12 +75,15 @@ class TrackResult:
                 f"{self.folder}: has no {FRAMES_NAME}, which says what frames there are; track again with jsonl"
             )
         with reading(path, "expected the frames that a run has written"):
-            return [self._frame(line, rows) for line in load_frames(path)]
+            frames = [self._frame(line, rows) for line in load_frames(path)]
+            return sorted(frames, key=lambda frame: frame.time)
 
     def _frame(self, line: Mapping[str, Any], rows: Mapping[int, Mapping[int, int]]) -> FrameRecord:
         """rows: each person's, by the frame's index. Where frames come unevenly some have no row of their own: then the
         nearest in time is theirs."""
         index, time, people = int(line["frame"]), float(line["time"]), []
+        if not math.isfinite(time):
+            raise ValueError(f"frame {index} has the time {time}")
         there = {int(each["id"]) for each in line["people"]}
         for key in sorted(self.people):
             row = rows[key].get(index)
@@ -120,6 +125,8 @@ def load_result(folder: str | Path, body: str | Path | None = None) -> TrackResu
     body: the SMPL file that the run was made with; None is the built-in body. Raises InputError when the folder holds
     no result, a file is damaged, or the run was made with another body.
     """
+    require_kind("folder", folder, str, Path)
+    require_kind("body", body, str, Path, NoneType)
     folder = Path(folder)
     if not (folder / RUN_NAME).is_file():
         raise InputError(f"{folder}: no result of a run; expected a folder with {RUN_NAME}, such as out/<video's name>")
@@ -127,9 +134,10 @@ def load_result(folder: str | Path, body: str | Path | None = None) -> TrackResu
         run = json.loads(read_text(folder / RUN_NAME))
         if not isinstance(run, dict):
             raise ValueError(f"holds a {type(run).__name__}")
-    if run.get("people") and not any(folder.glob("person_*.npz")):
+    files = person_files(folder)
+    if run.get("people") and not files:
         raise InputError(f"{folder}: has no person_NNN.npz; track again with npz among --format")
-    people = {person.person_id: person for person in map(load_person, sorted(folder.glob("person_*.npz")))}
+    people = {person.person_id: person for person in map(load_person, files)}
     model = load_body(None if body is None else Path(body))
     others = {person.body_model for person in people.values()} - {model.name}
     if others:

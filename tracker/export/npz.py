@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +18,7 @@ from tracker.core.arrays import Array
 from tracker.core.camera import Camera
 from tracker.core.input_file import read_bytes, reading
 from tracker.core.npz_file import read_npz
-from tracker.core.transforms import moved_by
+from tracker.core.transforms import is_rigid, moved_by
 from tracker.export.npz_stream import NpzStream
 from tracker.export.sequence import PersonSequence, Timeline
 from tracker.world.camera_path import CameraPath
@@ -38,7 +39,20 @@ _ROWS = {
 }
 
 
-_FINITE = ("poses", "betas", "trans", "timestamps", "joints3d")
+_LARGEST = {
+    "poses": 1e3,
+    "betas": 1e3,
+    "trans": 1e6,
+    "timestamps": 1e12,
+    "frame_index": 1e15,
+    "joints3d": 1e6,
+    "joints2d": 1e9,
+    "joint_confidence": 1.001,
+    "bbox": 1e9,
+}
+"""What no number of a run is beyond, in its unit; `nll` alone may be none, where nobody was looked at."""
+_LARGEST_ZOOM = 1e3
+_FILE = re.compile(r"person_(\d{3}|[1-9]\d{3,})\.npz", re.ASCII)
 _SLOWEST, _FASTEST = 1e-3, 1e5
 """Hz: a picture in a quarter of an hour, and the fastest camera."""
 
@@ -84,12 +98,20 @@ def load_person(path: str | Path) -> PersonSequence:
     clock starts at its own first frame. Raises InputError naming what is wrong."""
     path = Path(path)
     with reading(path, "expected a person_NNN.npz that the tracker wrote"):
+        if path.exists() and not path.is_file():
+            raise ValueError("is no regular file")  # one that waits for a writer would be waited for
         return _person(_person_id(path), read_npz(read_bytes(path)))
 
 
+def person_files(folder: Path) -> list[Path]:
+    """Of everybody in a run's folder, by identity; copies under other names are nobody's."""
+    return sorted((path for path in folder.glob("person_*.npz") if _FILE.fullmatch(path.name)), key=_person_id)
+
+
 def _person_id(path: Path) -> int:
-    digits = path.stem.removeprefix("person_")
-    return int(digits) if digits.isdecimal() else 0
+    """0 for a file that somebody has given another name."""
+    named = _FILE.fullmatch(path.name)
+    return int(named[1]) if named else 0
 
 
 def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
@@ -102,15 +124,13 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
     camera = Camera(fx, fy, cx, cy, width, height)
     tracked = content["joint_confidence"].any(axis=1)
     content.setdefault("contacts", np.zeros((len(tracked), len(CONTACT_PARTS)), bool))  # older files have none
+    _check_numbers(content)
     arrays = {name: content[name].astype(dtype) for name, dtype in _ROWS.items()}
     arrays |= {name: content[name].astype(np.float32) for name in ("betas", *_PLACED)}
     in_world = str(content["coordinate_system"]).startswith("world")
     rate = float(content["mocap_framerate"])
     if not _SLOWEST <= rate <= _FASTEST:
         raise ValueError(f"mocap_framerate is {rate:g}; expected {_SLOWEST} to {_FASTEST}")
-    for name in _FINITE:
-        if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"{name} has numbers that are not finite")
     start = float(arrays["timestamps"][0]) if arrays["timestamps"].size else 0.0
     world, path = _surroundings(content, arrays["timestamps"])
     person = PersonSequence(
@@ -127,6 +147,17 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
     return (_from_world(person) if in_world else person).rows(tracked)
 
 
+def _check_numbers(content: dict[str, np.ndarray]) -> None:
+    """Raises ValueError where one is not finite, or so large that what is computed with it would not be."""
+    for name, most in _LARGEST.items():
+        if content[name].dtype.kind not in "fiu" or not np.isfinite(content[name]).all():
+            raise ValueError(f"{name} has numbers that are not finite")
+        if content[name].size and np.abs(content[name]).max() > most:
+            raise ValueError(f"{name} has the number {np.abs(content[name]).max():g}; expected at most {most:g}")
+    if (content["joint_confidence"] < 0).any():
+        raise ValueError("joint_confidence has numbers below 0")
+
+
 def _surroundings(content: dict[str, np.ndarray], times: Array) -> tuple[WorldFrame | None, CameraPath | None]:
     """`world` and `path` of a sequence, as far as its file knows them. times: (T,) s of its rows."""
     if "T_world_camera" not in content:
@@ -136,8 +167,13 @@ def _surroundings(content: dict[str, np.ndarray], times: Array) -> tuple[WorldFr
         return WorldFrame(known), None
     if known.shape != (len(times), 4, 4) or content["zoom"].shape != times.shape:
         raise ValueError(f"T_world_camera {known.shape} and zoom {content['zoom'].shape} do not fit {len(times)} rows")
+    zoom = content["zoom"].astype(float)
+    if not is_rigid(known):
+        raise ValueError("T_world_camera has a row that is no rigid motion")
+    if not ((zoom > 1 / _LARGEST_ZOOM) & (zoom < _LARGEST_ZOOM)).all():
+        raise ValueError(f"zoom has numbers outside {1 / _LARGEST_ZOOM:g} to {_LARGEST_ZOOM:g}")
     turns = known[0, :3, :3].T @ known[:, :3, :3]
-    return WorldFrame(known[0]), CameraPath(times, turns, content["zoom"].astype(float))
+    return WorldFrame(known[0]), CameraPath(times, turns, zoom)
 
 
 def _from_world(person: PersonSequence) -> PersonSequence:

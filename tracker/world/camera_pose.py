@@ -13,6 +13,7 @@ from tracker.core.geometry import matrix_from_axis_angle
 from tracker.core.input_file import read_bytes, reading
 from tracker.core.npz_file import read_npz
 from tracker.core.strict_yaml import read_yaml
+from tracker.core.transforms import is_rigid
 from tracker.world.world_frame import WorldFrame
 
 _EXPECTED = (
@@ -29,8 +30,6 @@ _R_YUP_WORLD = {
 _KEYS = ("R", "t", "T", "T_camera_world", "T_world_camera", "up")
 _HIGHEST = 100.0
 """m over the floor."""
-_NOT_SQUARE = 1e-3
-"""By which a rotation's product with its transpose may be off the identity: files are rounded."""
 
 
 def has_camera_pose(path: Path) -> bool:
@@ -84,11 +83,9 @@ def _world_camera(values: dict[str, Any]) -> Array:
 def _rigid(transform: Array, name: str) -> Array:
     """(4, 4) with a rotation that is one exactly."""
     require_shape(name, transform, (4, 4))
-    rotation = transform[:3, :3]
-    exact = np.isfinite(transform).all() and np.abs(rotation @ rotation.T - np.eye(3)).max() < _NOT_SQUARE
-    if not exact or np.linalg.det(rotation) < 0:
+    if not is_rigid(transform):
         raise ValueError(f"has a {name} that is no rotation")
-    u, _, v = np.linalg.svd(rotation)
+    u, _, v = np.linalg.svd(transform[:3, :3])
     done = np.eye(4)
     done[:3, :3], done[:3, 3] = u @ v, transform[:3, 3]
     return done

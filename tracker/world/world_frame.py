@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracker.core.arrays import Array, require_shape
+from tracker.core.transforms import is_rigid
 
 WORLD_SYSTEM = "world: y up, floor at y = 0; metres"
 CAMERA_SYSTEM = "camera: x right, y down, z forward (OpenCV); metres"
@@ -23,6 +24,8 @@ class WorldFrame:
 
     def __post_init__(self) -> None:
         require_shape("WorldFrame.T_world_camera", self.T_world_camera, (4, 4))
+        if not is_rigid(self.T_world_camera):
+            raise ValueError(f"T_world_camera is no rigid motion: {self.T_world_camera.round(3).tolist()!s:.100}")
 
     @classmethod
     def of_floor(cls, up: Array, camera_height: float, first: Array) -> WorldFrame:

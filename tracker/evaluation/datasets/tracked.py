@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
 from tracker.export.files import RUN_NAME
-from tracker.export.npz import load_person
+from tracker.export.npz import load_person, person_files
 
 ORIGIN = Origin("person_NNN.npz", "python run.py track")
 
@@ -27,9 +27,7 @@ def read(path: Path) -> Iterator[Recording]:
     Its pictures are those that run.json beside it names; none if they are not there any more.
     """
     ORIGIN.require(path, "a person_NNN.npz or a folder of them")
-    paths = ORIGIN.first_existing(
-        sorted(path.glob("person_*.npz")) if path.is_dir() else [path], str(path / "person_*.npz")
-    )
+    paths = ORIGIN.first_existing(person_files(path) if path.is_dir() else [path], str(path / "person_*.npz"))
     for each in paths:
         person = load_person(each)
         count = int(person.frame_index[-1]) + 1
