@@ -15,7 +15,7 @@ from tracker.cli.entry import cli
 from tracker.config import CONFIG_FOLDER, load_config
 from tracker.core.errors import InputError
 from tracker.core.field_docs import field_docs
-from tracker.core.strict_yaml import assigned
+from tracker.core.strict_yaml import assigned, read_yaml
 from tracker.pipeline import TrackerConfig
 
 
@@ -116,9 +116,19 @@ def test_any_key_can_be_set() -> None:
         ("fit.iteration=9", r"unknown key 'fit\.iteration'; did you mean 'fit\.iterations'"),
         ("fit.iterations=many", r"fit\.iterations"),
         ("fit=3", "^settings: fit: expected keys below it, got 3"),
-        ("fit.iterations=-1", r"iterations: expected a positive number, got -1"),
+        ("fit.iterations=-1", r"fit\.iterations: expected 1 to 1000, got -1"),
         ("smooth.offline.seconds=0", r"offline\.seconds: expected a positive number, got 0"),
-        ("smooth.causal.position_beta=-1", r"causal\.position_beta: expected 0 or more, got -1"),
+        ("smooth.causal.position_beta=-1", r"causal\.position_beta: expected 0 to 100000, got -1"),
+        ("fit.iterations=1000000000", r"^fit\.iterations: expected 1 to 1000, got 1000000000"),
+        ("volume.steps=1000000000", r"^volume\.steps: expected 0 to 1000, got 1000000000"),
+        ("volume.likelihood_weight=1e300", r"^volume\.likelihood_weight: expected 0 to 10000, got 1e\+300"),
+        ("detect.max_people=1000000000", r"^detect\.max_people: expected 1 to 1000, got"),
+        ("detect.second_looks=1000000000", r"^detect\.second_looks: expected 0 to 1000, got"),
+        ("engine.threads=1000000000", r"^engine\.threads: expected 1 to 1024, got"),
+        ("engine.streams=0", r"^engine\.streams: expected 1 to 1024, got 0"),
+        ("identity.place_spread=1e-300", r"^identity\.place_spread: expected 0\.0001 to 10000, got 1e-300"),
+        ("smooth.offline.seconds=1e9", r"^offline\.seconds: expected 0 to 60, got"),
+        ("track.shape_seconds=0", r"^track\.shape_seconds: expected a positive number, got 0"),
         ("volume.rate=.nan", r"^settings: volume\.rate: expected a number, got NaN"),
         ("smooth.mode=later", r"smooth\.mode"),
         ("fit.iterations", "expected KEY=VALUE"),
@@ -131,6 +141,19 @@ def test_a_mistake_in_set_is_named(text: str, named: str) -> None:
     with pytest.raises(InputError, match=named) as caught:
         load_config("live", assigned([text]))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "0.1e-3", "+1e-4", ".1e-3", "1.0e-4", "0.0001"])
+def test_powers_of_ten_are_numbers_however_they_are_written(text: str, tmp_path: Path) -> None:
+    """YAML 1.1 takes those without a dot or a sign for text."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"fit:\n  tolerance: {text}\n")
+    for config in (load_config("live", assigned([f"fit.tolerance={text}"])), load_config(str(file)), load_config(file)):
+        assert config.fit.tolerance == pytest.approx(1e-4)
+
+
+def test_what_only_looks_like_a_power_of_ten_is_text() -> None:
+    assert read_yaml("[1e, e4, 1e4x, e-4, 12e3.5]") == ["1e", "e4", "1e4x", "e-4", "12e3.5"]
 
 
 def test_set_and_show_on_the_command_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,8 +137,50 @@ def test_a_plainly_seen_arm_is_followed_however_fast_it_moves(fitter: LandmarkFi
 
 @pytest.mark.parametrize("name", ["outlier", "shape_outlier", "pixel_spread", "turn_rate"])
 def test_a_spread_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name}: expected a positive number, got 0"):
+    with pytest.raises(InputError, match=rf"fit\.{name}: expected 0.0001 to 1e\+06, got 0"):
         replace(FitConfig(), **{name: 0.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_weight", 1e300),
+        ("latent_weight", 1e300),
+        ("latent_weight", -1.0),
+        ("move_rate", (1.0, 1e300, 1.0)),
+        ("tolerance", 2.0),
+        ("iterations", 10**9),
+        ("first_iterations", 0),
+        ("little_seen", (0.6, 0.6)),
+        ("outlier", "a"),
+    ],
+)
+def test_what_no_fit_can_be_made_with_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=rf"^fit\.{name}: expected "):
+        replace(FitConfig(), **{name: value})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict.fromkeys(("hidden_weight", "guess_weight", "regressed_weight", "prior_weight", "latent_weight"), 1e4),
+        dict.fromkeys(("hidden_weight", "guess_weight", "regressed_weight", "prior_weight", "latent_weight"), 0.0),
+        dict.fromkeys(("pixel_spread", "lateral_spread", "depth_spread", "outlier"), 1e6),
+        dict.fromkeys(("pixel_spread", "lateral_spread", "depth_spread", "turn_rate"), 1e-4),
+    ],
+)
+def test_a_fit_can_be_made_with_whatever_is_let_through(changes: dict[str, float]) -> None:
+    prior = JointPrior.anatomical()
+    extreme = LandmarkFitter(LandmarkRig.from_body(load_body(None)), prior, FitConfig(**changes), PosePrior.load())
+    truth = observe(extreme, upright(np.zeros((24, 3)), 0.0), np.zeros(10), np.array([0.0, 0.0, 3.0]), noise=0.05)
+    seen = replace(truth.seen, visibility=np.linspace(0.0, 1.0, 33))
+    start = initial_state(extreme.rig, seen, np.zeros(10))
+    fits = [extreme.fit(seen, Belief.stranger(), start, 30)]
+    going_on = replace(Belief.stranger(), state=fits[0].state, seconds=1e-3)
+    fits.append(extreme.fit(seen, going_on, fits[0].state, 6))
+    for fit in fits:
+        assert np.isfinite(fit.posed.points).all()
+        np.linalg.cholesky(fit.precision)
 
 
 def test_a_guessed_leg_loses_to_the_networks_pose(fitter: LandmarkFitter) -> None:

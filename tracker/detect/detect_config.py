@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, require_between
+
+_MOST_PEOPLE, _MOST_LOOKS = 1000, 1000
+"""More would take minutes a frame."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,13 @@ class DetectConfig:
     """s between two runs of the person detector over one part of the frame, for new people; infinity: never."""
 
     def __post_init__(self) -> None:
-        if self.max_people < 1:
-            raise InputError(f"max_people: expected 1 or more, got {self.max_people}")
+        require_between(self, ("max_people",), 1, _MOST_PEOPLE, "detect.")
+        require_between(self, ("second_looks",), 0, _MOST_LOOKS, "detect.")
         for name in ("min_detection", "min_presence", "min_tracking"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name}: expected a confidence in 0..1, got {getattr(self, name)}")
         if not self.pace > 0:
             raise InputError(f"pace: expected frames a second, more than 0, got {self.pace}")
-        if self.second_looks < 0:
-            raise InputError(f"second_looks: expected 0 or more, got {self.second_looks}")
         for name in ("look_seconds", "look_delay"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}: expected 0 or more seconds, got {getattr(self, name)}")

@@ -30,7 +30,7 @@ from tracker.body.landmark_set import MEDIAPIPE
 from tracker.body.smpl_joints import SMPL_JOINTS
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import NEAREST_Z
-from tracker.core.errors import require_positive
+from tracker.core.errors import InputError, require_between
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.palm_evidence import PalmEvidence
 from tracker.fit.pose_prior import PosePrior
@@ -43,11 +43,16 @@ _RIDGE = 1e-9 * np.eye(_BETAS.stop + 3)
 _HABIT_LASTS = 7
 """Iterations after which the priors are linearised anew: a warm start's few need it once."""
 
-_POSITIVE = (
+_SPREADS = (
     "pixel_spread", "lateral_spread", "depth_spread", "outlier", "regressed_outlier", "shape_outlier",
-    "regressed_spread", "regressed_closely", "palm_spread", "turn_rate", "first_iterations", "iterations",
-    "guessed_iterations",
+    "regressed_spread", "regressed_closely", "palm_spread", "turn_rate", "move_rate", "guess_seconds",
 )  # fmt: skip
+_WEIGHTS = ("hidden_weight", "guess_weight", "regressed_weight", "prior_weight", "latent_weight")
+_SHARES = ("guess_seen", "tolerance")
+_COUNTS = ("first_iterations", "iterations", "guessed_iterations")
+_NARROWEST, _WIDEST, _HEAVIEST = 1e-4, 1e6, 1e4
+"""Spreads and weights beyond these leave the fit's matrix with numbers that cannot be added."""
+_MOST_ITERATIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,13 @@ class FitConfig:
     """Relative fall of the cost below which iterating stops."""
 
     def __post_init__(self) -> None:
-        require_positive(self, _POSITIVE)
+        require_between(self, _SPREADS, _NARROWEST, _WIDEST, "fit.")
+        require_between(self, _WEIGHTS, 0, _HEAVIEST, "fit.")
+        require_between(self, _SHARES, 0, 1, "fit.")
+        require_between(self, _COUNTS, 1, _MOST_ITERATIONS, "fit.")
+        require_between(self, ("little_seen",), -1, 1, "fit.")
+        if not self.little_seen[0] > self.little_seen[1]:
+            raise InputError(f"fit.little_seen: expected two decreasing values, got {self.little_seen}")
 
 
 @dataclass(frozen=True)

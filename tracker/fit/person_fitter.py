@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from statistics import median
 from typing import Protocol
@@ -16,6 +16,7 @@ from tracker.body.body_state import BodyState
 from tracker.body.stature import Stature
 from tracker.core.arrays import NUM_BETAS, Array
 from tracker.core.camera import NEAREST_Z
+from tracker.core.errors import require_between, require_positive
 from tracker.core.landmark_observation import LandmarkObservation
 from tracker.fit.landmark_fitter import Belief, LandmarkFit, LandmarkFitter, Regressed
 from tracker.initialise.inverse_kinematics import InverseKinematics
@@ -76,6 +77,10 @@ class TrackConfig:
     """Where no joint is hidden more than this, the landmarks need no guess."""
     shape_seconds: float = 1.0
     """Frames closer in time than this tell the same about the shape, so they count as one."""
+
+    def __post_init__(self) -> None:
+        require_between(self, (each.name for each in fields(self)), 0, math.inf, "track.")
+        require_positive(self, ("shape_seconds",), "track.")
 
 
 @dataclass(frozen=True)

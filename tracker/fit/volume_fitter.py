@@ -31,7 +31,7 @@ from kernels.ellipsoids_values import (
 from tracker.body.body_state import BodyState
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import thinned_intrinsics
-from tracker.core.errors import InputError
+from tracker.core.errors import require_between
 from tracker.core.person import Pose
 from tracker.networks.guide import MAP
 
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 _TURNS = slice(0, 3 * NUM_JOINTS)
 _SIZE = 3 * NUM_JOINTS + NUM_BETAS + 3
 _COARSEST = 8
+_MOST_STEPS = 1000
+_LEAST, _MOST = 1e-4, 1e4
+"""Spreads and weights beyond these leave the steps with numbers that cannot be added."""
+_SPREADS = ("rate", "turn_spread", "shape_spread", "move_spread", "size_hold")
 """Beyond this limbs fall between the pixels that are compared."""
 
 
@@ -72,15 +76,10 @@ class VolumeFitConfig:
         return self.likelihood_weight * self.stride**2
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.likelihood_weight < 0:
-            raise InputError(
-                f"volume: expected steps and likelihood_weight not below 0, got {self.steps} and "
-                f"{self.likelihood_weight}"
-            )
-        if self.rate <= 0:
-            raise InputError(f"volume: expected a rate above 0, got {self.rate}")
-        if not 1 <= self.stride <= _COARSEST:
-            raise InputError(f"volume: expected a stride of 1 to {_COARSEST}, got {self.stride}")
+        require_between(self, ("steps",), 0, _MOST_STEPS, "volume.")
+        require_between(self, ("stride",), 1, _COARSEST, "volume.")
+        require_between(self, ("likelihood_weight",), 0, _MOST, "volume.")
+        require_between(self, _SPREADS, _LEAST, _MOST, "volume.")
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from typing import get_args
 from engines import BACKENDS, EngineOptions
 from engines.choose import runs_on_gpu
 from engines.engine import Precision
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, require_between
 from tracker.runtime.cores import available_cores, core_share
 
 _MOST_STREAMS = 4
+_MOST_THREADS = 1024
+"""More than any machine has a use for."""
 _CORES_FOR_TWO = 4
 """From so many on the heavy landmark network has two threads: 21 ms a person instead of 34, at a fifth more work."""
 
@@ -42,10 +44,8 @@ class EngineConfig:
     def __post_init__(self) -> None:
         if self.backend != "auto" and self.backend not in BACKENDS:
             raise InputError(f"engine.backend: expected auto, {', '.join(BACKENDS)}, got {self.backend}")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"engine.threads: expected 1 or more, got {self.threads}")
-        if self.streams is not None and self.streams < 1:
-            raise InputError(f"engine.streams: expected 1 or more, got {self.streams}")
+        given = [name for name in ("threads", "streams") if getattr(self, name) is not None]
+        require_between(self, given, 1, _MOST_THREADS, "engine.")
         if self.precision not in get_args(Precision):
             raise InputError(f"engine.precision: expected {', '.join(get_args(Precision))}, got {self.precision}")
         if self.one_graph and not self._may_be_one_graph:

@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 
 from tracker.body.smpl_joints import SMPL_PARENTS
 from tracker.core.arrays import NUM_JOINTS, Array
-from tracker.core.errors import InputError, require_positive
+from tracker.core.errors import require_between, require_positive
 from tracker.core.geometry import axis_angle_from_matrix, matrix_from_axis_angle
 from tracker.core.person import Pose
+
+_MOST = 1e5
+"""Hz, and Hz to a unit of speed: no camera is as quick, and far beyond it numbers overflow."""
+_LONGEST = 60.0
+"""s: a window as long as all of a film would take the square of its length."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,8 @@ class OneEuroConfig:
 
     def __post_init__(self) -> None:
         cutoffs = ("rotation_cutoff", "position_cutoff", "depth_cutoff", "speed_cutoff", "hidden_factor")
-        require_positive(self, cutoffs, "causal.")
-        for name in ("rotation_beta", "position_beta"):
-            if getattr(self, name) < 0:
-                raise InputError(f"causal.{name}: expected 0 or more, got {getattr(self, name)}")
+        require_between(self, cutoffs, 1 / _MOST, _MOST, "causal.")
+        require_between(self, ("rotation_beta", "position_beta"), 0, _MOST, "causal.")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ class SavitzkyConfig:
     """What a rotation that the image does not support counts, against 1 for one that it does."""
 
     def __post_init__(self) -> None:
-        require_positive(self, ("seconds", "depth_seconds", "hidden_weight"), "offline.")
+        require_positive(self, ("seconds", "depth_seconds"), "offline.")
+        require_between(self, ("seconds", "depth_seconds"), 0, _LONGEST, "offline.")
+        require_between(self, ("hidden_weight",), 1 / _MOST, 1, "offline.")
 
 
 _SPREADS = 3.0
