@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,18 @@ import pytest
 import tracker
 from tests.api_surface import LISTING, surface
 from tests.pipeline.test_pipeline import CONFIG, SIZE, Script, somebody
-from tracker import AsyncTracker, Frame, InputError, Person, Tracker
+from tracker import (
+    AsyncTracker,
+    Frame,
+    InputError,
+    Person,
+    RunError,
+    Tracker,
+    TrackerConfig,
+    load_config,
+    load_result,
+    open_source,
+)
 from tracker.body import load_body
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
@@ -69,6 +81,44 @@ def test_wrong_types_get_a_sentence() -> None:
         Tracker.open("live")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="expected a function of"):
         AsyncTracker(3)  # type: ignore[arg-type]
+
+
+_WRONG: list[tuple[str, Callable[[Any], Any]]] = [
+    ("detector: expected", lambda _: Tracker.open(None, "x")),  # type: ignore[arg-type]
+    ("tracker: expected a Tracker or None", lambda _: AsyncTracker(print, "x")),  # type: ignore[arg-type]
+    ("config: expected a str or Path, got 3", lambda _: load_config(3)),  # type: ignore[arg-type]
+    ("config: expected a str or Path, got None", lambda _: load_config(None)),  # type: ignore[arg-type]
+    ("changes: expected a dict or None", lambda _: load_config(changes=["fit.iterations=3"])),  # type: ignore[arg-type]
+    ("folder: expected a str or Path, got None", lambda _: load_result(None)),  # type: ignore[arg-type]
+    ("body: expected a str or Path or None, got 3", lambda _: load_result("out", 3)),  # type: ignore[arg-type]
+    ("height: expected a number, got 'a'", lambda _: TrackerConfig(height="a")),  # type: ignore[arg-type]
+    ("coast_seconds: expected 0 or more, got -1", lambda _: TrackerConfig(coast_seconds=-1)),
+    ("source: expected a path.*got None", lambda _: open_source(None)),  # type: ignore[arg-type]
+    ("source: expected a path.*got True", lambda _: open_source(True)),
+    ("source: expected a path.*got 1.5", lambda one: next(one.run(1.5))),
+    ("people: expected a list of Person.*got NoneType", lambda one: one.draw(PICTURE, None)),
+    ("people: expected a list of Person.*holds int", lambda one: one.draw(PICTURE, [3])),
+    ("people: .*got Person", lambda one: one.draw(PICTURE, one.step(PICTURE, time=0.0)[0])),
+    ("time: expected a number of seconds, got 'abc'", lambda one: one.step(PICTURE, time="abc")),
+]
+
+
+@pytest.mark.parametrize(("sentence", "act"), _WRONG, ids=[sentence for sentence, _ in _WRONG])
+def test_each_wrong_argument_is_named(sentence: str, act: Callable[[Any], Any]) -> None:
+    with scripted(1) as one, pytest.raises(InputError, match=f"^{sentence}"):
+        act(one)
+
+
+def test_the_async_tracker_refuses_a_time_that_is_none() -> None:
+    with AsyncTracker(print, scripted(1)) as tracker, pytest.raises(InputError, match="time: expected a number"):
+        tracker.submit(PICTURE, time=None)  # type: ignore[arg-type]
+
+
+def test_a_closed_tracker_says_so() -> None:
+    with scripted(2) as one:
+        one.step(PICTURE, time=0.0)
+    with pytest.raises(RunError, match="the tracker is closed"):
+        one.step(PICTURE, time=0.1)
 
 
 def test_the_async_tracker_drops_late_pictures() -> None:

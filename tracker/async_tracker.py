@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
+from types import NoneType, TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, RunError, require_kind
 from tracker.core.frame import Channels, Frame
 from tracker.core.person import Person
 from tracker.pipeline import Tracker
@@ -31,6 +31,7 @@ class AsyncTracker:
             raise InputError(f"callback: expected a function of (frame, people), got {type(callback).__name__}")
         self.dropped = 0
         """Pictures that were replaced by a newer one before their turn came."""
+        require_kind("tracker", tracker, Tracker, NoneType)
         self._callback, self._tracker = callback, tracker or Tracker.open()
         self._submitted = 0
         self._waiting: Frame | None = None
@@ -47,7 +48,7 @@ class AsyncTracker:
         with self._changed:
             self._raise_error()
             if self._closing:
-                raise RuntimeError("submit: the tracker is closed")
+                raise RunError("submit: the tracker is closed")
             self._submitted += 1
             self.dropped += self._waiting is not None
             self._waiting = frame

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-from tracker.core.errors import InputError
+from tracker.core.errors import InputError, require_kind
 from tracker.core.strict_yaml import filled, merged, read_mapping
 from tracker.pipeline import TrackerConfig
 from tracker.runtime.config_folder import config_folder
@@ -25,13 +26,15 @@ def config_path(name: str) -> Path:
     raise InputError(f"--config {name}: no such config; the built-in ones are {names}, or give a YAML file")
 
 
-def load_config(name: str = DEFAULT_CONFIG, changes: dict[str, Any] | None = None) -> TrackerConfig:
-    """The configuration `name`, with `changes` (nested like the YAML) on top.
+def load_config(name: str | Path = DEFAULT_CONFIG, changes: dict[str, Any] | None = None) -> TrackerConfig:
+    """The configuration `name`, or of a file, with `changes` (nested like the YAML) on top.
 
     Raises InputError for a file that is not YAML, an unknown key (naming it and the known ones) or a value of the
     wrong type.
     """
-    path = config_path(name)
+    require_kind("config", name, str, Path)
+    require_kind("changes", changes, dict, NoneType)
+    path = config_path(str(name))
     values = read_mapping(path, f"--config {path}")
     config = filled(TrackerConfig, values, f"--config {path}")
     return filled(TrackerConfig, merged(values, changes), "settings") if changes else config
