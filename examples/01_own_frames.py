@@ -9,7 +9,7 @@ import time
 
 import cv2
 
-from tracker import Tracker
+from tracker import InputError, RunError, Tracker
 
 
 def main() -> None:
@@ -21,6 +21,8 @@ def main() -> None:
 
     live = given.source.isdigit()
     capture = cv2.VideoCapture(int(given.source) if live else given.source)
+    if not capture.isOpened():
+        parser.error(f"{given.source}: no camera or video that can be opened")
     rate = capture.get(cv2.CAP_PROP_FPS) or 30.0
     writer = None
     count = 0
@@ -49,4 +51,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (InputError, RunError) as error:
+        raise SystemExit(f"error: {error}") from None

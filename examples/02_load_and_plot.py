@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tracker import load_result
+from tracker import InputError, RunError, load_result
 
 LEFT_WRIST, RIGHT_WRIST = 20, 21
 WIDTH, HEIGHT = 900, 300
@@ -52,4 +52,7 @@ def write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (InputError, RunError) as error:
+        raise SystemExit(f"error: {error}") from None

@@ -5,7 +5,7 @@ python examples/03_several_videos.py a.mp4 folder --out out
 
 import argparse
 
-from tracker import TrackOptions, track_many
+from tracker import InputError, RunError, TrackOptions, track_many
 
 
 def main() -> None:
@@ -23,4 +23,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (InputError, RunError) as error:
+        raise SystemExit(f"error: {error}") from None

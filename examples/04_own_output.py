@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker import Frame, Output, Person, Tracker, load_config
+from tracker import Frame, InputError, Output, Person, RunError, Tracker, load_config
 from tracker.app.live import LiveJob, LiveSession
 from tracker.runtime.interrupt import deferred_interrupt
 from tracker.source import open_live_source
@@ -22,8 +22,9 @@ class UdpOutput:
 
     name, wants_picture = "udp", False
 
-    def __init__(self, host: str, port: int) -> None:
-        self._socket, self._target = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), (host, port)
+    def __init__(self, family: int, target: tuple[str | int, ...]) -> None:
+        """As `socket.getaddrinfo` gives them."""
+        self._socket, self._target = socket.socket(family, socket.SOCK_DGRAM), target
 
     def send(self, frame: Frame, people: Sequence[Person], picture: np.ndarray | None) -> None:
         joints = {str(person.person_id): person.joints3d.round(3).tolist() for person in people}
@@ -40,7 +41,11 @@ def main() -> None:
     given = parser.parse_args()
 
     host, _, port = given.to.rpartition(":")
-    output: Output = UdpOutput(host, int(port))
+    try:
+        family, *_, target = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)[0]
+    except (OSError, ValueError, OverflowError) as error:
+        parser.error(f"--to {given.to}: expected HOST:PORT of a host that can be reached ({error})")
+    output: Output = UdpOutput(family, target)
     config = load_config("live", {"detect": {"punctual": False}})
     with (
         deferred_interrupt() as interrupt,
@@ -53,4 +58,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (InputError, RunError) as error:
+        raise SystemExit(f"error: {error}") from None

@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 
-from tracker import load_result
+from tracker import InputError, RunError, load_result
 
 
 def main() -> None:
@@ -20,9 +20,12 @@ def main() -> None:
     parser.add_argument("truth", help="file with joints3d and timestamps")
     given = parser.parse_args()
 
-    with np.load(given.truth, allow_pickle=False) as truth:
-        joints, times = truth["joints3d"], truth["timestamps"]
     result = load_result(given.result)
+    try:
+        with np.load(given.truth, allow_pickle=False) as truth:
+            joints, times = truth["joints3d"], truth["timestamps"]
+    except (OSError, ValueError, KeyError) as error:
+        parser.error(f"{given.truth}: expected an .npz with joints3d and timestamps ({error})")
     for person_id, person in result.people.items():
         rows = np.abs(times[None] - person.timestamps[:, None]).argmin(axis=1)
         off = (person.joints3d - person.joints3d[:, :1]) - (joints[rows] - joints[rows, :1])
@@ -31,4 +34,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (InputError, RunError) as error:
+        raise SystemExit(f"error: {error}") from None

@@ -48,6 +48,17 @@ class Visitor:
         """Holds nothing."""
 
 
+@pytest.mark.parametrize("content", [None, b"no video"])
+def test_what_cannot_be_read_says_so_before_networks_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    monkeypatch.setattr(Tracker, "open", lambda config: pytest.fail("the networks are loaded"))
+    if content is not None:
+        (tmp_path / "film.mp4").write_bytes(content)
+    with pytest.raises(InputError, match=r"film\.mp4: "):
+        clear_answer(EvaluationJob(tmp_path / "out", 1, False), tmp_path / "film.mp4", CONFIG, Interrupt())
+
+
 @pytest.fixture
 def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def opened(config: TrackerConfig | None = None) -> Tracker:

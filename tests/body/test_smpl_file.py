@@ -48,6 +48,13 @@ def write_pickle(path: Path, content: object, protocol: int = 2) -> Path:
     return path
 
 
+def test_text_is_said_to_be_no_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n")
+    with pytest.raises(InputError, match=r"passwd: is no pickle, or a broken one; expected an SMPL body"):
+        import_body(path, tmp_path / "body.npz")
+
+
 def write_npz(path: Path, arrays: Arrays) -> Path:
     dense = {key: value.toarray() if sparse.issparse(value) else value for key, value in arrays.items()}
     np.savez(path, **dense)

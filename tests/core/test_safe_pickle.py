@@ -48,7 +48,7 @@ BOMBS = {
     "negative sizes": (array(FLOAT, b"(I-1\nI-1\nt", POINTER) + b".", "of shape"),
     "a buffer at an address": (b"cnumpy.core.numeric\n_frombuffer\n(I1\n" + FLOAT + b"(I1\ntS'C'\ntR.", "are a int"),
     "bytes that do not come": (b"\x80\x04\x8e\xff\xff\xff\xff\x0f\x00\x00\x00.", "exhausted|truncated|broken"),
-    "a frame that does not come": (b"\x80\x04\x95\xff\xff\xff\xff\x0f\x00\x00\x00.", "broken"),
+    "a frame that does not come": (b"\x80\x04\x95\xff\xff\xff\xff\x0f\x00\x00\x00.", "no pickle, or a broken one"),
     "the same bytes again and again": (MEGABYTE + b"](" + BYTES_AGAIN * 10_000 + b"e.", "larger than the file"),
     "the same text encoded again and again": (
         MEGABYTE + b"](" + b"c_codecs\nencode\n(h\x00S'latin1'\ntR" * 10_000 + b"ecos\nsystem\n.",
@@ -59,7 +59,7 @@ BOMBS = {
     "an old operation": (b"\x80\x02(ios\nsystem\n.", "operation"),
     "a buffer from outside": (b"\x80\x05\x97.", "operation"),
     "a text that is built": (b"](K\x01K\x02u.", "no dictionary"),
-    "a program without an end": (b"(((", "broken"),
+    "a program without an end": (b"(((", "no pickle, or a broken one"),
 }
 """Programs, and what the refusal says."""
 

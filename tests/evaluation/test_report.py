@@ -51,7 +51,9 @@ def test_a_run_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"{tmp_path.name}: expected the folder of an evaluation"):
+    with pytest.raises(
+        InputError, match=rf"{tmp_path.name}/summary\.json: no such file; expected the folder of an eval"
+    ):
         read_run(tmp_path)
     (tmp_path / "summary.json").write_text('{"rows": 3}')
     with pytest.raises(InputError, match="expected the folder of an evaluation"):
@@ -129,6 +131,19 @@ def test_runs_side_by_side_on_the_screen() -> None:
     assert "-8.5" in row
     assert "bar" in lines
     assert "old (2) − old" in comparison([runs[0], runs[0]])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{}", '{"rows": []}', '{"rows": {"bar": 3}}', '{"rows": {"bar": {"mpjpe": "60"}}}', "no JSON", "[" * 9999],
+)
+def test_a_summary_that_is_none_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(
+        InputError, match=rf"^{tmp_path}/summary\.json: .*; expected the folder of an evaluation"
+    ) as caught:
+        read_run(tmp_path)
+    assert "indices" not in str(caught.value) and "'rows'" not in str(caught.value)
 
 
 def test_best_median_and_worst() -> None:

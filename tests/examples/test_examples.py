@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,24 @@ def test_there_are_five_and_each_says_what_it_does() -> None:
     assert [path.name[:2] for path in EXAMPLES] == ["01", "02", "03", "04", "05"]
     for path in EXAMPLES:
         assert "usage" in run(path.name, "--help")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sentence"),
+    [
+        ("01_own_frames.py", ["/nofile"], "/nofile: no camera or video"),
+        ("02_load_and_plot.py", ["/nofile"], "/nofile: no result of a run"),
+        ("03_several_videos.py", ["/nofile"], "/nofile: no such file"),
+        ("04_own_output.py", ["/nofile", "--to", "127.0.0.1:9000"], "/nofile: no such file"),
+        ("04_own_output.py", ["/nofile", "--to", "nowhere.invalid:9000"], "--to nowhere.invalid:9000: expected HOST"),
+        ("04_own_output.py", ["/nofile", "--to", "127.0.0.1:http"], "--to 127.0.0.1:http: expected HOST:PORT"),
+        ("05_evaluate_folder.py", ["/nofile", "/nofile"], "/nofile: no result of a run"),
+    ],
+)
+def test_a_mistake_is_one_line(name: str, arguments: list[str], sentence: str) -> None:
+    command = [sys.executable, str(ROOT / "examples" / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode != 0 and sentence in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import tarfile
 import zipfile
@@ -70,6 +71,29 @@ def test_another_file_is_refused_by_its_digest(made_up: LandmarkFile, tmp_path: 
     with pytest.raises(InputError, match=r"mine\.tflite: not pose_landmark_heavy\.tflite as published"):
         model_commands.get("heavy", file)
     assert not made_up.kept_at.exists()
+
+
+@pytest.mark.parametrize("name", ["mine.tflite", "mine.tgz"])
+def test_what_is_far_too_large_is_not_read(
+    made_up: LandmarkFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As of /dev/zero, or of an archive that unpacks to a thousand times its size."""
+    monkeypatch.setattr(model_commands, "_LARGEST_NETWORK", 1 << 20)
+    monkeypatch.setattr(model_commands, "_LARGEST_ARCHIVE", 1 << 20)
+    (tmp_path / made_up.file_name).write_bytes(bytes(8 << 20))
+    (tmp_path / "mine.tflite").write_bytes(bytes(8 << 20))
+    with tarfile.open(tmp_path / "mine.tgz", "w:gz") as archive:
+        archive.add(tmp_path / made_up.file_name, f"package/{made_up.file_name}")
+    with pytest.raises(InputError, match=rf"^{tmp_path / name}: .* than the 1 MiB that are read; expected pose_landm"):
+        model_commands.get("heavy", tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar" * 100), gzip.compress(b"x")[:-9]])
+def test_what_is_no_archive_is_named(made_up: LandmarkFile, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "mine.tgz"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{file}: .*expected pose_landmark_heavy\.tflite"):
+        model_commands.get("heavy", file)
 
 
 def test_without_npm_it_says_so(made_up: LandmarkFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from tracker.export.files import RUN_NAME
 from tracker.export.npz import person_files
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
+from tracker.source import open_source
 
 CLEAR = "clear"
 
@@ -43,6 +44,7 @@ def clear_answer(job: EvaluationJob, clip: Path, config: TrackerConfig, interrup
 
 def _track(clip: Path, folder: Path, config: TrackerConfig, interrupt: Interrupt) -> None:
     """Fills the folder, which is there only when it is whole."""
+    open_source(clip).close()  # what cannot be read says so before the networks are loaded
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

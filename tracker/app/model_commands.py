@@ -5,19 +5,24 @@ MediaPipe's npm package carries all three; npm fetches it, and nothing is taken 
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 from tracker.core.atomic_file import write_whole
 from tracker.core.errors import InputError, RunError
+from tracker.core.input_file import read_bytes, reading
 from tracker.networks.landmark_files import LANDMARK_FILES, LandmarkFile, installed_landmarks, landmark_network_file
 
 PACKAGE = "@mediapipe/pose@0.5.1675469404"
 """Apache-2.0."""
+_LARGEST_NETWORK, _LARGEST_ARCHIVE = 1 << 26, 1 << 28
+"""Bytes: the heavy network has 28 MB, and npm's archive, which holds all three, unpacks to less than 100."""
 _SECONDS = 600
 
 
@@ -72,13 +77,20 @@ def _packed(folder: Path) -> Path:
 
 def _read(path: Path, wanted: LandmarkFile) -> bytes:
     """The network's bytes in a .tflite file or in npm's archive."""
-    try:
+    with reading(path, f"expected {wanted.file_name} as MediaPipe publishes it, or npm's .tgz of {PACKAGE}"):
         if not path.name.endswith((".tgz", ".tar.gz")):
-            return path.read_bytes()
-        with tarfile.open(path) as archive:
+            return read_bytes(path, _LARGEST_NETWORK)
+        with tarfile.open(fileobj=BytesIO(_unpacked(path))) as archive:
             member = archive.extractfile(f"package/{wanted.file_name}")
             if member is None:
                 raise InputError(f"{path}: package/{wanted.file_name} in it is no file")
             return member.read()
-    except (OSError, tarfile.TarError, KeyError, EOFError) as error:
-        raise InputError(f"{path}: {wanted.file_name} cannot be read from it ({error})") from None
+
+
+def _unpacked(path: Path) -> bytes:
+    """The tar file in a .tgz. Raises ValueError for one that is much larger than it looks, as a harmful one is."""
+    with gzip.open(path) as packed:
+        content = packed.read(_LARGEST_ARCHIVE + 1)
+    if len(content) > _LARGEST_ARCHIVE:
+        raise ValueError(f"unpacks to more than the {_LARGEST_ARCHIVE >> 20} MiB that are read")
+    return content

@@ -274,8 +274,8 @@ def read_pickle(file: BinaryIO) -> Any:
         return _Finished(len(data)).of(_Reader(data).load())
     except pickle.UnpicklingError:
         raise
-    except Exception as error:  # a broken program fails in a dozen ways
-        raise pickle.UnpicklingError(f"broken ({type(error).__name__}: {error!s:.80})") from error
+    except Exception as error:  # a broken program fails in a dozen ways, of which none says anything of the file
+        raise pickle.UnpicklingError("is no pickle, or a broken one") from error
 
 
 class _Finished:

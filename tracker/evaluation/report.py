@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.core.errors import InputError
+from tracker.core.input_file import read_text, reading
 from tracker.evaluation.summary import METRICS, Figures, as_text, formatted
 from tracker.export.files import atomic_file
 from tracker.export.line_chart import Chart
@@ -90,15 +90,20 @@ def _number(value: float) -> float | None:
 def read_run(folder: Path) -> Run:
     """A run's figures. Raises InputError when the folder holds none."""
     path = folder / SUMMARY
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    with reading(path, f"expected the folder of an evaluation, with the {SUMMARY} that it has written"):
+        content = json.loads(read_text(path))
+        rows = content.get("rows") if isinstance(content, dict) else None
+        if not isinstance(rows, dict) or not all(map(_are_figures, rows.values())):
+            raise ValueError("holds no rows of figures")
         figures = {
-            str(name): {str(key): float("nan") if value is None else float(value) for key, value in each.items()}
+            name: {key: float("nan") if value is None else float(value) for key, value in each.items()}
             for name, each in rows.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder}: expected the folder of an evaluation with a {SUMMARY} in it ({error})") from error
     return Run(folder.name, figures)
+
+
+def _are_figures(row: object) -> bool:
+    return isinstance(row, dict) and all(value is None or isinstance(value, int | float) for value in row.values())
 
 
 def told_apart(runs: Sequence[Run]) -> list[Run]:

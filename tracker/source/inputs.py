@@ -101,21 +101,33 @@ def _on_storage(address: str) -> list[Input]:
 
 
 def _in_tree(top: Path, is_result: Callable[[Path], bool]) -> list[Input]:
-    folders = list(_folders(top, is_result))
-    readable = [folder for folder in folders if _is_readable(folder)]
+    contents = {folder: _content(folder) for folder in _folders(top, is_result)}
     videos = [
-        Input(str(path), folder.relative_to(top)) for folder in readable for path in files_in(folder, VIDEO_SUFFIXES)
+        Input(str(path), folder.relative_to(top))
+        for folder, files in contents.items()
+        for path in files or []
+        if path.suffix.lower() in VIDEO_SUFFIXES
     ]
-    pictures = [folder for folder in readable if not videos and files_in(folder, IMAGE_SUFFIXES)]
+    pictures = [folder for folder, files in contents.items() if files and not videos]
+    locked = [folder for folder, files in contents.items() if files is None]
     # one that cannot be read says so when it is opened
-    whole = [*pictures, *(folder for folder in folders if folder not in readable)]
+    whole = [*pictures, *locked]
     return videos + [Input(str(each), (each if each == top else each.parent).relative_to(top)) for each in whole]
+
+
+def _content(folder: Path) -> list[Path] | None:
+    """Its videos and images; None where it cannot be looked into."""
+    try:
+        return files_in(folder, VIDEO_SUFFIXES | IMAGE_SUFFIXES) if _is_readable(folder) else None
+    except InputError:
+        return None
 
 
 def _is_readable(folder: Path) -> bool:
     """By looking into it, too: root, and file systems over a network, are refused what the mode allows."""
     try:
-        with os.scandir(folder):
+        with os.scandir(folder) as entries:
+            next(entries, None)
             return os.access(folder, os.R_OK | os.X_OK)
     except OSError:
         return False
