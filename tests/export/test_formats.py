@@ -23,7 +23,7 @@ from tracker.core.geometry import place_on_rays
 from tracker.export import FORMATS, PERSON_WRITERS, RunContext, load_person, parse_formats
 from tracker.export.bvh import continuous_euler
 from tracker.export.grid import on_grid
-from tracker.export.npz import person_files
+from tracker.export.person_file import person_files
 from tracker.export.sequence import Timeline, assemble, observe
 
 BODY = small_body()

@@ -21,7 +21,8 @@ from tracker.evaluation.metrics import MM, JointErrors, acceleration_errors, joi
 from tracker.evaluation.world_errors import TrueWorld, world_errors
 from tracker.export import ExportConfig
 from tracker.export.files import atomic_file, prepare_folder
-from tracker.export.npz import load_person, person_files
+from tracker.export.npz import load_person
+from tracker.export.person_file import person_files
 from tracker.export.sequence import PersonSequence, body_track
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig

@@ -16,7 +16,7 @@ from tracker.core.errors import InputError
 from tracker.evaluation.run import EvaluationJob
 from tracker.export import ExportConfig, load_person
 from tracker.export.files import RUN_NAME
-from tracker.export.npz import person_files
+from tracker.export.person_file import person_files
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.runtime.interrupt import Interrupt
 from tracker.source import open_source

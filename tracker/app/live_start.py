@@ -54,8 +54,7 @@ class Screens:
     """Whether other machines can open it."""
 
     def tell_address(self) -> None:
-        """The link, and for other machines its QR code: phones have a camera, and no patience for tokens. Call it when
-        nothing that the user has given can be refused any more."""
+        """The link, and for other machines its QR code: phones have a camera, and no patience for tokens."""
         from tracker.outputs.qr_code import qr_lines
 
         if self.address:

@@ -156,6 +156,7 @@ def track_live(opened: Any, screens: Any, interrupt: Any, given: dict[str, Any])
 
     with ExitStack() as stack:
         frames = stack.enter_context(LatestFrames(opened)) if opened.info.path is None else None
+        screens.tell_address()
         session = loaded_meanwhile(
             lambda: open_session(stack, opened, screens, given), opened, frames, screens, interrupt
         )
@@ -178,7 +179,6 @@ def open_session(stack: ExitStack, opened: Any, screens: Any, given: dict[str, A
     config = configured(given, {"detect": {"punctual": False}})
     world = LiveWorld(config.world, load_body(config.body))
     sends = stack.enter_context(open_sends(given["send"], config.camera, world))
-    screens.tell_address()
     tracker = stack.enter_context(Tracker.open(config))
     warm_up(tracker, opened.info.width, opened.info.height)
     return LiveSession(job, tracker, [*sends, *screens.outputs], screens.keys, world)

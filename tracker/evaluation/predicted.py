@@ -12,7 +12,8 @@ from tracker.core.errors import InputError
 from tracker.core.frame import Frame
 from tracker.core.person import Person, Pose
 from tracker.evaluation.datasets import Recording
-from tracker.export.npz import load_person, person_files
+from tracker.export.npz import load_person
+from tracker.export.person_file import person_files
 from tracker.export.sequence import PersonSequence
 
 

@@ -23,7 +23,8 @@ from tracker.core.input_file import read_text, reading
 from tracker.core.person import FrameRecord, Person, Pose
 from tracker.export.files import FRAMES_NAME, RUN_NAME
 from tracker.export.jsonl import load_frames
-from tracker.export.npz import load_person, person_files
+from tracker.export.npz import load_person
+from tracker.export.person_file import person_files
 from tracker.export.sequence import PersonSequence
 
 

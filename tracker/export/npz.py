@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +19,7 @@ from tracker.core.input_file import read_bytes, reading
 from tracker.core.npz_file import read_npz
 from tracker.core.transforms import is_rigid, moved_by
 from tracker.export.npz_stream import NpzStream
+from tracker.export.person_file import FASTEST, LARGEST, SLOWEST, person_id
 from tracker.export.sequence import PersonSequence, Timeline
 from tracker.world.camera_path import CameraPath
 from tracker.world.contact_parts import CONTACT_PARTS
@@ -39,22 +39,11 @@ _ROWS = {
 }
 
 
-_LARGEST = {
-    "poses": 1e3,
-    "betas": 1e3,
-    "trans": 1e6,
-    "timestamps": 1e12,
-    "frame_index": 1e15,
-    "joints3d": 1e6,
-    "joints2d": 1e9,
-    "joint_confidence": 1.001,
-    "bbox": 1e9,
-}
-"""What no number of a run is beyond, in its unit; `nll` alone may be none, where nobody was looked at."""
+_CHECKED = (
+    "poses", "betas", "trans", "timestamps", "frame_index", "joints3d", "joints2d", "joint_confidence", "bbox",
+)  # fmt: skip
+"""`nll` alone may be no number, where nobody was looked at."""
 _LARGEST_ZOOM = 1e3
-_FILE = re.compile(r"person_(\d{3}|[1-9]\d{3,})\.npz", re.ASCII)
-_SLOWEST, _FASTEST = 1e-3, 1e5
-"""Hz: a picture in a quarter of an hour, and the fastest camera."""
 
 
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
@@ -100,18 +89,7 @@ def load_person(path: str | Path) -> PersonSequence:
     with reading(path, "expected a person_NNN.npz that the tracker wrote"):
         if path.exists() and not path.is_file():
             raise ValueError("is no regular file")  # one that waits for a writer would be waited for
-        return _person(_person_id(path), read_npz(read_bytes(path)))
-
-
-def person_files(folder: Path) -> list[Path]:
-    """Of everybody in a run's folder, by identity; copies under other names are nobody's."""
-    return sorted((path for path in folder.glob("person_*.npz") if _FILE.fullmatch(path.name)), key=_person_id)
-
-
-def _person_id(path: Path) -> int:
-    """0 for a file that somebody has given another name."""
-    named = _FILE.fullmatch(path.name)
-    return int(named[1]) if named else 0
+        return _person(person_id(path), read_npz(read_bytes(path)))
 
 
 def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
@@ -129,8 +107,8 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
     arrays |= {name: content[name].astype(np.float32) for name in ("betas", *_PLACED)}
     in_world = str(content["coordinate_system"]).startswith("world")
     rate = float(content["mocap_framerate"])
-    if not _SLOWEST <= rate <= _FASTEST:
-        raise ValueError(f"mocap_framerate is {rate:g}; expected {_SLOWEST} to {_FASTEST}")
+    if not SLOWEST <= rate <= FASTEST:
+        raise ValueError(f"mocap_framerate is {rate:g}; expected {SLOWEST} to {FASTEST}")
     start = float(arrays["timestamps"][0]) if arrays["timestamps"].size else 0.0
     world, path = _surroundings(content, arrays["timestamps"])
     person = PersonSequence(
@@ -149,7 +127,8 @@ def _person(person_id: int, content: dict[str, np.ndarray]) -> PersonSequence:
 
 def _check_numbers(content: dict[str, np.ndarray]) -> None:
     """Raises ValueError where one is not finite, or so large that what is computed with it would not be."""
-    for name, most in _LARGEST.items():
+    for name in _CHECKED:
+        most = LARGEST[name]
         if content[name].dtype.kind not in "fiu" or not np.isfinite(content[name]).all():
             raise ValueError(f"{name} has numbers that are not finite")
         if content[name].size and np.abs(content[name]).max() > most:

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 _TURNS = slice(0, 3 * NUM_JOINTS)
 _SIZE = 3 * NUM_JOINTS + NUM_BETAS + 3
 _COARSEST = 8
+"""Beyond this limbs fall between the pixels that are compared."""
 _MOST_STEPS = 1000
 _LEAST, _MOST = 1e-4, 1e4
 """Spreads and weights beyond these leave the steps with numbers that cannot be added."""
 _SPREADS = ("rate", "turn_spread", "shape_spread", "move_spread", "size_hold")
-"""Beyond this limbs fall between the pixels that are compared."""
 
 
 @dataclass(frozen=True)

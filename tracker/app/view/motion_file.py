@@ -19,11 +19,10 @@ from tracker.core.errors import InputError
 from tracker.core.input_file import read_bytes, reading
 from tracker.core.npz_file import read_npz
 from tracker.core.transforms import is_rigid
+from tracker.export.person_file import FASTEST, LARGEST, SLOWEST, person_files
 from tracker.world.contact_parts import CONTACT_PARTS
 
 _DEFAULT_RATE = 30.0
-_SLOWEST, _FASTEST = 1e-3, 1e5
-"""Hz, as `export/npz.py` takes them."""
 _BEFORE_FINGERS = 66
 _LEAST_BYTES = 4
 """Of a number: smaller ones would take up to eight times the memory that the file was counted for."""
@@ -32,11 +31,6 @@ _USED = (
     "mocap_frame_rate", "T_world_camera", "coordinate_system", "camera_matrix", "image_size", "body_model",
 )  # fmt: skip
 """What is read of a file."""
-_LARGEST = {
-    "poses": 1e3, "trans": 1e6, "betas": 1e3, "joints3d": 1e6, "joint_confidence": 1.001, "timestamps": 1e10,
-    "camera_matrix": 1e9, "image_size": 1e6,
-}  # fmt: skip
-"""What no number of a run is beyond, in its unit; the seconds since 1970 are fewer than 1e10."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ def result_files(path: Path) -> list[Path]:
     """The files of a result's folder, or one file. Raises InputError where there are none."""
     if not path.exists():
         raise InputError(f"{path}: there is no such result")
-    files = sorted(path.glob("person_*.npz")) if path.is_dir() else [path]
+    files = person_files(path) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: holds no person_NNN.npz; expected a folder that `track` has left, or such a file")
     return files
@@ -124,8 +118,8 @@ def _numbers(content: Mapping[str, Any], name: str, shape: tuple[int, ...] | Non
         require_shape(name, value, shape)
     if not np.isfinite(value).all():
         raise ValueError(f"{name} has numbers that are not finite")
-    if value.size and max(float(value.max()), -float(value.min())) > _LARGEST[name]:
-        raise ValueError(f"{name} has numbers beyond {_LARGEST[name]:g}")
+    if value.size and max(float(value.max()), -float(value.min())) > LARGEST[name]:
+        raise ValueError(f"{name} has numbers beyond {LARGEST[name]:g}")
     return np.asarray(value, float)
 
 
@@ -148,8 +142,8 @@ def _betas(given: Array) -> Array:
 
 def _times(content: Mapping[str, Any], count: int) -> Array:
     rate = content.get("mocap_framerate", content.get("mocap_frame_rate", np.array(_DEFAULT_RATE)))
-    if rate.size != 1 or rate.dtype.kind not in "fiu" or not _SLOWEST <= float(rate.item()) <= _FASTEST:
-        raise ValueError(f"mocap_framerate is {rate!s:.40}; expected {_SLOWEST} to {_FASTEST}")
+    if rate.size != 1 or rate.dtype.kind not in "fiu" or not SLOWEST <= float(rate.item()) <= FASTEST:
+        raise ValueError(f"mocap_framerate is {rate!s:.40}; expected {SLOWEST} to {FASTEST}")
     return _numbers(content, "timestamps", (count,)) if "timestamps" in content else np.arange(count) / rate.item()
 
 

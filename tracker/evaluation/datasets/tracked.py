@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.evaluation.datasets.recording import JOINT_SETS, Origin, Recording, SmplTruth
 from tracker.export.files import RUN_NAME
-from tracker.export.npz import load_person, person_files
+from tracker.export.npz import load_person
+from tracker.export.person_file import person_files
 
 ORIGIN = Origin("person_NNN.npz", "python run.py track")
 
