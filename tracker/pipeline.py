@@ -292,7 +292,8 @@ class Tracker:
         clock.lap("detect")
         tracked = self.identity.assign(frame, detections)
         clock.lap("identify")
-        return DetectedFrame(frame, tracked, scene, exchanges=tuple(self.identity.exchanges))
+        exchanges, nobodies = tuple(self.identity.exchanges), self.identity.nobodies
+        return DetectedFrame(frame, tracked, scene, exchanges=exchanges, nobodies=nobodies)
 
     def look_back(self, detected: Iterable[DetectedFrame]) -> Iterator[DetectedFrame]:
         """The frames of a recording, a few seconds later, with everybody in them who is found by then; each must come
@@ -306,7 +307,8 @@ class Tracker:
 
     def extract(self, detected: DetectedFrame) -> DetectedFrame:
         """The second third: the features of each person's crop, what a second landmark network sees there, and their
-        hands. In the order of the frames, too."""
+        hands; without those who are nobody. In the order of the frames, too."""
+        detected = detected.without(detected.nobodies)
         clock = _StageClock(self.stage_seconds)
         camera = self.cameras.for_size(*detected.frame.size)
         features: Mapping[int, CropFeatures] = {}

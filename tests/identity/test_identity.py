@@ -11,6 +11,7 @@ import pytest
 from tests.people_scene import HEIGHT, WIDTH, Figure, detection_of, frame_of
 from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.errors import InputError
+from tracker.core.existence import Existence, Look
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.detect.clothing_colour import appearance_of
@@ -221,6 +222,45 @@ def test_only_the_most_established_are_given_out() -> None:
     assert run.identities("second") == {1}
     assert run.history["third"][: round(10 * 3.0)] == [None] * 30, "there is room for two only"
     assert run.history["third"][-1] == 2, "the first has left: the third takes the place"
+
+
+THING = Existence((Look(0.3, 0.0), Look(0.4, 0.0)))
+
+
+def test_what_is_nobody_takes_nobodys_place() -> None:
+    tracker = IdentityTracker(max_people=1)
+    chair, woman = detection_of(at(RED, 100)), detection_of(at(GREEN, 400))
+    doubted = replace(chair, existence=THING)
+    picture = frame_of([at(RED, 100), at(GREEN, 400)], 0, 0.0).image
+    given = [tracker.assign(Frame(i, i / 10, picture), [chair, woman][: 1 + i // 5]) for i in range(10)]
+    assert [each.person_id for each in given[-1]] == [0] and not tracker.nobodies
+    given = [tracker.assign(Frame(i, i / 10, picture), [doubted, woman]) for i in range(10, 15)]
+    assert tracker.nobodies == {0}
+    assert [each.person_id for each in given[-1]] == [1]
+
+
+def test_what_was_nobody_stays_so_when_it_is_forgotten_and_may_be_somebody_later() -> None:
+    tracker = IdentityTracker()
+    figure = at(RED, 100)
+    picture = frame_of([figure], 0, 0.0).image
+    tracker.assign(Frame(0, 0.0, picture), [replace(detection_of(figure), existence=THING)])
+    tracker.assign(Frame(1, 0.1, picture), [detection_of(figure)])
+    assert tracker.nobodies == {0}, "a detector that does not tell changes nothing"
+    plain = Existence((*THING.looks, Look(1.0, 0.6)))
+    tracker.assign(Frame(2, 0.2, picture), [replace(detection_of(figure), existence=plain)])
+    assert not tracker.nobodies
+    tracker.assign(Frame(3, 0.3, picture), [replace(detection_of(figure), existence=THING)])
+    assert not tracker.nobodies, "who has been there is somebody"
+
+
+def test_an_identity_of_nobody_is_nobodys_after_it_is_forgotten() -> None:
+    """Frames in which it was given out may wait."""
+    tracker = IdentityTracker()
+    figure = at(RED, 100)
+    picture = frame_of([figure], 0, 0.0).image
+    tracker.assign(Frame(0, 0.0, picture), [replace(detection_of(figure), existence=THING)])
+    tracker.assign(Frame(1, 100.0, picture), [])
+    assert tracker.nobodies == {0}
 
 
 def test_predicted_boxes_follow_the_movement_and_fade() -> None:

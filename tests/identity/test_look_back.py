@@ -101,6 +101,25 @@ def test_who_was_lost_for_a_while_is_followed_back_to_where_they_were_lost() -> 
     assert ids(through(seen(20, {0: seldom}), Eyes(visible))) == [[0]] * 20
 
 
+def test_what_turns_out_to_be_nobody_is_not_given_out_as_far_as_frames_wait() -> None:
+    visible = walking(range(60), 100.0)
+    frames = [
+        replace(frame, nobodies=frozenset({0} if frame.frame.index >= 40 else ()))
+        for frame in seen(60, {0: visible, 1: walking(range(60), 300.0)})
+    ]
+    given = through(frames, Eyes(visible))
+    assert ids(given) == [[0, 1]] * 10 + [[1]] * 50
+    assert all(0 in frame.absent and not frame.nobodies for frame in given[10:]), "nor carried on"
+
+
+def test_who_turns_out_to_be_somebody_after_all_is_given_out() -> None:
+    visible = walking(range(60), 100.0)
+    frames = [
+        replace(frame, nobodies=frozenset({0} if frame.frame.index < 20 else ())) for frame in seen(60, {0: visible})
+    ]
+    assert ids(through(frames, Eyes(visible))) == [[0]] * 60
+
+
 def test_nobody_is_followed_onto_somebody_else_or_over_a_cut() -> None:
     visible = walking(range(20), 100.0)
     both = {0: {i: f for i, f in visible.items() if i < 10}, 1: {i: f for i, f in visible.items() if i >= 10}}

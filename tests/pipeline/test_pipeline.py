@@ -19,6 +19,7 @@ from tracker.config import load_config
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection, TrackedDetection
 from tracker.core.errors import InputError
+from tracker.core.existence import Existence, Look
 from tracker.core.frame import Frame
 from tracker.core.geometry import rotation_between
 from tracker.core.person import Person
@@ -100,6 +101,13 @@ def test_somebody_who_left_is_not_shown_for_ever() -> None:
     seen, _ = somebody(0.0)
     results = run([[seen]] * 10 + [[]] * 40)
     assert results[-1] == []
+
+
+def test_what_turns_out_to_be_nobody_is_gone_at_once() -> None:
+    chair, _ = somebody(0.0)
+    doubted = replace(chair, existence=Existence((Look(0.2, 0.0), Look(0.3, 0.0))))
+    results = run([[chair]] * 10 + [[doubted]] * 5)
+    assert [len(people) for people in results[3:]] == [1] * 7 + [0] * 5
 
 
 def test_nobody_is_carried_on_over_a_cut() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.arrays import NUM_LANDMARKS, Array, require_shape
+from tracker.core.existence import Existence
 from tracker.core.mask import PlacedMask
 from tracker.core.palms import Palms
 
@@ -77,6 +78,8 @@ class Detection:
     agreed: bool = False
     """Whether the detector has looked at them several times, and saw this pose in most of them: so that they need not
     be seen in another frame before they are believed."""
+    existence: Existence = field(default_factory=Existence)
+    """What the detector knows by now of whether they are there at all."""
     palms: Palms = field(default_factory=Palms)
     """How their hands are turned, in the camera's frame, where that has been seen."""
 

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import perf_counter
 
-from tracker.detect.candidate import Candidate
-from tracker.detect.search import SearchTask
+from tracker.detect.search import SearchResult, SearchTask
 
 
 class BackgroundSearch:
     """Runs `search` on one errand after another; whatever it raises is raised where its answer is taken."""
 
-    def __init__(self, search: Callable[[SearchTask], list[Candidate]]) -> None:
+    def __init__(self, search: Callable[[SearchTask], SearchResult]) -> None:
         self._search = search
         self._thread = ThreadPoolExecutor(1, "scout")
         self._errand: SearchTask | None = None
-        self._answer: Future[list[Candidate]] | None = None
+        self._answer: Future[SearchResult] | None = None
         self.seconds = 0.0
         """What the last search took."""
 
@@ -35,7 +34,7 @@ class BackgroundSearch:
         """Whether an answer can be taken without waiting."""
         return self._answer is not None and self._answer.done()
 
-    def take(self) -> list[Candidate]:
+    def take(self) -> SearchResult:
         """The answer, waited for. Raises what the search raised."""
         if self._answer is None:
             raise RuntimeError("BackgroundSearch.take: nothing is being looked for; call send first")
@@ -52,7 +51,7 @@ class BackgroundSearch:
         """Waits for a search under way."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _timed(self, errand: SearchTask) -> list[Candidate]:
+    def _timed(self, errand: SearchTask) -> SearchResult:
         before = perf_counter()
         try:
             return self._search(errand)

@@ -8,7 +8,7 @@ was found there is a little old when it comes: it is followed in the present fra
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
+from tracker.core.existence import Look
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.detect.background_search import BackgroundSearch
@@ -63,6 +64,8 @@ _ON_OTHERS = 0.5
 _FRAMINGS = (1.0, 1.2, 0.85, 1.45)
 """Sides of the regions, over their own, in which somebody who was found is looked at until they are seen in the same
 pose: of whom half is hidden it is not known how large they are."""
+_DOUBTFUL = 8
+"""As many of those are remembered who were not surely there."""
 _REST, _LONG_REST = 3.0, 6.0
 """Between two searches that nobody waits for there is a pause this many times as long as the search: while somebody is
 lost, or nobody known, and while everybody is there."""
@@ -94,6 +97,8 @@ class LandmarkDetector:
         """The next frame is looked at like the first one."""
         self._followed: list[Pursuit] = []
         self._missed: list[Pursuit] = []
+        self._doubtful: dict[object, Pursuit] = {}
+        self._late = False
         self._seen_at = self._sent_at = -math.inf
         self._due = math.inf
         self._scout.forget()
@@ -139,6 +144,7 @@ class LandmarkDetector:
         predicted: xyxy px boxes where people who are being followed should be; who is not found there is looked for
         more closely. Frames come in the order of their time. Raises RunError when an engine fails.
         """
+        self._late = True
         if 0 < frame.time - self._seen_at <= _FOLLOW_SECONDS:
             candidates = self._go_on(frame, predicted)
         else:
@@ -146,12 +152,13 @@ class LandmarkDetector:
             candidates = self._begin(SearchTask(frame, predicted, begins=True))
         self._pursue(frame, candidates)
         self._seen_at = frame.time
-        return [candidate.detection for candidate in candidates]
+        known = {id(each.candidate): each.existence for each in self._followed}
+        return [replace(candidate.detection, existence=known[id(candidate)]) for candidate in candidates]
 
     def _pursue(self, frame: Frame, candidates: Sequence[Candidate]) -> None:
         """Remembers whom to follow: those seen now, and for a while those who are hidden where nobody else is found."""
         known = {id(each.candidate): each for each in self._followed}
-        present = [known.get(id(c)) or Pursuit.begin(frame, c) for c in candidates]
+        present = [known.get(id(c)) or self._begun(frame, c, candidates) for c in candidates]
         newcomers = [each for each in present if each.begun_at == frame.time]
         missed = [
             each
@@ -166,6 +173,10 @@ class LandmarkDetector:
             [*present, *hidden],
             [each for each in missed if all(each is not h for h in hidden)],
         )
+
+    def _begun(self, frame: Frame, candidate: Candidate, candidates: Sequence[Candidate]) -> Pursuit:
+        others = [each for each in candidates if each is not candidate]
+        return Pursuit.begin(frame, candidate, others, self._late).going_on(self._doubtful.values())
 
     def detect_near(self, frame: Frame, near: Detection, others: Sequence[Detection]) -> Detection | None:
         """Who is in a frame about where somebody was in the one after it, or before it, and is not one of the others;
@@ -183,9 +194,10 @@ class LandmarkDetector:
     def _begin(self, errand: SearchTask) -> list[Candidate]:
         """The people of a frame that has nothing to do with the one before; nobody yet for one who does not wait."""
         self._send(errand, 0.0)
+        self._late = False
         if not self.config.punctual:
             return []
-        people = self._seen_closely(errand.frame, self._scout.take())
+        people = self._seen_closely(errand.frame, self._scout.take().people)
         return self._with_half_hidden(errand.frame, people) if math.isfinite(self.config.search_seconds) else people
 
     def _with_half_hidden(self, frame: Frame, people: list[Candidate]) -> list[Candidate]:
@@ -243,7 +255,7 @@ class LandmarkDetector:
     def _errand(self, frame: Frame, predicted: Sequence[Array], candidates: Sequence[Candidate]) -> SearchTask:
         absent = [each for each in self._followed if each.seen_at < frame.time]
         missed = [each.look for each in (*absent, *self._missed)]
-        doubted = [each for each in self._followed if each.doubt_at <= frame.time == each.seen_at]
+        doubted = [each for each in self._followed if each.look_at <= frame.time == each.seen_at]
         return SearchTask(frame, predicted, candidates, doubted, missed)
 
     def _send(self, errand: SearchTask, delay: float) -> None:
@@ -268,17 +280,20 @@ class LandmarkDetector:
         """Whom the search has found besides those who were followed when it was sent out."""
         errand, answer = self._scout.errand, self._scout.take()
         if errand is None:
-            return answer
-        self._judge(errand, answer)
+            return answer.people
+        self._judge(errand, answer.looks)
+        self._late = not errand.begins
         known = {id(candidate) for candidate in errand.followed}
-        return [candidate for candidate in answer if id(candidate) not in known]
+        return [candidate for candidate in answer.people if id(candidate) not in known]
 
-    def _judge(self, errand: SearchTask, answer: Sequence[Candidate]) -> None:
-        """Takes what looks framed anew have said of the doubted ones: whom they confirm is in the answer."""
-        confirmed = {id(candidate) for candidate in answer}
-        agreed = {each.key: id(each.candidate) in confirmed for each in errand.doubted}
+    def _judge(self, errand: SearchTask, looks: Mapping[object, Look]) -> None:
+        """Takes what looks at the doubted ones have shown."""
         time = errand.frame.time
-        self._followed = [p.judged(time, agreed[p.key]) if p.key in agreed else p for p in self._followed]
+        self._followed = [p.looked_at(time, looks[p.key]) if p.key in looks else p for p in self._followed]
+        lost = {p.key: p.looked_at(time, looks[p.key]) for p in errand.doubted}
+        known = self._doubtful | lost | {p.key: p for p in self._followed if p.key in looks}
+        latest = sorted(known.values(), key=lambda pursuit: pursuit.seen_at)[-_DOUBTFUL:]
+        self._doubtful = {p.key: p for p in latest if not p.existence.is_sure}
 
     def _corrected(self, frame: Frame, candidates: list[Candidate], news: Sequence[Candidate]) -> list[Candidate]:
         """Without those on whom looks framed anew have not agreed, where they have agreed on somebody else instead."""

@@ -42,7 +42,7 @@ _FRAMINGS = (
     _Framing(0.85), _Framing(1.45, mirrored=True), _Framing(1.0, aside=(0, _ASIDE)), _Framing(1.2),
 )  # fmt: skip
 LOOKS = len(_FRAMINGS)
-_AGREEING = 8
+AGREEING = 8
 """Of the looks, those that must show somebody in their pose: where nobody is hardly ever do so many."""
 
 
@@ -53,7 +53,7 @@ class LooksAnew:
     follower: Follower
     image: NDArray[np.uint8]
 
-    def agree(self, person: Candidate, enough: int = _AGREEING) -> bool:
+    def agree(self, person: Candidate, enough: int = AGREEING) -> bool:
         """Whether at least so many of `LOOKS` looks show the person's pose. Raises RunError when the network fails."""
         agreeing = 0
         for left, framing in zip(range(LOOKS, 0, -1), _FRAMINGS, strict=True):
@@ -61,6 +61,10 @@ class LooksAnew:
                 break
             agreeing += self._agrees(person, framing)
         return agreeing >= enough
+
+    def agreeing(self, person: Candidate) -> int:
+        """Of `LOOKS` looks, those that show the person's pose. Raises RunError when the network fails."""
+        return sum(self._agrees(person, framing) for framing in _FRAMINGS)
 
     def _agrees(self, person: Candidate, framing: _Framing) -> bool:
         region, width = framing.of(person.region), self.image.shape[1]

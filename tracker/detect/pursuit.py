@@ -8,11 +8,13 @@ one body one has jumped, and whoever changes their clothes from one frame to the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tracker.core.existence import Existence, Look
 from tracker.core.frame import Frame
 from tracker.detect.candidate import Candidate, is_on_part_of, is_same_person
+from tracker.detect.closer_look import View
 from tracker.detect.clothing_colour import (
     OTHER_CLOTHES,
     OWN_CLOTHES,
@@ -21,14 +23,18 @@ from tracker.detect.clothing_colour import (
     appearance_of,
     blended,
 )
-from tracker.detect.similarity import box_overlap, pose_similarity
+from tracker.detect.looks_anew import AGREEING, LOOKS
+from tracker.detect.similarity import box_overlap, pose_similarity, shared_box
 
 HIDDEN_SECONDS = 2.0
 """So long somebody who is hidden is looked for where they were."""
 MISSED_SECONDS = 10.0
 """So long one remembers what somebody wore."""
 _LEARN_SECONDS = 2.0
-_DOUBT_SECONDS = 0.5
+_DOUBT_SECONDS, _DOUBT_SHARE = 0.25, 0.5
+"""Who is doubted is looked at again after this, or this part of the time for which they have been followed."""
+_SAME_DOUBT = 0.5
+"""Share of the smaller of two boxes from which what is found there is what was found there before."""
 _STRANGE_SECONDS = 2.0
 """So long somebody who came in front of somebody else is not taken for them."""
 _NEAR_SECONDS, _NEAR = 0.4, 0.2
@@ -49,27 +55,39 @@ class Pursuit:
     begun_at: float
     seen_at: float
     """s"""
-    doubt_at: float
-    """s, from which looks framed anew are to say whether they are there in this pose; inf once these have agreed."""
+    surroundings: View
+    """In which they were found."""
+    existence: Existence
+    agreed: bool
+    """Whether looks framed anew have seen them, too, in the pose in which they are followed."""
+    look_at: float
+    """s, from which they are to be looked at again; inf once they are surely there."""
     key: object = field(default_factory=object)
     """The same from frame to frame, and nobody else's."""
 
     @classmethod
-    def begin(cls, frame: Frame, candidate: Candidate) -> Pursuit:
-        """Somebody who is seen for the first time."""
+    def begin(cls, frame: Frame, candidate: Candidate, others: Sequence[Candidate] = (), late: bool = False) -> Pursuit:
+        """Somebody who is seen for the first time, beside these others. late: in a later picture than the first."""
         look, time = appearance_of(frame.image, candidate.detection), frame.time
-        return cls(candidate, candidate, look, time, time, math.inf if candidate.detection.agreed else time)
+        surroundings, agreed = View.of(frame.image, others), candidate.detection.agreed
+        return cls(candidate, candidate, look, time, time, surroundings, Existence(late=late), agreed, time)
 
-    @property
-    def agreed(self) -> bool:
-        """Whether looks framed anew have seen them, too."""
-        return math.isinf(self.doubt_at)
+    def looked_at(self, time: float, look: Look) -> Pursuit:
+        """After that look, of that time. The longer they have been followed, the later is the next one."""
+        existence = self.existence.after(look)
+        wait = math.inf if existence.is_sure else max(_DOUBT_SECONDS, _DOUBT_SHARE * (time - self.begun_at))
+        return replace(
+            self, existence=existence, agreed=self.agreed or look.agreeing >= AGREEING / LOOKS, look_at=time + wait
+        )
 
-    def judged(self, time: float, agreed: bool) -> Pursuit:
-        """After such looks. Whom these do not see so are asked about again, the later the longer they have been
-        followed."""
-        wait = max(_DOUBT_SECONDS, time - self.begun_at)
-        return replace(self, doubt_at=math.inf if agreed else time + wait)
+    def going_on(self, doubtful: Iterable[Pursuit]) -> Pursuit:
+        """The same; who is found where somebody was who was not surely there is what was found there before."""
+        box = self.candidate.detection.bbox
+        there = (p for p in doubtful if shared_box(box, p.candidate.detection.bbox) >= _SAME_DOUBT)
+        before = max(there, key=lambda pursuit: len(pursuit.existence.looks), default=None)
+        if before is None:
+            return self
+        return replace(self, surroundings=before.surroundings, existence=before.existence)
 
     @property
     def is_covered(self) -> bool:

@@ -9,14 +9,15 @@ yet. Where nobody is found so, the landmark network looks for people who are hal
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
 from tracker.core.crop import crop_transform, square_box, warp_crop
+from tracker.core.existence import Look
 from tracker.core.frame import Frame
 from tracker.detect.candidate import (
     FOUND_OVERLAP,
@@ -30,10 +31,11 @@ from tracker.detect.candidate import (
     uncovered,
     without_duplicates,
 )
+from tracker.detect.closer_look import look_closely
 from tracker.detect.clothing_colour import OWN_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
-from tracker.detect.looks_anew import LooksAnew
+from tracker.detect.looks_anew import AGREEING, LOOKS, LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pose_reading import HIPS, SHOULDERS
 from tracker.detect.pursuit import Pursuit
@@ -92,11 +94,22 @@ class SearchTask:
     followed: Sequence[Candidate] = ()
     """Who is found already."""
     doubted: Sequence[Pursuit] = ()
-    """Of those, whom looks framed anew have not confirmed. Where they do not now either, whoever they do is found."""
+    """Of those, whom it is time to look at. Who is in another pose than looks framed anew have ever seen them in makes
+    room for whoever these see."""
     missed: Sequence[Appearance] = ()
     """What people wear who were seen before: whoever wears it, too, is believed sooner."""
     begins: bool = False
     """Whether nothing is known from frames before: a still, the first frame. It is searched all over."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search has found."""
+
+    people: list[Candidate]
+    """Those who are followed and those found besides, each once."""
+    looks: Mapping[object, Look] = field(default_factory=dict)
+    """At the doubted ones, by the key of each."""
 
 
 class Searcher:
@@ -119,13 +132,26 @@ class Searcher:
         """Frees the landmarker; the searcher cannot be used afterwards."""
         self._landmarker.close()
 
-    def search(self, errand: SearchTask) -> list[Candidate]:
-        """The people followed and those found besides, each once; without the doubted ones whom looks framed anew do
-        not see so. Raises RunError when an engine fails."""
-        frame = errand.frame
-        mistaken = self._mistaken(errand)
+    def search(self, errand: SearchTask) -> SearchResult:
+        """Looks at the doubted people, and for others. Raises RunError when an engine fails."""
+        looks = self._looks(errand)
+        mistaken = [p.candidate for p in errand.doubted if not (p.agreed or looks[p.key].agreeing >= AGREEING / LOOKS)]
         if mistaken:
-            return self._in_place_of(replace(errand, followed=_without(errand.followed, mistaken)), mistaken)
+            return SearchResult(self._in_place_of(errand, mistaken), looks)
+        return SearchResult(self._found(errand), looks)
+
+    def _looks(self, errand: SearchTask) -> dict[object, Look]:
+        """At the doubted people, the others painted out."""
+        doubted = {id(each.candidate) for each in errand.doubted}
+        others = [c for c in errand.followed if id(c) not in doubted]
+        follower = self._landmarker.follower
+        return {
+            p.key: look_closely(p.candidate, errand.frame, others, p.surroundings, follower) for p in errand.doubted
+        }
+
+    def _found(self, errand: SearchTask) -> list[Candidate]:
+        """The people followed and those found besides, each once."""
+        frame = errand.frame
         candidates = self._look_around(errand)
         lost = uncovered(errand.predicted, candidates)
         candidates = self._look_for_lost(frame, lost, candidates)
@@ -133,16 +159,9 @@ class Searcher:
             candidates = self._search_tiles(errand, candidates)
         return candidates
 
-    def _mistaken(self, errand: SearchTask) -> list[Candidate]:
-        """Whom looks framed anew do not see in the pose in which they are followed."""
-        if not errand.doubted:
-            return []
-        looks = LooksAnew(self._landmarker.follower, errand.frame.image)
-        doubted = (each.candidate for each in errand.doubted)
-        return [candidate for candidate in doubted if not looks.agree(candidate)]
-
     def _in_place_of(self, errand: SearchTask, mistaken: Sequence[Candidate]) -> list[Candidate]:
         """The people followed and those who are seen where somebody is mistaken, by looks framed anew, too."""
+        errand = replace(errand, followed=_without(errand.followed, mistaken))
         looks = LooksAnew(self._landmarker.follower, errand.frame.image)
         others = _without(self._look_around(errand), errand.followed)
         near = [c for c in others if any(shared_box(c.detection.bbox, m.detection.bbox) > 0 for m in mistaken)]

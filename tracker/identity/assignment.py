@@ -126,6 +126,8 @@ class IdentityTracker:
         self._meetings = Meetings(self.config.appearance_spread)
         self.exchanges: Sequence[Exchange] = ()
         """Of whom it turned out in the frame that was assigned last that they had been taken for each other."""
+        self.nobodies: frozenset[int] = frozenset()
+        """Identities of which closer looks say, by the frame that was assigned last, that they are nobody's."""
         self._time = -math.inf
         self._size = (0, 0)
         self._next_id = 0
@@ -175,7 +177,13 @@ class IdentityTracker:
             self._tracks.append(Identity.begin(frame.time, sightings[column].detection, sightings[column].look))
         self._confirm(frame, {row: detections[column] for row, column in taken.items()})
         self._exchange(frame_step, {row: sightings[column].look for row, column in taken.items()})
+        self._judge()
         return self._given_out(taken, detections)
+
+    def _judge(self) -> None:
+        known = {t.person_id: t.existence.is_nobody for t in self._tracks if t.person_id is not None}
+        nobodies = {key for key, is_nobody in known.items() if is_nobody}
+        self.nobodies = frozenset(nobodies | (self.nobodies - known.keys()))
 
     def _start(self, frame: Frame) -> float:
         """Forgets who has been away for too long; gives the seconds since the last frame.
@@ -226,7 +234,9 @@ class IdentityTracker:
         was = min(costs, key=lambda each: costs[each], default=None)
         if was is None or costs[was] > _REJOIN_COST:
             return None
-        self._tracks[row] = replace(self._tracks[row], person_id=was)
+        before = next(track for track in away if track.person_id == was)
+        existence = before.existence.then(self._tracks[row].existence)
+        self._tracks[row] = replace(self._tracks[row], person_id=was, existence=existence)
         self._tracks = [t for i, t in enumerate(self._tracks) if i == row or t.person_id != was]
         self._gone = [track for track in self._gone if track.person_id != was]
         return was
@@ -263,7 +273,8 @@ class IdentityTracker:
 
     def _confirm(self, frame: Frame, sightings: dict[int, Detection]) -> None:
         """Gives identities to those seen now who deserve one, while fewer than max_people have one and are about."""
-        about = sum(t.person_id is not None and t.absence(frame.time) <= _SLOT_SECONDS for t in self._tracks)
+        people = (t for t in self._tracks if t.person_id is not None and not t.existence.is_nobody)
+        about = sum(t.absence(frame.time) <= _SLOT_SECONDS for t in people)
         for row, detection in sightings.items():
             track = self._tracks[row]
             if track.person_id is not None or about >= self.max_people:
@@ -317,9 +328,9 @@ class IdentityTracker:
         return [TrackedDetection(key, people[key]) for key in sorted(k for k in people if k is not None)]
 
 
-def _by_standing(track: Identity) -> tuple[bool, float, float]:
+def _by_standing(track: Identity) -> tuple[bool, bool, float, float]:
     """Sorts the most established first."""
-    return track.person_id is None, -track.standing, track.first_seen
+    return track.person_id is None, track.existence.is_nobody, -track.standing, track.first_seen
 
 
 def _box_of(landmarks: Array) -> Array:

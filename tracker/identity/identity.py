@@ -10,6 +10,7 @@ import numpy as np
 from tracker.body.landmark_set import MEDIAPIPE
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
+from tracker.core.existence import Existence
 from tracker.detect.clothing_colour import Appearance, blended
 from tracker.detect.similarity import BODY_POINTS, body_size
 
@@ -48,12 +49,14 @@ class Identity:
     appearance: Appearance
     size: float
     """px, `body_size`: of a while, since who is about to be hidden is often seen in a wrong pose at last."""
+    existence: Existence
 
     @classmethod
     def begin(cls, time: float, detection: Detection, appearance: Appearance) -> Identity:
         """A person seen for the first time."""
         landmarks, visibility = detection.landmarks2d, detection.visibility
-        return cls(None, time, time, 0.0, 1, landmarks, visibility, np.zeros(2), appearance, body_size(landmarks))
+        size, existence = body_size(landmarks), detection.existence
+        return cls(None, time, time, 0.0, 1, landmarks, visibility, np.zeros(2), appearance, size, existence)
 
     def absence(self, time: float) -> float:
         """Seconds since the person was seen."""
@@ -94,6 +97,7 @@ class Identity:
             standing=other.standing,
             sightings=other.sightings,
             appearance=appearance,
+            existence=other.existence,
         )
 
     def missed(self, frame_step: float) -> Identity:
@@ -118,6 +122,7 @@ class Identity:
             velocity=self._new_velocity(step, detection),
             appearance=self._new_appearance(step, appearance),
             size=self.size + self._rate(step, _SIZE_SECONDS) * (body_size(detection.landmarks2d) - self.size),
+            existence=self.existence.then(detection.existence),
         )
 
     def _new_velocity(self, step: float, detection: Detection) -> Array:

@@ -34,6 +34,9 @@ _FLASH_SECONDS = 0.5
 """After so long without another sighting so few of them are believed to be such a flash."""
 
 
+Seen = TypeVar("Seen", bound="SeenFrame")
+
+
 @dataclass(frozen=True)
 class SeenFrame:
     """A frame and who was detected where in it."""
@@ -46,10 +49,17 @@ class SeenFrame:
     """Identities of whom it is known that they are not in this frame, and do not come back soon."""
     exchanges: Sequence[Exchange] = ()
     """Of whom it turned out in this frame that they had been taken for each other in those before it."""
+    nobodies: frozenset[int] = frozenset()
+    """Identities of which it is known by this frame that they are nobody's, and who are among its people still."""
 
     @property
     def ids(self) -> set[int]:
         return {person.person_id for person in self.people}
+
+    def without(self: Seen, nobodies: frozenset[int]) -> Seen:
+        """The frame in which these are nobody's identities."""
+        people = [each for each in self.people if each.person_id not in nobodies]
+        return replace(self, people=people, absent=self.absent | nobodies, nobodies=frozenset())
 
     @property
     def nbytes(self) -> int:
@@ -57,9 +67,6 @@ class SeenFrame:
         crops = [person.detection.crop for person in self.people]
         maps = sum(each.nbytes for crop in crops if crop is not None for each in crop.maps.values())
         return self.frame.image.nbytes + maps
-
-
-Seen = TypeVar("Seen", bound=SeenFrame)
 
 
 @runtime_checkable
@@ -227,7 +234,8 @@ class LookBack(Generic[Seen]):
         people = [each for each in entry.people if not self._is_flash(each.person_id, entry.scene, latest)]
         people = [self._sides.settled(each, entry.frame.time, self._later(each.person_id, entry)) for each in people]
         people = [_with_crop(each, LandmarkCrop.unpacked) for each in people]
-        return replace(entry, people=sorted(people, key=lambda each: each.person_id), absent=self._absent(entry))
+        given = replace(entry, people=sorted(people, key=lambda each: each.person_id), absent=self._absent(entry))
+        return given.without((self._waiting[-1] if self._waiting else entry).nobodies)
 
     def _later(self, key: int, entry: SeenFrame) -> list[Sighting]:
         """What is known of somebody's future in the same scene."""
