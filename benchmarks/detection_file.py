@@ -86,7 +86,7 @@ def load(path: Path) -> DetectionFile:
             tuple(
                 Exchange(int(one), int(other), since, {}) for at, one, other, since in arrays["exchanges"] if at == row
             ),
-            features[row],
+            features=features[row],
         )
         for row, index in enumerate(arrays["index"])
     ]

@@ -169,6 +169,7 @@ class Tracker:
         self.identity = IdentityTracker(self.config.identity, self.config.detect.max_people)
         self._scenes = SceneWatcher()
         self._detected_scene = self._fitted_scene = 0
+        self._detected_size = (0, 0)
         self._people: dict[int, TrackedPerson] = {}
         self._clothes: dict[int, Clothing] = {}
 
@@ -253,7 +254,7 @@ class Tracker:
 
         image: a frame of a source, or one's own picture, (height, width, 3) uint8; then `time` is its time in s, from
         any clock, and `channels` says whether it is RGB or BGR. A time that goes back, as where a clock is set, and a
-        picture of another size than the one before it begin anew, as a cut does: everybody in it has a new identity.
+        picture of other proportions than the one before it begin anew, as a cut does: everybody has a new identity.
         Raises InputError for a picture of another kind and a time that is no finite number, RunError once it is closed.
         """
         if not isinstance(image, Frame):
@@ -284,10 +285,11 @@ class Tracker:
             raise RunError("the tracker is closed; open another one")
         clock = _StageClock(self.stage_seconds)
         scene = self._scenes.scene_of(frame)
-        if scene != self._detected_scene:
-            self._detected_scene = scene
+        if scene != self._detected_scene or self._detected_size not in ((0, 0), frame.size):
             self.detector.forget()
             self.identity.enter(scene)
+        self.identity.resize(frame.size)
+        self._detected_scene, self._detected_size = scene, frame.size
         detections = self.detector.detect(frame, self.identity.predicted_boxes(frame.time))
         clock.lap("detect")
         tracked = self.identity.assign(frame, detections)

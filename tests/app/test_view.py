@@ -170,7 +170,7 @@ FAULTS: dict[str, list[Any]] = {
     "joints3d": [np.zeros((20, 24)), np.zeros((19, 24, 3)), np.full((20, 24, 3), -np.inf)],
     "joint_confidence": [np.zeros(20), np.full((20, 24), np.nan), np.full((20, 24), 7.0)],
     "contacts": [np.zeros(20, bool), np.zeros((19, 9), bool), np.zeros((20, 10), bool)],
-    "timestamps": [np.arange(19.0), np.full(20, np.nan), np.full(20, np.inf), np.full(20, 1e12)],
+    "timestamps": [np.arange(19.0), np.full(20, np.nan), np.full(20, np.inf), np.full(20, 1e13)],
     "mocap_framerate": [0.0, np.nan, np.zeros(20), "thirty"],
     "camera_matrix": [np.float64(0), np.eye(2), np.full((3, 3), np.nan), np.zeros((3, 3))],
     "image_size": [np.array([0, 480]), np.array([640, -1]), np.array([640, 480, 3]), np.array([np.nan, 480])],

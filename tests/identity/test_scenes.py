@@ -59,9 +59,10 @@ def test_sun_noise_and_flat_pictures_are_no_cuts() -> None:
         assert set(scenes(pictures)) == {0}
 
 
-def test_another_size_is_a_cut_until_the_first_comes_back() -> None:
-    small = cv2.resize(view(FOREST), (80, 60), interpolation=cv2.INTER_AREA)
-    assert scenes([view(FOREST)] * 3 + [small] * 3 + [view(FOREST)] * 2) == [0] * 3 + [1] * 3 + [0] * 2
+def test_other_proportions_are_a_cut_until_the_first_come_back_and_another_size_is_none() -> None:
+    small, narrow = (cv2.resize(view(FOREST), size, interpolation=cv2.INTER_AREA) for size in ((80, 60), (60, 80)))
+    assert scenes([view(FOREST)] * 3 + [narrow] * 3 + [view(FOREST)] * 2) == [0] * 3 + [1] * 3 + [0] * 2
+    assert set(scenes([view(FOREST)] * 3 + [small] * 3)) == {0}
 
 
 def test_a_time_that_goes_back_begins_a_scene_that_is_none_of_those_before() -> None:

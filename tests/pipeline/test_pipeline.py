@@ -124,17 +124,20 @@ def test_nobody_is_carried_on_over_a_cut() -> None:
     assert {person.person_id for people in results for person in people} == {0}, "the scene has come back"
 
 
-def test_a_picture_of_another_size_begins_anew() -> None:
-    """What a detector remembers of the pictures before, masks and boxes, fits none of these."""
-    (large, _), small_size = somebody(0.0), (SIZE[0] // 2, SIZE[1] // 2)
+@pytest.mark.parametrize(("small_size", "person_id"), [((320, 240), 0), ((320, 320), 1)])
+def test_a_picture_of_another_size_is_looked_at_anew(small_size: tuple[int, int], person_id: int) -> None:
+    """What a detector remembers of the pictures before, masks and boxes, fits none of these. Who is seen in the same
+    place goes on where the picture is only scaled."""
+    large, _ = somebody(0.0)
     small = replace(large, landmarks2d=large.landmarks2d / 2)
     detector = Script([[large]] * 6 + [[small]] * 6)
     with Tracker(CONFIG, load_body(None), detector) as tracker:
         pictures = [np.full((height, width, 3), 128, np.uint8) for width, height in [SIZE] * 6 + [small_size] * 6]
         results = [tracker.step(picture, time=i / 30) for i, picture in enumerate(pictures)]
-    assert detector.forgotten == 1 and detector.predicted[5:8] == [1, 0, 1]
+    assert detector.forgotten == 1
+    assert detector.predicted[5:8] == [1, 1 - person_id, 1]
     assert [person.person_id for person in results[5]] == [0]
-    assert [person.person_id for person in results[6]] == [1]
+    assert [person.person_id for person in results[6]] == [person_id]
     assert results[11][0].joints2d.max() < max(small_size)
 
 

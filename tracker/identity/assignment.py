@@ -144,6 +144,15 @@ class IdentityTracker:
             self._meetings = Meetings(self.config.appearance_spread)
             self._scene = scene
 
+    def resize(self, size: tuple[int, int]) -> None:
+        """The frames to come have this (width, height) px, and show what those before showed."""
+        if size != self._size and self._size[0] > 0:
+            factor = size[0] / self._size[0]
+            self._tracks, self._gone = ([t.scaled(factor) for t in tracks] for tracks in (self._tracks, self._gone))
+            self._elsewhere = {key: [t.scaled(factor) for t in tracks] for key, tracks in self._elsewhere.items()}
+            self._meetings = Meetings(self.config.appearance_spread)
+        self._size = size
+
     def predicted_boxes(self, time: float) -> list[Array]:
         """xyxy px boxes where people seen lately should be at `time`, as far as that is in the picture.
 

@@ -100,6 +100,12 @@ class Identity:
             existence=other.existence,
         )
 
+    def scaled(self, factor: float) -> Identity:
+        """The same in pictures that are larger by this factor."""
+        return replace(
+            self, landmarks=factor * self.landmarks, velocity=factor * self.velocity, size=factor * self.size
+        )
+
     def missed(self, frame_step: float) -> Identity:
         """The track after a frame without the person, frame_step s after the frame before."""
         if self.person_id is not None:

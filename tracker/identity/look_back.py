@@ -151,10 +151,10 @@ class LookBack(Generic[Seen]):
         """
         key, first, detection = person.person_id, len(self._waiting) - 1, person.detection
         plainest = detection
-        scene, seen_at = self._waiting[first].scene, self._waiting[first].frame.time
+        seen_at = self._waiting[first].frame.time
         for place in range(first - 1, -1, -1):
             entry = self._waiting[place]
-            if entry.scene != scene or key in entry.ids or len(entry.people) >= self._limits.max_people:
+            if not self._goes_on(entry) or key in entry.ids or len(entry.people) >= self._limits.max_people:
                 break
             back = Reappearance(key, seen_at, detection, plainest)
             if not known and self._was_last_seen_near(detection, place) and self._rejoin(back, first):
@@ -177,7 +177,7 @@ class LookBack(Generic[Seen]):
         for place in range(len(self._waiting) - 2, -1, -1):
             entry = self._waiting[place]
             wrong = next((each.detection for each in entry.people if each.person_id == key), None)
-            if entry.scene != self._waiting[-1].scene or wrong is None or _is_one_pose(wrong, detection):
+            if not self._goes_on(entry) or wrong is None or _is_one_pose(wrong, detection):
                 return
             others = [each for each in entry.people if each.person_id != key]
             earlier = self._detector.detect_near(entry.frame, detection, [each.detection for each in others])
@@ -185,6 +185,11 @@ class LookBack(Generic[Seen]):
                 return
             detection = earlier
             self._put(place, [*others, _packed(TrackedDetection(key, earlier))])
+
+    def _goes_on(self, entry: Seen) -> bool:
+        """Whether places in the newest frame mean the same in this one."""
+        newest = self._waiting[-1]
+        return entry.scene == newest.scene and entry.frame.size == newest.frame.size
 
     def _was_last_seen_near(self, detection: Detection, place: int) -> bool:
         """Whether in that frame somebody is near who is not seen any more after it."""

@@ -1,12 +1,13 @@
 """Cuts: where a film goes on somewhere else, so that nothing that was followed goes on with it.
 
 A cut changes what is where, and which colours there are, at once. Neither a camera that pans (its colours stay) nor the
-sun in the lens (what is where stays) does both. Pictures of another size are a cut, too, since places in the one mean
-nothing in the other; and so is a time that goes back, where a clock was set or a film begins again.
+sun in the lens (what is where stays) does both. Pictures of other proportions are a cut, too, since places in the one
+mean nothing in the other; and so is a time that goes back, where a clock was set or a film begins again.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -28,6 +29,8 @@ _SAMPLES = (128, 96)
 compared, and take half a millisecond of a 720p picture."""
 _BINS = 16
 _REMEMBERED_SECONDS = 3.0
+_SAME_PROPORTION = 0.02
+"""Part by which those of one film differ that is scaled to whole pixels, or blocks of them."""
 """How long a scene may be away, behind a flash or a title, and still go on where it was."""
 
 
@@ -35,8 +38,8 @@ _REMEMBERED_SECONDS = 3.0
 class _Glance:
     """A picture made small."""
 
-    size: tuple[int, int]
-    """(width, height) px of the picture."""
+    proportion: float
+    """The picture's width over its height."""
     pixels: NDArray[np.float32]
     """(24, 32, 3)"""
     colours: Array
@@ -47,11 +50,11 @@ class _Glance:
         pixels = cv2.resize(_sampled(frame.image), _SIZE, interpolation=cv2.INTER_AREA)
         bins = pixels.reshape(-1, 3) // (256 // _BINS) + np.arange(3) * _BINS
         counts = np.bincount(bins.ravel(), minlength=3 * _BINS).reshape(3, _BINS)
-        return cls(frame.size, pixels.astype(np.float32), np.sqrt(counts / pixels[..., 0].size))
+        return cls(frame.size[0] / frame.size[1], pixels.astype(np.float32), np.sqrt(counts / pixels[..., 0].size))
 
     def is_elsewhere(self, other: _Glance) -> bool:
         """Whether the two do not show one scene."""
-        if self.size != other.size:
+        if not math.isclose(self.proportion, other.proportion, rel_tol=_SAME_PROPORTION):
             return True
         if np.abs(self.pixels - other.pixels).mean() < _LEAST_CHANGE:
             return False
