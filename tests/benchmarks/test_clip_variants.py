@@ -1,0 +1,50 @@
+"""Variants of clips show the same things in another way."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.clip_variants import VARIANTS, lit, mirrored, write_variant
+from tracker.overlay.video_writer import VideoWriter
+from tracker.source import open_source
+
+SIZE = (160, 96)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Twelve frames of a bright left half."""
+    picture = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
+    picture[:, : SIZE[0] // 2] = 180
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path, SIZE, Fraction(25)) as video:
+        for index in range(12):
+            video.write(index / 25, picture)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("variant", "frames", "size", "right_is_bright"),
+    [("mirror", 12, SIZE, True), ("brighter_later", 5, SIZE, False), ("darker_smaller_mirror", 12, (128, 77), True)],
+)
+def test_a_variant_has_the_clips_pictures_changed(
+    clip: Path, tmp_path: Path, variant: str, frames: int, size: tuple[int, int], right_is_bright: bool
+) -> None:
+    written = write_variant(str(clip), variant, tmp_path / "variants")
+    assert written == tmp_path / "variants" / variant / "clip.mp4" and variant in VARIANTS
+    with open_source(written) as source:
+        pictures = [frame.image for frame in source]
+    assert len(pictures) == frames and pictures[0].shape[1::-1] == size
+    left, right = (pictures[-1][:, part].mean() for part in (slice(0, size[0] // 2), slice(size[0] // 2, None)))
+    assert bool(right > left) is right_is_bright
+
+
+def test_light_keeps_black_and_white_and_a_mirror_comes_back() -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, axis=2)
+    brighter = lit(ramp, 0.7)
+    assert brighter[0, 0, 0] == 0 and brighter[0, 255, 0] == 255 and brighter[0, 100, 0] > 110
+    np.testing.assert_array_equal(mirrored(mirrored(ramp)), ramp)
