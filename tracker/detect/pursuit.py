@@ -58,6 +58,7 @@ class Pursuit:
     surroundings: View
     """In which they were found."""
     existence: Existence
+    """What closer looks have shown of whether they are there at all."""
     agreed: bool
     """Whether looks framed anew have seen them, too, in the pose in which they are followed."""
     look_at: float

@@ -50,6 +50,7 @@ class Identity:
     size: float
     """px, `body_size`: of a while, since who is about to be hidden is often seen in a wrong pose at last."""
     existence: Existence
+    """What closer looks have shown of whether they are there at all."""
 
     @classmethod
     def begin(cls, time: float, detection: Detection, appearance: Appearance) -> Identity:
