@@ -9,14 +9,26 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.detect.test_landmark_detector import HEIGHT, WIDTH, Bar, BarFollower, BarLandmarker, picture
+from tests.detect.test_landmark_detector import (
+    HEIGHT,
+    WIDTH,
+    Bar,
+    BarFollower,
+    BarLandmarker,
+    Blind,
+    picture,
+)
+from tracker.core.existence import Look
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
 from tracker.detect.candidate import Candidate, candidate_of
-from tracker.detect.closer_look import View, look_closely
+from tracker.detect.closer_look import look_closely
 from tracker.detect.follow import Followed, Region
+from tracker.detect.looks_anew import LOOKS
 from tracker.detect.picture_landmarker import PictureLandmarker
+from tracker.detect.pursuit import Pursuit
+from tracker.detect.view import View
 from tracker.runtime.engine_config import EngineConfig
 
 HERE, BESIDE = Bar(500.0, 150.0, 400.0), Bar(700.0, 150.0, 400.0)
@@ -30,10 +42,14 @@ def grey(level: int) -> np.ndarray:
     return np.full((HEIGHT, WIDTH, 3), level, np.uint8)
 
 
+def found_in(image: np.ndarray, bar: Bar = HERE) -> Pursuit:
+    return Pursuit.begin(Frame(0, 0.0, image), person(bar))
+
+
 def test_somebody_in_plain_sight_is_shown_by_all_framings() -> None:
     image = picture(HERE)
-    look = look_closely(person(HERE), Frame(0, 0.0, image), [], View.of(image, []), BarFollower(EngineConfig(), ()))
-    assert look.agreeing == 1.0 and look.moved == 0.0
+    existence = look_closely(found_in(image), Frame(8, 0.25, image), [], BarFollower(EngineConfig(), ()))
+    assert existence.looks == (Look(agreeing=1.0, moved=0.0),)
 
 
 def test_others_are_not_taken_for_the_person_who_is_looked_at() -> None:
@@ -45,16 +61,44 @@ def test_others_are_not_taken_for_the_person_who_is_looked_at() -> None:
             return super()._follow(image, Region.around(read.landmarks2d))
 
     image, seer = picture(HERE, BESIDE), Widest(EngineConfig(), ())
-    scene = View.of(image, [])
-    alone = look_closely(person(HERE), Frame(0, 0.0, image), [], scene, seer)
-    without = look_closely(person(HERE), Frame(0, 0.0, image), [person(BESIDE)], scene, seer)
+    looks = [look_closely(found_in(image), Frame(8, 0.25, image), o, seer).looks for o in ([], [person(BESIDE)])]
+    (alone,), (without,) = looks
     assert alone.agreeing < 0.75 < without.agreeing
+
+
+def plainly_seen(image: np.ndarray) -> Pursuit:
+    begun = found_in(image)
+    return begun.looked_at(0.25, look_closely(begun, Frame(8, 0.25, image), [], BarFollower(EngineConfig(), ())))
+
+
+def test_who_was_in_plain_sight_is_surely_there_once_they_move() -> None:
+    """No network needs to be asked for that."""
+    seen, unasked = plainly_seen(before_wall()), Blind(EngineConfig(), ())
+    existence = look_closely(seen, Frame(12, 0.4, before_wall(1)), [], unasked)
+    assert existence.is_sure and unasked.asked == []
+    assert seen.looked_at(0.4, existence).look_at == float("inf")
+
+
+def test_who_keeps_still_is_looked_at_again_after_a_second() -> None:
+    seen, seer = plainly_seen(before_wall()), BarFollower(EngineConfig(), ())
+    early = look_closely(seen, Frame(20, 0.7, before_wall()), [], seer)
+    assert early == seen.existence and seer.asked == []
+    late = look_closely(seen, Frame(40, 1.3, before_wall()), [], seer)
+    assert len(late.looks) == 2 and len(seer.asked) == LOOKS
 
 
 def wall(seed: int = 0) -> np.ndarray:
     """A picture with something all over it."""
     coarse = np.random.default_rng(seed).integers(40, 200, (36, 64, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST))
+
+
+def before_wall(seed: int = 0) -> np.ndarray:
+    """Somebody in front of it."""
+    image, bar = wall(seed), picture(HERE)
+    standing = (bar != bar[0, 0]).any(axis=2)
+    image[standing] = bar[standing]
+    return image
 
 
 def test_how_much_has_changed_in_a_box() -> None:
@@ -76,13 +120,9 @@ def test_light_is_no_change() -> None:
 
 
 def test_who_stands_in_front_is_left_aside() -> None:
-    with_somebody = wall()
-    bar = picture(HERE)
-    standing = (bar != bar[0, 0]).any(axis=2)
-    with_somebody[standing] = bar[standing]
     empty = View.of(wall(), [])
-    assert empty.changed(View.of(with_somebody, []), HERE.bbox) > 0.3
-    assert empty.changed(View.of(with_somebody, [person(HERE)]), HERE.bbox) < 0.1
+    assert empty.changed(View.of(before_wall(), []), HERE.bbox) > 0.3
+    assert empty.changed(View.of(before_wall(), [person(HERE)]), HERE.bbox) < 0.1
 
 
 class Chair(BarFollower):
@@ -106,17 +146,28 @@ class Chair(BarFollower):
         return replace(answer, presence=0.0) if framed_anew or self.followed % 5 == 0 else answer
 
 
+def use(monkeypatch: pytest.MonkeyPatch, follower: BarFollower) -> None:
+    """Instead of the networks."""
+    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
+    monkeypatch.setattr(BarLandmarker, "follower", property(lambda _: follower))
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda *_: follower)
+    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
+
+
 def test_what_looks_show_of_a_thing_is_remembered_when_it_is_lost_and_found_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each time it is found it is another pursuit, and looked at once."""
-    chair = Chair()
-    monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
-    monkeypatch.setattr(BarLandmarker, "follower", property(lambda _: chair))
-    monkeypatch.setattr(landmark_detector, "open_follower", lambda *_: chair)
-    monkeypatch.setattr(landmark_detector, "open_finder", lambda follower, engine: follower)
+    use(monkeypatch, Chair())
     image = picture(HERE)
     with LandmarkDetector(DetectConfig(look_seconds=0.2, search_seconds=float("inf"))) as found:
         existences = [d.existence for i in range(30) for d in found.detect(Frame(i, i / 10, image))]
     assert not existences[0].looks
     assert existences[-1].is_nobody and len(existences[-1].looks) >= 3
+
+
+def test_looks_at_people_in_the_first_picture_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, BarFollower(EngineConfig(), ()))
+    with LandmarkDetector(DetectConfig()) as found:
+        (somebody,) = found.detect(Frame(0, 0.0, picture(HERE)))
+    assert somebody.agreed and somebody.existence.looks == (Look(agreeing=1.0, moved=0.0),)

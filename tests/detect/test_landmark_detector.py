@@ -116,6 +116,13 @@ class BarFollower:
         self.asked.clear()
 
 
+class Blind(BarFollower):
+    """Sees nobody."""
+
+    def _follow(self, image: np.ndarray, region: Region) -> Followed:
+        return replace(super()._follow(image, region), presence=0.0)
+
+
 @dataclass(frozen=True)
 class Bar:
     """A red bar: middle x, top y, height, px."""
@@ -264,12 +271,15 @@ def test_known_people_are_painted_out_of_a_closer_look() -> None:
 
 
 @pytest.mark.usefixtures("fake")
-@pytest.mark.parametrize(("largest", "expected"), [(0.5, 1), (0.4, 0)])
+@pytest.mark.parametrize(("largest", "shown", "expected"), [(0.5, False, 1), (0.4, False, 0), (0.4, True, 1)])
 def test_a_stranger_is_believed_in_when_looks_framed_anew_agree(
-    monkeypatch: pytest.MonkeyPatch, largest: float, expected: int
+    monkeypatch: pytest.MonkeyPatch, largest: float, shown: bool, expected: int
 ) -> None:
-    """They see a person as 0.33, 0.45 and 0.62 of their side, each straight and in a mirror; four are enough."""
+    """Wider ones see a person as 0.33, 0.45 and 0.62 of their side, each straight and in a mirror; four are enough.
+    Otherwise the landmark network alone is asked, in closer ones."""
     monkeypatch.setattr(BarLandmarker, "largest", largest)
+    if not shown:
+        monkeypatch.setattr(BarLandmarker, "follower", property(lambda _: Blind(EngineConfig(), ())))
     with LandmarkDetector(DetectConfig(look_delay=0.0)) as found:
         assert len(found.detect(Frame(0, 0.0, picture(SMALL)))) == expected
 

@@ -6,7 +6,7 @@ that are taken for people hardly ever do, and do not move.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _MOVING = 0.15
 """Nobody, where fewer do, and something moves: a chair that somebody pulls, a limb of somebody else."""
 _HARDLY = 0.3
 """Nobody, where fewer agree in the only look."""
-_MOVED = 0.2
+MOVED = 0.2
 """How much otherwise the picture about somebody looks once they have moved."""
 _PLAIN_LOOKS = 3
 """In plain sight, from which on whoever keeps still is surely somebody."""
@@ -45,10 +45,16 @@ class Existence:
     looks: tuple[Look, ...] = ()
     late: bool = False
     """Whether they were found in a later picture than the first: people do not come without moving."""
+    moves: bool = False
+    """Whether they were seen to move between looks."""
 
     def after(self, look: Look) -> Existence:
         """Once they have been looked at again."""
-        return Existence((*self.looks, look), self.late)
+        return replace(self, looks=(*self.looks, look))
+
+    def moving(self) -> Existence:
+        """Once they are seen to move."""
+        return replace(self, moves=True)
 
     def then(self, later: Existence) -> Existence:
         """What is known once there is something later of the same person, who may have been lost in between."""
@@ -58,8 +64,13 @@ class Existence:
     @property
     def is_sure(self) -> bool:
         """Whether there is somebody, whatever is seen of them later."""
-        moved = any(look.moved >= _MOVED for look in self.looks)
+        moved = self.moves or any(look.moved >= MOVED for look in self.looks)
         return self._plain >= (1 if moved else _PLAIN_LOOKS)
+
+    @property
+    def was_in_plain_sight(self) -> bool:
+        """Whether nearly all framings have shown them once."""
+        return self._plain > 0
 
     @property
     def is_nobody(self) -> bool:
@@ -69,10 +80,9 @@ class Existence:
         agreeing = float(np.mean([look.agreeing for look in self.looks]))
         if len(self.looks) == 1:
             return agreeing < _HARDLY
+        # in the mean, since at times somebody who passes makes a thing move
+        moving = np.mean([look.moved for look in self.looks]) >= MOVED
         still = _LATE if self.late else _STILL
-        moving = (
-            np.mean([look.moved for look in self.looks]) >= _MOVED
-        )  # at times somebody who passes makes a thing move
         return agreeing < (_MOVING if moving else still)
 
     @property

@@ -6,77 +6,36 @@ A chair, a curtain rail or the folds of a bed are sometimes taken for a person, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from tracker.core.arrays import Array
-from tracker.core.existence import Look
+from tracker.core.existence import MOVED, Existence, Look
 from tracker.core.frame import Frame
-from tracker.core.mask import IN_MASK
 from tracker.detect.candidate import Candidate
 from tracker.detect.erase import erased
 from tracker.detect.follow import Follower
 from tracker.detect.looks_anew import LOOKS, LooksAnew
+from tracker.detect.pursuit import Pursuit
 from tracker.detect.similarity import shared_box
+from tracker.detect.view import View
 
-_NOISE = 5.0
-"""Levels of 255, within which bare walls differ anyway."""
-_EDGE = 7
-"""px of the small pictures, by which people are wider than their masks: hair, shadows."""
-_WIDTH = 320
-"""px of the small pictures that are compared."""
+_STILL_SECONDS = 1.0
+"""Most people move within it, and then need no second look of twelve framings."""
 
 
-@dataclass(frozen=True)
-class View:
-    """A frame, small and grey, and where in it people stand before whatever may be behind them."""
+def look_closely(person: Pursuit, frame: Frame, others: Sequence[Candidate], follower: Follower) -> Existence:
+    """What is known of somebody's existence after a look at them as they are in this frame, without the others.
 
-    grey: NDArray[np.uint8]
-    people: NDArray[np.bool_]
-    """(h, w) px like the picture's."""
-    scale: float
-    """Its size over the frame's."""
-
-    @classmethod
-    def of(cls, image: NDArray[np.uint8], people: Sequence[Candidate]) -> View:
-        """image: (h, w, 3) RGB."""
-        height, width = image.shape[:2]
-        size = (_WIDTH, max(1, round(_WIDTH * height / width)))
-        grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        covered = np.zeros(grey.shape, bool)
-        for each in people:
-            covered |= cv2.resize(each.mask.picture(), size, interpolation=cv2.INTER_AREA) >= IN_MASK
-        wider = cv2.dilate(covered.view(np.uint8), np.ones((_EDGE, _EDGE), np.uint8)) > 0
-        return cls(np.asarray(grey, np.uint8), wider, _WIDTH / width)
-
-    def changed(self, other: View, box: Array) -> float:
-        """How much of an xyxy px box of the frame looks otherwise in the other view, 0..2: one less the correlation,
-        for which the light makes no difference. People before it are left aside."""
-        left, top, right, bottom = np.round(np.clip(box * self.scale, 0, None)).astype(int)
-        piece = np.s_[top : bottom + 1, left : right + 1]
-        bare = ~(self.people | other.people)[piece]
-        if not bare.any():
-            return 0.0
-        now, before = (_centred(view.grey[piece][bare].astype(float)) for view in (self, other))
-        noise = _NOISE**2 * len(now)
-        return float(1 - (now @ before + noise) / np.sqrt((now @ now + noise) * (before @ before + noise)))
-
-
-def _centred(values: Array) -> Array:
-    return values - values.mean()
-
-
-def look_closely(
-    person: Candidate, frame: Frame, others: Sequence[Candidate], before: View, follower: Follower
-) -> Look:
-    """Looks at somebody as they are in this frame, without the others. before: in which they were found.
-
-    Raises RunError when the network fails.
+    Whoever has been in plain sight is first watched for whether they move, which costs next to nothing. Raises RunError
+    when the network fails.
     """
-    near = [each.mask.picture() for each in others if shared_box(each.detection.bbox, person.region.box) > 0]
+    seen = person.candidate
+    moved = person.surroundings.changed(View.of(frame.image, others), seen.detection.bbox)
+    if person.existence.was_in_plain_sight:
+        if moved >= MOVED:
+            return person.existence.moving()
+        if frame.time - person.begun_at < _STILL_SECONDS:
+            return person.existence
+    near = [each.mask.picture() for each in others if shared_box(each.detection.bbox, seen.region.box) > 0]
     image = erased(frame.image, np.maximum.reduce(near)) if near else frame.image
-    agreeing = LooksAnew(follower, image).agreeing(person)
-    return Look(agreeing / LOOKS, before.changed(View.of(frame.image, others), person.detection.bbox))
+    return person.existence.after(Look(LooksAnew(follower, image).agreeing(seen) / LOOKS, moved))

@@ -16,7 +16,7 @@ import numpy as np
 
 from tracker.core.arrays import Array
 from tracker.core.detection import Detection
-from tracker.core.existence import Look
+from tracker.core.existence import Existence, Look
 from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.detect.background_search import BackgroundSearch
@@ -38,7 +38,7 @@ from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Follower, Region
 from tracker.detect.landmark_choice import open_finder, open_follower
-from tracker.detect.looks_anew import LooksAnew
+from tracker.detect.looks_anew import AGREEING, LOOKS, LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import HIDDEN_SECONDS, MISSED_SECONDS, Pursuit, as_stranger, ousted
 from tracker.detect.region_search import ALONE, BESIDE, half_hidden_people
@@ -209,9 +209,9 @@ class LandmarkDetector:
         if not people:  # then the search has just looked for them
             return []
         looks = LooksAnew(self._finder, frame.image)
-        judged = [(each, each.detection.agreed or looks.agree(each)) for each in people]
-        sure = [as_agreed(each) for each, agreed in judged if agreed]
-        doubtful = [each for each, agreed in judged if not agreed]
+        judged = [each if each.detection.agreed else _as_shown(each, looks.agreeing(each)) for each in people]
+        sure = [each for each in judged if each.detection.agreed]
+        doubtful = [each for each in judged if not each.detection.agreed]
         if len(sure) >= self.config.max_people:
             return [*sure, *doubtful]
         image = erased(frame.image, np.maximum.reduce([each.mask.picture() for each in sure])) if sure else frame.image
@@ -281,17 +281,17 @@ class LandmarkDetector:
         errand, answer = self._scout.errand, self._scout.take()
         if errand is None:
             return answer.people
-        self._judge(errand, answer.looks)
+        self._judge(errand, answer.existences)
         self._late = not errand.begins
         known = {id(candidate) for candidate in errand.followed}
         return [candidate for candidate in answer.people if id(candidate) not in known]
 
-    def _judge(self, errand: SearchTask, looks: Mapping[object, Look]) -> None:
+    def _judge(self, errand: SearchTask, existences: Mapping[object, Existence]) -> None:
         """Takes what looks at the doubted ones have shown."""
         time = errand.frame.time
-        self._followed = [p.looked_at(time, looks[p.key]) if p.key in looks else p for p in self._followed]
-        lost = {p.key: p.looked_at(time, looks[p.key]) for p in errand.doubted}
-        known = self._doubtful | lost | {p.key: p for p in self._followed if p.key in looks}
+        self._followed = [p.looked_at(time, existences[p.key]) if p.key in existences else p for p in self._followed]
+        lost = {p.key: p.looked_at(time, existences[p.key]) for p in errand.doubted}
+        known = self._doubtful | lost | {p.key: p for p in self._followed if p.key in existences}
         latest = sorted(known.values(), key=lambda pursuit: pursuit.seen_at)[-_DOUBTFUL:]
         self._doubtful = {p.key: p for p in latest if not p.existence.is_sure}
 
@@ -451,6 +451,13 @@ def _is_instead(candidate: Candidate, other: Candidate) -> bool:
 def _shows(candidate: Candidate, others: Sequence[PlacedMask]) -> bool:
     """Whether enough of somebody lies beside the others, and is not a guess of what is behind them."""
     return all(share_in_mask(candidate.mask, other) < _ON_OTHERS for other in others)
+
+
+def _as_shown(candidate: Candidate, agreeing: int) -> Candidate:
+    """Somebody in the first picture, with what looks framed anew have shown of them."""
+    existence = Existence((Look(agreeing / LOOKS, moved=0.0),))
+    detection = replace(candidate.detection, agreed=agreeing >= AGREEING, existence=existence)
+    return replace(candidate, detection=detection)
 
 
 def _doubted(candidate: Candidate) -> Candidate:

@@ -11,10 +11,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tracker.core.existence import Existence, Look
+from tracker.core.existence import Existence
 from tracker.core.frame import Frame
 from tracker.detect.candidate import Candidate, is_on_part_of, is_same_person
-from tracker.detect.closer_look import View
 from tracker.detect.clothing_colour import (
     OTHER_CLOTHES,
     OWN_CLOTHES,
@@ -25,6 +24,7 @@ from tracker.detect.clothing_colour import (
 )
 from tracker.detect.looks_anew import AGREEING, LOOKS
 from tracker.detect.similarity import box_overlap, pose_similarity, shared_box
+from tracker.detect.view import View
 
 HIDDEN_SECONDS = 2.0
 """So long somebody who is hidden is looked for where they were."""
@@ -71,15 +71,16 @@ class Pursuit:
         """Somebody who is seen for the first time, beside these others. late: in a later picture than the first."""
         look, time = appearance_of(frame.image, candidate.detection), frame.time
         surroundings, agreed = View.of(frame.image, others), candidate.detection.agreed
-        return cls(candidate, candidate, look, time, time, surroundings, Existence(late=late), agreed, time)
+        existence = replace(candidate.detection.existence, late=late)
+        look_at = time + (_DOUBT_SECONDS if existence.looks else 0.0)
+        return cls(candidate, candidate, look, time, time, surroundings, existence, agreed, look_at)
 
-    def looked_at(self, time: float, look: Look) -> Pursuit:
-        """After that look, of that time. The longer they have been followed, the later is the next one."""
-        existence = self.existence.after(look)
+    def looked_at(self, time: float, existence: Existence) -> Pursuit:
+        """After a look of that time, and what is known since. The longer they have been followed, the later is the next
+        one."""
         wait = math.inf if existence.is_sure else max(_DOUBT_SECONDS, _DOUBT_SHARE * (time - self.begun_at))
-        return replace(
-            self, existence=existence, agreed=self.agreed or look.agreeing >= AGREEING / LOOKS, look_at=time + wait
-        )
+        agreed = self.agreed or any(look.agreeing >= AGREEING / LOOKS for look in existence.looks)
+        return replace(self, existence=existence, agreed=agreed, look_at=time + wait)
 
     def going_on(self, doubtful: Iterable[Pursuit]) -> Pursuit:
         """The same; who is found where somebody was who was not surely there is what was found there before."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
 from tracker.core.crop import crop_transform, square_box, warp_crop
-from tracker.core.existence import Look
+from tracker.core.existence import Existence
 from tracker.core.frame import Frame
 from tracker.detect.candidate import (
     FOUND_OVERLAP,
@@ -35,7 +35,7 @@ from tracker.detect.closer_look import look_closely
 from tracker.detect.clothing_colour import OWN_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
-from tracker.detect.looks_anew import AGREEING, LOOKS, LooksAnew
+from tracker.detect.looks_anew import LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pose_reading import HIPS, SHOULDERS
 from tracker.detect.pursuit import Pursuit
@@ -108,8 +108,8 @@ class SearchResult:
 
     people: list[Candidate]
     """Those who are followed and those found besides, each once."""
-    looks: Mapping[object, Look] = field(default_factory=dict)
-    """At the doubted ones, by the key of each."""
+    existences: Mapping[object, Existence] = field(default_factory=dict)
+    """What is known by then of each of the doubted ones, by their keys."""
 
 
 class Searcher:
@@ -134,20 +134,13 @@ class Searcher:
 
     def search(self, errand: SearchTask) -> SearchResult:
         """Looks at the doubted people, and for others. Raises RunError when an engine fails."""
-        looks = self._looks(errand)
-        mistaken = [p.candidate for p in errand.doubted if not (p.agreed or looks[p.key].agreeing >= AGREEING / LOOKS)]
+        follower, others = self._landmarker.follower, _without(errand.followed, [p.candidate for p in errand.doubted])
+        existences = {p.key: look_closely(p, errand.frame, others, follower) for p in errand.doubted}
+        looked_at = [p.looked_at(errand.frame.time, existences[p.key]) for p in errand.doubted]
+        mistaken = [p.candidate for p in looked_at if not p.agreed]
         if mistaken:
-            return SearchResult(self._in_place_of(errand, mistaken), looks)
-        return SearchResult(self._found(errand), looks)
-
-    def _looks(self, errand: SearchTask) -> dict[object, Look]:
-        """At the doubted people, the others painted out."""
-        doubted = {id(each.candidate) for each in errand.doubted}
-        others = [c for c in errand.followed if id(c) not in doubted]
-        follower = self._landmarker.follower
-        return {
-            p.key: look_closely(p.candidate, errand.frame, others, p.surroundings, follower) for p in errand.doubted
-        }
+            return SearchResult(self._in_place_of(errand, mistaken), existences)
+        return SearchResult(self._found(errand), existences)
 
     def _found(self, errand: SearchTask) -> list[Candidate]:
         """The people followed and those found besides, each once."""
@@ -250,6 +243,10 @@ class Searcher:
         if any(each is not None and each < OWN_CLOTHES for each in distances):
             piece = _Look(_surroundings(stranger.detection.bbox))
             return self._similarity_in(errand.frame, piece, stranger, others) >= _KNOWN_SIMILARITY
+        return self._is_found_anew(errand, stranger, others) or self._is_shown_anew(errand, stranger, others)
+
+    def _is_found_anew(self, errand: SearchTask, stranger: Candidate, others: Sequence[Candidate]) -> bool:
+        """Whether the person detector finds them again, in wider looks."""
         agreeing = 0
         for looks, (scale, mirrored) in enumerate(_FRAMINGS, 1):
             piece = _Look(_surroundings(stranger.detection.bbox, scale), mirrored=mirrored)
@@ -258,6 +255,14 @@ class Searcher:
             if agreeing == _AGREEING or hopeless:
                 break
         return agreeing == _AGREEING
+
+    def _is_shown_anew(self, errand: SearchTask, stranger: Candidate, others: Sequence[Candidate]) -> bool:
+        """Whether the landmark network alone shows them, in closer looks: the person detector misses people at the
+        picture's edge, and finds what is left of those who are painted out instead."""
+        image = errand.frame.image
+        near = [c.mask.picture() for c in others if shared_box(c.detection.bbox, stranger.region.box) > 0]
+        bare = erased(image, np.maximum.reduce(near)) if near else image
+        return LooksAnew(self._landmarker.follower, bare).agree(stranger)
 
     def _similarity_in(self, frame: Frame, piece: _Look, candidate: Candidate, painted: Sequence[Candidate]) -> float:
         """How similar to its pose (0..1) is what a look sees; 0 for nobody."""
