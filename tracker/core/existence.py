@@ -36,6 +36,8 @@ class Look:
     """0..1: of the framings, those that show their pose."""
     moved: float
     """0..2: how much the picture about them looks otherwise than when they were found."""
+    thin: bool = False
+    """Whether they are as long and thin as a curtain rail."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Existence:
         return self._plain > 0
 
     @property
+    def kept_still(self) -> bool:
+        """Whether they had not moved yet when they were looked at last."""
+        return not self.looks or self.looks[-1].moved < MOVED
+
+    @property
     def is_nobody(self) -> bool:
         """Whether there is nobody, as far as one can tell by now."""
         if self.is_sure or not self.looks:
@@ -80,11 +87,20 @@ class Existence:
         agreeing = float(np.mean([look.agreeing for look in self.looks]))
         if len(self.looks) == 1:
             return agreeing < _HARDLY
-        # in the mean, since at times somebody who passes makes a thing move
-        moving = np.mean([look.moved for look in self.looks]) >= MOVED
-        still = _LATE if self.late else _STILL
-        return agreeing < (_MOVING if moving else still)
+        still = _LATE if self.late or self._is_thin else _STILL
+        return agreeing < (_MOVING if self._is_moving else still)
+
+    @property
+    def _is_thin(self) -> bool:
+        """In half of the looks or more."""
+        return 2 * sum(look.thin for look in self.looks) >= len(self.looks)
+
+    @property
+    def _is_moving(self) -> bool:
+        """In the mean, or in the last two looks: at times somebody who passes makes a thing move."""
+        moved = [look.moved for look in self.looks]
+        return bool(np.mean(moved) >= MOVED or min(moved[-2:]) >= MOVED)
 
     @property
     def _plain(self) -> int:
-        return sum(look.agreeing >= _SURELY for look in self.looks)
+        return sum(look.agreeing >= _SURELY and not look.thin for look in self.looks)

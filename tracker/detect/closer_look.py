@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from tracker.core.existence import MOVED, Existence, Look
 from tracker.core.frame import Frame
+from tracker.core.mask import IN_MASK, PlacedMask
 from tracker.detect.candidate import Candidate
 from tracker.detect.erase import erased
 from tracker.detect.follow import Follower
@@ -19,23 +21,32 @@ from tracker.detect.pursuit import Pursuit
 from tracker.detect.similarity import shared_box
 from tracker.detect.view import View
 
-_STILL_SECONDS = 1.0
-"""Most people move within it, and then need no second look of twelve framings."""
+_THIN = 0.18
+"""Of a silhouette's spread along it, that across it. In 125 runs of real clips it was 0.21 or more in the median of
+everybody, also of who lay or stood sideways, and 0.15 to 0.17 of three curtain rails."""
 
 
 def look_closely(person: Pursuit, frame: Frame, others: Sequence[Candidate], follower: Follower) -> Existence:
     """What is known of somebody's existence after a look at them as they are in this frame, without the others.
 
-    Whoever has been in plain sight is first watched for whether they move, which costs next to nothing. Raises RunError
-    when the network fails.
+    Whether they have moved is seen at once. The framings, which take a network, are left to when they move, or it is
+    time. Raises RunError when the network fails.
     """
-    seen = person.candidate
+    seen, existence = person.candidate, person.existence
     moved = person.surroundings.changed(View.of(frame.image, others), seen.detection.bbox)
-    if person.existence.was_in_plain_sight:
-        if moved >= MOVED:
-            return person.existence.moving()
-        if frame.time - person.begun_at < _STILL_SECONDS:
-            return person.existence
+    if moved >= MOVED and existence.was_in_plain_sight:
+        return existence.moving()
+    if frame.time < person.look_at and not (moved >= MOVED and existence.kept_still):
+        return existence
     near = [each.mask.picture() for each in others if shared_box(each.detection.bbox, seen.region.box) > 0]
     image = erased(frame.image, np.maximum.reduce(near)) if near else frame.image
-    return person.existence.after(Look(LooksAnew(follower, image).agreeing(seen) / LOOKS, moved))
+    agreeing = LooksAnew(follower, image).agreeing(seen) / LOOKS
+    return existence.after(Look(agreeing, moved, is_thin(seen.mask)))
+
+
+def is_thin(silhouette: PlacedMask) -> bool:
+    """Whether it is as long and thin as nobody is. One without a pixel is not."""
+    inside = (silhouette.picture() >= IN_MASK).astype(np.uint8)
+    moments = cv2.moments(inside, binaryImage=True)
+    across, along = np.linalg.eigvalsh([[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]])
+    return bool(across < _THIN**2 * along)

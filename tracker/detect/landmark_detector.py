@@ -8,7 +8,7 @@ was found there is a little old when it comes: it is followed in the present fra
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -160,6 +160,7 @@ class LandmarkDetector:
         known = {id(each.candidate): each for each in self._followed}
         present = [known.get(id(c)) or self._begun(frame, c, candidates) for c in candidates]
         newcomers = [each for each in present if each.begun_at == frame.time]
+        self._doubt(newcomers)
         missed = [
             each
             for each in (*self._followed, *self._missed)
@@ -255,7 +256,7 @@ class LandmarkDetector:
     def _errand(self, frame: Frame, predicted: Sequence[Array], candidates: Sequence[Candidate]) -> SearchTask:
         absent = [each for each in self._followed if each.seen_at < frame.time]
         missed = [each.look for each in (*absent, *self._missed)]
-        doubted = [each for each in self._followed if each.look_at <= frame.time == each.seen_at]
+        doubted = [each for each in self._followed if each.seen_at == frame.time and not each.existence.is_sure]
         return SearchTask(frame, predicted, candidates, doubted, missed)
 
     def _send(self, errand: SearchTask, delay: float) -> None:
@@ -291,7 +292,11 @@ class LandmarkDetector:
         time = errand.frame.time
         self._followed = [p.looked_at(time, existences[p.key]) if p.key in existences else p for p in self._followed]
         lost = {p.key: p.looked_at(time, existences[p.key]) for p in errand.doubted}
-        known = self._doubtful | lost | {p.key: p for p in self._followed if p.key in existences}
+        self._doubt([*lost.values(), *(p for p in self._followed if p.key in existences)])
+
+    def _doubt(self, pursuits: Iterable[Pursuit]) -> None:
+        """Remembers those who are not surely there."""
+        known = self._doubtful | {p.key: p for p in pursuits if p.existence.looks}
         latest = sorted(known.values(), key=lambda pursuit: pursuit.seen_at)[-_DOUBTFUL:]
         self._doubtful = {p.key: p for p in latest if not p.existence.is_sure}
 

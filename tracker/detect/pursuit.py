@@ -32,7 +32,9 @@ MISSED_SECONDS = 10.0
 """So long one remembers what somebody wore."""
 _LEARN_SECONDS = 2.0
 _DOUBT_SECONDS, _DOUBT_SHARE = 0.25, 0.5
-"""Who is doubted is looked at again after this, or this part of the time for which they have been followed."""
+"""Who is doubted is looked at again after this, or this part of the time for which they have been."""
+_STILL_SECONDS = 1.0
+"""Most people in plain sight move within it, and need no second look."""
 _SAME_DOUBT = 0.5
 """Share of the smaller of two boxes from which what is found there is what was found there before."""
 _STRANGE_SECONDS = 2.0
@@ -62,7 +64,9 @@ class Pursuit:
     agreed: bool
     """Whether looks framed anew have seen them, too, in the pose in which they are followed."""
     look_at: float
-    """s, from which they are to be looked at again; inf once they are surely there."""
+    """s, from which they are to be looked at again even if they keep still; inf once they are surely there."""
+    doubted_since: float
+    """s, in which they were found, or begun to move."""
     key: object = field(default_factory=object)
     """The same from frame to frame, and nobody else's."""
 
@@ -72,15 +76,20 @@ class Pursuit:
         look, time = appearance_of(frame.image, candidate.detection), frame.time
         surroundings, agreed = View.of(frame.image, others), candidate.detection.agreed
         existence = replace(candidate.detection.existence, late=late)
-        look_at = time + (_DOUBT_SECONDS if existence.looks else 0.0)
-        return cls(candidate, candidate, look, time, time, surroundings, existence, agreed, look_at)
+        look_at = time + (_shortest_wait(existence) if existence.looks else 0.0)
+        return cls(candidate, candidate, look, time, time, surroundings, existence, agreed, look_at, time)
 
     def looked_at(self, time: float, existence: Existence) -> Pursuit:
-        """After a look of that time, and what is known since. The longer they have been followed, the later is the next
-        one."""
-        wait = math.inf if existence.is_sure else max(_DOUBT_SECONDS, _DOUBT_SHARE * (time - self.begun_at))
-        agreed = self.agreed or any(look.agreeing >= AGREEING / LOOKS for look in existence.looks)
-        return replace(self, existence=existence, agreed=agreed, look_at=time + wait)
+        """After a look of that time, and what is known since. The longer they have been looked at as they keep still,
+        or move, the later is the next look."""
+        if existence.is_sure:
+            return replace(self, existence=existence, agreed=True, look_at=math.inf)
+        if len(existence.looks) == len(self.existence.looks):
+            return self
+        since = time if self.existence.kept_still and not existence.kept_still else self.doubted_since
+        look_at = time + max(_shortest_wait(existence), _DOUBT_SHARE * (time - since))
+        agreed = self.agreed or existence.looks[-1].agreeing >= AGREEING / LOOKS
+        return replace(self, existence=existence, agreed=agreed, look_at=look_at, doubted_since=since)
 
     def going_on(self, doubtful: Iterable[Pursuit]) -> Pursuit:
         """The same; who is found where somebody was who was not surely there is what was found there before."""
@@ -152,6 +161,11 @@ class Pursuit:
         rate = 1 - math.exp(-(time - self.seen_at) / _LEARN_SECONDS)
         known = self.look if difference is not None and difference > OWN_CLOTHES else blended(self.look, look, rate)
         return replace(self, candidate=candidate, own=candidate, look=known, seen_at=time)
+
+
+def _shortest_wait(existence: Existence) -> float:
+    """s, until they are looked at again."""
+    return _STILL_SECONDS if existence.was_in_plain_sight else _DOUBT_SECONDS
 
 
 def as_stranger(candidate: Candidate) -> Candidate:

@@ -94,7 +94,7 @@ class SearchTask:
     followed: Sequence[Candidate] = ()
     """Who is found already."""
     doubted: Sequence[Pursuit] = ()
-    """Of those, whom it is time to look at. Who is in another pose than looks framed anew have ever seen them in makes
+    """Of those, who are not surely there. Who is in another pose than looks framed anew have ever seen them in makes
     room for whoever these see."""
     missed: Sequence[Appearance] = ()
     """What people wear who were seen before: whoever wears it, too, is believed sooner."""
@@ -136,8 +136,8 @@ class Searcher:
         """Looks at the doubted people, and for others. Raises RunError when an engine fails."""
         follower, others = self._landmarker.follower, _without(errand.followed, [p.candidate for p in errand.doubted])
         existences = {p.key: look_closely(p, errand.frame, others, follower) for p in errand.doubted}
-        looked_at = [p.looked_at(errand.frame.time, existences[p.key]) for p in errand.doubted]
-        mistaken = [p.candidate for p in looked_at if not p.agreed]
+        looked_at = [p for p in errand.doubted if existences[p.key] is not p.existence]
+        mistaken = [p.candidate for p in looked_at if not p.looked_at(errand.frame.time, existences[p.key]).agreed]
         if mistaken:
             return SearchResult(self._in_place_of(errand, mistaken), existences)
         return SearchResult(self._found(errand), existences)
