@@ -55,3 +55,25 @@ def test_what_comes_later_counts_until_they_are_surely_there() -> None:
 def test_what_seems_to_move_once_while_somebody_passes_is_a_thing() -> None:
     passing = Existence((Look(5 / 12, 0.0), Look(1 / 12, 0.0), Look(0.0, 0.01), Look(0.5, 0.3)))
     assert passing.is_nobody
+
+
+def test_who_moved_between_two_looks_needs_to_be_seen_plainly_only_once() -> None:
+    assert looks(12).moving().is_sure and looks(4, 12, 3).moving().is_sure
+    assert not looks(7, 7).moving().is_sure, "a chair that is pulled"
+
+
+def test_who_lay_still_is_somebody_once_they_get_up() -> None:
+    lying = looks(10, 7, 6, 5, 0)
+    assert lying.is_nobody and lying.kept_still
+    rising = lying.after(Look(7 / 12, 0.45))
+    assert rising.is_nobody and not rising.kept_still, "somebody may be passing"
+    assert not rising.after(Look(8 / 12, 0.6)).is_nobody
+
+
+def test_what_is_as_thin_as_a_rail_has_to_be_seen_by_nearly_all_framings() -> None:
+    rail = Existence(tuple(Look(each / 12, 0.01, thin=True) for each in (11, 12, 10, 11, 10, 9)))
+    assert rail.is_nobody and not rail.was_in_plain_sight
+    lying = Existence((Look(11 / 12, 0.0), Look(10 / 12, 0.0, thin=True), Look(9 / 12, 0.0)))
+    assert not lying.is_nobody, "once is nothing"
+    somebody = Existence(tuple(Look(each / 12, 0.0, thin=True) for each in (12, 11, 12)))
+    assert not somebody.is_nobody and not somebody.is_sure

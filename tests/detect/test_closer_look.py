@@ -23,7 +23,7 @@ from tracker.core.frame import Frame
 from tracker.core.mask import PlacedMask
 from tracker.detect import DetectConfig, LandmarkDetector, landmark_detector
 from tracker.detect.candidate import Candidate, candidate_of
-from tracker.detect.closer_look import look_closely
+from tracker.detect.closer_look import is_thin, look_closely
 from tracker.detect.follow import Followed, Region
 from tracker.detect.looks_anew import LOOKS
 from tracker.detect.picture_landmarker import PictureLandmarker
@@ -171,3 +171,24 @@ def test_looks_at_people_in_the_first_picture_count(monkeypatch: pytest.MonkeyPa
     with LandmarkDetector(DetectConfig()) as found:
         (somebody,) = found.detect(Frame(0, 0.0, picture(HERE)))
     assert somebody.agreed and somebody.existence.looks == (Look(agreeing=1.0, moved=0.0),)
+
+
+def test_who_is_doubted_is_looked_at_at_once_when_they_move_and_not_before() -> None:
+    begun = found_in(before_wall())
+    doubted = begun.looked_at(0.25, begun.existence.after(Look(0.5, 0.0)))
+    seer = BarFollower(EngineConfig(), ())
+    assert doubted.look_at == 0.5
+    still = look_closely(doubted, Frame(12, 0.4, before_wall()), [], seer)
+    assert still == doubted.existence and seer.asked == []
+    moving = look_closely(doubted, Frame(12, 0.4, before_wall(1)), [], seer)
+    assert moving.is_sure and len(seer.asked) == LOOKS
+
+
+@pytest.mark.parametrize(
+    ("size", "turn", "thin"), [((300, 30), 0, True), ((300, 30), 40, True), ((300, 70), 40, False)]
+)
+def test_rails_are_thinner_than_people(size: tuple[int, int], turn: float, thin: bool) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.fillPoly(mask, [cv2.boxPoints(((600.0, 300.0), size, turn)).astype(np.int32)], 255)
+    assert is_thin(PlacedMask.whole(mask)) is thin
+    assert not is_thin(PlacedMask.whole(np.zeros_like(mask)))

@@ -16,7 +16,7 @@ import numpy as np
 # while the picture hardly changed.
 _SURELY = 0.9
 """Of the framings anew, those that agree on somebody in plain sight."""
-_STILL, _LATE = 0.65, 0.9
+_STILL, _LATE = 0.52, 0.9
 """Nobody, where fewer agree in the mean and nothing moves; the second for those who were not in the first picture."""
 _MOVING = 0.15
 """Nobody, where fewer do, and something moves: a chair that somebody pulls, a limb of somebody else."""
