@@ -148,7 +148,8 @@ def picture(*bars: Bar) -> np.ndarray:
     image = np.full((HEIGHT, WIDTH, 3), 110, np.uint8)
     for bar in bars:
         half = round(bar.height * ASPECT / 2)
-        image[round(bar.y) : round(bar.y + bar.height), round(bar.x) - half : round(bar.x) + half] = RED
+        left = max(round(bar.x) - half, 0)
+        image[round(bar.y) : round(bar.y + bar.height), left : round(bar.x) + half] = RED
     return image
 
 
@@ -271,17 +272,27 @@ def test_known_people_are_painted_out_of_a_closer_look() -> None:
 
 
 @pytest.mark.usefixtures("fake")
-@pytest.mark.parametrize(("largest", "shown", "expected"), [(0.5, False, 1), (0.4, False, 0), (0.4, True, 1)])
+@pytest.mark.parametrize(("largest", "expected"), [(0.5, 1), (0.4, 0)])
 def test_a_stranger_is_believed_in_when_looks_framed_anew_agree(
-    monkeypatch: pytest.MonkeyPatch, largest: float, shown: bool, expected: int
+    monkeypatch: pytest.MonkeyPatch, largest: float, expected: int
 ) -> None:
-    """Wider ones see a person as 0.33, 0.45 and 0.62 of their side, each straight and in a mirror; four are enough.
-    Otherwise the landmark network alone is asked, in closer ones."""
+    """They see a person as 0.33, 0.45 and 0.62 of their side, each straight and in a mirror; four are enough."""
     monkeypatch.setattr(BarLandmarker, "largest", largest)
-    if not shown:
-        monkeypatch.setattr(BarLandmarker, "follower", property(lambda _: Blind(EngineConfig(), ())))
     with LandmarkDetector(DetectConfig(look_delay=0.0)) as found:
         assert len(found.detect(Frame(0, 0.0, picture(SMALL)))) == expected
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("x", "sees", "expected"), [(8.0, True, 1), (8.0, False, 0), (900.0, True, 0)])
+def test_whoever_is_cut_off_by_the_edge_is_believed_when_closer_looks_agree(
+    monkeypatch: pytest.MonkeyPatch, x: float, sees: bool, expected: int
+) -> None:
+    """Of which the landmark network is asked alone, since wider ones miss them."""
+    monkeypatch.setattr(BarLandmarker, "largest", 0.4)
+    if not sees:
+        monkeypatch.setattr(BarLandmarker, "follower", property(lambda _: Blind(EngineConfig(), ())))
+    with LandmarkDetector(DetectConfig(look_delay=0.0)) as found:
+        assert len(found.detect(Frame(0, 0.0, picture(replace(SMALL, x=x))))) == expected
 
 
 @pytest.mark.usefixtures("fake")

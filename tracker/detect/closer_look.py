@@ -32,16 +32,16 @@ def look_closely(person: Pursuit, frame: Frame, others: Sequence[Candidate], fol
     Whether they have moved is seen at once. The framings, which take a network, are left to when they move, or it is
     time. Raises RunError when the network fails.
     """
-    seen, existence = person.candidate, person.existence
-    moved = person.surroundings.changed(View.of(frame.image, others), seen.detection.bbox)
+    shown, existence = person.candidate, person.existence
+    moved = person.surroundings.changed(View.of(frame.image, others), shown.detection.bbox)
     if moved >= MOVED and existence.was_in_plain_sight:
         return existence.moving()
     if frame.time < person.look_at and not (moved >= MOVED and existence.kept_still):
         return existence
-    near = [each.mask.picture() for each in others if shared_box(each.detection.bbox, seen.region.box) > 0]
+    near = [each.mask.picture() for each in others if shared_box(each.detection.bbox, shown.region.box) > 0]
     image = erased(frame.image, np.maximum.reduce(near)) if near else frame.image
-    agreeing = LooksAnew(follower, image).agreeing(seen) / LOOKS
-    return existence.after(Look(agreeing, moved, is_thin(seen.mask)))
+    agreeing = LooksAnew(follower, image).agreeing(shown) / LOOKS
+    return existence.after(Look(agreeing, moved, is_thin(shown.mask)))
 
 
 def is_thin(silhouette: PlacedMask) -> bool:

@@ -243,7 +243,9 @@ class Searcher:
         if any(each is not None and each < OWN_CLOTHES for each in distances):
             piece = _Look(_surroundings(stranger.detection.bbox))
             return self._similarity_in(errand.frame, piece, stranger, others) >= _KNOWN_SIMILARITY
-        return self._is_found_anew(errand, stranger, others) or self._is_shown_anew(errand, stranger, others)
+        if self._is_found_anew(errand, stranger, others):
+            return True
+        return _is_cut_off(stranger, errand.frame.size) and self._is_shown_anew(errand, stranger, others)
 
     def _is_found_anew(self, errand: SearchTask, stranger: Candidate, others: Sequence[Candidate]) -> bool:
         """Whether the person detector finds them again, in wider looks."""
@@ -257,8 +259,9 @@ class Searcher:
         return agreeing == _AGREEING
 
     def _is_shown_anew(self, errand: SearchTask, stranger: Candidate, others: Sequence[Candidate]) -> bool:
-        """Whether the landmark network alone shows them, in closer looks: the person detector misses people at the
-        picture's edge, and finds what is left of those who are painted out instead."""
+        """Whether the landmark network alone shows them, in closer looks: in wider ones the person detector misses who
+        is cut off by the picture's edge, and finds what is left of those who are painted out instead. Elsewhere this
+        takes a bed for somebody who lies in it."""
         image = errand.frame.image
         near = [c.mask.picture() for c in others if shared_box(c.detection.bbox, stranger.region.box) > 0]
         bare = erased(image, np.maximum.reduce(near)) if near else image
@@ -284,6 +287,12 @@ class Searcher:
         moved = (in_frame(reading, T_frame_crop, frame.size) for reading in readings)
         candidates = (candidate_of(reading, frame.size) for reading in moved)
         return [c for c in candidates if c.quality >= _LOOK_MIN_QUALITY and is_person(c)]
+
+
+def _is_cut_off(person: Candidate, size: tuple[int, int]) -> bool:
+    """Whether they reach beyond a picture of this (width, height)."""
+    box = person.detection.bbox
+    return bool((box[:2] < 0).any() or (box[2:] > size).any())
 
 
 def _without(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
