@@ -363,6 +363,20 @@ def test_half_hidden_people_are_looked_for_where_nobody_is_found() -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_half_hidden_people_are_looked_for_soon_where_something_comes_into_the_picture() -> None:
+    """At most once a second while something goes on."""
+    coming = picture()
+    coming[200:600, 900:1100] = np.random.default_rng(0).integers(0, 120, (400, 200, 3), dtype=np.uint8)
+    with LandmarkDetector(DetectConfig(search_seconds=0.2, look_delay=0.0)) as found:
+        landmarker = landmarker_of(found)
+        searched = []
+        for index in range(16):
+            found.detect(Frame(index, index / 10, picture() if index < 12 else coming))
+            searched.append(landmarker.searched)
+    assert searched[11] == 1 and searched[15] == 2
+
+
+@pytest.mark.usefixtures("fake")
 def test_half_hidden_people_are_looked_for_beside_plain_ones_in_a_first_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tracker.core.arrays import Array
 from tracker.core.crop import crop_transform, square_box, warp_crop
-from tracker.core.existence import Existence
+from tracker.core.existence import MOVED, Existence
 from tracker.core.frame import Frame
 from tracker.detect.candidate import (
     FOUND_OVERLAP,
@@ -40,6 +40,7 @@ from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pose_reading import HIPS, SHOULDERS
 from tracker.detect.pursuit import Pursuit
 from tracker.detect.similarity import BODY_POINTS, box_overlap, pose_similarity, share_on_mask, shared_box
+from tracker.detect.view import View
 
 # A person of a closer look. The low detection threshold finds two thirds of the lost people instead of one third, and
 # the landmarks' own presence tells right from wrong: below this none of 1300 looks came within 6 % of a body's length.
@@ -62,6 +63,8 @@ _UPSIDE_DOWN_COST = 0.1
 _LOOK_SCALE = 2.2
 """Side of a closer look over the person's: the detector wants surroundings, 1.5 finds fewer people than 2.2."""
 _SMALLEST_HALF = 8.0
+_COME_SECONDS = 1.0
+"""Between two looks for half-hidden people where something goes on."""
 _LOOK_PIXELS = (256, 640)
 _LOOK_TURNS = (0.0, math.pi / 2, -math.pi / 2)
 _TILE_FRACTION = 0.5
@@ -123,6 +126,8 @@ class Searcher:
         """The next frame is searched like the first one."""
         self._searched_at = -math.inf
         self._lost_count = self._search_count = 0
+        self._looked_through: View | None = None
+        self._looked_through_at = -math.inf
 
     def warm_up(self, image: NDArray[np.uint8]) -> None:
         """Has the landmarker look at an (h, w, 3) RGB picture without anybody. Raises RunError when an engine fails."""
@@ -219,11 +224,18 @@ class Searcher:
         # whoever stands beside somebody plainer is found at once where those are painted out
         hidden_beside = [_Look(square_box(np.array([0.0, 0.0, *frame.size])))] if candidates else []
         candidates = self._with_strangers(errand, [*hidden_beside, *turn], candidates)
-        if not candidates and self._search_count % len(pieces) == 0:
+        if not candidates and (self._search_count % len(pieces) == 0 or self._has_changed(frame)):
+            self._looked_through_at, self._looked_through = frame.time, View.of(frame.image, [])
             candidates = self._landmarker.half_hidden(frame.image)
         if errand.begins and not candidates:
             return self._with_strangers(errand, _tiles(*frame.size, _FINE_TILE_FRACTION), [])
         return candidates
+
+    def _has_changed(self, frame: Frame) -> bool:
+        """Whether somebody may have come since half-hidden people were looked for, which takes a second of a core."""
+        if self._looked_through is None or frame.time - self._looked_through_at < _COME_SECONDS:
+            return False
+        return self._looked_through.differs(View.of(frame.image, []), MOVED)
 
     def _with_strangers(
         self, errand: SearchTask, pieces: Sequence[_Look], candidates: Sequence[Candidate]

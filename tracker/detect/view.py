@@ -17,6 +17,8 @@ _NOISE = 5.0
 """Levels of 255, within which bare walls differ anyway."""
 _EDGE = 7
 """px of the small pictures, by which people are wider than their masks: hair, shadows."""
+_PLACES = 8
+"""Squares in a row, of which each is compared."""
 _WIDTH = 320
 """px of the small pictures that are compared."""
 
@@ -54,6 +56,13 @@ class View:
         now, before = (_centred(view.grey[piece][bare].astype(float)) for view in (self, other))
         noise = _NOISE**2 * len(now)
         return float(1 - (now @ before + noise) / np.sqrt((now @ now + noise) * (before @ before + noise)))
+
+    def differs(self, other: View, much: float) -> bool:
+        """Whether any place in the other view looks otherwise by that much."""
+        height, width = (extent / self.scale for extent in self.grey.shape)
+        side = width / _PLACES
+        corners = (np.array([x, y]) for y in np.arange(0, height, side) for x in np.arange(0, width, side))
+        return any(self.changed(other, np.concatenate([corner, corner + side])) >= much for corner in corners)
 
 
 def _centred(values: Array) -> Array:
