@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.clip_variants import VARIANTS, lit, mirrored, write_variant
+from benchmarks.clip_variants import VARIANTS, backwards, closer, lit, mirrored, shaken, write_variant
+from tracker.core.frame import Frame
 from tracker.overlay.video_writer import VideoWriter
 from tracker.source import open_source
 
@@ -29,7 +30,15 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("variant", "frames", "size", "right_is_bright"),
-    [("mirror", 12, SIZE, True), ("brighter_later", 5, SIZE, False), ("darker_smaller_mirror", 12, (128, 77), True)],
+    [
+        ("mirror", 12, SIZE, True),
+        ("brighter_later", 5, SIZE, False),
+        ("darker_smaller_mirror", 12, (128, 77), True),
+        ("closer", 12, SIZE, False),
+        ("backwards", 12, SIZE, False),
+        ("every_third", 4, SIZE, False),
+        ("shaken", 12, SIZE, False),
+    ],
 )
 def test_a_variant_has_the_clips_pictures_changed(
     clip: Path, tmp_path: Path, variant: str, frames: int, size: tuple[int, int], right_is_bright: bool
@@ -41,6 +50,34 @@ def test_a_variant_has_the_clips_pictures_changed(
     assert len(pictures) == frames and pictures[0].shape[1::-1] == size
     left, right = (pictures[-1][:, part].mean() for part in (slice(0, size[0] // 2), slice(size[0] // 2, None)))
     assert bool(right > left) is right_is_bright
+
+
+def frames_of(*middles: int) -> list[Frame]:
+    """With a bright stripe there, a tenth of a second apart."""
+    pictures = [np.zeros((SIZE[1], SIZE[0], 3), np.uint8) for _ in middles]
+    for picture, middle in zip(pictures, middles, strict=True):
+        picture[:, middle - 2 : middle + 2] = 255
+    return [Frame(index, index / 10, picture) for index, picture in enumerate(pictures)]
+
+
+def stripe(picture: np.ndarray) -> float:
+    """Where it is."""
+    return float(np.average(np.arange(picture.shape[1]), weights=picture[..., 0].mean(axis=0)))
+
+
+def test_backwards_the_end_comes_first_and_time_goes_on() -> None:
+    times, places = zip(*((time, stripe(picture)) for time, picture in backwards(frames_of(20, 60, 140))), strict=True)
+    assert times == (0.0, 0.1, 0.2) and np.allclose(places, [139.5, 59.5, 19.5])
+
+
+def test_a_shaken_picture_moves_a_little() -> None:
+    places = [stripe(picture) for _, picture in shaken(frames_of(*[80] * 40))]
+    assert 4 < np.ptp(places) < 0.3 * SIZE[0] and np.abs(np.diff(places)).max() < 8
+
+
+def test_closer_is_the_middle_enlarged() -> None:
+    (frame,) = frames_of(100)
+    assert abs(stripe(closer(frame.image)) - (80 + 1.5 * 19.5)) < 1
 
 
 def test_light_keeps_black_and_white_and_a_mirror_comes_back() -> None:
