@@ -25,6 +25,7 @@ from tracker.export.load_result import TrackResult, load_result
 from tracker.overlay.video_writer import VideoWriter
 from tracker.pipeline import Tracker, TrackerConfig
 from tracker.smooth.smooth_config import SmoothConfig
+from tracker.source import Clip
 from tracker.world.world_config import WorldConfig
 
 RATE = 10
@@ -121,6 +122,16 @@ def test_a_piece_that_is_finished_is_not_tracked_again(video: Path, tmp_path: Pa
     (report,) = track_many([video], tmp_path, Inline(), config, options)
     assert report.outcome == "finished before" and len(begun) == 4
     assert json.loads((tmp_path / "sway/run.json").read_text())["finished"] is True
+
+
+def test_pieces_have_the_pace_that_was_asked_for(video: Path, tmp_path: Path) -> None:
+    """In slow motion the video lasts as long as all its pieces."""
+    options = TrackOptions(overlay=False, chunk=24.0, clip=Clip(end=48.0, fps=RATE / 2))
+    (report,) = track_many([video], tmp_path, Inline(), replace(CONFIG, smooth=SmoothConfig("offline")), options)
+    assert report.outcome == "tracked", report.error
+    result = load_result(tmp_path / "sway")
+    assert result.run["job"]["chunk"] == 24.0 and result.run["frames_read"] == 48 * RATE / 2
+    np.testing.assert_allclose(result.people[0].timestamps, np.arange(48 * RATE // 2) * 2 / RATE, atol=1e-6)
 
 
 def test_short_videos_are_left_whole(video: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def _frames_of_a_run(person):
 def written(name, person, body=BODY):
     """The file as a run writes it, with rows on the uniform grid."""
     stream = io.BytesIO()
-    PERSON_WRITERS[name](stream, on_grid(person, *_frames_of_a_run(person)), body)
+    PERSON_WRITERS[name](stream, on_grid(person, body, *_frames_of_a_run(person)), body)
     return stream.getvalue()
 
 
@@ -570,6 +570,11 @@ class TestTrc:
         np.testing.assert_array_equal(table[:, 0], np.arange(1, 41))
         np.testing.assert_allclose(table[:, 1], TIMES, atol=1e-6)
         np.testing.assert_allclose(table[:, 2:].reshape(-1, 24, 3), person.joints3d @ FLIP, atol=2e-5)
+
+    def test_frames_are_numbered_from_the_runs_first(self):
+        lines = self.lines(replace(sequence(TIMES[6:]), timeline=Timeline(TIMES[0], RATE)))
+        assert [line[0] for line in lines[6:-1]] == [str(number) for number in range(7, 41)]
+        assert dict(zip(lines[1], lines[2], strict=True))["OrigDataStartFrame"] == "7"
 
     def test_a_long_gap_is_blank_and_a_short_one_bridged(self):
         lines = self.lines(sequence(GAP_TIMES))[6:-1]

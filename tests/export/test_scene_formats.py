@@ -24,7 +24,7 @@ from tracker.export.files_config import FilesConfig
 from tracker.export.formats import FORMATS, FormatWriters
 from tracker.export.grid import gaps, on_grid
 from tracker.export.joint_angles import joint_angles, opensim_coordinates
-from tracker.export.sequence import PersonSequence, Timeline, assemble, observe, placed_in
+from tracker.export.sequence import PersonSequence, Timeline, assemble, joints_of, observe, placed_in
 from tracker.export.skeletons import joint_names
 from tracker.motion.read import read_motion
 from tracker.world.camera_path import CameraPath
@@ -46,7 +46,7 @@ def sequence(person_id: int = 0, gap: bool = False, config: WorldConfig = IN_WOR
     rows = [i for i in range(5, 30) if not (gap and GAP.start <= i < GAP.stop)]
     observations = np.concatenate([observe(i, TIMES[i], person_at(BODY, TIMES[i], person_id)) for i in rows])
     person = assemble(observations, RunContext(CAMERA, BODY, RATE, config), Timeline.of(TIMES, RATE))
-    return on_grid(placed_in(WORLD, person, BODY), list(TIMES), list(range(30)))
+    return on_grid(placed_in(WORLD, person, BODY), BODY, list(TIMES), list(range(30)))
 
 
 def written(name: str, people: list[PersonSequence], files: FilesConfig = PLAIN) -> bytes:
@@ -78,18 +78,30 @@ class TestGrid:
         times = np.array([0.0, 0.04, 0.08, 0.2, 0.24, 0.262, 0.28])
         observations = np.concatenate([observe(i, t, person_at(BODY, t)) for i, t in enumerate(times)])
         person = assemble(observations, RunContext(CAMERA, BODY, RATE), Timeline.of(times, RATE))
-        uniform = on_grid(person, list(times), list(range(7)))
+        uniform = on_grid(person, BODY, list(times), list(range(7)))
         np.testing.assert_allclose(np.diff(uniform.timestamps), 1 / RATE)
         np.testing.assert_array_equal(uniform.frame_index, [0, 1, 2, -1, -1, 3, 4, 6])
         assert uniform.tracked.all(), "the source had no picture from 0.08 to 0.2 s"
-        with_others = on_grid(person, sorted([*times, 0.12, 0.16]), [0, 1, 2, 7, 8, 3, 4, 5, 6])
+        with_others = on_grid(person, BODY, sorted([*times, 0.12, 0.16]), [0, 1, 2, 7, 8, 3, 4, 5, 6])
         np.testing.assert_array_equal(with_others.tracked, [True, True, True, False, False, True, True, True])
+
+    def test_joints_between_two_frames_are_those_of_the_body_there(self):
+        times = np.array([0.0, 0.09, 0.18, 0.27])
+        observations = np.concatenate([observe(i, t, person_at(BODY, 8 * t)) for i, t in enumerate(times)])
+        person = assemble(observations, RunContext(CAMERA, BODY, RATE), Timeline.of(times, RATE))
+        uniform = on_grid(person, BODY, list(times), list(range(4)))
+        joints = joints_of(BODY, uniform.betas, uniform.poses) + uniform.trans[:, None]
+        np.testing.assert_allclose(uniform.joints3d, joints, atol=1e-5)
+        np.testing.assert_allclose(uniform.joints2d, CAMERA.project(joints), atol=0.01)
+        shank, knee = smpl_index("left_ankle"), smpl_index("left_knee")
+        lengths = np.linalg.norm(uniform.joints3d[:, shank] - uniform.joints3d[:, knee], axis=1)
+        assert np.ptp(lengths) < 1e-5, "no bone is shorter on the way"
 
     def test_somebody_who_is_away_for_long_has_a_gap_whatever_the_source_did(self):
         times = np.array([0.0, 0.04, 2.0, 2.04])
         observations = np.concatenate([observe(i, t, person_at(BODY, t)) for i, t in enumerate(times)])
         person = assemble(observations, RunContext(CAMERA, BODY, RATE), Timeline.of(times, RATE))
-        uniform = on_grid(person, list(times), list(range(4)))
+        uniform = on_grid(person, BODY, list(times), list(range(4)))
         assert gaps(uniform) == [(pytest.approx(0.08), pytest.approx(1.96))]
 
 
@@ -360,7 +372,7 @@ class TestTurningCamera:
         observations = np.concatenate([observe(i, TIMES[i], self.seen(TIMES[i])) for i in range(5, 30)])
         context = RunContext(CAMERA, BODY, RATE, config)
         person = assemble(observations, context, Timeline.of(TIMES, RATE), path=self.path)
-        return on_grid(placed_in(WORLD, person, BODY), list(TIMES), list(range(30)))
+        return on_grid(placed_in(WORLD, person, BODY), BODY, list(TIMES), list(range(30)))
 
     def test_files_of_the_world_are_as_those_of_a_still_camera(self):
         still, person = sequence(), self.sequence()

@@ -17,7 +17,7 @@ from tracker.core.errors import InputError, RunError
 from tracker.export import ExportConfig
 from tracker.export.run_writer import OBSERVATIONS
 from tracker.runtime.storage import is_stored
-from tracker.source import Clip, LiveConfig, open_source
+from tracker.source import LiveConfig, open_source
 
 _WORTH_CUTTING = 1.5
 """Lengths of a piece from which on a video is cut."""
@@ -84,7 +84,8 @@ def _piece_job(job: ClipJob, place: FolderPlace | SharedPlace, piece: VideoPiece
     """Its result lies in a hidden folder beside that of the whole, until that is made of it."""
     folder = place.folder.with_name(f".{place.folder.name}.pieces") / f"{piece.start:.3f}"
     export = ExportConfig((OBSERVATIONS,), job.track.export.overwrite)
-    track = replace(job.track, folder=folder, clip=Clip(piece.begin, piece.end), export=export, overlay=False)
+    clip = replace(job.track.clip, start=piece.begin, end=piece.end)
+    track = replace(job.track, folder=folder, clip=clip, export=export, overlay=False)
     smooth = replace(job.config.smooth, mode="none")
     return ClipJob(track, replace(job.config, smooth=smooth), replace(place, folder=folder), job.resume)
 

@@ -1,8 +1,8 @@
 """A person's rows on the run's uniform grid, which animation formats, motion tools and filters assume.
 
 Where the source's frames lie on the grid, as those of a constant rate do, their values are kept; elsewhere rotations
-are blended spherically, the rest linearly, between the frames before and after. Rows in which the person was not
-tracked have confidence 0.
+are blended spherically, and the rest linearly, between the frames before and after, but for joints: they are those of
+the blended pose, so that no bone is shorter on the way. Rows in which the person was not tracked have confidence 0.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
+from tracker.body.model import BodyModel
 from tracker.core.arrays import NUM_JOINTS, Array
 from tracker.export.scratch import MEMORY, Scratch
-from tracker.export.sequence import PersonSequence, increasing, joined, row_blocks
+from tracker.export.sequence import PersonSequence, increasing, joined, joints_of, row_blocks, zoomed_pixels
 
 _EXACT = 0.03
 """Of a step: frames that are so close to the grid lie on it."""
@@ -28,7 +29,11 @@ _LONGEST_PAUSE = 1.0
 
 
 def on_grid(
-    person: PersonSequence, run_times: Sequence[float], run_indices: Sequence[int], scratch: Scratch = MEMORY
+    person: PersonSequence,
+    body: BodyModel,
+    run_times: Sequence[float],
+    run_indices: Sequence[int],
+    scratch: Scratch = MEMORY,
 ) -> PersonSequence:
     """The person from their first to their last frame at the run's nominal rate, counted from its first frame.
 
@@ -39,7 +44,7 @@ def on_grid(
     indices = _indices(grid, run_times, run_indices, kept.timeline.frame_rate)
     of_run = np.sort(np.asarray(run_times, np.float64))
     tracked = _tracked(kept.timestamps, grid, kept.timeline.frame_rate, of_run)
-    blocks = (_on_grid(kept, grid[rows], indices[rows], tracked[rows]) for rows in row_blocks(len(grid)))
+    blocks = (_on_grid(kept, body, grid[rows], indices[rows], tracked[rows]) for rows in row_blocks(len(grid)))
     return joined(blocks, len(grid), scratch)
 
 
@@ -51,21 +56,27 @@ def _increasing(person: PersonSequence, scratch: Scratch) -> PersonSequence:
 
 
 def _on_grid(
-    kept: PersonSequence, grid: Array, indices: NDArray[np.int64], tracked: NDArray[np.bool_]
+    kept: PersonSequence, body: BodyModel, grid: Array, indices: NDArray[np.int64], tracked: NDArray[np.bool_]
 ) -> PersonSequence:
     """At these (K,) times of the grid."""
     before, share = _between(kept.timestamps, grid, kept.timeline.frame_rate)
+    poses = _blended_poses(kept, before, share)
     linear: dict[str, Any] = {
         name: _blended(getattr(kept, name), before, share)
         for name in ("trans", "joints3d", "joints2d", "joint_confidence", "bbox", "nll")
     }
+    mixed = (share > 0) & (share < 1)
+    if mixed.any():
+        joints = joints_of(body, kept.betas, poses[mixed]) + linear["trans"][mixed, None]
+        linear["joints3d"][mixed] = joints
+        linear["joints2d"][mixed] = zoomed_pixels(kept.camera, kept.path, grid[mixed], joints)
     linear["joint_confidence"][~tracked] = 0
     linear["nll"][~tracked] = np.nan
     nearest = np.where(share < 0.5, before, np.minimum(before + 1, len(kept.timestamps) - 1))
     return replace(
         kept,
         timestamps=grid,
-        poses=_blended_poses(kept, before, share),
+        poses=poses,
         frame_index=indices,
         tracked=tracked,
         contacts=kept.contacts[nearest] & tracked[:, None],

@@ -216,7 +216,8 @@ class RunWriter:
             lengths[person.person_id] = len(person.timestamps)
             if estimate is not None:
                 person = placed_in(estimate.world, person, self._context.body)
-            uniform = on_grid(person, self._recording.times, self._recording.indices, self._scratch)
+            times, indices = self._recording.times, self._recording.indices
+            uniform = on_grid(person, self._context.body, times, indices, self._scratch)
             absences[person.person_id] = gaps(uniform)
             files += self._person_files(uniform, failures)
             if scene_formats or self._reports:

@@ -305,9 +305,7 @@ def assemble(
     path: of a camera that turned, where the observations take its zoom into account.
     """
     betas = observations["betas"][-1] if betas is None else betas
-    theta = observations["poses"].reshape(-1, NUM_JOINTS, 3)
-    posed = shape_body(context.body, betas).with_pose(context.body.v_template.new_tensor(theta))
-    joints = to_numpy(posed.joints)
+    joints = joints_of(context.body, betas, observations["poses"])
     trans = place_on_rays(joints, observations["joints3d"].astype(np.float64))
     joints3d = joints + trans[:, None]
     return PersonSequence(
@@ -318,7 +316,7 @@ def assemble(
         timestamps=observations["time"].copy(),
         frame_index=observations["frame_index"].copy(),
         joints3d=joints3d.astype(np.float32),
-        joints2d=_zoomed_pixels(context.camera, path, observations["time"], joints3d).astype(np.float32),
+        joints2d=zoomed_pixels(context.camera, path, observations["time"], joints3d).astype(np.float32),
         joint_confidence=observations["joint_confidence"].copy(),
         bbox=observations["bbox"].copy(),
         nll=observations["nll"].copy(),
@@ -332,7 +330,13 @@ def assemble(
     )
 
 
-def _zoomed_pixels(camera: Camera, path: CameraPath | None, times: Array, joints3d: Array) -> Array:
+def joints_of(body: BodyModel, betas: Array, poses: Array) -> Array:
+    """(T, 24, 3) m of poses (T, 72) with shape coefficients (10,), without their translation."""
+    theta = body.v_template.new_tensor(poses.reshape(-1, NUM_JOINTS, 3))
+    return to_numpy(shape_body(body, betas).with_pose(theta).joints)
+
+
+def zoomed_pixels(camera: Camera, path: CameraPath | None, times: Array, joints3d: Array) -> Array:
     """(T, 24, 2) px of (T, 24, 3) m before a camera that may have zoomed by then."""
     pixels = camera.project_clamped(joints3d)
     if path is None:

@@ -21,9 +21,10 @@ from tracker.export.sequence import PersonSequence
 def write(stream: BinaryIO, person: PersonSequence, _body: BodyModel) -> None:
     """Tab-separated text with OpenSim's five header lines, a blank one, and a line a frame."""
     text = io.TextIOWrapper(stream, encoding="ascii", newline="\r\n")
-    text.write(_header(person, len(person.timestamps)))
+    first = 1 + round(float(person.seconds[0]) * person.timeline.frame_rate)
+    text.write(_header(person, len(person.timestamps), first))
     rows = chain.from_iterable(map(_rows, person.blocks()))
-    text.writelines("\t".join([str(number), *cells, "\n"]) for number, cells in enumerate(rows, start=1))
+    text.writelines("\t".join([str(number), *cells, "\n"]) for number, cells in enumerate(rows, first))
     text.flush()
     text.detach()
 
@@ -36,14 +37,15 @@ def _rows(person: PersonSequence) -> Iterator[list[str]]:
         yield [f"{time:.6f}", *(f"{v:.5f}" for v in row)] if valid else [f"{time:.6f}", *[""] * len(row)]
 
 
-def _header(person: PersonSequence, frames: int) -> str:
+def _header(person: PersonSequence, frames: int, first: int) -> str:
+    """first: number of the first frame, of which the run's first is 1."""
     rate, markers = f"{person.timeline.frame_rate:.6g}", len(SMPL_JOINTS)
     names = "\t\t\t".join(SMPL_JOINTS)
     axes = "\t".join(f"{axis}{marker}" for marker in range(1, markers + 1) for axis in "XYZ")
     lines = [
         f"PathFileType\t4\t(X/Y/Z)\tperson_{person.person_id:03d}.trc",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
-        f"{rate}\t{rate}\t{frames}\t{markers}\tm\t{rate}\t1\t{frames}",
+        f"{rate}\t{rate}\t{frames}\t{markers}\tm\t{rate}\t{first}\t{frames}",
         f"Frame#\tTime\t{names}\t\t\t",
         f"\t\t{axes}\t",
         "",
