@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Region
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pose_reading import PoseReading
+from tracker.detect.search import Searcher, SearchTask
 from tracker.detect.similarity import body_size, box_overlap, mask_overlap, pose_similarity, share_on_mask, shared_box
 from tracker.runtime.engine_config import EngineConfig
 
@@ -362,18 +364,20 @@ def test_half_hidden_people_are_looked_for_where_nobody_is_found() -> None:
         assert 2 <= landmarker.searched <= 5, "now and then while nobody comes"
 
 
-@pytest.mark.usefixtures("fake")
-def test_half_hidden_people_are_looked_for_soon_where_something_comes_into_the_picture() -> None:
-    """At most once a second while something goes on."""
+@pytest.mark.parametrize(("punctual", "searched"), [(True, [1, 1, 2, 2, 2]), (False, [1, 1, 1, 1, 1])])
+def test_half_hidden_people_are_looked_for_soon_where_something_comes_into_the_picture(
+    punctual: bool, searched: list[int]
+) -> None:
+    """At most once a second while something goes on; live it would keep the search from those in plain sight."""
     coming = picture()
     coming[200:600, 900:1100] = np.random.default_rng(0).integers(0, 120, (400, 200, 3), dtype=np.uint8)
-    with LandmarkDetector(DetectConfig(search_seconds=0.2, look_delay=0.0)) as found:
-        landmarker = landmarker_of(found)
-        searched = []
-        for index in range(16):
-            found.detect(Frame(index, index / 10, picture() if index < 12 else coming))
-            searched.append(landmarker.searched)
-    assert searched[11] == 1 and searched[15] == 2
+    seer = BarLandmarker()
+    searcher = Searcher(DetectConfig(punctual=punctual), cast(PictureLandmarker, seer))
+    counts = []
+    for time, image in ((0.0, picture()), (1.5, picture()), (2.0, coming), (2.5, picture()), (3.5, coming)):
+        searcher.search(SearchTask(Frame(round(10 * time), time, image), begins=time == 0))
+        counts.append(seer.searched)
+    assert counts == searched
 
 
 @pytest.mark.usefixtures("fake")

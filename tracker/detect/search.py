@@ -232,8 +232,10 @@ class Searcher:
         return candidates
 
     def _has_changed(self, frame: Frame) -> bool:
-        """Whether somebody may have come since half-hidden people were looked for, which takes a second of a core."""
-        if self._looked_through is None or frame.time - self._looked_through_at < _COME_SECONDS:
+        """Whether somebody may have come since half-hidden people were looked for. That takes a second of a core: live,
+        whoever comes in plain sight would be seen as much later."""
+        early = frame.time - self._looked_through_at < _COME_SECONDS
+        if self._looked_through is None or early or not self.config.punctual:
             return False
         return self._looked_through.differs(View.of(frame.image, []), MOVED)
 
