@@ -53,6 +53,10 @@ def smaller(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, None, fx=_SMALLER, fy=_SMALLER, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def grey(picture: Picture) -> Picture:
+    return np.asarray(cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
+
+
 def closer(picture: Picture) -> Picture:
     """The middle of it as large as it was, so that people are cut off by its edges."""
     height, width = picture.shape[:2]
@@ -104,6 +108,7 @@ VARIANTS: dict[str, Variant] = {
     "mirror": each(mirrored),
     "brighter_later": each(lambda picture: lit(picture, _BRIGHTER), _LATER),
     "darker_smaller_mirror": each(lambda picture: smaller(lit(mirrored(picture), _DARKER))),
+    "grey": each(grey),
     "closer": each(closer),
     "backwards": backwards,
     "every_third": every_third,

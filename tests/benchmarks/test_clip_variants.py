@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.clip_variants import VARIANTS, backwards, closer, lit, mirrored, shaken, write_variant
+from benchmarks.clip_variants import VARIANTS, backwards, closer, grey, lit, mirrored, shaken, write_variant
 from tracker.core.frame import Frame
 from tracker.overlay.video_writer import VideoWriter
 from tracker.source import open_source
@@ -34,6 +34,7 @@ def clip(tmp_path: Path) -> Path:
         ("mirror", 12, SIZE, True),
         ("brighter_later", 5, SIZE, False),
         ("darker_smaller_mirror", 12, (128, 77), True),
+        ("grey", 12, SIZE, False),
         ("closer", 12, SIZE, False),
         ("backwards", 12, SIZE, False),
         ("every_third", 4, SIZE, False),
@@ -78,6 +79,11 @@ def test_a_shaken_picture_moves_a_little() -> None:
 def test_closer_is_the_middle_enlarged() -> None:
     (frame,) = frames_of(100)
     assert abs(stripe(closer(frame.image)) - (80 + 1.5 * 19.5)) < 1
+
+
+def test_grey_has_no_colour() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    assert np.ptp(picture, axis=2).max() > 50 and np.ptp(grey(picture), axis=2).max() == 0
 
 
 def test_light_keeps_black_and_white_and_a_mirror_comes_back() -> None:

@@ -28,7 +28,7 @@ from tracker.detect.follow import Followed, Region
 from tracker.detect.looks_anew import LOOKS
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import Pursuit
-from tracker.detect.view import View
+from tracker.detect.scene_view import View
 from tracker.runtime.engine_config import EngineConfig
 
 HERE, BESIDE = Bar(500.0, 150.0, 400.0), Bar(700.0, 150.0, 400.0)

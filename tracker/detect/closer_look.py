@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.core.existence import MOVED, Existence, Look
 from tracker.core.frame import Frame
@@ -18,8 +19,8 @@ from tracker.detect.erase import erased
 from tracker.detect.follow import Follower
 from tracker.detect.looks_anew import LOOKS, LooksAnew
 from tracker.detect.pursuit import Pursuit
+from tracker.detect.scene_view import View
 from tracker.detect.similarity import shared_box
-from tracker.detect.view import View
 
 _THIN = 0.18
 """Of a silhouette's spread along it, that across it. In 125 runs of real clips it was 0.21 or more in the median of
@@ -38,10 +39,16 @@ def look_closely(person: Pursuit, frame: Frame, others: Sequence[Candidate], fol
         return existence.moving()
     if frame.time < person.look_at and not (moved >= MOVED and existence.kept_still):
         return existence
-    near = [each.mask.picture() for each in others if shared_box(each.detection.bbox, shown.region.box) > 0]
-    image = erased(frame.image, np.maximum.reduce(near)) if near else frame.image
-    agreeing = LooksAnew(follower, image).agreeing(shown) / LOOKS
+    agreeing = looks_without(others, shown, frame.image, follower).agreeing(shown) / LOOKS
     return existence.after(Look(agreeing, moved, is_thin(shown.mask)))
+
+
+def looks_without(
+    others: Sequence[Candidate], person: Candidate, image: NDArray[np.uint8], follower: Follower
+) -> LooksAnew:
+    """At an (h, w, 3) RGB picture from which the others are painted out, where they are near the person."""
+    near = [each.mask.picture() for each in others if shared_box(each.detection.bbox, person.region.box) > 0]
+    return LooksAnew(follower, erased(image, np.maximum.reduce(near)) if near else image)
 
 
 def is_thin(silhouette: PlacedMask) -> bool:

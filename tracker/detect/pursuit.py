@@ -23,8 +23,8 @@ from tracker.detect.clothing_colour import (
     blended,
 )
 from tracker.detect.looks_anew import AGREEING, LOOKS
+from tracker.detect.scene_view import View
 from tracker.detect.similarity import box_overlap, pose_similarity, shared_box
-from tracker.detect.view import View
 
 HIDDEN_SECONDS = 2.0
 """So long somebody who is hidden is looked for where they were."""

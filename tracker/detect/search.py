@@ -31,7 +31,7 @@ from tracker.detect.candidate import (
     uncovered,
     without_duplicates,
 )
-from tracker.detect.closer_look import look_closely
+from tracker.detect.closer_look import look_closely, looks_without
 from tracker.detect.clothing_colour import OWN_CLOTHES, Appearance, appearance_distance, appearance_of
 from tracker.detect.detect_config import DetectConfig
 from tracker.detect.erase import erased
@@ -39,8 +39,8 @@ from tracker.detect.looks_anew import LooksAnew
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pose_reading import HIPS, SHOULDERS
 from tracker.detect.pursuit import Pursuit
+from tracker.detect.scene_view import View
 from tracker.detect.similarity import BODY_POINTS, box_overlap, pose_similarity, share_on_mask, shared_box
-from tracker.detect.view import View
 
 # A person of a closer look. The low detection threshold finds two thirds of the lost people instead of one third, and
 # the landmarks' own presence tells right from wrong: below this none of 1300 looks came within 6 % of a body's length.
@@ -276,10 +276,7 @@ class Searcher:
         """Whether the landmark network alone shows them, in closer looks: in wider ones the person detector misses who
         is cut off by the picture's edge, and finds what is left of those who are painted out instead. Elsewhere this
         takes a bed for somebody who lies in it."""
-        image = errand.frame.image
-        near = [c.mask.picture() for c in others if shared_box(c.detection.bbox, stranger.region.box) > 0]
-        bare = erased(image, np.maximum.reduce(near)) if near else image
-        return LooksAnew(self._landmarker.follower, bare).agree(stranger)
+        return looks_without(others, stranger, errand.frame.image, self._landmarker.follower).agree(stranger)
 
     def _similarity_in(self, frame: Frame, piece: _Look, candidate: Candidate, painted: Sequence[Candidate]) -> float:
         """How similar to its pose (0..1) is what a look sees; 0 for nobody."""
