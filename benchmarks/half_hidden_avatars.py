@@ -45,7 +45,7 @@ _MARGIN = 0.02
 _NEAREST = 0.3
 """m from the camera to the nearest point."""
 _ROUNDS = 20
-_LEVEL = np.diag([1.0, -1.0, -1.0])
+LEVEL = np.diag([1.0, -1.0, -1.0])
 """The camera's axes against the world's where it looks straight ahead: y down, z forward."""
 
 
@@ -66,7 +66,7 @@ class Studio:
         rotations[0] = matrix_from_axis_angle(np.array([0.0, rng.uniform(-np.pi, np.pi), 0.0])) @ rotations[0]
         vertices, joints = posed(avatar, rotations)
         pitch = math.radians(rng.uniform(*_PITCH))
-        R_camera_world = matrix_from_axis_angle(np.array([pitch, 0.0, 0.0])) @ _LEVEL
+        R_camera_world = matrix_from_axis_angle(np.array([pitch, 0.0, 0.0])) @ LEVEL
         at = placed(rng, camera, vertices @ R_camera_world.T)
         room = self.rooms[rng.integers(len(self.rooms))].turned(rng.random())
         rendering = drawn_in(room, camera, R_camera_world, avatar, vertices @ R_camera_world.T + at)
