@@ -246,7 +246,11 @@ class PersonFitter:
         caught = time >= self._retry_at and self._caught(observation, result)
         if not caught and not self._surprising(result.cost, self.config.surprise):
             return result
-        fresh = self._recover(observation, self._guessing(observation, belief), result, evidence)
+        free = replace(self._guessing(observation, belief), state=None)
+        anew = [self._fit_anew(observation, free, evidence)]
+        if caught:  # the picture's choice may follow the networks where the landmarks are plain
+            anew.append(self._fit_to_landmarks(observation, free))
+        fresh = self._recover(observation, free, anew, result)
         if fresh is result:
             self._retry_at = time + self.config.retry_seconds
         else:
@@ -333,13 +337,11 @@ class PersonFitter:
         return guessed_state(self.fitter.rig, observation, belief.betas, belief.guess)
 
     def _recover(
-        self, observation: LandmarkObservation, belief: Belief, result: LandmarkFit, evidence: ImageEvidence | None
+        self, observation: LandmarkObservation, free: Belief, anew: Sequence[LandmarkFit], result: LandmarkFit
     ) -> LandmarkFit:
-        """The better of the warm fit and one from scratch, both judged without regard to the motion."""
-        free = Belief(belief.betas, belief.betas_precision, guess=belief.guess)
-        fresh = self._fit_anew(observation, free, evidence)
-        costs = [self.fitter.score(observation, free, each.state) for each in (fresh, result)]
-        return fresh if costs[0] < self.config.better * costs[1] else result
+        """The best of those from scratch, or the warm fit; all judged by a belief that is free of the motion."""
+        *costs, cost = (self.fitter.score(observation, free, each.state) for each in (*anew, result))
+        return anew[int(np.argmin(costs))] if min(costs) < self.config.better * cost else result
 
     def _unswapped(
         self, time: float, observation: LandmarkObservation, belief: Belief, cost: float
