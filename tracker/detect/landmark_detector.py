@@ -53,6 +53,8 @@ _LOST_DELAY = 0.05
 """s: the longest look_delay while somebody is lost."""
 _FOLLOW_SECONDS = 1.0
 """Nobody is followed over a longer gap between frames."""
+_TOUCHED = 0.1
+"""Of somebody's visible points, on somebody else: from here on they may be taken for part of them."""
 _DOUBT = 0.5
 """What is left of the visibility of a pose that a second look does not find again."""
 _FADING = 0.5
@@ -328,7 +330,7 @@ class LandmarkDetector:
         pursuits, self._followed = self._followed, []
         seen_last = [each.seen_at == self._seen_at for each in pursuits]
         kept = iter(self._kept(frame, [p for p, last in zip(pursuits, seen_last, strict=True) if last]))
-        answers = [next(kept) if last else None for last in seen_last]
+        answers = self._told_apart(frame, pursuits, [next(kept) if last else None for last in seen_last])
         looks = {id(c): appearance_of(frame.image, c.detection) for c in answers if c is not None}
         strange = {i for i, c in enumerate(answers) if c is not None and pursuits[i].is_other(c, looks[id(c)])}
         own = [None if i in strange else c for i, c in enumerate(answers)]
@@ -350,6 +352,19 @@ class LandmarkDetector:
                 pursuit = pursuit.then(frame.time, candidate, look)
             self._followed.append(pursuit)
         return [*(p.candidate for p in self._followed if p.seen_at == frame.time), *intruders]
+
+    def _told_apart(
+        self, frame: Frame, pursuits: Sequence[Pursuit], answers: Sequence[Candidate | None]
+    ) -> list[Candidate | None]:
+        """Who is in each one's crop. Networks make one pose of two people who are close together: who seems to be on
+        others is looked at without them, too, and is where they are more as they were."""
+        told: list[Candidate | None] = []
+        for pursuit, answer in zip(pursuits, answers, strict=True):
+            others = [c for c in answers if c is not None and c is not answer]
+            touched = [] if answer is None else [c for c in others if _share_on(answer, c) >= _TOUCHED]
+            alone = self._without(frame, pursuit.candidate.region, touched) if touched else []
+            told.append(max((c for c in (answer, *alone) if c is not None), key=pursuit.likeness, default=None))
+        return told
 
     def _kept(self, frame: Frame, pursuits: Sequence[Pursuit]) -> list[Candidate | None]:
         """Who is in each crop of somebody seen in the last frame. Of whom the follower loses, the finder is asked."""
@@ -444,8 +459,13 @@ def _beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> lis
         c
         for c in candidates
         if all(not is_same_person(c.detection, o.detection) for o in others)
-        and all(share_on_mask(c.visible_points, o.mask, 0.0) < _ON_OTHERS for o in others)
+        and all(_share_on(c, o) < _ON_OTHERS for o in others)
     ]
+
+
+def _share_on(candidate: Candidate, other: Candidate) -> float:
+    """How much of what is seen of somebody lies on somebody else."""
+    return share_on_mask(candidate.visible_points, other.mask, 0.0)
 
 
 def _is_instead(candidate: Candidate, other: Candidate) -> bool:
