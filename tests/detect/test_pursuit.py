@@ -18,9 +18,11 @@ from tracker.detect.erase import erased
 from tracker.detect.follow import Followed, Region
 from tracker.detect.picture_landmarker import PictureLandmarker
 from tracker.detect.pursuit import Pursuit, as_stranger, ousted
+from tracker.runtime.engine_config import EngineConfig
 
 RED, CRIMSON = (230, 20, 20), (160, 75, 80)
 QUIET = DetectConfig(look_seconds=10.0, look_delay=0.0, search_seconds=10.0)
+_FEET = slice(27, 33)
 HERE, BESIDE, FAR = (Bar(x, 100.0, 500.0) for x in (400.0, 640.0, 1000.0))
 
 
@@ -51,6 +53,27 @@ class FadingOut(GreedyFollower):
         return replace(answer, reading=replace(answer.reading, mask=PlacedMask.whole(mask)))
 
 
+class MixingUp(BarFollower):
+    """Gives whoever is at HERE the feet of somebody beside them, unless these are painted out."""
+
+    mixes = False
+
+    def follow(
+        self, image: np.ndarray, regions: Sequence[Region], painted: Sequence[PlacedMask] = ()
+    ) -> list[Followed]:
+        if painted:
+            image = erased(image, np.maximum.reduce([mask.picture() for mask in painted]))
+        answers = [self._follow(image, region) for region in regions]
+        return answers if painted or not self.mixes else [self._mixed(answer) for answer in answers]
+
+    def _mixed(self, answer: Followed) -> Followed:
+        landmarks = answer.reading.landmarks2d.copy()
+        if abs(landmarks[:, 0].mean() - HERE.x) > 20:
+            return answer
+        landmarks[_FEET] += [BESIDE.x - HERE.x, 0.0]
+        return replace(answer, reading=replace(answer.reading, landmarks2d=landmarks))
+
+
 @pytest.fixture
 def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PictureLandmarker, "open", lambda *_: BarLandmarker())
@@ -77,6 +100,20 @@ def test_a_passer_by_in_other_clothes_does_not_take_the_crop_away() -> None:
             first, other = sorted(seen, key=lambda each: each.bbox[0])
             np.testing.assert_allclose(first.landmarks2d, HERE.landmarks, atol=3.0)
             assert (first.stranger, other.stranger) == (False, True)
+
+
+@pytest.mark.usefixtures("greedy")
+def test_nobody_has_the_feet_of_somebody_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = MixingUp(EngineConfig(), ())
+    monkeypatch.setattr(landmark_detector, "open_follower", lambda *_: follower)
+    with LandmarkDetector(QUIET) as detector:
+        both = painted((HERE, RED), (BESIDE, RED))
+        assert len(detector.detect(Frame(0, 0.0, both))) == 2
+        follower.mixes = True
+        for index in (1, 2, 3):
+            people = sorted(detector.detect(Frame(index, index / 30, both)), key=lambda each: each.bbox[0])
+            for person, bar in zip(people, (HERE, BESIDE), strict=True):
+                np.testing.assert_allclose(person.landmarks2d, bar.landmarks, atol=3.0)
 
 
 @pytest.mark.parametrize(("clothes", "count"), [(CRIMSON, 2), (RED, 1)])

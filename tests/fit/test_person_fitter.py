@@ -119,6 +119,22 @@ def test_a_limb_that_comes_out_of_hiding_in_a_wrong_pose_is_freed(fitter: Landma
     assert wrist_after(never_surprised) < 0.1
 
 
+def test_a_limb_that_is_plainly_missed_is_freed_whatever_the_picture_chooses(fitter: LandmarkFitter) -> None:
+    track = PersonFitter(fitter, TrackConfig(surprise=1e9), PREDICTOR)
+    run(track, fitter, np.arange(0, 1, 1 / 30))
+    assert track.motion is not None
+    shoulder, wrist = smpl_index("right_shoulder"), smpl_index("right_wrist")
+    wrong = track.motion.state.rotations.copy()
+    wrong[shoulder] = matrix_from_axis_angle(np.array([0.4, -2.6, 1.4]))
+    wrong[smpl_index("right_elbow")] = matrix_from_axis_angle(np.array([0.0, 2.4, 0.0]))
+    state = replace(track.motion.state, rotations=wrong)
+    track.motion = PoseMotion.begin(1.0, state, PREDICTOR)
+    for time in (31 / 30, 32 / 30):
+        truth = waving(fitter, time)
+        found = track.update(time, truth.seen, Picture(state, state)).posed.joints
+    assert np.linalg.norm((found - found[0] - truth.joints + truth.joints[0])[wrist]) < 0.1
+
+
 def test_a_hidden_lower_body_is_carried(fitter: LandmarkFitter) -> None:
     track = PersonFitter(fitter, TrackConfig(), PREDICTOR)
     run(track, fitter, np.arange(0, 1, 1 / 30))
