@@ -44,6 +44,8 @@ from tracker.synth.samples.rigged_person import read_rigged
 _HIPS, _SHOULDERS = ([smpl_index(f"{side}_{joint}") for side in ("left", "right")] for joint in ("hip", "shoulder"))
 _SAME = 0.4
 """Of a person's extent in the picture: joints that are farther off, in the median, are another one's."""
+_THERE = 0.2
+"""Of a silhouette: of whom less is shown nobody can be missed."""
 _HEADING = (
     f"{'film':16}{'people':>7}{'ids':>5}{'frames':>8}{'missed':>8}{'too many':>10}{'changes':>9}{'turned':>8}"
     f"{'MPJPE':>9}{'PA-MPJPE':>10}{'in picture':>12}"
@@ -100,12 +102,13 @@ def score(truth: FilmTruth, people: dict[int, PersonSequence]) -> FilmScore:
             if index >= 0:  # others lie between the film's frames
                 found[int(index)].append(_Found(identity, person.joints3d[row].astype(float), person.joints2d[row]))
     frames, count = truth.joints3d.shape[:2]
-    total = FilmScore(people=count, identities=len(people), frames=frames * count)
+    there_to_find = truth.shown >= _THERE
+    total = FilmScore(people=count, identities=len(people), frames=int(there_to_find.sum()))
     last: dict[int, int] = {}
     for frame in range(frames):
         there = found[frame]
         pairs = _pairs(truth.joints2d[frame], there)
-        total.missed += count - len(pairs)
+        total.missed += int(there_to_find[frame].sum()) - sum(there_to_find[frame, who] for who, _, _ in pairs)
         total.too_many += len(there) - len(pairs)
         for who, which, off in pairs:
             total.changes += last.get(who, there[which].identity) != there[which].identity

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from tracker.overlay.video_writer import VideoWriter
 from tracker.synth.samples.background import look_around
 from tracker.synth.samples.environment import Environment
 from tracker.synth.samples.rigged_person import RiggedPerson
+from tracker.synth.textured_raster import TexturedRendering
 
 Picture = NDArray[np.uint8]
 RATE = Fraction(30)
@@ -104,16 +105,18 @@ class FilmTruth:
     """(T, P, 24, 3) m, the camera's frame; where the person's own skeleton has SMPL's joints."""
     joints2d: Array
     """(T, P, 24, 2) px."""
+    shown: Array
+    """(T, P) 0..1: how much of each one's silhouette is behind nothing."""
 
     def save(self, path: Path) -> None:
         with whole_file(path) as part, part.open("wb") as stream:
-            np.savez_compressed(stream, joints3d=self.joints3d, joints2d=self.joints2d)
+            np.savez_compressed(stream, **vars(self))
 
     @classmethod
     def load(cls, path: Path) -> FilmTruth:
-        """Raises OSError and ValueError for what is no such file."""
+        """Raises OSError, KeyError and ValueError for what is no such file."""
         with np.load(path, allow_pickle=False) as file:
-            return cls(file["joints3d"], file["joints2d"])
+            return cls(**{each.name: file[each.name] for each in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -135,27 +138,36 @@ class Film:
         """(..., 3) m."""
         return points @ self.R_camera_world.T + self.shift
 
-    def frames(self, rng: np.random.Generator) -> Iterator[Picture]:
+    def shots(self, rng: np.random.Generator) -> Iterator[tuple[Picture, Array]]:
+        """Each picture, and how much of everybody's silhouette is behind nothing, (P,) 0..1."""
         for frame in range(len(self.performances[0].places)):
-            picture = self.behind.astype(np.float64)
-            for performance in sorted(self.performances, key=lambda p: -self.in_camera(p.places[frame])[2]):
-                vertices = self.in_camera(performance.at(frame)[0])
-                rendering = drawn_in(self.room, self.camera, self.R_camera_world, performance.avatar, vertices)
-                picture = rendering.colour + (1 - rendering.coverage[..., None] / 255) * picture
+            picture, in_front = self.behind.astype(np.float64), self.hidden.copy()
+            alone = [self._drawn(performance, frame) for performance in self.performances]
+            depth = [self.in_camera(performance.places[frame])[2] for performance in self.performances]
+            shown = np.zeros(len(alone))
+            for person in np.argsort(depth):
+                silhouette = alone[person].coverage > 127
+                shown[person] = (silhouette & ~in_front).sum() / max(silhouette.sum(), 1)
+                in_front |= silhouette
+            for person in np.argsort(depth)[::-1]:
+                picture = alone[person].colour + (1 - alone[person].coverage[..., None] / 255) * picture
             picture[self.hidden] = self.before[self.hidden]
-            yield np.clip(picture + rng.normal(0, _NOISE, picture.shape), 0, 255).round().astype(np.uint8)
+            yield np.clip(picture + rng.normal(0, _NOISE, picture.shape), 0, 255).round().astype(np.uint8), shown
 
-    def truth(self) -> FilmTruth:
-        count = len(self.performances[0].places)
-        joints = np.array([[self.in_camera(p.at(frame)[1]) for p in self.performances] for frame in range(count)])
-        return FilmTruth(joints, self.camera.project(joints.reshape(-1, 3)).reshape(*joints.shape[:3], 2))
+    def _drawn(self, performance: Performance, frame: int) -> TexturedRendering:
+        vertices = self.in_camera(performance.at(frame)[0])
+        return drawn_in(self.room, self.camera, self.R_camera_world, performance.avatar, vertices)
 
     def write(self, path: Path, rng: np.random.Generator) -> None:
         """The pictures, and beside them the truth."""
+        shown = []
         with VideoWriter(path, (self.camera.width, self.camera.height), RATE) as video:
-            for index, picture in enumerate(self.frames(rng)):
+            for index, (picture, share) in enumerate(self.shots(rng)):
                 video.write(float(index / RATE), picture)
-        self.truth().save(truth_file(path))
+                shown.append(share)
+        joints = np.array([[self.in_camera(p.at(row)[1]) for p in self.performances] for row in range(len(shown))])
+        joints2d = self.camera.project(joints.reshape(-1, 3)).reshape(*joints.shape[:3], 2)
+        FilmTruth(joints, joints2d, np.array(shown)).save(truth_file(path))
 
 
 def truth_file(film: Path) -> Path:
@@ -207,7 +219,7 @@ class FilmStudio:
             known = np.arange(_CALIBRATION, len(clip.theta))
             if walks and len(known) < self.frames:
                 continue
-            rows = _there_and_back(known, self.frames, int(rng.integers(max(len(known) - self.frames, 0) + 1)))
+            rows = there_and_back(known, self.frames, int(rng.integers(max(len(known) - self.frames, 0) + 1)))
             places = np.array(clip.transl[rows], float)
             travel = float(np.linalg.norm((places[-1] - places[0])[[0, 2]]))
             if travel >= _WALKS if walks else travel <= _STAYS:
@@ -216,7 +228,7 @@ class FilmStudio:
         raise ValueError(f"avatar_films: in none of {_TRIES} pieces of {self.frames} frames somebody {wanted}")
 
 
-def _there_and_back(rows: NDArray[np.int64], count: int, first: int) -> NDArray[np.int64]:
+def there_and_back(rows: NDArray[np.int64], count: int, first: int) -> NDArray[np.int64]:
     """(count,) of the rows, from one of them on, turning round at the ends."""
     period = np.concatenate([rows, rows[-2:0:-1]])
     return period[(first + np.arange(count)) % len(period)]
