@@ -358,13 +358,13 @@ class LandmarkDetector:
     ) -> list[Candidate | None]:
         """Who is in each one's crop. Networks make one pose of two people who are close together: who seems to be on
         others is looked at without them, too, and is where they are more as they were."""
-        told: list[Candidate | None] = []
+        best: list[Candidate | None] = []
         for pursuit, answer in zip(pursuits, answers, strict=True):
             others = [c for c in answers if c is not None and c is not answer]
             touched = [] if answer is None else [c for c in others if _share_on(answer, c) >= _TOUCHED]
             alone = self._without(frame, pursuit.candidate.region, touched) if touched else []
-            told.append(max((c for c in (answer, *alone) if c is not None), key=pursuit.likeness, default=None))
-        return told
+            best.append(max((c for c in (answer, *alone) if c is not None), key=pursuit.likeness, default=None))
+        return best
 
     def _kept(self, frame: Frame, pursuits: Sequence[Pursuit]) -> list[Candidate | None]:
         """Who is in each crop of somebody seen in the last frame. Of whom the follower loses, the finder is asked."""
