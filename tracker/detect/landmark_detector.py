@@ -356,14 +356,16 @@ class LandmarkDetector:
     def _told_apart(
         self, frame: Frame, pursuits: Sequence[Pursuit], answers: Sequence[Candidate | None]
     ) -> list[Candidate | None]:
-        """Who is in each one's crop. Networks make one pose of two people who are close together: who seems to be on
-        others is looked at without them, too, and is where they are more as they were."""
-        best: list[Candidate | None] = []
-        for pursuit, answer in zip(pursuits, answers, strict=True):
-            others = [c for c in answers if c is not None and c is not answer]
-            touched = [] if answer is None else [c for c in others if _share_on(answer, c) >= _TOUCHED]
-            alone = self._without(frame, pursuit.candidate.region, touched) if touched else []
-            best.append(max((c for c in (answer, *alone) if c is not None), key=pursuit.likeness, default=None))
+        """Who is in each one's crop. Networks make one pose of two people who are close together: whoever seems to be
+        on others, who are more where they were, is looked at without them, too, and is where they are more as they
+        were."""
+        likeness = [0.0 if c is None else p.likeness(c) for p, c in zip(pursuits, answers, strict=True)]
+        best = list(answers)
+        for i, (pursuit, answer) in enumerate(zip(pursuits, answers, strict=True)):
+            steadier = [c for k, c in enumerate(answers) if c is not None and likeness[k] > likeness[i]]
+            if answer is not None and (touched := [c for c in steadier if _share_on(answer, c) >= _TOUCHED]):
+                alone = self._without(frame, pursuit.candidate.region, touched)
+                best[i] = max((answer, *alone), key=pursuit.likeness)
         return best
 
     def _kept(self, frame: Frame, pursuits: Sequence[Pursuit]) -> list[Candidate | None]:
