@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from benchmarks.avatar_films import RATE, SCENES, FilmStudio, FilmTruth, truth_file
 from benchmarks.avatars import looks
+from benchmarks.clips import forward
 from tracker.app.track import TrackJob, track
 from tracker.body.smpl_joints import LIMB_SMPL, smpl_index
 from tracker.config import load_config
@@ -41,7 +42,7 @@ from tracker.synth.samples import AssetFolder
 from tracker.synth.samples.assets import read_environment
 from tracker.synth.samples.rigged_person import read_rigged
 
-_HIPS, _SHOULDERS = ([smpl_index(f"{side}_{joint}") for side in ("left", "right")] for joint in ("hip", "shoulder"))
+_HIPS = [smpl_index("left_hip"), smpl_index("right_hip")]
 _SAME = 0.4
 """Of a person's extent in the picture: joints that are farther off, in the median, are another one's."""
 _THERE = 0.2
@@ -137,14 +138,7 @@ def _compare(true: Array, joints3d: Array, total: FilmScore) -> None:
     limbs, true_limbs = joints3d[None, LIMB_SMPL], true[None, LIMB_SMPL]
     total.mpjpe.append(float(relative_errors(limbs, true_limbs, *roots).mean()))
     total.pa_mpjpe.append(float(aligned_errors(limbs, true_limbs).mean()))
-    total.turned += int(_forward(joints3d) @ _forward(true) < 0)
-
-
-def _forward(joints: Array) -> Array:
-    """(3,) where the trunk of (24, 3) joints faces."""
-    hips, shoulders = joints[_HIPS], joints[_SHOULDERS]
-    to_left = hips[0] - hips[1] + shoulders[0] - shoulders[1]
-    return np.cross(to_left, shoulders.mean(axis=0) - hips.mean(axis=0))
+    total.turned += int(forward(joints3d) @ forward(true) < 0)
 
 
 def tracked(film: Path, folder: Path, config: TrackerConfig) -> FilmScore:

@@ -40,6 +40,8 @@ _HEIGHTS = (0.75, 0.95)
 _STAYS, _WALKS = 1.0, 2.0
 """m between the first and the last place: at most of who keeps to a place, at least of who walks past."""
 _TRIES = 300
+_SHORTEST = 10
+"""Frames: shorter clips are no motion."""
 _CALIBRATION = 3
 """Frames at the beginning of a capture in which people may stand as they were measured."""
 _NOISE = 2.0
@@ -201,7 +203,7 @@ class FilmStudio:
 
     def _performance(self, rng: np.random.Generator, role: Role, avatar: RiggedPerson) -> Performance:
         """A piece of captured motion that suits the role, with the lowest point of it on the floor."""
-        rotations, places = self._piece(rng, role.walks)
+        rotations, places = self.piece(rng, role.walks)
         travel = (places[-1] - places[0])[[0, 2]]
         to_the_side = math.atan2(travel[1], travel[0]) + np.pi * rng.integers(2)
         yaw = to_the_side if role.walks else rng.uniform(-np.pi, np.pi)
@@ -212,12 +214,12 @@ class FilmStudio:
         lowest = min(still.at(frame)[0][:, 1].min() for frame in range(0, self.frames, _EVERY_FRAME))
         return Performance(avatar, rotations, places + np.array([role.place[0], -lowest, role.place[1]]))
 
-    def _piece(self, rng: np.random.Generator, walks: bool) -> tuple[Array, Array]:
+    def piece(self, rng: np.random.Generator, walks: bool) -> tuple[Array, Array]:
         """Rotations (T, 24, 3, 3) and places (T, 3); clips that are too short go back and forth."""
         for _ in range(_TRIES):
             clip = self.library.clips[rng.integers(len(self.library.clips))]
             known = np.arange(_CALIBRATION, len(clip.theta))
-            if walks and len(known) < self.frames:
+            if len(known) < (self.frames if walks else _SHORTEST):
                 continue
             rows = there_and_back(known, self.frames, int(rng.integers(max(len(known) - self.frames, 0) + 1)))
             places = np.array(clip.transl[rows], float)

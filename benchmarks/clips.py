@@ -99,13 +99,18 @@ def region_of(joints: Array) -> Region:
     return Region(hips, max(_REGION_SIDE * farthest, 16.0), float(np.arctan2(up[0], -up[1])))
 
 
+def forward(joints: Array) -> Array:
+    """(..., 3) where the trunks of (..., 24, 3) joints face, of any length."""
+    hips, shoulders = joints[..., _HIPS, :], joints[..., _SHOULDERS, :]
+    to_left = hips[..., 0, :] - hips[..., 1, :] + shoulders[..., 0, :] - shoulders[..., 1, :]
+    return np.cross(to_left, shoulders.mean(axis=-2) - hips.mean(axis=-2))
+
+
 def flips(joints3d: Array, frame_index: NDArray[np.integer]) -> int:
     """How often the trunk faces away from where it faced one frame before. joints3d: (T, 24, 3) m; frame_index: (T,)
     of the source."""
-    hips, shoulders = joints3d[:, _HIPS], joints3d[:, _SHOULDERS]
-    to_left = hips[:, 0] - hips[:, 1] + shoulders[:, 0] - shoulders[:, 1]
-    forward = np.cross(to_left, shoulders.mean(axis=1) - hips.mean(axis=1))
-    away = (forward[1:] * forward[:-1]).sum(axis=1) < 0
+    facing = forward(joints3d)
+    away = (facing[1:] * facing[:-1]).sum(axis=1) < 0
     return int((away & (np.diff(frame_index) == 1)).sum())
 
 

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from benchmarks.avatar_clips import score
-from benchmarks.avatar_films import FilmTruth, there_and_back
+from benchmarks.avatar_films import FilmStudio, FilmTruth, there_and_back
 from tracker.body import load_body
 from tracker.body.kinematics import LandmarkRig
 from tracker.core.arrays import NUM_BETAS, NUM_JOINTS, Array
 from tracker.core.camera import Camera
 from tracker.core.geometry import matrix_from_axis_angle
 from tracker.export import PersonSequence
+from tracker.motion.motion_clip import MotionClip
+from tracker.motion.motion_library import MotionLibrary
 
 CAMERA = Camera.from_focal(800.0, 640, 480)
 FRAMES = 6
@@ -71,6 +73,24 @@ def test_a_film_of_nobody_misses_everybody(standing: Array) -> None:
     result = score(film(standing, np.ones((FRAMES, 2))), {})
     assert result.missed == result.frames == 2 * FRAMES
     assert "nan" in result.line("empty")
+
+
+def test_motion_is_of_clips_that_have_any() -> None:
+    """A collection may hold a pose of calibration alone, and somebody who walks does not keep to their place."""
+
+    def clip(name: str, frames: int, metres: float) -> MotionClip:
+        places = np.linspace(0, 1, frames)[:, None] * [metres, 0.0, 0.0]
+        return MotionClip(name, np.zeros((frames, NUM_JOINTS, 3)), places, 30.0)
+
+    stays, walks = clip("stays", 40, 0.2), clip("walks", 60, 5.0)
+    studio = FilmStudio(MotionLibrary((clip("pose", 3, 0.0), stays, walks), 30.0), [], 50)
+    for walking, most in ((False, 0.2), (True, 5.0)):
+        for seed in range(10):
+            rotations, places = studio.piece(np.random.default_rng(seed), walking)
+            assert rotations.shape == (50, NUM_JOINTS, 3, 3)
+            assert 0.5 * most < np.ptp(places[:, 0]) <= most
+    with pytest.raises(ValueError, match="walks 2 m"):
+        FilmStudio(MotionLibrary((stays,), 30.0), [], 50).piece(np.random.default_rng(0), True)
 
 
 @pytest.mark.parametrize(("count", "first", "rows"), [(3, 1, [4, 5, 6]), (8, 0, [3, 4, 5, 6, 5, 4, 3, 4])])
